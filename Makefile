@@ -1,0 +1,74 @@
+# `make` alone lists the targets. A fresh Debian needs python3, python3-venv and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+TOOLS_READY := $(VENV)/.tools-ready
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check demo bench format lock clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | \
+	while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+setup: $(RUN_READY) $(DEV_READY)  ## install everything into .venv
+
+run: $(RUN_READY)  ## start a server with three directory regions (ARGS="--port 9000")
+	$(BIN)/holdfast serve --data holdfast-data $(ARGS)
+
+test: $(DEV_READY) $(TOOLS_READY)  ## format, lint, types and all tests: what CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(DEV_READY)  ## the quick part of `make test`
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+demo: $(RUN_READY)  ## import real events, lose a region, kill the server, prove nothing is lost
+	$(BIN)/python dev/demo.py $(ARGS)
+
+bench: $(DEV_READY)  ## measure against PostgreSQL on this machine
+	@sh dev/tools.sh postgresql
+	$(BIN)/python -m bench $(ARGS)
+
+format: $(DEV_READY)  ## format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(DEV_READY)  ## pin the newest allowed versions, with hashes, in requirements/*.lock
+	$(COMPILE) --upgrade --extra server --output-file requirements/run.lock \
+		pyproject.toml requirements/build.in
+	$(COMPILE) --upgrade --constraint requirements/run.lock \
+		--output-file requirements/dev.lock requirements/dev.in
+
+clean:  ## remove what was installed and built; data stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+# Hashes are checked for everything that is fetched; this folder itself needs nothing more then.
+$(RUN_READY): requirements/run.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later, please")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --require-hashes --requirement requirements/run.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_READY): requirements/dev.lock $(RUN_READY)
+	$(INSTALL) --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+# Programs of the system that some tests run; without them those tests are skipped by name.
+$(TOOLS_READY): dev/tools.sh $(DEV_READY)
+	@sh dev/tools.sh strace zstd
+	@touch $@

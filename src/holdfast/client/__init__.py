@@ -1,0 +1,1 @@
+"""SEND: the HTTP client. It needs the standard library alone, so an application can carry it."""
