@@ -1,0 +1,76 @@
+"""The project's own source, read as text and as syntax trees."""
+
+import ast
+import functools
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "holdfast"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of ours. name: dotted, below `holdfast` ("write.seal"); room: its first part."""
+
+    name: str
+    path: Path
+    text: str
+    tree: ast.Module
+
+    @property
+    def room(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def functions(self) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+        return tuple(node for node in ast.walk(self.tree) if isinstance(node, kinds))
+
+    @property
+    def imports(self) -> frozenset[str]:
+        """Every dotted name that is imported, `from a import b` as "a.b"."""
+        found = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        return frozenset(found)
+
+    @property
+    def ours(self) -> frozenset[str]:
+        """What it imports of ours, below `holdfast` ("write.seal.encode")."""
+        prefix = "holdfast."
+        return frozenset(name.removeprefix(prefix) for name in self.imports if name[:9] == prefix)
+
+
+@functools.cache
+def modules() -> tuple[Module, ...]:
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__") or "__init__"
+        text = path.read_text(encoding="utf-8")
+        found.append(Module(name, path, text, ast.parse(text)))
+    return tuple(found)
+
+
+@functools.cache
+def scripts() -> tuple[Path, ...]:
+    """Every Python file of the project, tests too."""
+    return tuple(path for path in tracked() if path.suffix == ".py")
+
+
+@functools.cache
+def tracked() -> tuple[Path, ...]:
+    """Every file under version control, or every plain file where there is no repository."""
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=False
+    )
+    if listed.returncode:
+        found = (path for path in ROOT.rglob("*") if ".venv" not in path.parts)
+        return tuple(sorted(path for path in found if path.is_file()))
+    names = listed.stdout.decode().split("\0")
+    return tuple(ROOT / name for name in names if name and (ROOT / name).is_file())
