@@ -1,0 +1,403 @@
+"""The watermark: the time through which everything that was acknowledged is known. Pure.
+
+A pass lists, each step ending in every region before the next begins: heartbeats, births and
+closes, segments, cookies. What it saw, together with what earlier passes saw, is a `View`; `judge`
+says what follows. Why each rule is there (every one has a counter-example when it is left out):
+
+- *R usable regions.* Whatever was acknowledged lies in W of N, so R = N - W + 1 regions show it.
+  With fewer nothing follows: T freezes. A region counts only if its listing finished, and its
+  cookie, read after the listing, is the right one.
+- *The run.* A node's segments, from 0, one after the other without a hole, each epoch's only inside
+  [base, close). A segment at or beyond its epoch's decided close was never acknowledged: an orphan.
+  The next birth's base tells the close as well as `closed.note` does, because only one of the two
+  may have been seen. One sighting of a segment anywhere is enough, and is never forgotten.
+- *Promises of the last epoch born only.* A fenced instance may go on promising, by a clock that
+  says nothing about its successor. Until the last epoch promised anything, the start time that its
+  birth states takes the place of a promise, with its base as the size.
+- *A promise counts once its size lies within the run*, and the run counts as far as its bytes are
+  held: what a search cannot find is not known.
+- *Start of the pass - Δ.* A birth may land in a region just after it was listed; then its events'
+  `received` lie above what the reader's clock said when the pass began, less both clocks' errors.
+- *Never less than before*, and frozen at a hole: an index that must exist and was seen nowhere.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+
+from holdfast.model import Basis, Completeness, Holding, NodeId
+
+
+class End(Struct, frozen=True, order=True):
+    """A place in a ledger: so many segments, with so many events, lie before it."""
+
+    size: int = 0
+    first: int = 0
+
+
+class Born(Struct, frozen=True):
+    """A verified birth. needed: how many of `stores` show all that the epoch acknowledged."""
+
+    epoch: int
+    started_us: int
+    base: End
+    needed: int
+    stores: tuple[str, ...]
+
+
+class Promise(Struct, frozen=True, order=True):
+    """From a verified heartbeat: every event beyond `size` segments is received after `time_us`."""
+
+    epoch: int
+    time_us: int
+    size: int
+
+
+class Sighting(Struct, frozen=True):
+    """A segment's name, seen in some region. held: its bytes were verified, and searches see it."""
+
+    name: str
+    index: int
+    epoch: int
+    first: int
+    count: int
+    held: bool
+
+
+class Ledger(Struct, frozen=True, kw_only=True):
+    """All that is known of one node; every statement verified.
+
+    closes: (epoch, end) of each closed.note seen. unverified: (epoch, why) of births that were
+    listed, or follow from what was listed, and could not be read and verified.
+    settled: everything before it is held and final; `segments` are those from there on, any order.
+    settled_epoch: the epoch of the last settled segment, 0 while there is none.
+    """
+
+    node: NodeId
+    births: tuple[Born, ...] = ()
+    closes: tuple[tuple[int, End], ...] = ()
+    promises: tuple[Promise, ...] = ()
+    unverified: tuple[tuple[int, str], ...] = ()
+    settled: End = End()
+    settled_epoch: int = 0
+    segments: tuple[Sighting, ...] = ()
+
+
+class Looked(Struct, frozen=True):
+    """What became of a region in this pass. unusable: why it does not count, "" when it does."""
+
+    region: str
+    store: str
+    from_us: int
+    to_us: int
+    unusable: str = ""
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """One pass, and what is known from before.
+
+    started_us: the clock when the pass began, None when no clock can be trusted (`clock` says why).
+    now_us: the own clock, for the `since` of what is new. needed: R of the regions in the settings.
+    """
+
+    started_us: int | None
+    now_us: int
+    clock_error_us: int
+    needed: int
+    regions: tuple[Looked, ...]
+    ledgers: tuple[Ledger, ...]
+    clock: str = ""
+
+
+class Run(Struct, frozen=True):
+    """How far a node's ledger is known. pending: segments seen beyond it that prove nothing yet."""
+
+    node: NodeId
+    sighted: End
+    held: End
+    settled: End
+    pending: int
+    alarm: str = ""
+
+
+class Orphan(Struct, frozen=True, order=True):
+    """A segment beyond its epoch's decided close: never acknowledged, not in the trail."""
+
+    node: NodeId
+    name: str
+
+
+class Judgement(Struct, frozen=True):
+    """What follows from a view. since: (node, kind of reason) -> when it was first so."""
+
+    complete_through_us: int | None = None
+    basis: tuple[Basis, ...] = ()
+    holding_back: tuple[Holding, ...] = ()
+    runs: tuple[Run, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    since: tuple[tuple[tuple[NodeId, str], int], ...] = ()
+
+    def statement(self) -> Completeness:
+        """The statement under an answer."""
+        return Completeness(self.complete_through_us, self.basis, self.holding_back, ())
+
+
+class _Hold(Struct, frozen=True):
+    """A reason that keeps T where it is. kind: stable, so that its age is known."""
+
+    node: NodeId
+    kind: str
+    reason: str
+    since_us: int | None = None
+
+
+class _Verdict(Struct, frozen=True):
+    """What one node allows. bound_us: T_n, None: no statement yet. infinite: nothing can come."""
+
+    run: Run
+    bound_us: int | None
+    infinite: bool
+    freezes: bool
+    holds: tuple[_Hold, ...]
+    orphans: tuple[Orphan, ...]
+
+
+def judge(view: View, previous: Judgement) -> Judgement:
+    """Say through which time everything is known, on what that rests, and what holds it back.
+
+    Args:
+        view: this pass, joined with all that was seen before.
+        previous: the last judgement over the same catalog; a fresh `Judgement()` at first.
+    Returns:
+        The new judgement. Its `runs` and `orphans` are to be carried into the next view.
+    """
+    usable = [look for look in view.regions if not look.unusable]
+    stores = {look.store for look in usable}
+    enough = len(usable) >= view.needed
+    verdicts = [_judge_node(ledger, stores, enough) for ledger in view.ledgers]
+    frozen = _region_holds(view, usable)
+    holds = frozen + [hold for verdict in verdicts for hold in verdict.holds]
+    through = previous.complete_through_us
+    if view.started_us is not None:
+        top = view.started_us - view.clock_error_us
+        holds += _silent_nodes(verdicts, top)
+        bounds = [verdict.bound_us for verdict in verdicts if not verdict.infinite]
+        known = [bound for bound in bounds if bound is not None]
+        stuck = frozen or any(verdict.freezes for verdict in verdicts) or len(known) < len(bounds)
+        if not stuck:
+            now = min([top, *known])
+            through = now if through is None else max(through, now)
+    since = _ages(holds, dict(previous.since), view.now_us)
+    return Judgement(
+        complete_through_us=through,
+        basis=tuple(Basis(look.region, look.from_us, look.to_us) for look in usable),
+        holding_back=tuple(
+            Holding(hold.node, hold.reason, since[hold.node, hold.kind]) for hold in holds
+        ),
+        runs=tuple(verdict.run for verdict in verdicts),
+        orphans=tuple(orphan for verdict in verdicts for orphan in verdict.orphans),
+        since=tuple(since.items()),
+    )
+
+
+def _ages(
+    holds: Iterable[_Hold], was: Mapping[tuple[NodeId, str], int], now_us: int
+) -> dict[tuple[NodeId, str], int]:
+    """Since when each reason holds: as it says itself, else since it was first given."""
+    ages = {}
+    for hold in holds:
+        key = (hold.node, hold.kind)
+        ages[key] = was.get(key, now_us) if hold.since_us is None else hold.since_us
+    return ages
+
+
+def _region_holds(view: View, usable: Sequence[Looked]) -> list[_Hold]:
+    """Reasons that concern no single node: too few regions, no clock to trust."""
+    holds = []
+    if len(usable) < view.needed:
+        why = "; ".join(f"{look.region}: {look.unusable}" for look in view.regions if look.unusable)
+        reason = f"{len(usable)} of the {view.needed} regions that are needed could be listed"
+        holds.append(_Hold("", "regions", f"{reason} ({why})" if why else reason))
+    if view.started_us is None:
+        holds.append(_Hold("", "clock", view.clock or "no clock can be trusted"))
+    return holds
+
+
+def _silent_nodes(verdicts: Iterable[_Verdict], top: int) -> list[_Hold]:
+    """Nodes whose promise is older than the pass allows, and that have no better reason."""
+    return [
+        _Hold(
+            verdict.run.node,
+            "silent",
+            "it has promised nothing newer, and its last epoch is not closed",
+            verdict.bound_us,
+        )
+        for verdict in verdicts
+        if not verdict.infinite
+        and not verdict.holds
+        and verdict.bound_us is not None
+        and verdict.bound_us < top
+    ]
+
+
+class _Walk:
+    """One walk along a node's ledger, from what is settled to where its run ends."""
+
+    def __init__(self, ledger: Ledger, closes: Mapping[int, End]) -> None:
+        self.problem = ""
+        self._closes = closes
+        self.epoch = 1
+        self.end = ledger.settled
+        self.held = ledger.settled
+        self.held_epoch = 1
+        self.path = [ledger.settled]  # every end of the held run, from the settled one on
+        self._pass_closed_epochs()
+        self.held_epoch = self.epoch
+        self._go(_by_place(ledger.segments))
+
+    def _go(self, places: Mapping[tuple[int, int], Sequence[Sighting]]) -> None:
+        unbroken = True
+        while not self.problem:
+            found = places.get((self.epoch, self.end.size), ())
+            if not found:
+                return
+            if len(found) > 1:
+                self.problem = f"two segments claim index {self.end.size} in epoch {self.epoch}"
+                return
+            segment = found[0]
+            if segment.first != self.end.first:
+                self.problem = (
+                    f"segment {segment.index} begins at event {segment.first}, "
+                    f"the ones before it end at {self.end.first}"
+                )
+                return
+            self.end = End(self.end.size + 1, self.end.first + segment.count)
+            self._pass_closed_epochs()
+            unbroken = unbroken and segment.held
+            if unbroken:
+                self.held, self.held_epoch = self.end, self.epoch
+                self.path.append(self.end)
+
+    def _pass_closed_epochs(self) -> None:
+        """Move on to the epoch that holds the next index, checking each close that is crossed."""
+        while (close := self._closes.get(self.epoch)) is not None and close.size <= self.end.size:
+            if close.size == self.end.size and close.first != self.end.first:
+                self.problem = (
+                    f"epoch {self.epoch} was closed at event {close.first}, "
+                    f"its segments end at {self.end.first}"
+                )
+                return
+            self.epoch += 1
+
+
+def _judge_node(ledger: Ledger, stores: set[str], enough: bool) -> _Verdict:
+    closes, problem = _closes(ledger)
+    final = closes.get(ledger.settled_epoch)
+    if final is not None and final.size < ledger.settled.size:
+        problem = f"epoch {ledger.settled_epoch} was closed before what it had promised to be final"
+    last = max((birth.epoch for birth in ledger.births), default=0)
+    walk = _Walk(ledger, closes)
+    problem = problem or walk.problem
+    ends = [birth.base for birth in ledger.births if birth.epoch == last]
+    started = min((b.started_us for b in ledger.births if b.epoch == last), default=None)
+    promises = [promise for promise in ledger.promises if promise.epoch == last]
+    if started is not None:
+        promises += [Promise(last, started, end.size) for end in ends]
+    owed = max([promise.size for promise in promises] + [end.size for end in closes.values()] + [0])
+    settled = _settle(walk.path, [p.size for p in ledger.promises], closes.values())
+    holds = tuple(_node_holds(ledger, stores, walk, problem, owed if enough else 0))
+    orphans = () if problem else tuple(_orphans(ledger, closes))
+    outside = {orphan.name for orphan in orphans}
+    run = Run(
+        node=ledger.node,
+        sighted=walk.end,
+        held=walk.held,
+        settled=settled,
+        pending=sum(s.index >= walk.end.size and s.name not in outside for s in ledger.segments),
+        alarm=next((hold.reason for hold in holds if hold.kind in ("conflict", "hole")), ""),
+    )
+    kept = [promise.time_us for promise in promises if promise.size <= walk.held.size]
+    return _Verdict(
+        run=run,
+        bound_us=max(kept, default=None),
+        infinite=walk.held_epoch > last > 0,
+        freezes=any(hold.kind != "fetch" for hold in holds),
+        holds=holds,
+        orphans=orphans,
+    )
+
+
+def _closes(ledger: Ledger) -> tuple[dict[int, End], str]:
+    """Where each epoch ends: by its closed.note, or by the base of the next birth."""
+    told: dict[int, set[End]] = {}
+    for epoch, end in ledger.closes:
+        told.setdefault(epoch, set()).add(end)
+    for birth in ledger.births:
+        told.setdefault(birth.epoch - 1, set()).add(birth.base)
+    problem = ""
+    if told.pop(0, {End()}) != {End()}:
+        problem = "its first epoch is said to begin behind earlier segments"
+    twice = sorted(epoch for epoch, ends in told.items() if len(ends) > 1)
+    if twice:
+        problem = f"epoch {twice[0]} is said to end at two different places"
+    closes = {epoch: min(ends) for epoch, ends in told.items()}
+    order = [closes[epoch] for epoch in sorted(closes)]
+    if any(after < before for before, after in pairwise(order)):
+        problem = problem or "a later epoch is said to end before an earlier one"
+    return closes, problem
+
+
+def _node_holds(
+    ledger: Ledger, stores: set[str], walk: _Walk, problem: str, owed: int
+) -> Iterator[_Hold]:
+    node = ledger.node
+    last = max((birth.epoch for birth in ledger.births), default=0)
+    if problem:
+        yield _Hold(node, "conflict", problem)
+    for epoch, why in ledger.unverified:
+        if epoch > last:
+            yield _Hold(node, "birth", f"the birth of its epoch {epoch} is not known: {why}")
+    if walk.epoch > last > 0:
+        return  # closed and whole: nothing can come, whatever else is missing
+    if walk.end.size < owed and not problem:
+        yield _Hold(
+            node, "hole", f"segment {walk.end.size} of {owed} is in none of the regions listed"
+        )
+    elif walk.held.size < walk.end.size:
+        yield _Hold(node, "fetch", f"segments from {walk.held.size} on are being read")
+    for birth in ledger.births:
+        seen = sum(store in stores for store in birth.stores)
+        if birth.epoch == last and seen < birth.needed:
+            yield _Hold(
+                node,
+                "settings",
+                f"its epoch {last} needs {birth.needed} of its {len(birth.stores)} stores to be "
+                f"listed, {seen} were",
+            )
+
+
+def _settle(path: Sequence[End], promised: Iterable[int], closes: Iterable[End]) -> End:
+    """Where the ledger is final: held, and below a promise or a close, thus never an orphan.
+
+    Promises cover what is acknowledged, and no close lies below that, so any epoch's will do.
+    """
+    final = max([*promised, *(end.size for end in closes)], default=0)
+    return path[max(0, min(final, path[-1].size) - path[0].size)]
+
+
+def _orphans(ledger: Ledger, closes: Mapping[int, End]) -> Iterator[Orphan]:
+    """Segments outside [base, close) of their own epoch."""
+    for segment in ledger.segments:
+        close, base = closes.get(segment.epoch), closes.get(segment.epoch - 1)
+        beyond = close is not None and segment.index >= close.size
+        before = base is not None and segment.index < base.size
+        if beyond or before:
+            yield Orphan(ledger.node, segment.name)
+
+
+def _by_place(segments: Iterable[Sighting]) -> dict[tuple[int, int], list[Sighting]]:
+    places: dict[tuple[int, int], list[Sighting]] = {}
+    for segment in segments:
+        places.setdefault((segment.epoch, segment.index), []).append(segment)
+    return places
