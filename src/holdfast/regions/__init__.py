@@ -1,0 +1,16 @@
+"""STORE: regions, and everything that speaks to a vendor or a disk.
+
+    port        what may be asked of a store, and every answer it can give
+    directory   a store in a directory, fsynced; `disk` and `threads` are what it stands on
+    cloud       a store behind obstore
+    region      two stores under a time-out, a bound and a `breaker`; all of them: `Regions`
+    cookie      who a store is: cookies, and the look that a count rests on
+    founding    how a trail comes into being; `trailkey` is its key's file
+    clock       how far a region's clock is from ours
+
+A store never raises for what the world does to it.
+"""
+
+from holdfast.regions.region import Region, Regions
+
+__all__ = ["Region", "Regions"]

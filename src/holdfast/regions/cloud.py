@@ -1,0 +1,139 @@
+"""A store behind obstore: S3, GCS, Azure, and its memory store.
+
+What every vendor can raise ends in `_outcome`, also what comes out of a listing half-way. The
+traps of obstore 0.12 that this answers: a 409 on create is an "already exists" with nothing stored
+(so `answered`, and whoever asked reads back); a missing object is a `FileNotFoundError` and a bad
+path a `ValueError`, neither of its own family; buffers are not copied (only `bytes` are taken); a
+listing need not be sorted; a large body would go as a multipart upload, which cannot be
+put-if-absent; downloads are not checked against their length.
+
+The obstore object must be made after a process was forked or spawned, never before, and with its
+own retries off: ours know what may have been stored.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from obstore.exceptions import (
+    AlreadyExistsError,
+    NotFoundError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import ObjectStore
+
+from holdfast.regions.keys import check_bytes, check_key, check_prefix, is_key
+from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+
+OBJECT_BYTES_MAX = 64 * 1024 * 1024
+LISTED_MAX = 2_000_000
+LIST_CHUNK = 1000
+REASON_CHARS_MAX = 300
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_PERMANENT = (PermissionDeniedError, UnauthenticatedError, NotSupportedError)
+# S3 and GCS, Azure: a bucket that is not there answers 404 as a missing object does.
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
+
+
+class CloudStore:
+    """See the module. Implements `Store` and `Rooted`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        check_key(key)
+        check_bytes(data)
+        try:
+            await self._store.put_async(key, data, mode="create", use_multipart=False)
+        except Exception as error:
+            return _failed(error)
+        return Stored()
+
+    async def replace(self, key: str, data: bytes) -> Stored | Unknown:
+        check_key(key)
+        check_bytes(data)
+        try:
+            await self._store.put_async(key, data, mode="overwrite", use_multipart=False)
+        except Exception as error:
+            return _failed(error)
+        return Stored()
+
+    async def read(self, key: str) -> Present | Absent | Unknown:
+        check_key(key)
+        try:
+            answer = await self._store.get_async(key)
+            size_bytes = answer.meta["size"]
+            if size_bytes > OBJECT_BYTES_MAX:
+                return Unknown(f"{size_bytes} bytes are too many for an object", answered=True)
+            data = bytes(await answer.bytes_async())
+            modified_us = _microseconds(answer.meta["last_modified"])
+        except Exception as error:
+            return _outcome(error)
+        if len(data) != size_bytes:
+            return Unknown(f"read {len(data)} of {size_bytes} bytes")
+        return Present(data, modified_us)
+
+    async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+        check_prefix(prefix)
+        found: list[Listed] = []
+        try:
+            async for chunk in self._store.list(
+                prefix or None, offset=after or None, chunk_size=LIST_CHUNK
+            ):
+                for meta in chunk:
+                    key = meta["path"]
+                    if key.startswith(prefix) and key > after and is_key(key):
+                        modified_us = _microseconds(meta["last_modified"])
+                        found.append(Listed(key, meta["size"], modified_us))
+                if len(found) > LISTED_MAX:
+                    return Unknown(f"more than {LISTED_MAX} objects: list fewer", answered=True)
+        except Exception as error:
+            return _failed(error)
+        found.sort(key=lambda listed: listed.key)
+        return Listing(tuple(found))
+
+    async def has_root(self) -> bool | Unknown:
+        """A bucket is made by whoever owns the account; here it is there or `Unknown`."""
+        return True
+
+    async def make_root(self) -> Stored | Unknown:
+        """Nothing to make."""
+        return Stored()
+
+
+def _outcome(error: Exception) -> Absent | Unknown:
+    """What an exception of obstore, or of anything below it, says about an object.
+
+    Its set of exceptions is open (a network error of the operating system, a message of the Rust
+    side), so whatever is not known here means "nothing follows".
+    """
+    text = str(error)
+    if isinstance(error, FileNotFoundError | NotFoundError):
+        if any(mark in text for mark in _NO_BUCKET):
+            return Unknown(_reason(error), permanent=True)
+        return Absent()
+    if isinstance(error, AlreadyExistsError | PreconditionError):
+        return Unknown("already exists", answered=True)
+    return Unknown(_reason(error), permanent=isinstance(error, _PERMANENT))
+
+
+def _failed(error: Exception) -> Unknown:
+    """The same where an object cannot be meant: then "not found" means the bucket."""
+    outcome = _outcome(error)
+    if isinstance(outcome, Absent):
+        return Unknown(_reason(error), permanent=True)
+    return outcome
+
+
+def _reason(error: Exception) -> str:
+    """One line for a person; obstore appends pages of its own debugging to its messages."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:REASON_CHARS_MAX]
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND

@@ -1,0 +1,313 @@
+"""A store in a directory, durable when it says so.
+
+The order of a create is the design; what a crash after each step leaves behind:
+
+    write .tmp/<name>      a leftover in .tmp, swept when it is old
+    fsync it               the same; the bytes are on disk before any name of ours shows them
+    mkdir, fsync parents   empty directories; known durable before a name in them counts
+    link to the key        the object, readable, perhaps not after a power cut; nobody was told yet
+    fsync the directory    the object, durable: only now `Stored`
+    unlink .tmp/<name>     a second name in .tmp, swept when it is old
+
+`link` is what makes it put-if-absent: it fails where the name is taken. A replacement differs in
+one step: `rename` instead of `link`.
+
+The root is never made here but by `make_root`, at a founding: a missing root, or an empty one (a
+mount point without its disk), means that the store is away, not that it is new.
+"""
+
+import contextlib
+import errno
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from holdfast.ports import Offload
+from holdfast.regions.disk import Disk
+from holdfast.regions.keys import TEMPORARY, check_bytes, check_key, check_prefix, is_part
+from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+
+OBJECT_BYTES_MAX = 64 * 1024 * 1024
+LISTED_MAX = 2_000_000
+DEPTH_MAX = 16
+LEFTOVER_US = 3_600_000_000
+TEMPORARY_TRIES = 10_000
+DURABLE_KNOWN_MAX = 4096
+
+_PERMANENT = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.ELOOP, errno.ENAMETOOLONG}
+)
+
+Result = TypeVar("Result")
+
+
+class DirectoryStore:
+    """See the module. Implements `Store` and `Rooted`; each call is one call of the offload."""
+
+    def __init__(self, root: Path, disk: Disk, offload: Offload, *, writer: str = "writer") -> None:
+        """root: the directory. offload: this store's own threads, so that a disk that
+        hangs starves nobody else. writer: tells this process's files in `.tmp` from others'."""
+        if not is_part(writer):
+            raise ValueError(f"not a part of a file's name: {writer!r}")
+        self.root = root.absolute()
+        self._disk = disk
+        self._offload = offload
+        self._writer = writer
+        self._numbers = itertools.count()
+        self._swept = False
+        # Directories whose own names are known to be durable, and of which root.
+        self._durable: set[str] = set()
+        self._durable_root: tuple[int, int] | None = None
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        check_key(key)
+        check_bytes(data)
+        return await self._offload(self._guarded, lambda root: self._create(root, key, data))
+
+    async def replace(self, key: str, data: bytes) -> Stored | Unknown:
+        check_key(key)
+        check_bytes(data)
+        return await self._offload(self._guarded, lambda root: self._replace(root, key, data))
+
+    async def read(self, key: str) -> Present | Absent | Unknown:
+        check_key(key)
+        return await self._offload(self._guarded, lambda root: self._read(root, key))
+
+    async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+        check_prefix(prefix)
+        return await self._offload(self._guarded, lambda root: self._list(root, prefix, after))
+
+    async def has_root(self) -> bool | Unknown:
+        """Whether the directory is there at all."""
+        return await self._offload(self._has_root)
+
+    async def make_root(self) -> Stored | Unknown:
+        """Make the directory and its parents, durably. Only for founding a trail or a region."""
+        return await self._offload(self._make_root)
+
+    def _guarded(self, work: Callable[[int], Result]) -> Result | Unknown:
+        """Do the work on the opened root; the one place where a file system's errors end."""
+        try:
+            root = self._disk.open_root(self.root)
+        except (FileNotFoundError, NotADirectoryError):
+            return Unknown(f"there is no directory {self.root}", permanent=True)
+        except OSError as error:
+            return _unknown(error)
+        try:
+            return work(root)
+        except OSError as error:
+            # Whatever was believed of the directories may be wrong now.
+            self._durable.clear()
+            return _unknown(error)
+        finally:
+            self._disk.close(root)
+
+    def _create(self, root: int, key: str, data: bytes) -> Stored | Unknown:
+        temporary = self._write_temporary(root, data)
+        if isinstance(temporary, Unknown):
+            return temporary
+        try:
+            directory = self._settle_directories(root, key)
+            try:
+                self._disk.link(root, temporary, key)
+            except FileExistsError:
+                # Whoever made it may have died, or still be, between link and fsync.
+                self._sync(root, key)
+                self._sync(root, directory)
+                return Unknown("already exists", answered=True)
+            self._sync(root, directory)
+            return Stored()
+        finally:
+            self._discard(root, temporary)
+
+    def _replace(self, root: int, key: str, data: bytes) -> Stored | Unknown:
+        temporary = self._write_temporary(root, data)
+        if isinstance(temporary, Unknown):
+            return temporary
+        try:
+            directory = self._settle_directories(root, key)
+            self._disk.rename(root, temporary, key)
+        except OSError:
+            self._discard(root, temporary)
+            raise
+        self._sync(root, directory)
+        return Stored()
+
+    def _read(self, root: int, key: str) -> Present | Absent | Unknown:
+        try:
+            data, facts = self._disk.read(root, key, OBJECT_BYTES_MAX)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return Absent()
+        if facts.size_bytes > OBJECT_BYTES_MAX:
+            return Unknown(f"{facts.size_bytes} bytes are too many for an object", answered=True)
+        if len(data) != facts.size_bytes:
+            return Unknown(f"read {len(data)} of {facts.size_bytes} bytes")
+        return Present(data, facts.modified_us)
+
+    def _list(self, root: int, prefix: str, after: str) -> Listing | Unknown:
+        found = list(itertools.islice(self._walk(root, prefix, after, 0), LISTED_MAX + 1))
+        if len(found) > LISTED_MAX:
+            return Unknown(f"more than {LISTED_MAX} objects: list fewer at once", answered=True)
+        return Listing(tuple(found))
+
+    def _walk(self, root: int, prefix: str, after: str, depth: int) -> Iterator[Listed]:
+        """Everything below a directory, in order of keys; whole directories that lie at or below
+        `after` are not even opened, and only what lies beyond it is asked for its facts."""
+        if depth > DEPTH_MAX:
+            raise OSError(errno.ELOOP, f"directories are nested too deep: {prefix}")
+        try:
+            entries = self._disk.scandir(root, prefix or ".")
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        # A directory sorts as its keys do, by the "/" after its name: "a-b" comes before "a/b".
+        keys = sorted(
+            prefix + entry.name + ("/" if entry.is_directory else "")
+            for entry in entries
+            if (entry.is_directory or entry.is_file)
+            and is_part(entry.name)
+            and (prefix or entry.name != TEMPORARY)
+        )
+        for key in keys:
+            if key.endswith("/"):
+                if key > after or after.startswith(key):
+                    yield from self._walk(root, key, after, depth + 1)
+            elif key > after:
+                try:
+                    facts = self._disk.stat(root, key)
+                except FileNotFoundError:
+                    continue  # deleted since, and truly: the root is the one we opened
+                yield Listed(key, facts.size_bytes, facts.modified_us)
+
+    def _write_temporary(self, root: int, data: bytes) -> str | Unknown:
+        """Write and fsync a new file in `.tmp`. Nothing is left of it when that fails."""
+        opened = self._open_temporary(root)
+        if isinstance(opened, Unknown):
+            return opened
+        path, file = opened
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._disk.write(file, rest) :]
+            self._disk.fsync(file)
+        except OSError:
+            self._discard(root, path)
+            raise
+        finally:
+            self._disk.close(file)
+        if not self._swept:
+            self._swept = True
+            self._sweep(root, path)
+        return path
+
+    def _open_temporary(self, root: int) -> tuple[str, int] | Unknown:
+        for number in itertools.islice(self._numbers, TEMPORARY_TRIES):
+            path = f"{TEMPORARY}/{self._writer}-{number}"
+            try:
+                return path, self._disk.create(root, path)
+            except FileExistsError:
+                continue  # a leftover, or another process of the same name
+            except FileNotFoundError:
+                if not self._disk.scandir(root, "."):
+                    return Unknown(
+                        f"{self.root} is empty: wiped, or a mount point without its disk",
+                        permanent=True,
+                    )
+                self._make_directory(root, TEMPORARY)
+        return Unknown(f"no free name in {TEMPORARY}")
+
+    def _settle_directories(self, root: int, key: str) -> str:
+        """Make the directories of a key and their names durable; returns the last of them.
+
+        That a directory is there does not mean that its name would survive a power cut: whoever
+        made it may not have got to its fsync. So each is settled once in this store's life.
+        """
+        identity = self._disk.stat(root, ".").identity
+        if identity != self._durable_root or len(self._durable) > DURABLE_KNOWN_MAX:
+            self._durable = set()
+            self._durable_root = identity
+        parent = "."
+        for end in (index for index, letter in enumerate(key) if letter == "/"):
+            directory = key[:end]
+            if directory not in self._durable:
+                self._make_directory(root, directory)
+                self._sync(root, parent)
+                self._durable.add(directory)
+            parent = directory
+        return parent
+
+    def _make_directory(self, root: int, path: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            self._disk.mkdir(root, path)
+
+    def _sync(self, root: int, path: str) -> None:
+        handle = self._disk.open(root, path)
+        try:
+            self._disk.fsync(handle)
+        finally:
+            self._disk.close(handle)
+
+    def _discard(self, root: int, path: str) -> None:
+        """Drop a temporary file. Failing is harmless: it is swept some day."""
+        with contextlib.suppress(OSError):
+            self._disk.unlink(root, path)
+
+    def _sweep(self, root: int, just_written: str) -> None:
+        """Drop what crashes left in `.tmp` long ago. The disk's own clock tells what is old."""
+        try:
+            now_us = self._disk.stat(root, just_written).modified_us
+            for entry in self._disk.scandir(root, TEMPORARY):
+                path = f"{TEMPORARY}/{entry.name}"
+                if now_us - self._disk.stat(root, path).modified_us > LEFTOVER_US:
+                    self._discard(root, path)
+        except OSError:
+            pass  # housekeeping must not fail a write
+
+    def _has_root(self) -> bool | Unknown:
+        try:
+            self._disk.close(self._disk.open_root(self.root))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            return _unknown(error)
+        return True
+
+    def _make_root(self) -> Stored | Unknown:
+        try:
+            for path in (*reversed(self.root.parents[:-1]), self.root, self.root / TEMPORARY):
+                self._make_durable(path)
+        except OSError as error:
+            return _unknown(error)
+        return Stored()
+
+    def _make_durable(self, path: Path) -> None:
+        """Make one directory, or finish what a crash left of making it: the fsync of its parent."""
+        there = self._is_directory(path)
+        try:
+            handle = self._disk.open_root(path.parent)
+        except PermissionError:
+            if there:
+                return  # somebody else's, so not half made by us
+            raise
+        try:
+            if not there:
+                self._make_directory(handle, path.name)
+            self._disk.fsync(handle)
+        finally:
+            self._disk.close(handle)
+
+    def _is_directory(self, path: Path) -> bool:
+        try:
+            self._disk.close(self._disk.open_root(path))
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            return True  # it may only be passed through
+        return True
+
+
+def _unknown(error: OSError) -> Unknown:
+    reason = error.strerror or str(error)
+    if error.errno is not None:
+        reason += f" ({errno.errorcode.get(error.errno, error.errno)})"
+    return Unknown(reason, permanent=error.errno in _PERMANENT)

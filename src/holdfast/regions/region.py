@@ -1,0 +1,301 @@
+"""A region: one failure domain as the rest of Holdfast meets it.
+
+It stands before two stores (evidence under `ev/`, control under `ctl/`; often the same one) and
+makes three promises about them. Every call ends within its time-out. A region that fails is left
+alone for a while. And one that hangs holds a bounded number of calls in memory: neither a thread
+in a dead disk nor an upload under way can be stopped, so a call that timed out keeps its place
+until it really ends, and only then another one goes out.
+
+Reading and writing are judged apart: a full or read-only store still reads.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, runtime_checkable
+
+from msgspec import Struct
+
+from holdfast.regions.breaker import Breaker, BreakerLimits, Pass, State
+from holdfast.regions.port import (
+    Absent,
+    Differs,
+    Listing,
+    Present,
+    RegionId,
+    Store,
+    Stored,
+    Unknown,
+)
+
+EVIDENCE = "ev/"
+CONTROL = "ctl/"
+CREATES_MAX = 2
+
+Outcome = TypeVar("Outcome")
+
+
+@runtime_checkable
+class Rooted(Protocol):
+    """A store whose place may have to be made first, at a founding and never else."""
+
+    async def has_root(self) -> bool | Unknown: ...
+
+    async def make_root(self) -> Stored | Unknown: ...
+
+
+class RegionLimits(Struct, frozen=True):
+    """timeout_seconds: for one call, waiting for its turn included. in_flight_max: calls that the
+    store works on at once, for reading and for writing each."""
+
+    timeout_seconds: float = 5.0
+    in_flight_max: int = 16
+    breaker: BreakerLimits = BreakerLimits()
+
+
+@dataclass(slots=True)
+class Counter:
+    """What one operation cost since the start. refused: not tried, the breaker was open."""
+
+    calls: int = 0
+    failures: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+
+
+class RegionReport(Struct, frozen=True):
+    """How a region does. state: "ok", or "open" when reading or writing is left alone.
+
+    reading, writing: states of the two breakers. last_error: "" while all is well.
+    ok_seconds_ago: since the last answer; None: there never was one.
+    """
+
+    id: RegionId
+    url: str
+    store_uuid: str
+    state: str
+    reading: str
+    writing: str
+    last_error: str
+    ok_seconds_ago: float | None
+    in_flight: int
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """Reading, or writing."""
+
+    breaker: Breaker
+    slots: asyncio.Semaphore
+    tasks: set[asyncio.Task[object]] = field(default_factory=set)
+    last_failure: Unknown | None = None
+
+    def finished(self, task: asyncio.Task[object]) -> None:
+        """A call really ended, perhaps long after anyone waited for it."""
+        self.tasks.discard(task)
+        self.slots.release()
+        if not task.cancelled():
+            task.exception()  # or asyncio complains that nobody ever asked
+
+
+class Region:
+    """See the module. Implements `Store`.
+
+    id: the region's name in the settings. url: for a person. store_uuid: the uuid that the cookie
+    showed when it was last verified; "" until then. counters: by name of the operation.
+    """
+
+    def __init__(
+        self,
+        id: RegionId,
+        evidence: Store,
+        control: Store | None = None,
+        *,
+        url: str = "",
+        limits: RegionLimits | None = None,
+    ) -> None:
+        self.id = id
+        self.url = url
+        self.store_uuid = ""
+        self.counters = {name: Counter() for name in ("create", "replace", "read", "list")}
+        self._evidence = evidence
+        self._control = evidence if control is None else control
+        self._limits = limits or RegionLimits()
+        self._reading = self._lane()
+        self._writing = self._lane()
+        self._last_ok: float | None = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether reading and writing are trusted now.
+
+        False says "do not rely on it", not "do not call it": calls are what finds out that the
+        region is back, and while it is left alone they cost nothing.
+        """
+        return self._reading.breaker.state is self._writing.breaker.state is State.CLOSED
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        store = self._store_of(key)
+        return await self._call(self._writing, "create", lambda: store.create(key, data))
+
+    async def replace(self, key: str, data: bytes) -> Stored | Unknown:
+        if not key.startswith(CONTROL):
+            raise ValueError(f"evidence is never overwritten: {key!r}")
+        return await self._call(self._writing, "replace", lambda: self._control.replace(key, data))
+
+    async def read(self, key: str) -> Present | Absent | Unknown:
+        store = self._store_of(key)
+        return await self._call(self._reading, "read", lambda: store.read(key))
+
+    async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+        """As the port says. One call has one time-out: list large ledgers by shard or `after`."""
+        store = self._store_of(prefix)
+        return await self._call(self._reading, "list", lambda: store.list(prefix, after))
+
+    async def keep(self, key: str, data: bytes) -> Stored | Differs | Unknown:
+        """Bring it about that these bytes lie durably under the key, or find out that others do.
+
+        Every answer to a create but "stored" means that the bytes may be there, now or later. So
+        they are read back; equal bytes count once a create was answered (port: `Store.create`),
+        and whatever is still open after a second try is `Unknown`.
+        """
+        outcome: Stored | Unknown = Unknown("not tried")
+        for _ in range(CREATES_MAX):
+            outcome = await self.create(key, data)
+            if isinstance(outcome, Stored):
+                return outcome
+            found = await self.read(key)
+            if isinstance(found, Present) and found.data != data:
+                return Differs(found.data)
+            if isinstance(found, Present) and outcome.answered:
+                return Stored()
+            if isinstance(found, Unknown) or outcome.permanent:
+                break
+        return outcome
+
+    async def has_root(self) -> bool | Unknown:
+        """Whether both stores have a place to be in."""
+        for store in (self._evidence, self._control):
+            if isinstance(store, Rooted):
+                answer = await self._bounded(self._writing, store.has_root)
+                if answer is not True:
+                    return answer
+        return True
+
+    async def make_root(self) -> Stored | Unknown:
+        """Make what `has_root` misses. Only for founding a trail or a region."""
+        for store in (self._evidence, self._control):
+            if isinstance(store, Rooted):
+                made = await self._bounded(self._writing, store.make_root)
+                if isinstance(made, Unknown):
+                    return made
+        self._reading.breaker.reset()
+        self._writing.breaker.reset()
+        return Stored()
+
+    def report(self) -> RegionReport:
+        now = asyncio.get_running_loop().time()
+        lanes = (self._writing, self._reading)
+        failure = next((lane.last_failure for lane in lanes if lane.last_failure), None)
+        return RegionReport(
+            id=self.id,
+            url=self.url,
+            store_uuid=self.store_uuid,
+            state="ok" if self.reachable else "open",
+            reading=self._reading.breaker.state,
+            writing=self._writing.breaker.state,
+            last_error=failure.reason if failure else "",
+            ok_seconds_ago=None if self._last_ok is None else now - self._last_ok,
+            in_flight=sum(len(lane.tasks) for lane in lanes),
+        )
+
+    def _lane(self) -> _Lane:
+        slots = asyncio.Semaphore(self._limits.in_flight_max)
+        return _Lane(Breaker(self._limits.breaker), slots)
+
+    def _store_of(self, key: str) -> Store:
+        if key.startswith(EVIDENCE):
+            return self._evidence
+        if key.startswith(CONTROL):
+            return self._control
+        raise ValueError(f"neither evidence nor control: {key!r}")
+
+    async def _call(
+        self,
+        lane: _Lane,
+        operation: str,
+        start: Callable[[], Coroutine[object, object, Outcome]],
+    ) -> Outcome | Unknown:
+        """One call under the breaker, counted."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        counter = self.counters[operation]
+        admitted = lane.breaker.admit(begun)
+        if admitted is Pass.REFUSED:
+            counter.refused += 1
+            last = lane.last_failure or Unknown("")
+            return Unknown(f"left alone for now: {last.reason}", permanent=last.permanent)
+        counter.calls += 1
+        try:
+            outcome = await self._bounded(lane, start)
+        except BaseException:
+            lane.breaker.abandoned(admitted, loop.time())
+            raise
+        now = loop.time()
+        counter.seconds += now - begun
+        if isinstance(outcome, Unknown) and not outcome.answered:
+            counter.failures += 1
+            lane.last_failure = outcome
+            lane.breaker.failed(admitted, now, outcome.permanent)
+        else:
+            self._last_ok = now
+            lane.breaker.succeeded(admitted)
+            if lane.breaker.state is State.CLOSED:
+                lane.last_failure = None
+        return outcome
+
+    async def _bounded(
+        self, lane: _Lane, start: Callable[[], Coroutine[object, object, Outcome]]
+    ) -> Outcome | Unknown:
+        """Await one call of a store, but no longer than the time-out."""
+        loop = asyncio.get_running_loop()
+        seconds = self._limits.timeout_seconds
+        deadline = loop.time() + seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                await lane.slots.acquire()
+        except TimeoutError:
+            return Unknown(f"{len(lane.tasks)} calls are under way and none ended in {seconds:g} s")
+        task = loop.create_task(start())
+        lane.tasks.add(task)
+        task.add_done_callback(lane.finished)
+        # Not cancelled when time is up, or when the caller is: that would free its place here
+        # while the thread or the upload goes on.
+        done, _ = await asyncio.wait((task,), timeout=deadline - loop.time())
+        return task.result() if done else Unknown(f"no answer within {seconds:g} s")
+
+
+class Regions:
+    """All regions of the settings, in order of their ids, and the quorum over them.
+
+    quorum: W. needed: R = N - W + 1, how many regions show everything that was acknowledged.
+    trail, tag_key: what the cookies say, once they were verified (`cookie.identify`).
+    """
+
+    def __init__(self, regions: Sequence[Region], quorum: int) -> None:
+        self._regions = tuple(sorted(regions, key=lambda region: region.id))
+        self.by_id = {region.id: region for region in self._regions}
+        if len(self.by_id) != len(self._regions):
+            raise ValueError("two regions have the same id")
+        if not len(self._regions) < 2 * quorum <= 2 * len(self._regions):
+            raise ValueError(f"a quorum of {quorum} of {len(self._regions)} is not a majority")
+        self.quorum = quorum
+        self.needed = len(self._regions) - quorum + 1
+        self.trail = ""
+        self.tag_key = b""
+
+    def __iter__(self) -> Iterator[Region]:
+        return iter(self._regions)
+
+    def __len__(self) -> int:
+        return len(self._regions)

@@ -1,0 +1,174 @@
+"""Small worlds for the tests of this room: a store in memory, a disk that remembers, a clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from holdfast.regions.disk import PosixDisk
+from holdfast.regions.keys import check_bytes, check_key, check_prefix
+from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+
+Result = TypeVar("Result")
+
+
+async def at_once(function: Callable[..., Result], /, *arguments: object) -> Result:
+    """An offload that blocks: what a test asks for has happened when it goes on."""
+    return function(*arguments)
+
+
+class MemoryWorld:
+    """A store in memory that lets nobody change evidence, and whose answers a test can bend.
+
+    failing: this answer instead of doing anything. deaf: creates and replaces happen, and this
+    answer is given all the same. log: the calls, in order. gate: calls wait for it first.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, int]] = {}
+        self.log: list[tuple[str, str]] = []
+        self.failing: Unknown | None = None
+        self.deaf: Unknown | None = None
+        self.gate: asyncio.Event | None = None
+        self.inside = 0
+        self.now_us = 1_000_000_000
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        check_bytes(data)
+        await self._enter("create", key)
+        if self.failing:
+            return self.failing
+        if key in self.objects:
+            return Unknown("already exists", answered=True)
+        return self._put(key, data)
+
+    async def replace(self, key: str, data: bytes) -> Stored | Unknown:
+        check_bytes(data)
+        await self._enter("replace", key)
+        assert key.startswith("ctl/"), "evidence was overwritten"
+        return self.failing or self._put(key, data)
+
+    async def read(self, key: str) -> Present | Absent | Unknown:
+        await self._enter("read", key)
+        if self.failing:
+            return self.failing
+        found = self.objects.get(key)
+        return Present(*found) if found else Absent()
+
+    async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+        check_prefix(prefix)
+        await self._enter("list", prefix)
+        return self.failing or Listing(
+            tuple(
+                Listed(key, len(data), modified_us)
+                for key, (data, modified_us) in sorted(self.objects.items())
+                if key.startswith(prefix) and key > after
+            )
+        )
+
+    def _put(self, key: str, data: bytes) -> Stored | Unknown:
+        self.now_us += 1
+        self.objects[key] = (data, self.now_us)
+        return self.deaf or Stored()
+
+    async def _enter(self, call: str, key: str) -> None:
+        if call != "list":
+            check_key(key)
+        self.log.append((call, key))
+        self.inside += 1
+        try:
+            if self.gate:
+                await self.gate.wait()
+        finally:
+            self.inside -= 1
+
+
+class RecordingDisk(PosixDisk):
+    """The real disk, with what was done in order, by path. fail: raised once before a call."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, str]] = []
+        self.fail: dict[tuple[str, str], OSError] = {}
+        self._paths: dict[int, str] = {}
+
+    def open(self, root: int, path: str) -> int:
+        handle = super().open(root, path)
+        self._paths[handle] = path
+        return handle
+
+    def create(self, root: int, path: str) -> int:
+        self._note("create", path)
+        handle = super().create(root, path)
+        self._paths[handle] = path
+        return handle
+
+    def write(self, file: int, data: memoryview) -> int:
+        self._note("write", self._paths[file])
+        return super().write(file, data)
+
+    def fsync(self, handle: int) -> None:
+        self._note("fsync", self._paths.get(handle, ""))
+        super().fsync(handle)
+
+    def close(self, handle: int) -> None:
+        self._paths.pop(handle, None)
+        super().close(handle)
+
+    def link(self, root: int, source: str, target: str) -> None:
+        self._note("link", target)
+        super().link(root, source, target)
+
+    def rename(self, root: int, source: str, target: str) -> None:
+        self._note("rename", target)
+        super().rename(root, source, target)
+
+    def unlink(self, root: int, path: str) -> None:
+        self._note("unlink", path)
+        super().unlink(root, path)
+
+    def mkdir(self, root: int, path: str) -> None:
+        self._note("mkdir", path)
+        super().mkdir(root, path)
+
+    def _note(self, call: str, path: str) -> None:
+        shown = ".tmp/*" if path.startswith(".tmp/") else path
+        self.log.append((call, shown))
+        error = self.fail.pop((call, shown), None)
+        if error:
+            raise error
+
+
+def run_with_time(work: Callable[["VirtualTime"], Awaitable[Result]]) -> Result:
+    """Run on an event loop whose time stands still, and jumps when everything waits."""
+    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, _VirtualLoop)
+
+        async def main() -> Result:
+            return await work(VirtualTime(loop))
+
+        return runner.run(main())
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+class VirtualTime:
+    def __init__(self, loop: _VirtualLoop) -> None:
+        self._loop = loop
+        self.complaints: list[str] = []
+        loop.set_exception_handler(
+            lambda _, context: self.complaints.append(str(context["message"]))
+        )
+
+    @property
+    def now(self) -> float:
+        return self._loop.now
