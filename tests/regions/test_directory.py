@@ -10,11 +10,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.regions.worlds import RecordingDisk, at_once
 
 from holdfast.regions.directory import LEFTOVER_US, DirectoryStore
 from holdfast.regions.disk import Entry, PosixDisk, Stat
 from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from tests.regions.worlds import RecordingDisk, at_once
 
 KEY = "ev/seg/name"
 

@@ -4,10 +4,10 @@ import asyncio
 import gc
 
 import pytest
-from tests.regions.worlds import MemoryWorld, VirtualTime, run_with_time
 
 from holdfast.regions.port import Absent, Differs, Listing, Present, Stored, Unknown
 from holdfast.regions.region import Region, RegionLimits, Regions
+from tests.regions.worlds import MemoryWorld, VirtualTime, run_with_time
 
 KEY = "ev/seg/name"
 

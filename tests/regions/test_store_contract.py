@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
-from tests.regions.worlds import MemoryWorld
 
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
@@ -16,6 +15,7 @@ from holdfast.regions.disk import PosixDisk
 from holdfast.regions.port import Absent, Listing, Present, Store, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.threads import Threads
+from tests.regions.worlds import MemoryWorld
 
 Make = Callable[[], Awaitable[Store]]
 
