@@ -1,0 +1,60 @@
+"""Where a ledger stands, and whether a segment's name continues it. Pure."""
+
+from dataclasses import dataclass
+
+from holdfast.proof import merkle
+from holdfast.proof.errors import MalformedError, MismatchError
+from holdfast.proof.merkle import EMPTY_RANGE, CompactRange
+from holdfast.proof.names import SegmentName
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEnd:
+    """A ledger up to some size.
+
+    size: segments so far. first: events so far. sealed_us: that of the last segment, 0 without one.
+    range: the ledger's tree, reduced to what appending needs.
+    """
+
+    size: int
+    first: int
+    sealed_us: int
+    range: CompactRange
+
+    def __post_init__(self) -> None:
+        """Raise MalformedError for numbers that no ledger can have."""
+        if self.size != self.range.size or self.first < self.size or self.sealed_us < 0:
+            raise MalformedError("the numbers of a ledger's end contradict each other")
+        if self.size == 0 and (self.first or self.sealed_us):
+            raise MalformedError("an empty ledger has no events and no time")
+
+    @property
+    def root(self) -> bytes:
+        """The root of the ledger's tree, 32 bytes."""
+        return self.range.root()
+
+
+EMPTY_END = LedgerEnd(0, 0, 0, EMPTY_RANGE)
+
+
+def extend(end: LedgerEnd, name: SegmentName) -> LedgerEnd:
+    """The ledger with one segment more.
+
+    Raises:
+        MismatchError: the name does not continue it: another index or count of events, or a time
+            that is not after the one before.
+    """
+    if name.index != end.size:
+        raise MismatchError(f"segment {name.index} does not follow a ledger of {end.size}")
+    if name.first != end.first:
+        raise MismatchError(
+            f"segment {name.index} begins with event {name.first}, its ledger with {end.first}"
+        )
+    if name.sealed_us <= end.sealed_us:
+        raise MismatchError(f"segment {name.index} is not sealed after the one before")
+    return LedgerEnd(
+        end.size + 1,
+        end.first + name.count,
+        name.sealed_us,
+        end.range.append(merkle.leaf_hash(name.text.encode())),
+    )

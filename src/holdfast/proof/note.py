@@ -1,0 +1,284 @@
+"""C2SP signed notes with Ed25519 keys, and tlog checkpoints.
+
+Source: c2sp.org/signed-note, c2sp.org/tlog-checkpoint. A note's text must be ignored unless
+`verify` returned it.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from holdfast.proof.errors import MalformedError, SignatureError
+from holdfast.proof.merkle import HASH_BYTES
+
+NOTE_BYTES_MAX = 64 * 1024
+SIGNATURES_MAX = 64
+NUMBER_MAX = 2**63 - 1
+
+_ED25519 = b"\x01"
+_KEY_BYTES = 32
+_FORBIDDEN = re.compile(rb"[\x00-\x09\x0b-\x1f]")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_KEY_ID = re.compile(r"[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class VerifierKey:
+    """A public key and the name under which it signs. public: 32 bytes.
+
+    Raises MalformedError for a name that no note can carry.
+    """
+
+    name: str
+    public: bytes
+
+    def __post_init__(self) -> None:
+        if not _is_key_name(self.name):
+            raise MalformedError(f"{self.name!r} is not a key name")
+        if len(self.public) != _KEY_BYTES:
+            raise MalformedError(f"the public key has {len(self.public)} bytes, not {_KEY_BYTES}")
+
+    @classmethod
+    def parse(cls, text: str) -> "VerifierKey":
+        """Read a vkey: `<name>+<key id>+<base64 of 0x01 ‖ public key>`.
+
+        Raises:
+            MalformedError: not of that form, another algorithm, or the id is not the key's.
+        """
+        parts = text.split("+", 2)
+        if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
+            raise MalformedError("a verifier key has the form name+id+key")
+        material = decode_base64(parts[2])
+        if material[:1] != _ED25519:
+            raise MalformedError("the verifier key is not an Ed25519 key (type 0x01)")
+        key = cls(parts[0], material[1:])
+        if key.id.hex() != parts[1]:
+            raise MalformedError("the verifier key's id is not that of its name and key")
+        return key
+
+    @cached_property
+    def id(self) -> bytes:
+        """The 4 bytes by which a signature line refers to the key."""
+        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
+
+    @property
+    def text(self) -> str:
+        """As a vkey."""
+        return f"{self.name}+{self.id.hex()}+{encode_base64(_ED25519 + self.public)}"
+
+    def check(self, signature: bytes, text: bytes) -> None:
+        """Raise SignatureError unless this key made the signature over the text."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
+        except (InvalidSignature, ValueError) as error:
+            raise SignatureError(f"a signature by {self.name} does not verify") from error
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A private key and the name under which it signs."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @classmethod
+    def generate(cls, name: str, seed: bytes) -> "SigningKey":
+        """The key of a seed of 32 unpredictable bytes."""
+        return cls(name, Ed25519PrivateKey.from_private_bytes(seed))
+
+    @cached_property
+    def public(self) -> bytes:
+        """The public key, 32 bytes."""
+        return self.private.public_key().public_bytes_raw()
+
+    @cached_property
+    def verifier(self) -> VerifierKey:
+        """What checks this key's signatures."""
+        return VerifierKey(self.name, self.public)
+
+    @property
+    def vkey(self) -> str:
+        """The public half as text."""
+        return self.verifier.text
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature line: the key's name and id (4 bytes), and what that key made of the text."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text that ends in a newline, and signatures: after `verify`, only those that hold."""
+
+    text: str
+    signatures: tuple[Signature, ...]
+
+
+def sign(text: str, *keys: SigningKey, bytes_max: int = NOTE_BYTES_MAX) -> bytes:
+    """Make a signed note.
+
+    Raises:
+        MalformedError: the text is not fit for a note, or the note would be too large.
+    """
+    try:
+        signed = text.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedError("the text has no UTF-8 form") from error
+    lines = [
+        f"— {key.name} {encode_base64(key.verifier.id + key.private.sign(signed))}\n"
+        for key in keys
+    ]
+    data = signed + b"\n" + "".join(lines).encode()
+    if parse(data, bytes_max).text != text:
+        raise MalformedError("the text does not end in a newline")
+    return data
+
+
+def parse(data: bytes, bytes_max: int = NOTE_BYTES_MAX) -> Note:
+    """Read a note without checking who signed it.
+
+    Raises:
+        MalformedError: not a signed note, or larger than `bytes_max`.
+    """
+    if len(data) > bytes_max:
+        raise MalformedError(f"the note has {len(data)} bytes, more than {bytes_max}")
+    if _FORBIDDEN.search(data):
+        raise MalformedError("the note holds a control character")
+    end = data.rfind(b"\n\n")
+    if end < 0 or not data.endswith(b"\n"):
+        raise MalformedError("the note has no signature lines")
+    try:
+        text, tail = data[: end + 1].decode(), data[end + 2 : -1].decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("the note is not UTF-8") from error
+    lines = tail.split("\n")
+    if len(lines) > SIGNATURES_MAX:
+        raise MalformedError(f"the note has more than {SIGNATURES_MAX} signatures")
+    return Note(text, tuple(_signature(line) for line in lines))
+
+
+def _signature(line: str) -> Signature:
+    dash, _, rest = line.partition(" ")
+    name, space, encoded = rest.partition(" ")
+    if dash != "—" or not space or not _is_key_name(name):
+        raise MalformedError("a signature line has the form `— name signature`")
+    raw = decode_base64(encoded)
+    if len(raw) < 5:
+        raise MalformedError("a signature is cut off")
+    return Signature(name, raw[:4], raw[4:])
+
+
+def verify(data: bytes, keys: Iterable[VerifierKey], bytes_max: int = NOTE_BYTES_MAX) -> Note:
+    """Read a note that one of the keys signed.
+
+    Signatures of other keys are ignored; each signature of a known key must hold.
+
+    Returns:
+        The note with the signatures that hold.
+    Raises:
+        MalformedError: not a signed note.
+        SignatureError: none of the keys signed it, or a signature of one does not hold.
+    """
+    note = parse(data, bytes_max)
+    known = {(key.name, key.id): key for key in keys}
+    signed = note.text.encode()
+    good = []
+    for signature in note.signatures:
+        key = known.get((signature.name, signature.key_id))
+        if key is not None:
+            key.check(signature.signature, signed)
+            good.append(signature)
+    if not good:
+        raise SignatureError("the note is not signed by a known key")
+    return Note(note.text, tuple(good))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A tree head. root: 32 bytes. extensions: further lines, opaque; ours have none."""
+
+    origin: str
+    size: int
+    root: bytes
+    extensions: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text of the note."""
+        lines = (self.origin, str(self.size), encode_base64(self.root), *self.extensions)
+        return "".join(f"{line}\n" for line in lines)
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """Read the text of a checkpoint.
+
+    Raises:
+        MalformedError: not of that form.
+    """
+    if not text.endswith("\n"):
+        raise MalformedError("a checkpoint ends in a newline")
+    lines = text[:-1].split("\n")
+    if len(lines) < 3 or "" in lines:
+        raise MalformedError("a checkpoint has at least three lines, none of them empty")
+    origin, size, root, *extensions = lines
+    hashed = decode_base64(root)
+    if len(hashed) != HASH_BYTES:
+        raise MalformedError(f"the root is not of {HASH_BYTES} bytes")
+    return Checkpoint(origin, parse_number(size), hashed, tuple(extensions))
+
+
+def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
+    """Read a checkpoint that a log signed of itself: its origin is the key's name.
+
+    Raises:
+        MalformedError, SignatureError: as `verify`; also for another log's origin.
+    """
+    checkpoint = parse_checkpoint(verify(data, [key]).text)
+    if checkpoint.origin != key.name:
+        raise SignatureError(f"a checkpoint of {checkpoint.origin} is signed by {key.name}")
+    return checkpoint
+
+
+def parse_number(text: str) -> int:
+    """A decimal without leading zeros, at most `NUMBER_MAX`. Raises MalformedError."""
+    if not _NUMBER.fullmatch(text) or int(text) > NUMBER_MAX:
+        raise MalformedError(f"{text[:40]!r} is not a decimal number as it must be written")
+    return int(text)
+
+
+def encode_base64(data: bytes) -> str:
+    """Standard base64 with padding."""
+    return base64.b64encode(data).decode()
+
+
+def decode_base64(text: str) -> bytes:
+    """The bytes of standard base64 with padding, in the one form that encoding gives.
+
+    Raises:
+        MalformedError: any other text.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedError("a value is not base64") from error
+    if encode_base64(data) != text:
+        raise MalformedError("a value is not base64 in its canonical form")
+    return data
+
+
+def _is_key_name(name: str) -> bool:
+    return bool(name) and not any(
+        c == "+" or c < " " or c.isspace() or "\ud800" <= c <= "\udfff" for c in name
+    )

@@ -1,0 +1,327 @@
+"""The bytes of a segment: one zstd frame of records, then a skippable frame with the trailer.
+
+`encode` makes them, `verify` checks them by themselves. The roots are computed only from what
+decompressing gave back, so that a bit that flips in between can never be signed.
+"""
+
+import hashlib
+import hmac
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from holdfast.proof import ledger, merkle, names, statements
+from holdfast.proof.errors import MalformedError, MismatchError
+from holdfast.proof.ledger import LedgerEnd
+from holdfast.proof.names import SegmentName
+from holdfast.proof.note import SigningKey, VerifierKey
+from holdfast.proof.statements import Signed, Trailer
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+DECODED_BYTES_MAX = 16 * 1024 * 1024
+WINDOW_BYTES_MAX = 8 * 1024 * 1024
+LEVEL = 1
+
+_FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
+_TRAILER_MAGIC = b"\x50\x2a\x4d\x18"
+_FRAME_BYTES_MIN = 14  # more than the longest header, and the shortest frame with a checksum
+_HEADER_BYTES = 8  # of a skippable frame: magic and size
+_LENGTH_BYTES = 4
+_NO_HASH = bytes(merkle.HASH_BYTES)
+_OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: LEVEL,
+    zstd.CompressionParameter.checksum_flag: 1,
+    zstd.CompressionParameter.content_size_flag: 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A segment ready to be stored.
+
+    records: as they came back, in stored order. tenants: (tenant, count), in stored order.
+    """
+
+    name: SegmentName
+    data: bytes
+    records: tuple[bytes, ...]
+    tenants: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A segment that its name, its trailer and its records agree on, signed by its node."""
+
+    name: SegmentName
+    trailer: Trailer
+    records: tuple[bytes, ...]
+
+
+# What hides tenants: no leaf can be guessed, or linked to another segment's, without the salt.
+
+
+def tenant_salt(tag_key: bytes, tenant: str) -> bytes:
+    """The tenant's secret, from that of the trail. 32 bytes."""
+    return hmac.digest(tag_key, b"holdfast-tenant/1 " + tenant.encode(), "sha256")
+
+
+def salt_id(salt: bytes) -> str:
+    """What a tenant keeps, to know its own salt again: 64 hex digits."""
+    return hashlib.sha256(salt).hexdigest()
+
+
+def tag(salt: bytes, node: str, index: int) -> str:
+    """The tenant's name in one segment: 64 hex digits."""
+    return hmac.digest(salt, f"holdfast-tag/1 {node} {index:010x}".encode(), "sha256").hex()
+
+
+def blind(salt: bytes, node: str, index: int) -> bytes:
+    """What makes the tenant's leaf in one segment impossible to guess. 32 bytes."""
+    return hmac.digest(salt, f"holdfast-blind/1 {node} {index:010x}".encode(), "sha256")
+
+
+def tenant_leaf(tag: str, blind: bytes, count: int, root: bytes) -> bytes:
+    """A leaf of the segment tree.
+
+    Args:
+        count: The tenant's records in the segment.
+        root: The root of the tree over them, 32 bytes.
+    """
+    hidden = hashlib.sha256(blind + count.to_bytes(8, "big") + root).hexdigest()
+    return f"{tag} {hidden}".encode()
+
+
+def encode(
+    key: SigningKey,
+    tag_key: bytes,
+    end: LedgerEnd,
+    epoch: int,
+    sealed_us: int,
+    groups: Mapping[str, Sequence[bytes]],
+) -> Encoded:
+    """Seal records into a segment.
+
+    Args:
+        key: The node's; its name is the ledger's origin.
+        tag_key: The trail's secret, 32 bytes.
+        end: The ledger before this segment.
+        sealed_us: At or after all of the records, after everything sealed before.
+        groups: The records by tenant, in order of arrival, without line ends.
+    Returns:
+        Bytes and name; what it says of the records is computed from what came back.
+    Raises:
+        MalformedError: nothing to seal, an empty record or one with a line end, or too much.
+        MismatchError: `sealed_us` does not continue the ledger, or decompressing gave other bytes
+            than were compressed: this machine must not be trusted with these records.
+    """
+    node = names.parse_ledger_origin(key.name)[1]
+    salts = {tenant: tenant_salt(tag_key, tenant) for tenant in groups}
+    order = sorted(groups, key=lambda tenant: tag(salts[tenant], node, end.size))
+    counts = [len(groups[tenant]) for tenant in order]
+    if not counts or 0 in counts:
+        raise MalformedError("a segment, and each tenant in it, has at least one record")
+    plain = b"\n".join([b"\n".join(groups[tenant]) for tenant in order]) + b"\n"
+    if len(plain) > DECODED_BYTES_MAX:
+        raise MalformedError(f"a segment has at most {DECODED_BYTES_MAX} bytes decoded")
+    compressor = zstd.ZstdCompressor(options=_OPTIONS)
+    frame = compressor.compress(plain, zstd.ZstdCompressor.FLUSH_FRAME)
+    decoded = _decode(frame)
+    records = _split(decoded, sum(counts))
+    if decoded != plain:
+        raise MismatchError("decompressing gave other bytes than were compressed")
+    tags = [tag(salts[tenant], node, end.size) for tenant in order]
+    blinds = [blind(salts[tenant], node, end.size) for tenant in order]
+    unhashed = SegmentName(
+        index=end.size,
+        epoch=epoch,
+        first=end.first,
+        count=len(records),
+        tenants=len(order),
+        sealed_us=sealed_us,
+        root=_segment_root(records, tags, blinds, counts),
+        sha256=_NO_HASH,
+    ).unhashed
+    data = frame + _trailer_frame(
+        statements.write(
+            Trailer(unhashed, end.root, tuple(zip(tags, counts, strict=True))), key.name, key
+        )
+    )
+    name = SegmentName.parse(f"{unhashed}-{hashlib.sha256(data).hexdigest()}")
+    ledger.extend(end, name)
+    return Encoded(name, data, records, tuple(zip(order, counts, strict=True)))
+
+
+def trailer_bytes(tail: bytes) -> int:
+    """How many bytes at the end of a segment are its trailer frame.
+
+    Args:
+        tail: The last bytes of the segment, at least 4.
+    Raises:
+        MalformedError: they do not say a possible length.
+    """
+    size = int.from_bytes(tail[-_LENGTH_BYTES:], "little")
+    if len(tail) < _LENGTH_BYTES or not size <= Trailer.BYTES_MAX + _LENGTH_BYTES:
+        raise MalformedError("the bytes do not end in the length of a trailer")
+    return _HEADER_BYTES + size
+
+
+def read_trailer(data: bytes) -> Signed[Trailer]:
+    """Parse the trailer; whoever signed it.
+
+    Args:
+        data: A segment, or its last bytes, at least `trailer_bytes` of them.
+    Raises:
+        ProofError: there is none.
+    """
+    return statements.read(_trailer_note(data), Trailer)
+
+
+def verify_trailer(data: bytes, name: SegmentName, node_key: bytes, origin: str) -> Trailer:
+    """Check a segment's bytes against its name, and its trailer, without decompressing.
+
+    Args:
+        name: As listed.
+        node_key: The public key of the node in whose ledger it lies, 32 bytes.
+        origin: That ledger's origin.
+    Raises:
+        MismatchError: the bytes do not hash to the name, or the trailer is of another segment.
+        MalformedError, SignatureError: the trailer is not one, or not the node's.
+    """
+    if hashlib.sha256(data).digest() != name.sha256:
+        raise MismatchError(f"the bytes of segment {name.index} do not hash to its name")
+    signed = statements.verify(_trailer_note(data), Trailer, VerifierKey(origin, node_key))
+    trailer = signed.statement
+    if trailer.name_unhashed != name.unhashed:
+        raise MismatchError(f"the trailer is not that of segment {name.index}")
+    counts = [count for _, count in trailer.tenants]
+    if len(counts) != name.tenants or sum(counts) != name.count:
+        raise MismatchError(f"the tenants of segment {name.index} do not add up to its name")
+    return trailer
+
+
+def verify(data: bytes, name: SegmentName, node_key: bytes, origin: str) -> Opened:
+    """Check a segment by itself and take its records out.
+
+    Args and errors as `verify_trailer`. What remains is whether the records make the root in the
+    name, which takes the tenants' salts: `verify_tenants`.
+    """
+    trailer = verify_trailer(data, name, node_key, origin)
+    frame = data[: len(data) - trailer_bytes(data)]
+    return Opened(name, trailer, _split(_decode(frame), name.count))
+
+
+def verify_tenants(opened: Opened, tag_key: bytes, node: str) -> None:
+    """Check that each record lies under its own tenant, and that all make the root in the name.
+
+    Raises:
+        MalformedError: a record is not a JSON object with a tenant that is one.
+        MismatchError: a record under another tenant's tag, or another root.
+    """
+    name, at = opened.name, 0
+    tags, blinds, counts = [], [], []
+    for expected, count in opened.trailer.tenants:
+        tenants = {_tenant(record) for record in opened.records[at : at + count]}
+        if len(tenants) != 1:
+            raise MismatchError(f"segment {name.index} mixes tenants under one tag")
+        salt = tenant_salt(tag_key, tenants.pop())
+        if tag(salt, node, name.index) != expected:
+            raise MismatchError(f"segment {name.index} has records under another tenant's tag")
+        tags.append(expected)
+        blinds.append(blind(salt, node, name.index))
+        counts.append(count)
+        at += count
+    if _segment_root(opened.records, tags, blinds, counts) != name.root:
+        raise MismatchError(f"the records of segment {name.index} do not make its root")
+
+
+def _segment_root(
+    records: Sequence[bytes], tags: Sequence[str], blinds: Sequence[bytes], counts: Sequence[int]
+) -> bytes:
+    """The root over the tenants' leaves, from records in stored order."""
+    leaves, at = [], 0
+    for each_tag, each_blind, count in zip(tags, blinds, counts, strict=True):
+        root = merkle.root(merkle.leaf_hashes(records[at : at + count]))
+        leaves.append(merkle.leaf_hash(tenant_leaf(each_tag, each_blind, count, root)))
+        at += count
+    return merkle.root(leaves)
+
+
+def _tenant(record: bytes) -> str:
+    """The record's own tenant; none and "" are the same.
+
+    Numbers are not converted: a payload may hold any. Deep nesting is refused as malformed.
+    """
+    try:
+        pairs = json.loads(record, object_pairs_hook=tuple, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("a record is not JSON") from error
+    if not record.startswith(b"{"):
+        raise MalformedError("a record is not a JSON object")
+    tenants = [value for key, value in pairs if key == "tenant"] or [""]
+    if len(tenants) != 1 or not isinstance(tenants[0], str):
+        raise MalformedError("a record's tenant is not one string")
+    return tenants[0]
+
+
+def _split(decoded: bytes, count: int) -> tuple[bytes, ...]:
+    *records, rest = decoded.split(b"\n")
+    if rest or b"" in records or len(records) != count:
+        raise MalformedError(f"the segment does not hold {count} lines")
+    return tuple(records)
+
+
+def _trailer_frame(note: bytes) -> bytes:
+    length = (len(note) + _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "little")
+    return _TRAILER_MAGIC + length + note + length
+
+
+def _trailer_note(data: bytes) -> bytes:
+    length = trailer_bytes(data)
+    frame = data[-length:]
+    if len(frame) != length or frame[:_HEADER_BYTES] != _TRAILER_MAGIC + frame[-_LENGTH_BYTES:]:
+        raise MalformedError("the bytes do not end in a trailer")
+    return frame[_HEADER_BYTES:-_LENGTH_BYTES]
+
+
+def _decode(frame: bytes) -> bytes:
+    """The content of exactly one zstd frame, whose header bounds what it takes to decode it."""
+    size = _content_size(frame)
+    decompressor = zstd.ZstdDecompressor()
+    try:
+        decoded = decompressor.decompress(frame, DECODED_BYTES_MAX + 1)
+    except zstd.ZstdError as error:
+        raise MalformedError(f"the records do not decompress: {error}") from error
+    if not decompressor.eof or decompressor.unused_data or len(decoded) != size:
+        raise MalformedError("the records are not one whole zstd frame")
+    return decoded
+
+
+def _content_size(frame: bytes) -> int:
+    """The decoded size that the header of a frame states.
+
+    Raises MalformedError unless it states one within bounds, a checksum, no dictionary and a window
+    within bounds. Source: RFC 8878, section 3.1.1.1.
+    """
+    if frame[:4] != _FRAME_MAGIC or len(frame) < _FRAME_BYTES_MIN:
+        raise MalformedError("the segment does not begin with a zstd frame")
+    descriptor, at = frame[4], 5
+    single, flag = descriptor >> 5 & 1, descriptor >> 6
+    if descriptor & 0b11011 or not descriptor & 0b100 or not (single or flag):
+        raise MalformedError("the zstd frame has no checksum or size, or a dictionary")
+    window = 0
+    if not single:
+        exponent, mantissa = frame[at] >> 3, frame[at] & 7
+        window = (1 << (10 + exponent)) + (1 << (7 + exponent)) * mantissa
+        at += 1
+    width = 1 << flag
+    size = int.from_bytes(frame[at : at + width], "little") + (256 if width == 2 else 0)
+    if not 0 < size <= DECODED_BYTES_MAX:
+        raise MalformedError(f"the zstd frame states a size of {size}")
+    if (size if single else window) > WINDOW_BYTES_MAX:
+        raise MalformedError(f"the zstd frame needs a window of more than {WINDOW_BYTES_MAX}")
+    return size
