@@ -1,0 +1,109 @@
+"""How much is measured, and what every experiment needs."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Final
+
+from bench.events import Pool, Stream
+from bench.processes import Cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Amounts. Events are those of one round."""
+
+    rounds: int
+    batch_events: int
+    single_events: int
+    multi_row_events: int
+    copy_events: int
+    single_row_events: int
+    settle_s: int
+    latency_s: int
+    lone_events: int
+    search_events: int
+    search_s: int
+    growth_rounds: int
+    growth_segments: int  # of the smaller trail, before the rounds
+    growth_events: int
+
+
+FULL: Final = Plan(
+    rounds=5,
+    batch_events=250_000,
+    single_events=80_000,
+    multi_row_events=80_000,
+    copy_events=80_000,
+    single_row_events=25_000,
+    settle_s=40,
+    latency_s=10,
+    lone_events=30,
+    search_events=1_000_000,
+    search_s=20,
+    growth_rounds=8,
+    growth_segments=150,
+    growth_events=60_000,
+)
+QUICK: Final = Plan(
+    rounds=1,
+    batch_events=60_000,
+    single_events=15_000,
+    multi_row_events=20_000,
+    copy_events=20_000,
+    single_row_events=6_000,
+    settle_s=5,
+    latency_s=3,
+    lone_events=6,
+    search_events=60_000,
+    search_s=4,
+    growth_rounds=2,
+    growth_segments=20,
+    growth_events=20_000,
+)
+
+BATCH_CONNECTIONS: Final = 16
+SINGLE_CONNECTIONS: Final = 1_024
+# Two are kinder to PostgreSQL than one or four: the core is always busy, and nobody waits for a
+# lock.
+STATEMENT_CONNECTIONS: Final = 2
+ROW_CONNECTIONS: Final = 32
+
+
+@dataclass
+class Ground:
+    """Where it is measured, and with what."""
+
+    plan: Plan
+    cores: Cores
+    directory: Path
+    binaries: Path | None  # of PostgreSQL
+    pool: Pool
+    random: Random
+    _streams: int = field(default=0)
+
+    def stream(self, step_us: float = 10.0, ago_s: float = 0.0) -> Stream:
+        """Events that no other stream has, the first of them so long ago."""
+        self._streams += 1
+        start_us = int((time.time() - ago_s) * 1_000_000)
+        return Stream(self.pool, self.random.getrandbits(32), start_us, step_us)
+
+    @contextmanager
+    def folder(self, name: str) -> Iterator[Path]:
+        """A new directory that is gone afterwards, with the log beside it."""
+        path = Path(mkdtemp(prefix=f"{name}-", dir=self.directory))
+        try:
+            yield path
+        finally:
+            rmtree(path, ignore_errors=True)
+
+
+def say(text: str) -> None:
+    """Progress, for whoever watches; the table alone goes to standard output."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,175 @@
+"""CPU and bytes an event, both sides, in rounds of shuffled order.
+
+Each run has a program of its own, freshly started, warmed up, and idle when the clock starts. Only
+one side runs at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bench import load, postgres, server
+from bench.events import BATCH_EVENTS, Stream
+from bench.plan import (
+    BATCH_CONNECTIONS,
+    ROW_CONNECTIONS,
+    SINGLE_CONNECTIONS,
+    STATEMENT_CONNECTIONS,
+    Ground,
+    say,
+)
+from bench.postgres import Row, Statement
+from bench.report import Finding, Sample, median
+
+BATCH: Final = "Holdfast, batches of 1,000"
+SINGLE: Final = "Holdfast, single events, 1,024 connections"
+MULTI_ROW: Final = "PostgreSQL, multi-row INSERT of 1,000"
+COPY: Final = "PostgreSQL, COPY of 1,000"
+SINGLE_ROW: Final = "PostgreSQL, single-row commits, 32 connections"
+ARMS: Final = (BATCH, SINGLE, MULTI_ROW, COPY, SINGLE_ROW)
+
+LOAD_S_MAX: Final = 60
+WARM_EVENTS: Final = 10_000
+WARM_STATEMENT_BATCHES: Final = 4
+
+Arms = dict[str, list[Sample]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to send events to our server."""
+
+    requests: Callable[[Stream], load.Requests]
+    connections: int
+    events: int
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A way to fill PostgreSQL's table."""
+
+    statements: Callable[[Sequence[list[Row]]], list[Statement]]
+    connections: int
+    events: int
+
+
+def measure(ground: Ground) -> tuple[Arms, str]:
+    """All arms, `plan.rounds` times; and PostgreSQL's version, "" where it is not installed."""
+    plan = ground.plan
+    ways = {
+        BATCH: Way(load.batches, BATCH_CONNECTIONS, plan.batch_events),
+        SINGLE: Way(load.singles, SINGLE_CONNECTIONS, plan.single_events),
+    }
+    loaders = {
+        MULTI_ROW: Loader(postgres.multi_row, STATEMENT_CONNECTIONS, plan.multi_row_events),
+        COPY: Loader(postgres.copy, STATEMENT_CONNECTIONS, plan.copy_events),
+        SINGLE_ROW: Loader(postgres.single_row, ROW_CONNECTIONS, plan.single_row_events),
+    }
+    arms: Arms = {name: [] for name in ARMS}
+    version = ""
+    with ground.folder("postgres") as cluster:
+        for round_ in range(plan.rounds):
+            for name in ground.random.sample(ARMS, len(ARMS)):
+                if name in ways:
+                    sample = run_ours(ground, ways[name])
+                elif ground.binaries is not None:
+                    with postgres.running(ground.binaries, cluster, ground.cores.side) as running:
+                        version = running.version
+                        sample = run_theirs(ground, running, loaders[name])
+                else:
+                    continue
+                arms[name].append(sample)
+                say(
+                    f"  round {round_ + 1}: {name}: {sample.rate:,.0f}/s, "
+                    f"{sample.cpu_us:.1f} µs/event, settled {sample.settled_us:.1f}"
+                )
+    return arms, version
+
+
+def run_ours(ground: Ground, way: Way) -> Sample:
+    """Found a trail, load it, and wait until all is found, and then until all is done."""
+    with (
+        ground.folder("ours") as folder,
+        server.running(folder / "data", ground.cores.side) as running,
+    ):
+        side = running.side
+        with load.Client(running.port, way.connections) as client:
+            requests = way.requests(ground.stream())
+            client.closed(requests, WARM_EVENTS, LOAD_S_MAX)
+            before_us = side.wait_idle(ground.plan.settle_s)
+            before_bytes = running.evidence_bytes()
+            with side.watched():
+                loaded = client.closed(requests, way.events, LOAD_S_MAX)
+            running.wait_found(*loaded.last)
+            found_us = side.cpu_us()
+            settled_us = side.wait_idle(ground.plan.settle_s)
+        stored_bytes = running.evidence_bytes() - before_bytes
+        found = running.count()
+        if found < WARM_EVENTS + loaded.events:
+            raise RuntimeError(f"{found} found of {WARM_EVENTS} + {loaded.events} acknowledged")
+        if loaded.events < way.events:
+            say(f"  not everything was acknowledged: {dict(loaded.statuses)}")
+        return Sample(
+            loaded.rate,
+            (found_us - before_us) / loaded.events,
+            (settled_us - before_us) / loaded.events,
+            stored_bytes / loaded.events,
+            median(loaded.ack_ms),
+            side.resident_bytes_max,
+        )
+
+
+def run_theirs(ground: Ground, cluster: postgres.Cluster, loader: Loader) -> Sample:
+    """Fill an empty table."""
+    stream = ground.stream()
+
+    def statements(batches: int) -> list[Statement]:
+        return loader.statements([postgres.rows(stream.draw()) for _ in range(batches)])
+
+    side = cluster.side
+    cluster.make_table()
+    warm = statements(WARM_STATEMENT_BATCHES)
+    postgres.fill(cluster, warm, WARM_STATEMENT_BATCHES * BATCH_EVENTS, loader.connections)
+    upcoming = statements(loader.events // BATCH_EVENTS)
+    before_us = side.cpu_us()
+    with side.watched():
+        filled = postgres.fill(cluster, upcoming, loader.events, loader.connections)
+    committed_us = side.cpu_us()
+    cluster.checkpoint()
+    settled_us = side.cpu_us()
+    events, stored_bytes = cluster.size()
+    return Sample(
+        filled.rate,
+        (committed_us - before_us) / filled.events,
+        (settled_us - before_us) / filled.events,
+        stored_bytes / events,
+        median(filled.ack_ms),
+        side.resident_bytes_max,
+    )
+
+
+def findings(arms: Arms) -> list[Finding]:
+    """The ratios that were to be reached, of medians; their range is that of the rounds' ratios."""
+
+    def cpu(name: str) -> list[float]:
+        return [sample.cpu_us for sample in arms[name]]
+
+    def stored(name: str) -> list[float]:
+        return [sample.stored_bytes for sample in arms[name]]
+
+    return [
+        _ratio("batches: CPU of multi-row INSERT / ours", cpu(MULTI_ROW), cpu(BATCH), 2.0, True),
+        _ratio("batches: CPU of COPY / ours", cpu(COPY), cpu(BATCH), 1.3, True),
+        _ratio("single: CPU of single-row commits / ours", cpu(SINGLE_ROW), cpu(SINGLE), 2.0, True),
+        _ratio("evidence a copy / table and indexes", stored(BATCH), stored(COPY), 0.15, False),
+    ]
+
+
+def _ratio(
+    name: str, above: list[float], below: list[float], limit: float, is_least: bool
+) -> Finding:
+    if not above or not below:
+        note = "PostgreSQL is not installed here"
+        return Finding(name, None, limit, "x", is_least, note)
+    rounds = tuple(a / b for a, b in zip(above, below, strict=False))
+    return Finding(name, median(above) / median(below), limit, "x", is_least, samples=rounds)
