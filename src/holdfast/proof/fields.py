@@ -1,13 +1,13 @@
-"""How the values of a statement are written as lines of text and read back, one codec a type.
+"""How the values of a statement stand in its text, one codec a type.
 
-A statement's dataclass is its field table: each field names its codec, and the order of the fields
-is the order of the lines. A value has one form only; everything else is refused.
+A statement's dataclass is its field table: each annotation names a codec, and the order of the
+fields is the order of the lines. A value has one form only; everything else is refused.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar, cast
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
 
 from holdfast.proof import names, note
 from holdfast.proof.errors import MalformedError, MismatchError
@@ -16,113 +16,73 @@ from holdfast.proof.merkle import HASH_BYTES, CompactRange
 from holdfast.proof.names import SegmentName
 
 T = TypeVar("T")
-U = TypeVar("U")
-
-
-class Lines:
-    """The lines of a statement's text, taken from the front."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-        self._at = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether all lines were taken."""
-        return self._at == len(self._lines)
-
-    def take_if(self, key: str) -> str | None:
-        """The value of the next line if it has that key."""
-        if self.is_empty:
-            return None
-        found, space, value = self._lines[self._at].partition(" ")
-        if found != key or not space:
-            return None
-        self._at += 1
-        return value
-
-    def take(self, key: str) -> str:
-        """The value of the next line, which must have that key. Raises MalformedError."""
-        value = self.take_if(key)
-        if value is None:
-            raise MalformedError(f"a line `{key} ...` is missing or out of order")
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class Codec(Generic[T]):
-    """write: the lines of a value under a key. read: takes them again, or raises MalformedError."""
-
-    write: Callable[[str, T], list[str]]
-    read: Callable[[str, Lines], T]
-
-
-def line(codec: Codec[T], key: str = "") -> T:
-    """A field of a statement. key: the word in the text, where it is not the field's name."""
-    return cast(T, field(metadata={"codec": codec, "key": key}))
 
 
 @dataclass(frozen=True, slots=True)
 class Word(Generic[T]):
-    """A value that is one word or, as the only one in its line, the rest of the line."""
+    """A value within a line. write and read raise ProofError for what has no form in it."""
 
     write: Callable[[T], str]
     read: Callable[[str], T]
 
 
-def single(word: Word[T]) -> Codec[T]:
+@dataclass(frozen=True, slots=True)
+class Lines(Generic[T]):
+    """A value as lines with one key. write and read: what stands after the key in each.
+
+    key: the word in the text, where it is not the field's name.
+    """
+
+    write: Callable[[T], list[str]]
+    read: Callable[[list[str]], T]
+    key: str = ""
+
+
+def single(word: Word[T]) -> Lines[T]:
     """Exactly one line."""
-    return Codec(
-        lambda key, value: [f"{key} {word.write(value)}"],
-        lambda key, lines: word.read(lines.take(key)),
+
+    def read(values: list[str]) -> T:
+        if len(values) != 1:
+            raise MalformedError("a line is missing, out of order or repeated")
+        return word.read(values[0])
+
+    return Lines(lambda value: [word.write(value)], read)
+
+
+def optional(word: Word[T], nothing: T) -> Lines[T]:
+    """One line, or none for `nothing`, which no line may stand for."""
+
+    def read(values: list[str]) -> T:
+        if values and word.read(values[0]) == nothing:
+            raise MalformedError("a line says nothing")
+        return single(word).read(values) if values else nothing
+
+    return Lines(lambda value: [] if value == nothing else [word.write(value)], read)
+
+
+def repeated(word: Word[T], key: str) -> Lines[tuple[T, ...]]:
+    """Any number of lines, in order."""
+    return Lines(
+        lambda value: [word.write(each) for each in value],
+        lambda values: tuple(word.read(each) for each in values),
+        key,
     )
 
 
-def optional(word: Word[T], nothing: T) -> Codec[T]:
-    """One line, or none for `nothing`, which no line can stand for."""
+def words(make: Callable[..., T], *parts: Word[str] | Word[int]) -> Word[T]:
+    """A tuple as words with single spaces between. make: it, of the values."""
 
-    def read(key: str, lines: Lines) -> T:
-        text = lines.take_if(key)
-        if text is None:
-            return nothing
-        value = word.read(text)
-        if value == nothing:
-            raise MalformedError(f"a line `{key} ...` says nothing")
-        return value
+    def read(text: str) -> T:
+        found = text.split(" ")
+        if len(found) != len(parts):
+            raise MalformedError(f"{text[:80]!r} does not have {len(parts)} words")
+        return make(*(part.read(each) for part, each in zip(parts, found, strict=True)))
 
-    return Codec(
-        lambda key, value: [] if value == nothing else [f"{key} {word.write(value)}"], read
-    )
+    def write(value: T) -> str:
+        assert isinstance(value, tuple)
+        return " ".join(part.write(each) for part, each in zip(parts, value, strict=True))
 
-
-def repeated(word: Word[T]) -> Codec[tuple[T, ...]]:
-    """Any number of lines."""
-
-    def read(key: str, lines: Lines) -> tuple[T, ...]:
-        values = []
-        while (text := lines.take_if(key)) is not None:
-            values.append(word.read(text))
-        return tuple(values)
-
-    return Codec(lambda key, values: [f"{key} {word.write(value)}" for value in values], read)
-
-
-def pair(first: Word[T], second: Word[U]) -> Word[tuple[T, U]]:
-    """Two words with a space between."""
-
-    def read(text: str) -> tuple[T, U]:
-        left, right = split_words(text, 2)
-        return first.read(left), second.read(right)
-
-    return Word(lambda value: f"{first.write(value[0])} {second.write(value[1])}", read)
-
-
-def split_words(text: str, count: int) -> list[str]:
-    """Exactly that many words with single spaces between. Raises MalformedError."""
-    words = text.split(" ")
-    if len(words) != count:
-        raise MalformedError(f"{text[:80]!r} does not have {count} words")
-    return words
+    return Word(write, read)
 
 
 def _checked(check: Callable[[str], object]) -> Word[str]:
@@ -170,55 +130,43 @@ def _read_string(text: str) -> str:
     return value
 
 
-def _check_state(text: str) -> None:
-    if not 1 <= len(text) <= 32 or not all("a" <= c <= "z" or c == "-" for c in text):
-        raise MalformedError(f"{text[:80]!r} is not a state")
+def _write_end(end: LedgerEnd) -> str:
+    numbers = (_write_number(each) for each in (end.size, end.first, end.sealed_us))
+    return " ".join((*numbers, *(_write_hash(each) for each in (end.root, *end.range.hashes))))
 
 
-def _check_tag(text: str) -> None:
-    names.check_id(text[:32])
-    names.check_id(text[32:])
+def _read_end(text: str) -> LedgerEnd:
+    numbers, hashes = text.split(" ")[:3], text.split(" ")[3:]
+    if not hashes:
+        raise MalformedError("the end of a ledger is cut off")
+    size, first, sealed_us = (note.parse_number(each) for each in numbers)
+    root, *subtrees = (_read_hash(each) for each in hashes)
+    end = LedgerEnd(size, first, sealed_us, CompactRange(size, tuple(subtrees)))
+    if end.root != root:
+        raise MismatchError("the root of a ledger's end is not that of its hashes")
+    return end
 
 
 def _check_unhashed(text: str) -> None:
     SegmentName.parse(f"{text}-{bytes(HASH_BYTES).hex()}")
 
 
-NUMBER = Word(_write_number, note.parse_number)
 HASH = Word(_write_hash, _read_hash)
-STRING = Word(_write_string, _read_string)
 BYTES = Word(note.encode_base64, note.decode_base64)
+NUMBER = Word(_write_number, note.parse_number)
 ID = _checked(names.check_id)
 REGION = _checked(names.check_region)
-STATE = _checked(_check_state)
-TAG = _checked(_check_tag)
-NAME = _checked(SegmentName.parse)
-UNHASHED = _checked(_check_unhashed)
+STATE = _checked(names.check_state)
+TAG = _checked(names.check_hash)
 
-
-def ledger_end(prefix: str) -> Codec[LedgerEnd]:
-    """The lines size, first, sealed_us, root and, for each hash of the range, hash."""
-    hashes = repeated(HASH)
-
-    def write(_: str, end: LedgerEnd) -> list[str]:
-        return [
-            f"{prefix}size {_write_number(end.size)}",
-            f"{prefix}first {_write_number(end.first)}",
-            f"{prefix}sealed_us {_write_number(end.sealed_us)}",
-            f"{prefix}root {_write_hash(end.root)}",
-            *hashes.write(f"{prefix}hash", end.range.hashes),
-        ]
-
-    def read(_: str, lines: Lines) -> LedgerEnd:
-        size = note.parse_number(lines.take(f"{prefix}size"))
-        first = note.parse_number(lines.take(f"{prefix}first"))
-        sealed_us = note.parse_number(lines.take(f"{prefix}sealed_us"))
-        root = _read_hash(lines.take(f"{prefix}root"))
-        end = LedgerEnd(
-            size, first, sealed_us, CompactRange(size, hashes.read(f"{prefix}hash", lines))
-        )
-        if end.root != root:
-            raise MismatchError("the root of a ledger's end is not that of its hashes")
-        return end
-
-    return Codec(write, read)
+Hash = Annotated[bytes, single(HASH)]
+Bytes = Annotated[bytes, single(BYTES)]
+BytesOrNone = Annotated[bytes, optional(BYTES, b"")]
+Number = Annotated[int, single(NUMBER)]
+Text = Annotated[str, single(Word(_write_string, _read_string))]
+Id = Annotated[str, single(ID)]
+IdOrNone = Annotated[str, optional(ID, "")]
+Region = Annotated[str, single(REGION)]
+Name = Annotated[str, single(_checked(SegmentName.parse))]
+Unhashed = Annotated[str, single(_checked(_check_unhashed))]
+End = Annotated[LedgerEnd, single(Word(_write_end, _read_end))]

@@ -23,7 +23,8 @@ class LedgerEnd:
 
     def __post_init__(self) -> None:
         """Raise MalformedError for numbers that no ledger can have."""
-        if self.size != self.range.size or self.first < self.size or self.sealed_us < 0:
+        least = min(1, self.size)
+        if self.size != self.range.size or self.first < self.size or self.sealed_us < least:
             raise MalformedError("the numbers of a ledger's end contradict each other")
         if self.size == 0 and (self.first or self.sealed_us):
             raise MalformedError("an empty ledger has no events and no time")
@@ -44,17 +45,12 @@ def extend(end: LedgerEnd, name: SegmentName) -> LedgerEnd:
         MismatchError: the name does not continue it: another index or count of events, or a time
             that is not after the one before.
     """
-    if name.index != end.size:
-        raise MismatchError(f"segment {name.index} does not follow a ledger of {end.size}")
-    if name.first != end.first:
+    if (name.index, name.first) != (end.size, end.first):
         raise MismatchError(
-            f"segment {name.index} begins with event {name.first}, its ledger with {end.first}"
+            f"segment {name.index} from event {name.first} on does not continue a ledger of "
+            f"{end.size} segments and {end.first} events"
         )
     if name.sealed_us <= end.sealed_us:
         raise MismatchError(f"segment {name.index} is not sealed after the one before")
-    return LedgerEnd(
-        end.size + 1,
-        end.first + name.count,
-        name.sealed_us,
-        end.range.append(merkle.leaf_hash(name.text.encode())),
-    )
+    leaf = merkle.leaf_hash(name.text.encode())
+    return LedgerEnd(end.size + 1, end.first + name.count, name.sealed_us, end.range.append(leaf))

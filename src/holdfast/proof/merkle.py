@@ -39,16 +39,11 @@ def root(leaves: Sequence[bytes]) -> bytes:
     if not leaves:
         return EMPTY_ROOT
     sha256 = _sha256
-    level = leaves
+    level = list(leaves)
     while len(level) > 1:
-        pairs = iter(level)
-        above = [
-            sha256(b"\x01" + left + right).digest()
-            for left, right in zip(pairs, pairs, strict=False)
-        ]
-        if len(level) & 1:
-            above.append(level[-1])
-        level = above
+        odd = level[-1:] if len(level) & 1 else []
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [sha256(b"\x01" + left + right).digest() for left, right in pairs] + odd
     return level[0]
 
 
@@ -89,20 +84,14 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
     """
     if not 0 <= index < size:
         raise MalformedError(f"leaf {index} is outside a tree of {size}")
-    _check_hashes(leaf, *path)
-    node, last, result = index, size - 1, leaf
-    for sibling in path:
-        if last == 0:
-            raise MalformedError("the inclusion path is too long")
-        if node & 1 or node == last:
+    inner, border = _path_shape(index, size)
+    _check_path(path, inner + border, leaf)
+    result = leaf
+    for at, sibling in enumerate(path):
+        if at >= inner or index >> at & 1:
             result = node_hash(sibling, result)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
         else:
             result = node_hash(result, sibling)
-        node, last = node >> 1, last >> 1
-    if last:
-        raise MalformedError("the inclusion path is too short")
     return result
 
 
@@ -145,35 +134,26 @@ def verify_consistency(
         MismatchError: one of the two roots is another.
     Source: RFC 9162, section 2.1.4.2.
     """
-    _check_hashes(old_root, new_root, *path)
     if not 0 <= old_size <= new_size:
         raise MalformedError(f"a tree of {old_size} is not within one of {new_size}")
     if old_size in (0, new_size):
-        if path:
-            raise MalformedError("no consistency path is needed here")
-        _check_root(old_root, EMPTY_ROOT if old_size == 0 else new_root, old_size)
+        _check_path(path, 0, old_root, new_root)
+        _check_root(old_root if old_size else EMPTY_ROOT, old_root, old_size)
+        _check_root(old_root if old_size == new_size else new_root, new_root, new_size)
         return
-    if not path:
-        raise MalformedError("the consistency path is empty")
-    hashes = list(path)
-    if old_size & (old_size - 1) == 0:
-        hashes.insert(0, old_root)
-    node, last = old_size - 1, new_size - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
-    old = new = hashes[0]
-    for sibling in hashes[1:]:
-        if last == 0:
-            raise MalformedError("the consistency path is too long")
-        if node & 1 or node == last:
+    # Both roots are built from the last perfect subtree of the older tree: the older root itself if
+    # its size is a power of two, else the first hash of the path.
+    inner, border = _path_shape(old_size - 1, new_size)
+    shift = (old_size & -old_size).bit_length() - 1
+    turns, inner = (old_size - 1) >> shift, inner - shift
+    given = 0 if old_size == 1 << shift else 1
+    _check_path(path, given + inner + border, old_root, new_root)
+    old = new = path[0] if given else old_root
+    for at, sibling in enumerate(path[given:]):
+        if at >= inner or turns >> at & 1:
             old, new = node_hash(sibling, old), node_hash(sibling, new)
-            while not node & 1 and node:
-                node, last = node >> 1, last >> 1
         else:
             new = node_hash(new, sibling)
-        node, last = node >> 1, last >> 1
-    if last:
-        raise MalformedError("the consistency path is too short")
     _check_root(old, old_root, old_size)
     _check_root(new, new_root, new_size)
 
@@ -191,9 +171,9 @@ class CompactRange:
 
     def __post_init__(self) -> None:
         """Raise MalformedError unless there is a hash for each subtree."""
-        if self.size < 0 or len(self.hashes) != self.size.bit_count():
-            raise MalformedError(f"{len(self.hashes)} hashes do not make a range of {self.size}")
-        _check_hashes(*self.hashes)
+        if self.size < 0:
+            raise MalformedError("a range has no negative size")
+        _check_path(self.hashes, self.size.bit_count())
 
     def append(self, leaf: bytes) -> "CompactRange":
         """The range with one leaf hash more."""
@@ -217,8 +197,19 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def _check_hashes(*hashes: bytes) -> None:
-    if any(len(each) != HASH_BYTES for each in hashes):
+def _path_shape(index: int, size: int) -> tuple[int, int]:
+    """Hashes of an inclusion path below where it meets that of the last leaf, and from there on.
+
+    Those above all lie to the left.
+    """
+    inner = (index ^ (size - 1)).bit_length()
+    return inner, (index >> inner).bit_count()
+
+
+def _check_path(path: Sequence[bytes], length: int, *others: bytes) -> None:
+    if len(path) != length:
+        raise MalformedError(f"the path has {len(path)} hashes, not {length}")
+    if any(len(each) != HASH_BYTES for each in (*path, *others)):
         raise MalformedError(f"a hash is not of {HASH_BYTES} bytes")
 
 

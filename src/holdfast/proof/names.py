@@ -1,9 +1,9 @@
-"""Ids, origins, segment names and the keys of objects. A name is parsed only in its one form."""
+"""Ids, origins, segment names and the keys of objects. Each is parsed only in its one form."""
 
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from holdfast.proof.errors import MalformedError
 
@@ -15,14 +15,15 @@ HEARTBEATS_PREFIX = "ctl/hb/"
 REGION_KEY = "ev/region.note"
 WHOLE_KEY = "ev/whole.note"
 SEGMENT_SUFFIX = ".ndjson.zst"
-EPOCH_KINDS = ("birth", "fence", "close", "closed")
 
 # index, epoch, first, count, tenants, sealed_us in hex digits; then root and sha256.
 _WIDTHS = (10, 6, 12, 6, 6, 14)
 _NAME = re.compile("-".join(f"([0-9a-f]{{{width}}})" for width in (*_WIDTHS, 64, 64)))
-_UNHASHED_LENGTH = sum(_WIDTHS) + len(_WIDTHS) + 64
 _ID = re.compile(r"[0-9a-f]{32}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _REGION = re.compile(r"[0-9a-z][0-9a-z._-]{0,62}")
+_STATE = re.compile(r"[a-z][a-z-]{0,31}")
+_ORIGIN = re.compile(r"holdfast/([0-9a-f]{32})(?:/([0-9a-f]{32}))?")
 _SEGMENT_KEY = re.compile(r"ev/seg/([0-9a-f]{32})/([0-9a-f]{7})/([0-9a-f-]+)\.ndjson\.zst")
 _EPOCH_KEY = re.compile(r"ev/node/([0-9a-f]{32})/([0-9a-f]{6})/(birth|fence|close|closed)\.note")
 _CHECKPOINT_KEY = re.compile(r"ev/cp/([0-9a-f]{32})/([0-9a-f]{10})(?:\.([0-9a-f]{32}))?\.note")
@@ -30,13 +31,11 @@ _HEARTBEAT_KEY = re.compile(r"ctl/hb/([0-9a-f]{32})\.note")
 
 
 def trail_id(public: bytes) -> str:
-    """The id of the trail whose public key this is: 32 hex digits."""
+    """The id of the trail or node whose public key this is: 32 hex digits."""
     return hashlib.sha256(public).hexdigest()[:32]
 
 
-def node_id(public: bytes) -> str:
-    """The id of the node whose public key this is: 32 hex digits."""
-    return hashlib.sha256(public).hexdigest()[:32]
+node_id = trail_id
 
 
 def trail_origin(trail: str) -> str:
@@ -51,24 +50,24 @@ def ledger_origin(trail: str, node: str) -> str:
 
 def parse_ledger_origin(origin: str) -> tuple[str, str]:
     """The trail and the node of a `ledger_origin`. Raises MalformedError."""
-    parts = origin.split("/")
-    if len(parts) != 3 or parts[0] != "holdfast":
+    match = _ORIGIN.fullmatch(origin)
+    if match is None or match[2] is None:
         raise MalformedError(f"{origin[:80]!r} is not the origin of a ledger")
-    return check_id(parts[1]), check_id(parts[2])
+    return match[1], match[2]
 
 
-def check_id(text: str) -> str:
-    """The id itself, if it is 32 lower-case hex digits: a trail, a node, a store, an instance."""
-    if not _ID.fullmatch(text):
-        raise MalformedError(f"{text[:80]!r} is not an id of 32 hex digits")
+def _check(pattern: re.Pattern[str], what: str, text: str) -> str:
+    if not pattern.fullmatch(text):
+        raise MalformedError(f"{text[:80]!r} is not {what}")
     return text
 
 
-def check_region(text: str) -> str:
-    """The region's id itself, if it is one: [0-9a-z][0-9a-z._-]*, at most 63 characters."""
-    if not _REGION.fullmatch(text):
-        raise MalformedError(f"{text[:80]!r} is not a region's id")
-    return text
+# Each returns the text that it is given, or raises MalformedError.
+check_id = partial(_check, _ID, "an id of 32 hex digits")
+check_hash = partial(_check, _HASH, "a hash of 64 hex digits")
+check_region = partial(_check, _REGION, "a region's id")
+check_state = partial(_check, _STATE, "a region's state")
+check_origin = partial(_check, _ORIGIN, "an origin")
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,10 @@ class SegmentName:
         for number, width in zip(self._numbers, _WIDTHS, strict=True):
             if not 0 <= number < 16**width:
                 raise MalformedError(f"{number} does not fit into a segment's name")
-        if not 1 <= self.tenants <= self.count or self.epoch < 1:
-            raise MalformedError("a segment has an epoch from 1 on, and a record for each tenant")
+        if not 1 <= self.tenants <= self.count or not self.epoch or not self.sealed_us:
+            raise MalformedError("a segment has an epoch, a time, and a record for each tenant")
+        if self.first < self.index:
+            raise MalformedError("each segment before this one has a record")
         if len(self.root) != 32 or len(self.sha256) != 32:
             raise MalformedError("a hash in a segment's name has 32 bytes")
 
@@ -119,31 +120,20 @@ class SegmentName:
         match = _NAME.fullmatch(text)
         if match is None:
             raise MalformedError(f"{text[:80]!r} is not a segment's name")
-        *numbers, root, sha256 = match.groups()
-        index, epoch, first, count, tenants, sealed_us = (int(each, 16) for each in numbers)
-        return cls(
-            index,
-            epoch,
-            first,
-            count,
-            tenants,
-            sealed_us,
-            bytes.fromhex(root),
-            bytes.fromhex(sha256),
-        )
+        index, epoch, first, count, tenants, sealed_us = (int(match[at], 16) for at in range(1, 7))
+        root, sha256 = bytes.fromhex(match[7]), bytes.fromhex(match[8])
+        return cls(index, epoch, first, count, tenants, sealed_us, root, sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentKey:
-    """ev/seg/<node>/<shard>/<name>.ndjson.zst."""
-
     node: str
     name: SegmentName
 
 
 @dataclass(frozen=True, slots=True)
 class EpochKey:
-    """ev/node/<node>/<epoch>/<kind>.note. kind: one of EPOCH_KINDS."""
+    """kind: birth, fence, close or closed."""
 
     node: str
     epoch: int
@@ -152,28 +142,26 @@ class EpochKey:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointKey:
-    """ev/cp/<node>/<size>.note, or <size>.<witness>.note with a witness's cosignature."""
+    """witness: whose cosignature this is, 32 hex digits; "": the node's own checkpoint."""
 
     node: str
     size: int
-    witness: str = ""
+    witness: str
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatKey:
-    """ctl/hb/<node>.note."""
-
     node: str
 
 
 @dataclass(frozen=True, slots=True)
 class RegionKey:
-    """ev/region.note, the cookie."""
+    """The cookie's."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeKey:
-    """ev/whole.note."""
+    """That of `ev/whole.note`."""
 
 
 Key = SegmentKey | EpochKey | CheckpointKey | HeartbeatKey | RegionKey | WholeKey
@@ -181,12 +169,12 @@ Key = SegmentKey | EpochKey | CheckpointKey | HeartbeatKey | RegionKey | WholeKe
 
 def segments_prefix(node: str) -> str:
     """Under it lie the node's segments, in the order of its ledger."""
-    return f"ev/seg/{node}/"
+    return f"{SEGMENTS_PREFIX}{node}/"
 
 
 def shard_prefix(node: str, index: int) -> str:
     """Under it lies the segment of that index, and the others of its 4096."""
-    return f"ev/seg/{node}/{index // SHARD_SEGMENTS:07x}/"
+    return f"{SEGMENTS_PREFIX}{node}/{index // SHARD_SEGMENTS:07x}/"
 
 
 def segments_after(node: str, size: int) -> str:
@@ -195,56 +183,35 @@ def segments_after(node: str, size: int) -> str:
 
 
 def segment_key(node: str, name: SegmentName) -> str:
-    """Where a segment lies."""
     return f"{shard_prefix(node, name.index)}{name.text}{SEGMENT_SUFFIX}"
 
 
 def epochs_prefix(node: str) -> str:
-    """Under it lie the births and ends of the node's epochs."""
+    """Under it lie the births and ends of the node's epochs, in their order."""
     return f"{NODES_PREFIX}{node}/"
 
 
-def birth_key(node: str, epoch: int) -> str:
-    """Where an epoch's `Birth` lies."""
-    return f"{NODES_PREFIX}{node}/{epoch:06x}/birth.note"
+def _epoch_key(kind: str, node: str, epoch: int) -> str:
+    return f"{NODES_PREFIX}{node}/{epoch:06x}/{kind}.note"
 
 
-def fence_key(node: str, epoch: int) -> str:
-    """Where an epoch's `Fence` lies."""
-    return f"{NODES_PREFIX}{node}/{epoch:06x}/fence.note"
-
-
-def vote_key(node: str, epoch: int) -> str:
-    """Where a store's `Vote` on an epoch's end lies."""
-    return f"{NODES_PREFIX}{node}/{epoch:06x}/close.note"
-
-
-def closed_key(node: str, epoch: int) -> str:
-    """Where the decision, `Closed`, lies."""
-    return f"{NODES_PREFIX}{node}/{epoch:06x}/closed.note"
-
-
-def checkpoints_prefix(node: str) -> str:
-    """Under it lie the node's checkpoints, in the order of their sizes."""
-    return f"{CHECKPOINTS_PREFIX}{node}/"
+# Of (node, epoch): where an epoch's `Birth`, `Fence`, a store's `Vote`, and `Closed` lie.
+birth_key = partial(_epoch_key, "birth")
+fence_key = partial(_epoch_key, "fence")
+vote_key = partial(_epoch_key, "close")
+closed_key = partial(_epoch_key, "closed")
 
 
 def checkpoint_key(node: str, size: int) -> str:
-    """Where the checkpoint of that size lies."""
     return f"{CHECKPOINTS_PREFIX}{node}/{size:010x}.note"
 
 
 def heartbeat_key(node: str) -> str:
-    """Where the node's newest `Heartbeat` lies."""
     return f"{HEARTBEATS_PREFIX}{node}.note"
 
 
 def parse_key(key: str) -> Key:
-    """What lies under a key.
-
-    Raises:
-        MalformedError: not a key of this format version.
-    """
+    """What lies under a key. Raises MalformedError for one that is not of this format version."""
     if match := _SEGMENT_KEY.fullmatch(key):
         name = SegmentName.parse(match[3])
         if int(match[2], 16) != name.index // SHARD_SEGMENTS:
@@ -256,8 +223,6 @@ def parse_key(key: str) -> Key:
         return CheckpointKey(match[1], int(match[2], 16), match[3] or "")
     if match := _HEARTBEAT_KEY.fullmatch(key):
         return HeartbeatKey(match[1])
-    if key == REGION_KEY:
-        return RegionKey()
-    if key == WHOLE_KEY:
-        return WholeKey()
+    if key in (REGION_KEY, WHOLE_KEY):
+        return RegionKey() if key == REGION_KEY else WholeKey()
     raise MalformedError(f"{key[:400]!r} is not a key of this format")

@@ -26,6 +26,7 @@ _ED25519 = b"\x01"
 _KEY_BYTES = 32
 _FORBIDDEN = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_KEY_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
 
 
@@ -40,7 +41,7 @@ class VerifierKey:
     public: bytes
 
     def __post_init__(self) -> None:
-        if not _is_key_name(self.name):
+        if not _KEY_NAME.fullmatch(self.name):
             raise MalformedError(f"{self.name!r} is not a key name")
         if len(self.public) != _KEY_BYTES:
             raise MalformedError(f"the public key has {len(self.public)} bytes, not {_KEY_BYTES}")
@@ -172,7 +173,7 @@ def parse(data: bytes, bytes_max: int = NOTE_BYTES_MAX) -> Note:
 def _signature(line: str) -> Signature:
     dash, _, rest = line.partition(" ")
     name, space, encoded = rest.partition(" ")
-    if dash != "—" or not space or not _is_key_name(name):
+    if dash != "—" or not space or not _KEY_NAME.fullmatch(name):
         raise MalformedError("a signature line has the form `— name signature`")
     raw = decode_base64(encoded)
     if len(raw) < 5:
@@ -276,9 +277,3 @@ def decode_base64(text: str) -> bytes:
     if encode_base64(data) != text:
         raise MalformedError("a value is not base64 in its canonical form")
     return data
-
-
-def _is_key_name(name: str) -> bool:
-    return bool(name) and not any(
-        c == "+" or c < " " or c.isspace() or "\ud800" <= c <= "\udfff" for c in name
-    )

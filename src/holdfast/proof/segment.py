@@ -9,7 +9,7 @@ import hmac
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.proof import ledger, merkle, names, statements
 from holdfast.proof.errors import MalformedError, MismatchError
@@ -32,7 +32,6 @@ _TRAILER_MAGIC = b"\x50\x2a\x4d\x18"
 _FRAME_BYTES_MIN = 14  # more than the longest header, and the shortest frame with a checksum
 _HEADER_BYTES = 8  # of a skippable frame: magic and size
 _LENGTH_BYTES = 4
-_NO_HASH = bytes(merkle.HASH_BYTES)
 _OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: LEVEL,
     zstd.CompressionParameter.checksum_flag: 1,
@@ -120,40 +119,35 @@ def encode(
             than were compressed: this machine must not be trusted with these records.
     """
     node = names.parse_ledger_origin(key.name)[1]
-    salts = {tenant: tenant_salt(tag_key, tenant) for tenant in groups}
-    order = sorted(groups, key=lambda tenant: tag(salts[tenant], node, end.size))
-    counts = [len(groups[tenant]) for tenant in order]
-    if not counts or 0 in counts:
+    hidden = sorted((*_hide(tag_key, each, node, end.size), each) for each in groups)
+    tenants = tuple((tenant, len(groups[tenant])) for _, _, tenant in hidden)
+    members = [_Member(*each[:2], count) for each, (_, count) in zip(hidden, tenants, strict=True)]
+    if not members or not all(member.count for member in members):
         raise MalformedError("a segment, and each tenant in it, has at least one record")
-    plain = b"\n".join([b"\n".join(groups[tenant]) for tenant in order]) + b"\n"
+    plain = b"\n".join([b"\n".join(groups[tenant]) for tenant, _ in tenants]) + b"\n"
     if len(plain) > DECODED_BYTES_MAX:
         raise MalformedError(f"a segment has at most {DECODED_BYTES_MAX} bytes decoded")
-    compressor = zstd.ZstdCompressor(options=_OPTIONS)
-    frame = compressor.compress(plain, zstd.ZstdCompressor.FLUSH_FRAME)
+    frame = zstd.compress(plain, options=_OPTIONS)
     decoded = _decode(frame)
-    records = _split(decoded, sum(counts))
+    records = _split(decoded, sum(member.count for member in members))
     if decoded != plain:
         raise MismatchError("decompressing gave other bytes than were compressed")
-    tags = [tag(salts[tenant], node, end.size) for tenant in order]
-    blinds = [blind(salts[tenant], node, end.size) for tenant in order]
-    unhashed = SegmentName(
+    unnamed = SegmentName(
         index=end.size,
         epoch=epoch,
         first=end.first,
         count=len(records),
-        tenants=len(order),
+        tenants=len(members),
         sealed_us=sealed_us,
-        root=_segment_root(records, tags, blinds, counts),
-        sha256=_NO_HASH,
-    ).unhashed
-    data = frame + _trailer_frame(
-        statements.write(
-            Trailer(unhashed, end.root, tuple(zip(tags, counts, strict=True))), key.name, key
-        )
+        root=_segment_root(records, members),
+        sha256=bytes(merkle.HASH_BYTES),
     )
-    name = SegmentName.parse(f"{unhashed}-{hashlib.sha256(data).hexdigest()}")
+    counts = tuple((member.tag, member.count) for member in members)
+    trailer = Trailer(unnamed.unhashed, end.root, counts)
+    data = frame + _trailer_frame(statements.write(trailer, key.name, key))
+    name = replace(unnamed, sha256=hashlib.sha256(data).digest())
     ledger.extend(end, name)
-    return Encoded(name, data, records, tuple(zip(order, counts, strict=True)))
+    return Encoded(name, data, records, tenants)
 
 
 def trailer_bytes(tail: bytes) -> int:
@@ -196,7 +190,7 @@ def verify_trailer(data: bytes, name: SegmentName, node_key: bytes, origin: str)
         raise MismatchError(f"the bytes of segment {name.index} do not hash to its name")
     signed = statements.verify(_trailer_note(data), Trailer, VerifierKey(origin, node_key))
     trailer = signed.statement
-    if trailer.name_unhashed != name.unhashed:
+    if trailer.segment != name.unhashed:
         raise MismatchError(f"the trailer is not that of segment {name.index}")
     counts = [count for _, count in trailer.tenants]
     if len(counts) != name.tenants or sum(counts) != name.count:
@@ -222,32 +216,41 @@ def verify_tenants(opened: Opened, tag_key: bytes, node: str) -> None:
         MalformedError: a record is not a JSON object with a tenant that is one.
         MismatchError: a record under another tenant's tag, or another root.
     """
-    name, at = opened.name, 0
-    tags, blinds, counts = [], [], []
-    for expected, count in opened.trailer.tenants:
+    name, at, members = opened.name, 0, []
+    for tag, count in opened.trailer.tenants:
         tenants = {_tenant(record) for record in opened.records[at : at + count]}
         if len(tenants) != 1:
             raise MismatchError(f"segment {name.index} mixes tenants under one tag")
-        salt = tenant_salt(tag_key, tenants.pop())
-        if tag(salt, node, name.index) != expected:
+        own, blind = _hide(tag_key, tenants.pop(), node, name.index)
+        if own != tag:
             raise MismatchError(f"segment {name.index} has records under another tenant's tag")
-        tags.append(expected)
-        blinds.append(blind(salt, node, name.index))
-        counts.append(count)
+        members.append(_Member(tag, blind, count))
         at += count
-    if _segment_root(opened.records, tags, blinds, counts) != name.root:
+    if _segment_root(opened.records, members) != name.root:
         raise MismatchError(f"the records of segment {name.index} do not make its root")
 
 
-def _segment_root(
-    records: Sequence[bytes], tags: Sequence[str], blinds: Sequence[bytes], counts: Sequence[int]
-) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A tenant in a segment, its records one after the other."""
+
+    tag: str
+    blind: bytes
+    count: int
+
+
+def _hide(tag_key: bytes, tenant: str, node: str, index: int) -> tuple[str, bytes]:
+    salt = tenant_salt(tag_key, tenant)
+    return tag(salt, node, index), blind(salt, node, index)
+
+
+def _segment_root(records: Sequence[bytes], members: Sequence[_Member]) -> bytes:
     """The root over the tenants' leaves, from records in stored order."""
     leaves, at = [], 0
-    for each_tag, each_blind, count in zip(tags, blinds, counts, strict=True):
-        root = merkle.root(merkle.leaf_hashes(records[at : at + count]))
-        leaves.append(merkle.leaf_hash(tenant_leaf(each_tag, each_blind, count, root)))
-        at += count
+    for each in members:
+        root = merkle.root(merkle.leaf_hashes(records[at : at + each.count]))
+        leaves.append(merkle.leaf_hash(tenant_leaf(each.tag, each.blind, each.count, root)))
+        at += each.count
     return merkle.root(leaves)
 
 

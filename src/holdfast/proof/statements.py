@@ -1,49 +1,57 @@
-"""What nodes and trails sign, beside segments: one dataclass a kind, which is its field table.
+"""What nodes and trails sign: one dataclass a kind, which is its field table.
 
 The text of each is: the kind, the origin that it speaks of, then the fields in order (`fields`).
-`read` only parses; what a `verify_...` returns is proven to be signed by whom FORMAT.md says.
+`read` only parses; what a `verify...` returns is proven to be signed by whom FORMAT.md says.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Generic, TypeVar, cast, dataclass_transform
+from typing import Annotated, ClassVar, Generic, NamedTuple, TypeVar, cast, get_type_hints
 
-from holdfast.proof import names, note
+from holdfast.proof import fields, names, note
 from holdfast.proof.errors import MalformedError, MismatchError, SignatureError
-from holdfast.proof.fields import (
-    BYTES,
-    HASH,
-    ID,
-    NAME,
-    NUMBER,
-    REGION,
-    STATE,
-    STRING,
-    TAG,
-    UNHASHED,
-    Codec,
-    Lines,
-    Word,
-    ledger_end,
-    line,
-    optional,
-    pair,
-    repeated,
-    single,
-    split_words,
-)
-from holdfast.proof.ledger import EMPTY_END, LedgerEnd
+from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.note import Note, SigningKey, VerifierKey
 
 TRAILER_BYTES_MAX = 16 * 1024 * 1024
 
 
+class RegionState(NamedTuple):
+    """How a region stands, as a node sees it. state: "ok", or a word for what is wrong."""
+
+    region: str
+    state: str
+    lag_segments: int
+    lag_bytes: int
+
+
+def _pair(*values: object) -> tuple[object, ...]:
+    return values
+
+
+Stores = Annotated[
+    tuple[tuple[str, str], ...],
+    fields.repeated(fields.words(_pair, fields.REGION, fields.ID), "region"),
+]
+Tenants = Annotated[
+    tuple[tuple[str, int], ...],
+    fields.repeated(fields.words(_pair, fields.TAG, fields.NUMBER), "tenant"),
+]
+States = Annotated[
+    tuple[RegionState, ...],
+    fields.repeated(
+        fields.words(RegionState, fields.REGION, fields.STATE, fields.NUMBER, fields.NUMBER),
+        "region",
+    ),
+]
+
+
 class Statement:
     """Base of all kinds.
 
-    KIND: first line of the text. BY_ORIGIN: whether it must be signed by the key that has the
-    origin as its name; else another key may speak of that origin. BYTES_MAX: of the whole note.
+    KIND: first line of the text. BY_ORIGIN: must be signed by the key that has the origin as its
+    name; else another may speak of that origin. BYTES_MAX: of the whole note.
     """
 
     __slots__ = ()
@@ -55,43 +63,7 @@ class Statement:
         """Raise MalformedError for values that contradict each other."""
 
 
-S = TypeVar("S", bound=Statement)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(line,))
-def _statement(cls: type[S]) -> type[S]:
-    return dataclass(frozen=True, slots=True)(cls)
-
-
 @dataclass(frozen=True, slots=True)
-class RegionState:
-    """How a region stands, as a node sees it. state: "ok", or a word for what is wrong."""
-
-    region: str
-    state: str
-    lag_segments: int
-    lag_bytes: int
-
-
-def _write_state(value: RegionState) -> str:
-    words = (REGION.write(value.region), STATE.write(value.state))
-    return " ".join((*words, NUMBER.write(value.lag_segments), NUMBER.write(value.lag_bytes)))
-
-
-def _read_state(text: str) -> RegionState:
-    region, state, lag_segments, lag_bytes = split_words(text, 4)
-    return RegionState(
-        REGION.read(region),
-        STATE.read(state),
-        NUMBER.read(lag_segments),
-        NUMBER.read(lag_bytes),
-    )
-
-
-_STORES = repeated(pair(REGION, ID))
-
-
-@_statement
 class Cookie(Statement):
     """What a store is: one region of one trail. Signed by the trail.
 
@@ -99,34 +71,31 @@ class Cookie(Statement):
     of the store whose place it took, or "".
     """
 
-    KIND: ClassVar[str] = "holdfast-region/1"
+    KIND = "holdfast-region/1"
+    trail_key: fields.Hash
+    trail_name: fields.Text
+    region: fields.Region
+    store: fields.Id
+    tag_key: fields.Hash
+    replaces: fields.IdOrNone
 
-    trail_key: bytes = line(single(HASH))
-    trail_name: str = line(single(STRING))
-    region: str = line(single(REGION))
-    store: str = line(single(ID))
-    tag_key: bytes = line(single(HASH))
-    replaces: str = line(optional(ID, ""))
 
-
-@_statement
+@dataclass(frozen=True, slots=True)
 class Certificate(Statement):
     """The trail admits a node. Signed by the trail, whose key is in it: it proves itself."""
 
-    KIND: ClassVar[str] = "holdfast-certificate/1"
-
-    trail_key: bytes = line(single(HASH))
-    node: str = line(single(ID))
-    node_key: bytes = line(single(HASH))
-    certified_us: int = line(single(NUMBER))
+    KIND = "holdfast-certificate/1"
+    trail_key: fields.Hash
+    node: fields.Id
+    node_key: fields.Hash
+    certified_us: fields.Number
 
     def check(self) -> None:
-        """The node's id must be that of its key."""
         if names.node_id(self.node_key) != self.node:
             raise MalformedError("the certificate's node is not that of its key")
 
 
-@_statement
+@dataclass(frozen=True, slots=True)
 class Birth(Statement):
     """An epoch of a node begins. Signed by the node.
 
@@ -134,20 +103,18 @@ class Birth(Statement):
     base: where the epoch before was decided to end.
     """
 
-    KIND: ClassVar[str] = "holdfast-birth/1"
-
-    trail_key: bytes = line(single(HASH))
-    node_key: bytes = line(single(HASH))
-    certificate: bytes = line(single(BYTES))
-    epoch: int = line(single(NUMBER))
-    instance: str = line(single(ID))
-    started_us: int = line(single(NUMBER))
-    quorum: int = line(single(NUMBER))
-    regions: tuple[tuple[str, str], ...] = line(_STORES, "region")
-    base: LedgerEnd = line(ledger_end("base_"))
+    KIND = "holdfast-birth/1"
+    trail_key: fields.Hash
+    node_key: fields.Hash
+    certificate: fields.Bytes
+    epoch: fields.Number
+    instance: fields.Id
+    started_us: fields.Number
+    quorum: fields.Number
+    regions: Stores
+    base: fields.End
 
     def check(self) -> None:
-        """W must be a majority of N distinct stores; the first epoch begins an empty ledger."""
         _check_stores(self.regions)
         if not len(self.regions) // 2 < self.quorum <= len(self.regions):
             raise MalformedError("the quorum is not a majority of the regions")
@@ -155,49 +122,46 @@ class Birth(Statement):
             raise MalformedError("the epoch does not fit its base")
 
 
-@_statement
+@dataclass(frozen=True, slots=True)
 class Fence(Statement):
     """Nothing that lands in this store after it counts for the epoch. Signed by the closer.
 
     by: the closer. certificate: the closer's.
     """
 
-    KIND: ClassVar[str] = "holdfast-fence/1"
-    BY_ORIGIN: ClassVar[bool] = False
+    KIND = "holdfast-fence/1"
+    BY_ORIGIN = False
+    epoch: fields.Number
+    by: fields.Id
+    fenced_us: fields.Number
+    certificate: fields.Bytes
 
-    epoch: int = line(single(NUMBER))
-    by: str = line(single(ID))
-    fenced_us: int = line(single(NUMBER))
-    certificate: bytes = line(single(BYTES))
 
-
-@_statement
+@dataclass(frozen=True, slots=True)
 class Vote(Statement):
     """A store's vote on where an epoch ends. Signed by the closer; equal votes have equal texts."""
 
-    KIND: ClassVar[str] = "holdfast-close/1"
-    BY_ORIGIN: ClassVar[bool] = False
+    KIND = "holdfast-close/1"
+    BY_ORIGIN = False
+    epoch: fields.Number
+    end: fields.End
 
-    epoch: int = line(single(NUMBER))
-    end: LedgerEnd = line(ledger_end(""))
 
-
-@_statement
+@dataclass(frozen=True, slots=True)
 class Closed(Statement):
     """Where an epoch ended, decided. Signed by the closer, whose certificate is in it."""
 
-    KIND: ClassVar[str] = "holdfast-closed/1"
-    BY_ORIGIN: ClassVar[bool] = False
+    KIND = "holdfast-closed/1"
+    BY_ORIGIN = False
+    epoch: fields.Number
+    end: fields.End
+    by: fields.Id
+    why: fields.Text
+    closed_us: fields.Number
+    certificate: fields.Bytes
 
-    epoch: int = line(single(NUMBER))
-    end: LedgerEnd = line(ledger_end(""))
-    by: str = line(single(ID))
-    why: str = line(single(STRING))
-    closed_us: int = line(single(NUMBER))
-    certificate: bytes = line(single(BYTES))
 
-
-@_statement
+@dataclass(frozen=True, slots=True)
 class Heartbeat(Statement):
     """A node's word on where it stands. Signed by the node.
 
@@ -206,58 +170,55 @@ class Heartbeat(Statement):
     signed note, or b"". regions: as the node sees them, by id.
     """
 
-    KIND: ClassVar[str] = "holdfast-heartbeat/1"
-
-    epoch: int = line(single(NUMBER))
-    n: int = line(single(NUMBER))
-    time_us: int = line(single(NUMBER))
-    promise_us: int = line(single(NUMBER))
-    promise_size: int = line(single(NUMBER))
-    checkpoint: bytes = line(optional(BYTES, b""))
-    regions: tuple[RegionState, ...] = line(repeated(Word(_write_state, _read_state)), "region")
+    KIND = "holdfast-heartbeat/1"
+    epoch: fields.Number
+    n: fields.Number
+    time_us: fields.Number
+    promise_us: fields.Number
+    promise_size: fields.Number
+    checkpoint: fields.BytesOrNone
+    regions: States
 
     def check(self) -> None:
-        """Regions come in the order of their ids, each once."""
-        _check_ascending([state.region for state in self.regions], "regions")
+        _check_ascending([state.region for state in self.regions])
 
 
-@_statement
+@dataclass(frozen=True, slots=True)
 class Receipt(Statement):
     """The node counted a segment in those stores, a quorum. Signed by the node.
 
     segment: its name. regions: (region id, store), by id.
     """
 
-    KIND: ClassVar[str] = "holdfast-receipt/1"
-
-    segment: str = line(single(NAME))
-    regions: tuple[tuple[str, str], ...] = line(_STORES, "region")
+    KIND = "holdfast-receipt/1"
+    segment: fields.Name
+    regions: Stores
 
     def check(self) -> None:
-        """At least one store, each once."""
         _check_stores(self.regions)
 
 
-@_statement
+@dataclass(frozen=True, slots=True)
 class Trailer(Statement):
     """What a segment says of itself, at the end of its bytes. Signed by the node.
 
-    name_unhashed: its name less the hash. root_before: of the ledger before it. tenants: (tag,
-    count of records), by tag, as the records lie.
+    segment: its name less the hash. root_before: of the ledger before it. tenants: (tag, count of
+    records), by tag, as the records lie.
     """
 
-    KIND: ClassVar[str] = "holdfast-trailer/1"
-    BYTES_MAX: ClassVar[int] = TRAILER_BYTES_MAX
-
-    name_unhashed: str = line(single(UNHASHED), "segment")
-    root_before: bytes = line(single(HASH))
-    tenants: tuple[tuple[str, int], ...] = line(repeated(pair(TAG, NUMBER)), "tenant")
+    KIND = "holdfast-trailer/1"
+    BYTES_MAX = TRAILER_BYTES_MAX
+    segment: fields.Unhashed
+    root_before: fields.Hash
+    tenants: Tenants
 
     def check(self) -> None:
-        """Tags ascend, each once, and each has records."""
-        _check_ascending([tag for tag, _ in self.tenants], "tags")
+        _check_ascending([tag for tag, _ in self.tenants])
         if not self.tenants or any(count < 1 for _, count in self.tenants):
             raise MalformedError("a tenant of a segment has no records")
+
+
+S = TypeVar("S", bound=Statement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +234,9 @@ class Signed(Generic[S]):
 def text(statement: Statement, origin: str) -> str:
     """The text of a statement. Raises MalformedError for values that have no form in it."""
     statement.check()
-    lines = [statement.KIND, origin]
-    for attribute, key, codec in _table(type(statement)):
-        lines += codec.write(key, getattr(statement, attribute))
+    lines = [statement.KIND, names.check_origin(origin)]
+    for attribute, key, codec in _TABLES[type(statement)]:
+        lines += (f"{key} {value}" for value in codec.write(getattr(statement, attribute)))
     return "\n".join(lines) + "\n"
 
 
@@ -285,13 +246,11 @@ def parse_text(text: str, kind: type[S]) -> S:
 
 
 def write(statement: Statement, origin: str, key: SigningKey) -> bytes:
-    """Sign a statement.
+    """Sign a statement: its note.
 
     Args:
         origin: Of what it speaks: the trail's or a ledger's origin.
         key: Of whoever FORMAT.md says must sign this kind.
-    Returns:
-        The signed note.
     Raises:
         MalformedError: a value has no form in the text, or the note would be too large.
     """
@@ -299,7 +258,7 @@ def write(statement: Statement, origin: str, key: SigningKey) -> bytes:
 
 
 def read(data: bytes, kind: type[S]) -> Signed[S]:
-    """Parse a statement; whoever signed it. Raises ProofError."""
+    """Parse a statement, whoever signed it. Raises ProofError."""
     return _signed(note.parse(data, kind.BYTES_MAX), kind)
 
 
@@ -312,10 +271,19 @@ def verify(data: bytes, kind: type[S], *keys: VerifierKey) -> Signed[S]:
             of its origin, by another one.
     """
     signed = _signed(note.verify(data, keys, kind.BYTES_MAX), kind)
-    signers = {signature.name for signature in signed.note.signatures}
-    if kind.BY_ORIGIN and signed.origin not in signers:
+    if kind.BY_ORIGIN and all(each.name != signed.origin for each in signed.note.signatures):
         raise SignatureError(f"a statement of {signed.origin} is signed by another")
     return signed
+
+
+OfTrail = TypeVar("OfTrail", Cookie, Certificate)
+
+
+def _verify_by_trail(data: bytes, kind: type[OfTrail], trail: str) -> Signed[OfTrail]:
+    trail_key = read(data, kind).statement.trail_key
+    if names.trail_id(trail_key) != trail:
+        raise MismatchError(f"the key in it is not that of the trail {trail}")
+    return verify(data, kind, VerifierKey(names.trail_origin(trail), trail_key))
 
 
 def verify_cookie(data: bytes, trail: str) -> Signed[Cookie]:
@@ -352,10 +320,10 @@ def verify_birth(data: bytes, trail: str) -> Signed[Birth]:
     return verify(data, Birth, _node_key(trail, certificate))
 
 
-Certified = TypeVar("Certified", Fence, Closed)
+ByCloser = TypeVar("ByCloser", Fence, Closed)
 
 
-def verify_by_certificate(data: bytes, kind: type[Certified], trail: str) -> Signed[Certified]:
+def verify_by_certificate(data: bytes, kind: type[ByCloser], trail: str) -> Signed[ByCloser]:
     """Verify a fence or a decided close, knowing only the trail's id.
 
     Raises:
@@ -372,16 +340,6 @@ def verify_by_certificate(data: bytes, kind: type[Certified], trail: str) -> Sig
     return signed
 
 
-ByTrail = TypeVar("ByTrail", Cookie, Certificate)
-
-
-def _verify_by_trail(data: bytes, kind: type[ByTrail], trail: str) -> Signed[ByTrail]:
-    trail_key = read(data, kind).statement.trail_key
-    if names.trail_id(trail_key) != trail:
-        raise MismatchError(f"the key in it is not that of the trail {trail}")
-    return verify(data, kind, VerifierKey(names.trail_origin(trail), trail_key))
-
-
 def _node_key(trail: str, certificate: Certificate) -> VerifierKey:
     return VerifierKey(names.ledger_origin(trail, certificate.node), certificate.node_key)
 
@@ -392,35 +350,40 @@ def _signed(signed: Note, kind: type[S]) -> Signed[S]:
 
 
 def _parse(text: str, kind: type[S]) -> tuple[str, S]:
-    found, _, rest = text.partition("\n")
+    found, *lines = text.split("\n")  # the last one, empty, ends the loop below
     if found != kind.KIND:
         raise MalformedError(f"the statement is of kind {found[:80]!r}, not {kind.KIND}")
-    origin, _, rest = rest.partition("\n")
-    if not rest.endswith("\n"):
+    if len(lines) < 2 or lines[-1]:
         raise MalformedError("the statement is cut off")
-    lines = Lines(rest[:-1].split("\n"))
-    values = {attribute: codec.read(key, lines) for attribute, key, codec in _table(kind)}
-    if not lines.is_empty:
-        raise MalformedError("the statement goes on after its last field")
-    construct = cast(Callable[..., S], kind)
-    statement = construct(**values)
+    origin, at, values = names.check_origin(lines[0]), 1, {}
+    for attribute, key, codec in _TABLES[kind]:
+        start = at
+        while lines[at].startswith(f"{key} "):
+            at += 1
+        values[attribute] = codec.read([each[len(key) + 1 :] for each in lines[start:at]])
+    if at != len(lines) - 1:
+        raise MalformedError(f"{lines[at][:80]!r} is not expected here")
+    statement = cast(Callable[..., S], kind)(**values)
     statement.check()
     return origin, statement
 
 
-def _table(kind: type[Statement]) -> list[tuple[str, str, Codec[object]]]:
-    return _TABLES[kind.KIND]
-
-
-def _check_ascending(keys: list[str], what: str) -> None:
+def _check_ascending(keys: Sequence[str]) -> None:
     if any(left >= right for left, right in pairwise(keys)):
-        raise MalformedError(f"the {what} of a statement are not in ascending order")
+        raise MalformedError("regions or tags are not in ascending order, each once")
 
 
-def _check_stores(regions: tuple[tuple[str, str], ...]) -> None:
-    _check_ascending([region for region, _ in regions], "regions")
+def _check_stores(regions: Sequence[tuple[str, str]]) -> None:
+    _check_ascending([region for region, _ in regions])
     if not regions or len({store for _, store in regions}) != len(regions):
         raise MalformedError("a statement names no store, or one twice")
+
+
+def _table(kind: type[Statement]) -> tuple[tuple[str, str, fields.Lines[object]], ...]:
+    """(attribute, key, codec) of each field, from the annotations."""
+    hints = get_type_hints(kind, include_extras=True).items()
+    codecs = ((name, hint.__metadata__[0]) for name, hint in hints if name.islower())
+    return tuple((name, codec.key or name, codec) for name, codec in codecs)
 
 
 KINDS: tuple[type[Statement], ...] = (
@@ -434,10 +397,4 @@ KINDS: tuple[type[Statement], ...] = (
     Receipt,
     Trailer,
 )
-_TABLES: dict[str, list[tuple[str, str, Codec[object]]]] = {
-    kind.KIND: [
-        (each.name, each.metadata["key"] or each.name, each.metadata["codec"])
-        for each in fields(kind)  # type: ignore[arg-type]  # each is a dataclass
-    ]
-    for kind in KINDS
-}
+_TABLES = {kind: _table(kind) for kind in KINDS}
