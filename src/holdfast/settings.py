@@ -1,0 +1,191 @@
+"""What can be set, where it comes from, and what it is when nothing is said.
+
+One file, `holdfast.toml`; an environment variable `HOLDFAST_<KEY>` overrides its top-level key; a
+flag overrides both. Unknown keys are refused by name. Without a file: `./holdfast-data` with the
+regions a, b and c as directories below it, and a quorum of two.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.errors import Problem, RejectedError
+
+DATA_DEFAULT = Path("holdfast-data")
+PORT_DEFAULT = 8420
+ENVIRONMENT_PREFIX = "HOLDFAST_"
+# Variables that the command line reads itself; they are no keys of the file.
+ENVIRONMENT_RESERVED = frozenset({"CONFIG", "SERVER", "TOKEN"})
+
+EVENT_BYTES_MAX = 1024 * 1024
+REQUEST_BYTES_MAX = 8 * 1024 * 1024
+REQUEST_EVENTS_MAX = 10_000
+
+
+class RegionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a region's evidence lies, and its control objects where they have a place of their own.
+
+    URLs: file:///absolute/path.
+    """
+
+    url: str
+    control_url: str = ""
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set. Intervals of 0: the default for the kind of regions."""
+
+    data: str = str(DATA_DEFAULT)
+    trail_name: str = "main"
+    quorum: int = 0
+    host: str = "127.0.0.1"
+    port: int = PORT_DEFAULT
+    token_file: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    seal_interval_ms: int = 0
+    heartbeat_interval_ms: int = 0
+    follow_interval_ms: int = 0
+    clock_error_ms: int = 0
+    reconcile_interval_s: int = 30
+    checkpoint_interval_s: int = 3600
+    ack_timeout_s: int = 30
+    event_bytes_max: int = EVENT_BYTES_MAX
+    request_bytes_max: int = REQUEST_BYTES_MAX
+    request_events_max: int = REQUEST_EVENTS_MAX
+    queue_bytes_max: int = 64 * 1024 * 1024
+    cache_bytes_max: int = 4 * 1024 * 1024 * 1024
+    regions: dict[str, RegionSettings] = {}
+
+    @property
+    def data_path(self) -> Path:
+        return Path(self.data)
+
+
+_REGION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_INTERVALS = {  # key: (directories, object stores)
+    "seal_interval_ms": (50, 250),
+    "heartbeat_interval_ms": (1_000, 5_000),
+    "follow_interval_ms": (500, 5_000),
+    "clock_error_ms": (2_000, 10_000),
+}
+_POSITIVE = (*_INTERVALS, "reconcile_interval_s", "checkpoint_interval_s", "ack_timeout_s")
+_AT_MOST = {
+    "event_bytes_max": EVENT_BYTES_MAX,
+    "request_bytes_max": REQUEST_BYTES_MAX,
+    "request_events_max": REQUEST_EVENTS_MAX,
+}
+
+
+def load(
+    config: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, Any],
+) -> Settings:
+    """The settings in force.
+
+    Args:
+        config: The settings file; None: none.
+        environ: The process's environment.
+        flags: Keys given on the command line; None values are passed over.
+    Raises:
+        RejectedError: naming the key, its source and the reason.
+    """
+    values: dict[str, Any] = {}
+    if config is not None:
+        values |= _from_file(config)
+    values |= _from_environment(environ)
+    values |= {key: value for key, value in flags.items() if value is not None}
+    try:
+        settings = msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise _rejected("", str(error)) from None
+    return _checked(_completed(settings))
+
+
+def _from_file(config: Path) -> dict[str, Any]:
+    try:
+        text = config.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _rejected(str(config), f"cannot be read: {error}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _rejected(str(config), f"is not TOML: {error}") from None
+    try:
+        msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise _rejected(str(config), str(error)) from None
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    kinds = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if name == variable or name in ENVIRONMENT_RESERVED:
+            continue
+        key = name.lower()
+        if kinds.get(key) not in (int, str):
+            raise _rejected(variable, "is not a setting")
+        try:
+            values[key] = int(text) if kinds[key] is int else text
+        except ValueError:
+            raise _rejected(variable, f"must be a whole number, is {text!r}") from None
+    return values
+
+
+def _completed(settings: Settings) -> Settings:
+    """Fill in what was left open."""
+    regions = settings.regions or {
+        name: RegionSettings((settings.data_path / "regions" / name).absolute().as_uri())
+        for name in ("a", "b", "c")
+    }
+    kind = 0 if all(region.url.startswith("file://") for region in regions.values()) else 1
+    filled = {key: getattr(settings, key) or defaults[kind] for key, defaults in _INTERVALS.items()}
+    quorum = settings.quorum or len(regions) // 2 + 1
+    return msgspec.structs.replace(settings, regions=regions, quorum=quorum, **filled)
+
+
+def _checked(settings: Settings) -> Settings:
+    count = len(settings.regions)
+    if not count // 2 < settings.quorum <= count:
+        raise _rejected(
+            "quorum",
+            f"is {settings.quorum}; of {count} regions it must be more than half and at most all, "
+            f"{count // 2 + 1} to {count}",
+        )
+    for name, region in settings.regions.items():
+        if (
+            not name
+            or not set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+            or len(name) > 32
+        ):
+            raise _rejected(f"regions.{name}", "a region's id is 1 to 32 of a-z, 0-9 and -")
+        for url in (region.url, region.control_url or region.url):
+            if not url.startswith("file:///"):
+                raise _rejected(f"regions.{name}", f"url must be file:///..., is {url!r}")
+    urls = [region.url for region in settings.regions.values()]
+    if len(set(urls)) < len(urls):
+        raise _rejected("regions", "two regions have the same url: they would fail together")
+    for key in _POSITIVE:
+        if getattr(settings, key) <= 0:
+            raise _rejected(key, "must be above 0")
+    for key, most in _AT_MOST.items():
+        if not 0 < getattr(settings, key) <= most:
+            raise _rejected(key, f"must be 1 to {most}: limits can only be lowered")
+    if not 0 <= settings.port <= 65535:
+        raise _rejected("port", f"must be 0 to 65535, is {settings.port}")
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise _rejected("tls_certificate", "tls_certificate and tls_key go together")
+    return settings
+
+
+def _rejected(field: str, reason: str) -> RejectedError:
+    return RejectedError("settings", Problem(0, field, reason))

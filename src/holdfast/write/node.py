@@ -1,0 +1,335 @@
+"""A node's life: find where its ledger stands, be born, write, be fenced or stop, and again.
+
+    start -> [ find the last epoch -> close it -> birth in W regions -> Epoch.run ] ... -> stop
+
+It goes on by itself after anything: a crash, a fence, regions that were away. What cannot go on
+under the same key (a directory that was cloned, an epoch whose votes are split while a store is
+silent) goes on under a new one, as a new node, and says so.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from holdfast.errors import HoldfastError, UnavailableError
+from holdfast.ports import Host
+from holdfast.proof import ProofError, names, statements
+from holdfast.proof.ledger import EMPTY_END, LedgerEnd
+from holdfast.proof.note import SigningKey
+from holdfast.proof.statements import Birth, Heartbeat
+from holdfast.regions import Regions
+from holdfast.regions.clock import measure_clock
+from holdfast.regions.port import Differs, Listing, Present, Stored, Unknown
+from holdfast.write.admit import Admitted
+from holdfast.write.batch import Taken
+from holdfast.write.closing import Undecided, close_epoch
+from holdfast.write.epoch import Born, Entered, Epoch, WriteLimits
+from holdfast.write.identity import Identity, Keyring, identify, renew
+
+log = logging.getLogger("holdfast.write")
+
+RETRY_FIRST_SECONDS = 0.25
+RETRY_MAX_SECONDS = 5.0
+CLOSE_ATTEMPTS_MAX = 5
+
+
+class RegionBacklog(Struct, frozen=True):
+    """What a region lacks, as far as this node's own sending goes."""
+
+    region: str
+    reachable: bool
+    segments: int
+    size_bytes: int
+    oldest_us: int
+    dropped_count: int
+    clock_offset_us: int | None
+
+
+class NodeReport(Struct, frozen=True):
+    """How this node stands. state: "starting", "open", "stopping" or "stopped"; why: for people."""
+
+    node: str
+    epoch: int
+    state: str
+    why: str
+    size: int
+    events_count: int
+    waiting_events: int
+    waiting_bytes: int
+    waiting_segments: int
+    promise_us: int
+    last_acknowledged_us: int
+    regions: tuple[RegionBacklog, ...]
+
+
+class _NewNodeError(Exception):
+    """Its ledger cannot go on here; the reason, for people."""
+
+
+class _NotYetError(Exception):
+    """Try again; the reason, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The node's last epoch as the regions show it; number 0: there is none."""
+
+    number: int
+    births: Sequence[bytes]
+
+
+class Node:
+    """One writer: a key, a ledger, and at most one epoch at a time."""
+
+    def __init__(
+        self,
+        regions: Regions,
+        keyring: Keyring,
+        trail_key: SigningKey | None,
+        host: Host,
+        limits: WriteLimits,
+        entered: Entered,
+    ) -> None:
+        """trail_key: where it is at hand, the node certifies itself. entered: see `Epoch`.
+
+        Raises:
+            RejectedError: the node has no certificate and cannot make one.
+        """
+        self.identity: Identity = identify(keyring, regions.trail, trail_key, host)
+        self._regions = regions
+        self._keyring = keyring
+        self._trail_key = trail_key
+        self._host = host
+        self._limits = limits
+        self._entered = entered
+        self._epoch: Epoch | None = None
+        self._created = 0  # the last epoch that this very process gave birth to
+        self._close_attempts = 0
+        self._life: asyncio.Task[None] | None = None
+        self._state, self._why = "starting", "not started"
+        self._opened = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin; `ready` tells when events are accepted."""
+        self._life = asyncio.create_task(self._live())
+
+    async def stop(self) -> None:
+        """Drain, checkpoint, close the epoch; what cannot be drained is left to the next start."""
+        self._state, self._why = "stopping", "stopping"
+        epoch = self._epoch
+        if epoch is not None and await epoch.drain():
+            outcome = await close_epoch(
+                self._regions, epoch.born.birth_bytes, self.identity, self._host, "stopped"
+            )
+            if isinstance(outcome, Undecided):
+                log.warning("epoch %d stays open: %s", epoch.born.epoch, outcome.reason)
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+        self._state, self._why = "stopped", "stopped"
+
+    async def ready(self) -> None:
+        """Wait until an epoch is open."""
+        await self._opened.wait()
+
+    def take(self, admitted: Admitted, principal: str) -> Taken:
+        """Take a request in. Its `outcome` is a future of the acknowledgement; that fails with
+        OutcomeUnknownError, which carries the ids, where there was none.
+
+        Raises:
+            UnavailableError: nothing was taken in.
+        """
+        if self._epoch is None:
+            raise UnavailableError(f"this node accepts nothing now: {self._why}")
+        return self._epoch.take(admitted, principal)
+
+    def report(self) -> NodeReport:
+        epoch = self._epoch
+        end = epoch.acknowledged_end if epoch else EMPTY_END
+        return NodeReport(
+            node=self.identity.node,
+            epoch=epoch.born.epoch if epoch else 0,
+            state=self._state,
+            why=self._why,
+            size=end.size,
+            events_count=end.first,
+            waiting_events=epoch.waiting_events if epoch else 0,
+            waiting_bytes=epoch.waiting_bytes if epoch else 0,
+            waiting_segments=epoch.waiting_segments if epoch else 0,
+            promise_us=epoch.pulse.promised.us if epoch else 0,
+            last_acknowledged_us=epoch.last_acknowledged_us if epoch else 0,
+            regions=tuple(_backlog(epoch, region.id, region.reachable) for region in self._regions),
+        )
+
+    # One epoch after the other
+
+    async def _live(self) -> None:
+        pause = RETRY_FIRST_SECONDS
+        while True:
+            try:
+                born = await self._begin()
+                pause = RETRY_FIRST_SECONDS
+                await self._write(born)
+            except _NewNodeError as reason:
+                self._become_new(str(reason))
+            except (_NotYetError, ProofError, HoldfastError) as reason:
+                self._state, self._why = "starting", str(reason)
+                log.warning("not writing yet: %s", reason)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MAX_SECONDS)
+
+    async def _write(self, born: Born) -> None:
+        epoch = Epoch(born, self.identity, self._regions, self._host, self._limits, self._entered)
+        self._epoch = epoch
+        self._state, self._why = "open", f"epoch {born.epoch}"
+        log.info("node %s accepts events in epoch %d", self.identity.node, born.epoch)
+        self._opened.set()
+        try:
+            await epoch.run()
+            if epoch.fenced_by:
+                log.warning("epoch %d was fenced in %s", born.epoch, epoch.fenced_by)
+        finally:
+            self._epoch = None
+            self._opened.clear()
+
+    def _become_new(self, reason: str) -> None:
+        old = self.identity.node
+        self.identity = renew(self._keyring, self._regions.trail, self._trail_key, self._host)
+        self._created = 0
+        self._close_attempts = 0
+        log.warning("node %s cannot go on here (%s); now node %s", old, reason, self.identity.node)
+
+    async def _begin(self) -> Born:
+        """Be born as the next epoch."""
+        self._state, self._why = "starting", "finding where the ledger stands"
+        await self._check_regions()
+        last = await self._find_last()
+        if self._created and last.number > self._created:
+            raise _NewNodeError(f"epoch {last.number} of this node was begun by another process")
+        base = await self._close(last) if last.number else EMPTY_END
+        return await self._birth(last.number + 1, base)
+
+    async def _check_regions(self) -> None:
+        """Cookies, and clocks: a wrong clock at the birth would make promises lie."""
+        verified = await self._regions.verify()
+        if len(verified) < self._regions.quorum:
+            raise _NotYetError(
+                f"{len(verified)} of the {self._regions.quorum} regions needed show their cookie: "
+                + "; ".join(
+                    f"{r.id}: {r.why_unverified}" for r in self._regions if not r.store_uuid
+                )
+            )
+        await self._check_clocks()
+
+    async def _check_clocks(self) -> None:
+        beat = statements.write(
+            Heartbeat(
+                epoch=0,
+                n=0,
+                time_us=self._host.now_us(),
+                promise_us=0,
+                promise_size=0,
+                checkpoint=b"",
+                regions=(),
+            ),
+            self.identity.key.name,
+            self.identity.key,
+        )
+        key = names.heartbeat_key(self.identity.node)
+        seen = await asyncio.gather(
+            *(measure_clock(region, key, beat, self._host.now_us) for region in self._regions)
+        )
+        allowed_us = self._limits.clock_error_us // 2
+        good = [c for c in seen if not isinstance(c, Unknown) and c.is_within(allowed_us)]
+        if len(good) < self._regions.quorum:
+            told = "; ".join(f"{r.id}: {c}" for r, c in zip(self._regions, seen, strict=True))
+            raise _NotYetError(
+                f"{len(good)} of the {self._regions.quorum} regions needed have a clock within "
+                f"{allowed_us / 1e6:g} s of this machine's: {told}"
+            )
+
+    async def _find_last(self) -> _Found:
+        """The node's last epoch in R regions, with every birth that was seen of it."""
+        prefix = names.epochs_prefix(self.identity.node)
+        listings = await asyncio.gather(*(region.list(prefix) for region in self._regions))
+        seen: dict[int, list[int]] = {}
+        for at, listing in enumerate(listings):
+            for entry in listing if isinstance(listing, Listing) else ():
+                key = names.parse_key(entry.key)
+                if isinstance(key, names.EpochKey) and key.kind == "birth":
+                    seen.setdefault(key.epoch, []).append(at)
+        if sum(isinstance(listing, Listing) for listing in listings) < self._regions.needed:
+            raise _NotYetError("too few regions could be listed to find the node's last epoch")
+        if not seen:
+            return _Found(0, ())
+        number = max(seen)
+        regions = tuple(self._regions)
+        birth_key = names.birth_key(self.identity.node, number)
+        answers = await asyncio.gather(*(regions[at].read(birth_key) for at in seen[number]))
+        births = [answer.data for answer in answers if isinstance(answer, Present)]
+        if not births:
+            raise _NotYetError(f"the birth of epoch {number} is listed but cannot be read")
+        # The one that most stores hold first: only a birth in W of its stores ever counted.
+        return _Found(number, sorted(set(births), key=births.count, reverse=True))
+
+    async def _close(self, last: _Found) -> LedgerEnd:
+        self._why = f"closing epoch {last.number}"
+        outcome = await close_epoch(
+            self._regions, last.births[0], self.identity, self._host, "the node's next start"
+        )
+        if isinstance(outcome, LedgerEnd):
+            self._close_attempts = 0
+            return outcome
+        self._close_attempts += 1
+        if self._close_attempts >= CLOSE_ATTEMPTS_MAX:
+            raise _NewNodeError(f"epoch {last.number} cannot be closed: {outcome.reason}")
+        raise _NotYetError(f"epoch {last.number} is not closed yet: {outcome.reason}")
+
+    async def _birth(self, number: int, base: LedgerEnd) -> Born:
+        """Put the birth and see it in W regions; only then may anything be accepted (I7)."""
+        started_us = self._host.now_us()
+        stores = self._regions.stores
+        birth = statements.write(
+            Birth(
+                trail_key=self._regions.trail_key,
+                node_key=self.identity.key.public,
+                certificate=self.identity.certificate,
+                epoch=number,
+                instance=self._host.random(16).hex(),
+                started_us=started_us,
+                quorum=self._regions.quorum,
+                regions=stores,
+                base=base,
+            ),
+            self.identity.key.name,
+            self.identity.key,
+        )
+        self._created = number
+        key = names.birth_key(self.identity.node, number)
+        outcomes = await asyncio.gather(*(region.keep(key, birth) for region in self._regions))
+        own = sum(isinstance(outcome, Stored) for outcome in outcomes)
+        if own < self._regions.quorum:
+            foreign = sum(isinstance(outcome, Differs) for outcome in outcomes)
+            if foreign > len(outcomes) - self._regions.quorum:
+                raise _NewNodeError(f"another process was born as epoch {number}")
+            raise _NotYetError(f"the birth of epoch {number} lies in {own} regions only")
+        await self._check_clocks()
+        floor_us = max(base.sealed_us, started_us, self._host.now_us())
+        return Born(number, birth, base, stores, floor_us)
+
+
+def _backlog(epoch: Epoch | None, region: str, reachable: bool) -> RegionBacklog:
+    backlog = epoch.channels[region].backlog() if epoch else None
+    clock = epoch.pulse.clocks.get(region) if epoch else None
+    return RegionBacklog(
+        region=region,
+        reachable=reachable,
+        segments=backlog.segments if backlog else 0,
+        size_bytes=backlog.size_bytes if backlog else 0,
+        oldest_us=backlog.oldest_us if backlog else 0,
+        dropped_count=backlog.dropped_count if backlog else 0,
+        clock_offset_us=None if clock is None or isinstance(clock, Unknown) else clock.middle_us,
+    )

@@ -1,0 +1,157 @@
+"""Bring sealed segments to one region, and find out when it counts.
+
+A region counts for a segment when the segment is known to lie there (the PUT said so, or the bytes
+read back are equal) *and* a look begun after that found no fence for this epoch and the right
+cookie. One look covers every PUT that was finished before it began. Everything else is unknown, and
+asked again.
+
+A crash at any line leaves at most a segment that nobody counted: the closing of the epoch finds it,
+or it is an orphan that was never acknowledged.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from holdfast.regions.cookie import Fenced, Free
+from holdfast.regions.port import Differs, Stored, Unknown
+from holdfast.regions.region import Region
+
+PUTS_AT_ONCE = 4
+BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+RETRY_FIRST_SECONDS = 0.05
+RETRY_MAX_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flight:
+    """A sealed segment on its way."""
+
+    index: int
+    key: str
+    data: bytes
+    sealed_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a region still lacks, as far as this writer knows. oldest_us: 0 where it lacks nothing.
+
+    dropped_count: segments given up for this region; repair brings them.
+    """
+
+    segments: int
+    size_bytes: int
+    oldest_us: int
+    dropped_count: int
+
+
+class Channel:
+    """One epoch's way to one region."""
+
+    def __init__(
+        self,
+        region: Region,
+        look: Callable[[], Awaitable[Free | Fenced | Unknown]],
+        counted: Callable[[int, str], None],
+        fenced: Callable[[str], None],
+    ) -> None:
+        """look: one fence-then-cookie look at this region. counted(index, region id): it counts
+        for that segment. fenced(region id): a fence was seen; nothing more will be counted."""
+        self.region = region
+        self._look = look
+        self._counted = counted
+        self._fenced = fenced
+        self._waiting: deque[Flight] = deque()
+        self._waiting_bytes = 0
+        self._dropped_count = 0
+        self._put: list[Flight] = []
+        self._in_flight: dict[int, Flight] = {}
+        self._work = asyncio.Event()
+        self._to_look = asyncio.Event()
+        self._acknowledged_size = 0
+
+    def send(self, flight: Flight, acknowledged_size: int) -> None:
+        """Queue a segment. What is acknowledged already gives way when the queue is too long."""
+        self._acknowledged_size = acknowledged_size
+        self._waiting.append(flight)
+        self._waiting_bytes += len(flight.data)
+        while (
+            self._waiting_bytes > BACKLOG_BYTES_MAX and self._waiting[0].index < acknowledged_size
+        ):
+            dropped = self._waiting.popleft()
+            self._waiting_bytes -= len(dropped.data)
+            self._dropped_count += 1
+        self._work.set()
+
+    def look_now(self) -> None:
+        """Look even though nothing waits for it: an idle writer wants to know of a fence."""
+        self._to_look.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(PUTS_AT_ONCE):
+                tasks.create_task(self._put_forever())
+            tasks.create_task(self._look_forever())
+
+    def backlog(self) -> Backlog:
+        lacking = [*self._in_flight.values(), *self._put, *self._waiting]
+        return Backlog(
+            segments=len(lacking),
+            size_bytes=sum(len(flight.data) for flight in lacking),
+            oldest_us=min((flight.sealed_us for flight in lacking), default=0),
+            dropped_count=self._dropped_count,
+        )
+
+    async def _put_forever(self) -> None:
+        while True:
+            while not self._waiting:
+                self._work.clear()
+                await self._work.wait()
+            flight = self._waiting.popleft()
+            self._waiting_bytes -= len(flight.data)
+            self._in_flight[flight.index] = flight
+            if await self._bring(flight):
+                self._put.append(flight)
+                self._to_look.set()
+            del self._in_flight[flight.index]
+
+    async def _bring(self, flight: Flight) -> bool:
+        """Until the segment is known to lie there; False where that can never be."""
+        pause = RETRY_FIRST_SECONDS
+        while True:
+            outcome = await self.region.keep(flight.key, flight.data)
+            if isinstance(outcome, Stored):
+                return True
+            if isinstance(outcome, Differs):
+                # The name holds the hash of its bytes, so what lies there is corrupt and stays:
+                # this region can never count for the segment. The survey reports it.
+                return False
+            if self._waiting_bytes > BACKLOG_BYTES_MAX and flight.index < self._acknowledged_size:
+                self._dropped_count += 1
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_MAX_SECONDS)
+
+    async def _look_forever(self) -> None:
+        pause = RETRY_FIRST_SECONDS
+        while True:
+            await self._to_look.wait()
+            self._to_look.clear()
+            covered, self._put = self._put, []
+            seen = await self._look()
+            if isinstance(seen, Free):
+                pause = RETRY_FIRST_SECONDS
+                for flight in covered:
+                    self._counted(flight.index, self.region.id)
+            elif isinstance(seen, Fenced):
+                self._fenced(self.region.id)
+                return
+            elif covered:
+                # Nothing follows from a look that failed: these PUTs wait for the next one.
+                self._put[:0] = covered
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MAX_SECONDS)
+                self._to_look.set()

@@ -1,0 +1,320 @@
+"""A node's life: founding state to acknowledged events, over faults, restarts and fences."""
+
+import asyncio
+
+import pytest
+
+from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
+from holdfast.proof import names, statements
+from holdfast.proof.statements import Closed, Receipt
+from holdfast.regions.port import Unknown
+from holdfast.write.closing import close_epoch
+from holdfast.write.identity import identify
+from tests.write.world import TRAIL, Keys, World, kill, run, send, started
+
+
+def test_an_event_is_acknowledged_when_two_regions_hold_its_segment() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+
+        answer, ids = await send(node, "login", "logout")
+
+        receipt = statements.verify(answer.receipt, Receipt, node.identity.key.verifier)
+        assert len(ids) == 2
+        assert receipt.statement.segment == answer.segment
+        assert len(receipt.statement.regions) >= 2
+        held = [world.keys_under(region, "ev/seg/") for region, _ in receipt.statement.regions]
+        assert all(any(answer.segment in key for key in keys) for keys in held)
+        await node.stop()
+
+    run(story)
+
+
+def test_a_lone_event_does_not_wait_for_the_seal_interval() -> None:
+    async def story() -> float:
+        world = World()
+        node = await started(world.node(Keys()))
+        await asyncio.sleep(1)
+        begun = asyncio.get_running_loop().time()
+
+        await send(node, "login")
+
+        took = asyncio.get_running_loop().time() - begun
+        await node.stop()
+        return took
+
+    assert run(story) < 0.01
+
+
+def test_a_stopped_node_goes_on_in_the_next_epoch_where_it_ended() -> None:
+    async def story() -> None:
+        world, keys = World(), Keys()
+        first = await started(world.node(keys))
+        await send(first, "one")
+        await first.stop()
+
+        second = await started(world.node(keys))
+        answer, _ = await send(second, "two")
+
+        name = names.SegmentName.parse(answer.segment)
+        assert (second.report().epoch, name.index, name.first) == (2, 1, 1)
+        assert second.identity.node == first.identity.node
+        await second.stop()
+
+    run(story)
+
+
+def test_whatever_was_acknowledged_before_a_kill_is_in_the_ledger_after_it() -> None:
+    async def story() -> None:
+        world, keys = World(), Keys()
+        segments = []
+        for life in range(4):
+            node = await started(world.node(keys))
+            for number in range(3):
+                answer, _ = await send(node, f"life{life}.{number}")
+                segments.append(answer.segment)
+            await kill(node)
+
+        node = await started(world.node(keys))
+
+        report = node.report()
+        assert (report.epoch, report.size, report.events_count) == (5, 12, 12)
+        for segment in segments:
+            holders = [r for r in "abc" if any(segment in k for k in world.stores[r].objects)]
+            assert len(holders) >= 2
+        await node.stop()
+
+    run(story)
+
+
+def test_a_region_that_is_gone_or_hangs_delays_no_acknowledgement() -> None:
+    async def story(hang: bool) -> float:
+        world = World()
+        node = await started(world.node(Keys()))
+        await send(node, "before")
+        if hang:
+            world.stores["b"].gate = asyncio.Event()
+        else:
+            world.stores["b"].failing = Unknown("gone")
+        begun = asyncio.get_running_loop().time()
+
+        answer, _ = await send(node, "during")
+
+        took = asyncio.get_running_loop().time() - begun
+        assert answer.regions == ("a", "c")
+        if world.stores["b"].gate:
+            world.stores["b"].gate.set()
+        await node.stop()
+        return took
+
+    assert run(lambda: story(hang=True)) < 0.1
+    assert run(lambda: story(hang=False)) < 0.1
+
+
+def test_a_node_starts_with_one_of_three_regions_gone() -> None:
+    async def story() -> None:
+        world, keys = World(), Keys()
+        first = await started(world.node(keys))
+        await send(first, "one")
+        await kill(first)
+        world.stores["c"].failing = Unknown("gone")
+
+        second = await started(world.node(keys))
+        answer, _ = await send(second, "two")
+
+        assert answer.regions == ("a", "b")
+        assert second.report().size == 2
+        await second.stop()
+
+    run(story)
+
+
+def test_with_fewer_than_a_quorum_nothing_is_taken_in() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        for region in "ab":
+            world.stores[region].failing = Unknown("gone")
+        with pytest.raises(OutcomeUnknownError):
+            await send(node, "unknown outcome: the failure was not known yet")
+
+        with pytest.raises(UnavailableError, match="of the 2 regions needed"):
+            await send(node, "refused")
+
+        await kill(node)
+
+    run(story)
+
+
+def test_what_could_not_be_acknowledged_in_time_is_when_the_regions_return() -> None:
+    async def story() -> None:
+        world, keys = World(), Keys()
+        node = await started(world.node(keys))
+        for region in "ab":
+            world.stores[region].failing = Unknown("gone")
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await send(node, "late")
+
+        for region in "ab":
+            world.stores[region].failing = None
+        await asyncio.sleep(10)
+
+        assert len(caught.value.ids) == 1
+        assert node.report().size == 1
+        await node.stop()
+
+    run(story)
+
+
+def test_a_lying_store_that_keeps_nothing_does_not_count() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        world.stores["a"].failing = Unknown("409 conflict", answered=True)
+
+        answer, _ = await send(node, "one")
+
+        assert answer.regions == ("b", "c")
+        await kill(node)
+
+    run(story)
+
+
+def test_a_store_that_loses_its_answers_counts_by_what_is_read_back() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        world.stores["a"].failing = Unknown("gone")
+        world.stores["b"].deaf = Unknown("reset by peer", answered=True)
+
+        answer, _ = await send(node, "one")
+
+        assert answer.regions == ("b", "c")
+        await kill(node)
+
+    run(story)
+
+
+def test_a_fenced_epoch_acknowledges_nothing_more_and_the_node_goes_on_as_the_next() -> None:
+    async def story() -> None:
+        world, keys = World(), Keys()
+        node = await started(world.node(keys))
+        answer, _ = await send(node, "one")
+        regions = world.regions()
+        await regions.verify()
+        keeper = identify(Keys(), TRAIL.trail, TRAIL.signing, world.host)
+        birth = world.stores["a"].objects[names.birth_key(node.identity.node, 1)][0]
+        # A keeper is known to the trail by a birth of its own.
+        other = await started(world.node(Keys()))
+
+        end = await close_epoch(regions, birth, other.identity, world.host, "test")
+        with pytest.raises(FencedError):
+            await send(node, "into the fence")
+        async with asyncio.timeout(30):
+            await node.ready()
+        after, _ = await send(node, "next")
+
+        assert keeper.node != other.identity.node
+        assert not isinstance(end, str)
+        assert node.report().epoch == 2
+        assert names.SegmentName.parse(after.segment).index == 1
+        await node.stop()
+        await other.stop()
+
+    run(story)
+
+
+def test_of_two_processes_with_one_key_the_fenced_one_becomes_a_new_node() -> None:
+    async def story() -> None:
+        world = World()
+        keys, clone = Keys(), Keys()
+        first = await started(world.node(keys))
+        clone.now = keys.now
+        await send(first, "one")
+
+        second = await started(world.node(clone))
+        await send(second, "two")
+        await asyncio.sleep(5)
+        async with asyncio.timeout(30):
+            await first.ready()
+        await send(first, "three")
+
+        assert second.identity.node != first.identity.node
+        assert keys.old
+        assert second.report().epoch == 2
+        assert first.report().epoch == 1
+        await first.stop()
+        await second.stop()
+
+    run(story)
+
+
+def test_an_epoch_does_not_start_with_a_wrong_clock() -> None:
+    async def story() -> None:
+        world = World()
+        world.skew_us = 3_000_000
+        node = world.node(Keys())
+        await node.start()
+
+        await asyncio.sleep(10)
+        with pytest.raises(UnavailableError, match="clock within 1 s"):
+            await send(node, "refused")
+        world.skew_us = 0
+        async with asyncio.timeout(30):
+            await node.ready()
+
+        await send(node, "taken")
+        await node.stop()
+
+    run(story)
+
+
+def test_an_orderly_stop_leaves_a_closed_epoch_and_a_checkpoint_of_all() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        await send(node, "one")
+
+        await node.stop()
+
+        for region in "abc":
+            objects = world.stores[region].objects
+            closed = objects[names.closed_key(node.identity.node, 1)][0]
+            found = statements.verify_by_certificate(closed, Closed, TRAIL.trail).statement
+            assert found.end.size == 1
+            assert names.checkpoint_key(node.identity.node, 1) in objects
+
+    run(story)
+
+
+def test_a_request_that_nobody_waits_for_any_more_is_stored_all_the_same() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        sending = asyncio.create_task(send(node, "given up"))
+        await asyncio.sleep(0)
+
+        sending.cancel()
+        await asyncio.sleep(1)
+
+        assert node.report().events_count == 1
+        await node.stop()
+
+    run(story)
+
+
+def test_requests_of_one_moment_share_a_segment_in_order_of_arrival() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+
+        answers = await asyncio.gather(*(send(node, f"n{i}") for i in range(20)))
+
+        segments = {answer.segment for answer, _ in answers}
+        records = [r for _, _, records in world.entered for r in records]
+        assert len(segments) == 1
+        assert [b'"n%d"' % i in record for i, record in enumerate(records)] == [True] * 20
+        await node.stop()
+
+    run(story)
