@@ -1,0 +1,186 @@
+"""List what every region holds, and learn how far each ledger reaches. Reads notes, no segments.
+
+The order is that of a reader's pass: heartbeats, births and closes, then segments, then cookies.
+What a later step shows can only lie further on than what an earlier one promised, so an extent
+never claims a segment that this survey had no chance to see.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from holdfast.keep.drift import Extent
+from holdfast.proof import ProofError, names, statements
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.statements import Birth, Closed, Heartbeat
+from holdfast.regions import Regions
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.port import Listing, Present, RegionId, Unknown
+from holdfast.regions.region import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was seen.
+
+    held: region -> key -> bytes, for the regions that were listed and have the right cookie.
+    absent: region -> why it is not among them. extents, node_keys: see `drift` and `_Statements`.
+    """
+
+    held: Mapping[RegionId, Mapping[str, int]]
+    absent: Mapping[RegionId, str]
+    extents: Mapping[tuple[str, int], Extent]
+    node_keys: Mapping[str, VerifierKey]
+
+
+class Surveyor:
+    """Surveys again and again, without listing again what all regions were seen to hold.
+
+    settled: node -> index below which every region held the whole ledger. A region that loses
+    something below it is found by the next whole survey.
+    """
+
+    def __init__(self, regions: Regions) -> None:
+        self._regions = regions
+        self._statements = _Statements(regions.trail)
+        self._settled: dict[str, int] = {}
+
+    def settle(self, ends: Mapping[str, int]) -> None:
+        """Remember through where all regions are equal; what lies below is left out from now on."""
+        self._settled |= ends
+
+    async def survey(self, *, whole: bool) -> Survey:
+        """One survey. whole: from the beginning of every ledger."""
+        regions = tuple(self._regions)
+        seen: dict[RegionId, dict[str, int]] = {region.id: {} for region in regions}
+        absent: dict[RegionId, str] = {}
+        beats = await self._list(regions, names.HEARTBEATS_PREFIX, "", absent)
+        epochs = await self._list(regions, names.NODES_PREFIX, "", absent)
+        _add(seen, epochs)
+        await self._statements.learn(regions, epochs)
+        promised = await self._statements.promises(regions, beats)
+        _add(seen, await self._list(regions, names.CHECKPOINTS_PREFIX, "", absent))
+        for node in sorted(self._statements.nodes):
+            start = 0 if whole else self._settled.get(node, 0)
+            prefix, after = names.segments_prefix(node), names.segments_after(node, start)
+            _add(seen, await self._list(regions, prefix, after, absent))
+        for region in regions:
+            why = await self._why_not(region)
+            if why:
+                absent.setdefault(region.id, why)
+        held = {region: keys for region, keys in seen.items() if region not in absent}
+        return Survey(held, absent, self._statements.extents(promised), self._statements.keys)
+
+    async def _list(
+        self,
+        regions: Iterable[Region],
+        prefix: str,
+        after: str,
+        absent: dict[RegionId, str],
+    ) -> Mapping[RegionId, Listing]:
+        """One listing in all regions that answered so far; those that do not are noted."""
+        asked = [region for region in regions if region.id not in absent]
+        answers = await asyncio.gather(*(region.list(prefix, after) for region in asked))
+        listings: dict[RegionId, Listing] = {}
+        for region, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Unknown):
+                absent[region.id] = answer.reason
+            else:
+                listings[region.id] = answer
+        return listings
+
+    async def _why_not(self, region: Region) -> str:
+        cookie = await read_cookie(region, self._regions.trail)
+        if isinstance(cookie, Unknown):
+            return cookie.reason
+        if getattr(cookie, "store", "") != region.store_uuid:
+            return "its cookie is gone or another store's"
+        return ""
+
+
+def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Listing]) -> None:
+    for region, listing in listings.items():
+        seen[region].update((entry.key, entry.size_bytes) for entry in listing)
+
+
+class _Statements:
+    """Verified births and closes, read once: they never change under their names."""
+
+    def __init__(self, trail: str) -> None:
+        self._trail = trail
+        self._births: dict[tuple[str, int], Birth] = {}
+        self._closes: dict[tuple[str, int], Closed] = {}
+        self.keys: dict[str, VerifierKey] = {}
+
+    @property
+    def nodes(self) -> Iterable[str]:
+        return self.keys
+
+    async def learn(self, regions: Iterable[Region], listings: Mapping[RegionId, Listing]) -> None:
+        for region in regions:
+            for entry in listings.get(region.id, ()):
+                try:
+                    key = names.parse_key(entry.key)
+                except ProofError:
+                    continue
+                if not isinstance(key, names.EpochKey):
+                    continue
+                if key.kind not in ("birth", "closed") or self._knows(key):
+                    continue
+                answer = await region.read(entry.key)
+                if isinstance(answer, Present):
+                    self._take(key, answer.data)
+
+    def _knows(self, key: names.EpochKey) -> bool:
+        place = (key.node, key.epoch)
+        return place in (self._births if key.kind == "birth" else self._closes)
+
+    def _take(self, key: names.EpochKey, data: bytes) -> None:
+        """What does not verify proves nothing; the survey at depth bytes reports it."""
+        place = (key.node, key.epoch)
+        origin = names.ledger_origin(self._trail, key.node)
+        try:
+            if key.kind == "birth":
+                birth = statements.verify_birth(data, self._trail)
+                if birth.origin == origin and birth.statement.epoch == key.epoch:
+                    self._births[place] = birth.statement
+                    self.keys[key.node] = VerifierKey(origin, birth.statement.node_key)
+            else:
+                closed = statements.verify_by_certificate(data, Closed, self._trail)
+                if closed.origin == origin and closed.statement.epoch == key.epoch:
+                    self._closes[place] = closed.statement
+        except ProofError:
+            return
+
+    async def promises(
+        self, regions: Iterable[Region], listings: Mapping[RegionId, Listing]
+    ) -> Mapping[tuple[str, int], int]:
+        """(node, epoch) -> the largest size that a heartbeat in any region promises."""
+        promised: dict[tuple[str, int], int] = {}
+        for region in regions:
+            for entry in listings.get(region.id, ()):
+                node = entry.key.rpartition("/")[2].partition(".")[0]
+                answer = await region.read(entry.key) if node in self.keys else None
+                if not isinstance(answer, Present):
+                    continue
+                try:
+                    beat = statements.verify(answer.data, Heartbeat, self.keys[node]).statement
+                except ProofError:
+                    continue
+                place = (node, beat.epoch)
+                promised[place] = max(promised.get(place, 0), beat.promise_size)
+        return promised
+
+    def extents(self, promised: Mapping[tuple[str, int], int]) -> Mapping[tuple[str, int], Extent]:
+        """How far each epoch reaches: as closed, as the next birth's base says, as promised."""
+        extents: dict[tuple[str, int], Extent] = {}
+        for node, epoch in self._births:
+            closed = self._closes.get((node, epoch))
+            following = self._births.get((node, epoch + 1))
+            if closed is not None:
+                extents[node, epoch] = Extent(closed.end.size, True)
+            elif following is not None:
+                extents[node, epoch] = Extent(following.base.size, True)
+            else:
+                extents[node, epoch] = Extent(promised.get((node, epoch), 0), False)
+        return extents
