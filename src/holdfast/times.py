@@ -5,6 +5,7 @@ Everywhere inside, a time is an int: µs since 1970-01-01T00:00:00Z, UTC, leap s
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = _EPOCH.toordinal()
@@ -15,7 +16,7 @@ MIN_US = (date(1, 1, 1).toordinal() - _EPOCH_ORDINAL) * _DAY_US
 MAX_US = (date(9999, 12, 31).toordinal() - _EPOCH_ORDINAL + 1) * _DAY_US - 1
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))",
     re.ASCII,
 )
 
@@ -28,7 +29,8 @@ def format_us(us: int) -> str:
     Raises:
         OverflowError: outside the years 1 to 9999.
     """
-    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds")[:26] + "Z"
+    second, fraction_us = divmod(us, 1_000_000)
+    return f"{_format_second(second)}.{fraction_us:06d}Z"
 
 
 def parse_time(text: str) -> int:
@@ -46,28 +48,40 @@ def parse_time(text: str) -> int:
     found = _RFC3339.fullmatch(text)
     if found is None:
         raise ValueError(_why_not(text))
-    year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = found.groups()
-    try:
-        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_ORDINAL
-    except ValueError:
-        raise ValueError(f"there is no such day: {text[:10]}") from None
-    seconds = int(second)
-    us = int(fraction[:6].ljust(6, "0")) if fraction else 0
-    if hour > "23" or minute > "59" or seconds > 60:
-        raise ValueError(f"there is no such time of day: {text[11:19]}")
-    if seconds == 60:
-        seconds, us = 59, 999_999
-    us += (
-        days * _DAY_US + int(hour) * 3_600_000_000 + int(minute) * _MINUTE_US + seconds * 1_000_000
-    )
+    moment, fraction, sign, hours, minutes = found.groups()
+    us = _parse_moment(moment)
+    if fraction and moment[17:] != "60":
+        us += int(fraction[:6].ljust(6, "0"))
     if sign:
-        if off_hour > "23" or off_minute > "59":
-            raise ValueError(f"there is no such offset: {sign}{off_hour}:{off_minute}")
-        offset_us = (int(off_hour) * 60 + int(off_minute)) * _MINUTE_US
+        if hours > "23" or minutes > "59":
+            raise ValueError(f"there is no such offset: {sign}{hours}:{minutes}")
+        offset_us = (int(hours) * 60 + int(minutes)) * _MINUTE_US
         us += offset_us if sign == "-" else -offset_us
         if not MIN_US <= us <= MAX_US:
             raise ValueError("outside the years 1 to 9999 in UTC")
     return us
+
+
+# Events of one second tend to come together: both directions do the calendar once a second.
+
+
+@lru_cache(maxsize=4096)
+def _format_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
+
+
+@lru_cache(maxsize=4096)
+def _parse_moment(moment: str) -> int:
+    """µs of a date and time of day without fraction and offset, digits already checked."""
+    try:
+        day = date.fromisoformat(moment[:10]).toordinal() - _EPOCH_ORDINAL
+    except ValueError:
+        raise ValueError(f"there is no such day: {moment[:10]}") from None
+    hour, minute, second = int(moment[11:13]), int(moment[14:16]), int(moment[17:])
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError(f"there is no such time of day: {moment[11:]}")
+    leap_us = second // 60  # ":60" is kept as ":59.999999"
+    return day * _DAY_US + ((hour * 60 + minute) * 60 + second) * 1_000_000 - leap_us
 
 
 def _why_not(text: str) -> str:

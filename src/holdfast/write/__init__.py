@@ -1,0 +1,7 @@
+"""WRITE: from a request to an acknowledgement.
+
+    admit -> batch -> seal -> replicate -> count -> acknowledge
+
+`admit`, `law`, `strict` and `record` decide what an event is and what is stored for it. They are
+pure: bytes in, events or a precise refusal out.
+"""
