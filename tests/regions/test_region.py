@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from holdfast.regions.port import Absent, Differs, Listing, Present, Stored, Unknown
-from holdfast.regions.region import Region, RegionLimits, Regions
+from holdfast.regions.region import Region, RegionLimits
 from tests.regions.worlds import MemoryWorld, VirtualTime, run_with_time
 
 KEY = "ev/seg/name"
@@ -294,34 +294,5 @@ def test_counters_know_calls_failures_and_seconds() -> None:
         counter = region.counters["read"]
         assert (counter.calls, counter.failures, counter.seconds) == (2, 1, 4.0)
         assert region.report().ok_seconds_ago == 2.0
-
-    run_with_time(story)
-
-
-def test_regions_know_their_quorum_and_how_many_show_everything() -> None:
-    async def story(_: VirtualTime) -> None:
-        regions = Regions([Region(name, MemoryWorld()) for name in "cab"], quorum=2)
-
-        assert [region.id for region in regions] == ["a", "b", "c"] and len(regions) == 3
-        assert (regions.quorum, regions.needed) == (2, 2)
-        assert regions.by_id["b"].id == "b"
-
-    run_with_time(story)
-
-
-@pytest.mark.parametrize(("count", "quorum"), [(3, 1), (3, 4), (2, 1), (4, 2), (1, 0), (0, 0)])
-def test_a_quorum_that_is_no_majority_is_refused(count: int, quorum: int) -> None:
-    async def story(_: VirtualTime) -> None:
-        regions = [Region(str(number), MemoryWorld()) for number in range(count)]
-        with pytest.raises(ValueError, match="majority"):
-            Regions(regions, quorum)
-
-    run_with_time(story)
-
-
-def test_two_regions_of_one_id_are_refused() -> None:
-    async def story(_: VirtualTime) -> None:
-        with pytest.raises(ValueError, match="same id"):
-            Regions([Region("a", MemoryWorld()), Region("a", MemoryWorld())], 2)
 
     run_with_time(story)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from holdfast.regions.disk import PosixDisk
+from holdfast.regions.disk import FILE_MODE, PosixDisk
 from holdfast.regions.keys import check_bytes, check_key, check_prefix
 from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
 
@@ -95,9 +95,9 @@ class RecordingDisk(PosixDisk):
         self._paths[handle] = path
         return handle
 
-    def create(self, root: int, path: str) -> int:
+    def create(self, root: int, path: str, mode: int = FILE_MODE) -> int:
         self._note("create", path)
-        handle = super().create(root, path)
+        handle = super().create(root, path, mode)
         self._paths[handle] = path
         return handle
 

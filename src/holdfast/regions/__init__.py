@@ -11,6 +11,7 @@
 A store never raises for what the world does to it.
 """
 
-from holdfast.regions.region import Region, Regions
+from holdfast.regions.region import Region
+from holdfast.regions.regions import Regions
 
 __all__ = ["Region", "Regions"]

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from holdfast.ports import Offload
-from holdfast.regions.disk import Disk
+from holdfast.regions.disk import Disk, Stat, make_directory, write_whole
 from holdfast.regions.keys import TEMPORARY, check_bytes, check_key, check_prefix, is_part
 from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
 
@@ -152,31 +152,33 @@ class DirectoryStore:
         return Listing(tuple(found))
 
     def _walk(self, root: int, prefix: str, after: str, depth: int) -> Iterator[Listed]:
-        """Everything below a directory, in order of keys; whole directories that lie at or below
-        `after` are not even opened, and only what lies beyond it is asked for its facts."""
+        """Everything below a directory, in order of keys; directories that lie wholly at or below
+        `after` are not opened, and hardly a name that does is asked for its facts."""
         if depth > DEPTH_MAX:
             raise OSError(errno.ELOOP, f"directories are nested too deep: {prefix}")
         try:
-            entries = self._disk.scandir(root, prefix or ".")
+            found = self._disk.scandir(root, prefix or ".")
         except (FileNotFoundError, NotADirectoryError):
             return
-        # A directory sorts as its keys do, by the "/" after its name: "a-b" comes before "a/b".
-        keys = sorted(
-            prefix + entry.name + ("/" if entry.is_directory else "")
-            for entry in entries
-            if (entry.is_directory or entry.is_file)
-            and is_part(entry.name)
-            and (prefix or entry.name != TEMPORARY)
-        )
-        for key in keys:
-            if key.endswith("/"):
-                if key > after or after.startswith(key):
-                    yield from self._walk(root, key, after, depth + 1)
-            elif key > after:
+        # Of the names before the one that `after` continues with, only its own beginnings can be
+        # directories with keys beyond: "a/1" comes after "a-b".
+        passed = after[len(prefix) :].partition("/")[0] if after.startswith(prefix) else ""
+        names = [name for name in found if name >= passed or passed.startswith(name)]
+        entries: list[tuple[str, Stat]] = []
+        for name in names:
+            if is_part(name) and (prefix or name != TEMPORARY):
                 try:
-                    facts = self._disk.stat(root, key)
+                    facts = self._disk.stat(root, prefix + name)
                 except FileNotFoundError:
                     continue  # deleted since, and truly: the root is the one we opened
+                # A directory sorts as its keys do, by the "/" after its name.
+                entries.append((prefix + name + ("/" if facts.is_directory else ""), facts))
+        entries.sort()
+        for key, facts in entries:
+            if facts.is_directory:
+                if key > after or after.startswith(key):
+                    yield from self._walk(root, key, after, depth + 1)
+            elif facts.is_file and key > after:
                 yield Listed(key, facts.size_bytes, facts.modified_us)
 
     def _write_temporary(self, root: int, data: bytes) -> str | Unknown:
@@ -186,10 +188,7 @@ class DirectoryStore:
             return opened
         path, file = opened
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._disk.write(file, rest) :]
-            self._disk.fsync(file)
+            write_whole(self._disk, file, data)
         except OSError:
             self._discard(root, path)
             raise
@@ -256,8 +255,8 @@ class DirectoryStore:
         """Drop what crashes left in `.tmp` long ago. The disk's own clock tells what is old."""
         try:
             now_us = self._disk.stat(root, just_written).modified_us
-            for entry in self._disk.scandir(root, TEMPORARY):
-                path = f"{TEMPORARY}/{entry.name}"
+            for name in self._disk.scandir(root, TEMPORARY):
+                path = f"{TEMPORARY}/{name}"
                 if now_us - self._disk.stat(root, path).modified_us > LEFTOVER_US:
                     self._discard(root, path)
         except OSError:
@@ -274,36 +273,10 @@ class DirectoryStore:
 
     def _make_root(self) -> Stored | Unknown:
         try:
-            for path in (*reversed(self.root.parents[:-1]), self.root, self.root / TEMPORARY):
-                self._make_durable(path)
+            make_directory(self._disk, self.root / TEMPORARY)
         except OSError as error:
             return _unknown(error)
         return Stored()
-
-    def _make_durable(self, path: Path) -> None:
-        """Make one directory, or finish what a crash left of making it: the fsync of its parent."""
-        there = self._is_directory(path)
-        try:
-            handle = self._disk.open_root(path.parent)
-        except PermissionError:
-            if there:
-                return  # somebody else's, so not half made by us
-            raise
-        try:
-            if not there:
-                self._make_directory(handle, path.name)
-            self._disk.fsync(handle)
-        finally:
-            self._disk.close(handle)
-
-    def _is_directory(self, path: Path) -> bool:
-        try:
-            self._disk.close(self._disk.open_root(path))
-        except FileNotFoundError:
-            return False
-        except PermissionError:
-            return True  # it may only be passed through
-        return True
 
 
 def _unknown(error: OSError) -> Unknown:

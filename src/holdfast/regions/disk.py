@@ -8,6 +8,7 @@ All calls block and raise `OSError`. A simulation implements the same protocol a
 crash, what was not fsynced.
 """
 
+import contextlib
 import os
 import stat as modes
 from pathlib import Path
@@ -17,17 +18,14 @@ FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
 
 
-class Entry(NamedTuple):
-    """One name in a directory. Neither file nor directory: a foreign thing, a socket for one."""
+class Stat(NamedTuple):
+    """modified_us: µs UTC by the file system's clock. identity: the same file has the same one.
 
-    name: str
+    Neither file nor directory: a foreign thing, a socket for one.
+    """
+
     is_file: bool
     is_directory: bool
-
-
-class Stat(NamedTuple):
-    """modified_us: µs UTC by the file system's clock. identity: the same file has the same one."""
-
     size_bytes: int
     modified_us: int
     identity: tuple[int, int]
@@ -42,7 +40,7 @@ class Disk(Protocol):
     def open(self, root: int, path: str) -> int:
         """Open a file or directory, in order to fsync it."""
 
-    def create(self, root: int, path: str) -> int:
+    def create(self, root: int, path: str, mode: int = FILE_MODE) -> int:
         """Make a new file and open it for writing; `FileExistsError` if the name is taken."""
 
     def write(self, file: int, data: memoryview) -> int:
@@ -63,8 +61,8 @@ class Disk(Protocol):
 
     def mkdir(self, root: int, path: str) -> None: ...
 
-    def scandir(self, root: int, path: str) -> list[Entry]:
-        """A directory's entries, unsorted, links followed."""
+    def scandir(self, root: int, path: str) -> list[str]:
+        """The names in a directory, unsorted."""
 
     def stat(self, root: int, path: str) -> Stat:
         """Facts of a file or directory, links followed."""
@@ -82,9 +80,9 @@ class PosixDisk:
     def open(self, root: int, path: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root)
 
-    def create(self, root: int, path: str) -> int:
+    def create(self, root: int, path: str, mode: int = FILE_MODE) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return os.open(path, flags, FILE_MODE, dir_fd=root)
+        return os.open(path, flags, mode, dir_fd=root)
 
     def write(self, file: int, data: memoryview) -> int:
         return os.write(file, data)
@@ -107,11 +105,10 @@ class PosixDisk:
     def mkdir(self, root: int, path: str) -> None:
         os.mkdir(path, DIRECTORY_MODE, dir_fd=root)
 
-    def scandir(self, root: int, path: str) -> list[Entry]:
+    def scandir(self, root: int, path: str) -> list[str]:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
         try:
-            with os.scandir(handle) as entries:
-                return [Entry(each.name, each.is_file(), each.is_dir()) for each in entries]
+            return os.listdir(handle)  # noqa: PTH208  # an open directory, not a path
         finally:
             os.close(handle)
 
@@ -122,20 +119,67 @@ class PosixDisk:
         # O_NONBLOCK: opening a foreign FIFO would wait for a writer for ever.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root)
         try:
-            facts = os.fstat(file)
-            if modes.S_ISDIR(facts.st_mode):
+            facts = _stat(os.fstat(file))
+            if facts.is_directory:
                 raise IsADirectoryError(path)
-            if not modes.S_ISREG(facts.st_mode):
+            if not facts.is_file:
                 raise OSError(f"not a regular file: {path}")
             pieces: list[bytes] = []
-            wanted = min(facts.st_size, size_max)
+            wanted = min(facts.size_bytes, size_max)
             while wanted > 0 and (piece := os.read(file, wanted)):
                 pieces.append(piece)
                 wanted -= len(piece)
-            return b"".join(pieces), _stat(facts)
+            return b"".join(pieces), facts
         finally:
             os.close(file)
 
 
 def _stat(facts: os.stat_result) -> Stat:
-    return Stat(facts.st_size, facts.st_mtime_ns // 1000, (facts.st_dev, facts.st_ino))
+    return Stat(
+        modes.S_ISREG(facts.st_mode),
+        modes.S_ISDIR(facts.st_mode),
+        facts.st_size,
+        facts.st_mtime_ns // 1000,
+        (facts.st_dev, facts.st_ino),
+    )
+
+
+def write_whole(disk: Disk, file: int, data: bytes) -> None:
+    """Write all the bytes and make them durable."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[disk.write(file, rest) :]
+    disk.fsync(file)
+
+
+def make_directory(disk: Disk, path: Path) -> None:
+    """Make a directory and its parents durably, or finish what a crash left of making them.
+
+    Args:
+        path: Absolute.
+    """
+    for each in (*reversed(path.parents[:-1]), path):
+        there = _is_directory(disk, each)
+        try:
+            parent = disk.open_root(each.parent)
+        except PermissionError:
+            if there:
+                continue  # somebody else's, so not half made by us
+            raise
+        try:
+            if not there:
+                with contextlib.suppress(FileExistsError):
+                    disk.mkdir(parent, each.name)
+            disk.fsync(parent)
+        finally:
+            disk.close(parent)
+
+
+def _is_directory(disk: Disk, path: Path) -> bool:
+    try:
+        disk.close(disk.open_root(path))
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        pass  # there, and only to be passed through
+    return True

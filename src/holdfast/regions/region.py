@@ -10,7 +10,7 @@ Reading and writing are judged apart: a full or read-only store still reads.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -101,8 +101,9 @@ class _Lane:
 class Region:
     """See the module. Implements `Store`.
 
-    id: the region's name in the settings. url: for a person. store_uuid: the uuid that the cookie
-    showed when it was last verified; "" until then. counters: by name of the operation.
+    id: the region's name in the settings. url: for a person. store_uuid: what the cookie showed
+    when `Regions.verify` last read it, else "", and why_unverified says why. named_uuid: what the
+    store was last known to be. counters: by name of the operation.
     """
 
     def __init__(
@@ -117,6 +118,8 @@ class Region:
         self.id = id
         self.url = url
         self.store_uuid = ""
+        self.named_uuid = ""
+        self.why_unverified = "its cookie was not read yet"
         self.counters = {name: Counter() for name in ("create", "replace", "read", "list")}
         self._evidence = evidence
         self._control = evidence if control is None else control
@@ -273,29 +276,3 @@ class Region:
         # while the thread or the upload goes on.
         done, _ = await asyncio.wait((task,), timeout=deadline - loop.time())
         return task.result() if done else Unknown(f"no answer within {seconds:g} s")
-
-
-class Regions:
-    """All regions of the settings, in order of their ids, and the quorum over them.
-
-    quorum: W. needed: R = N - W + 1, how many regions show everything that was acknowledged.
-    trail, tag_key: what the cookies say, once they were verified (`cookie.identify`).
-    """
-
-    def __init__(self, regions: Sequence[Region], quorum: int) -> None:
-        self._regions = tuple(sorted(regions, key=lambda region: region.id))
-        self.by_id = {region.id: region for region in self._regions}
-        if len(self.by_id) != len(self._regions):
-            raise ValueError("two regions have the same id")
-        if not len(self._regions) < 2 * quorum <= 2 * len(self._regions):
-            raise ValueError(f"a quorum of {quorum} of {len(self._regions)} is not a majority")
-        self.quorum = quorum
-        self.needed = len(self._regions) - quorum + 1
-        self.trail = ""
-        self.tag_key = b""
-
-    def __iter__(self) -> Iterator[Region]:
-        return iter(self._regions)
-
-    def __len__(self) -> int:
-        return len(self._regions)

@@ -1,0 +1,96 @@
+"""Who a store is, and the look that a count rests on.
+
+A cookie is a statement by the trail that lies in each store: this is that region of that trail,
+under an id that no other store has. It tells a store that was wiped, replaced, swapped with another
+or mounted elsewhere from the one that was counted on.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from holdfast.proof import ProofError, names, statements
+from holdfast.proof.statements import Cookie
+from holdfast.regions.port import Absent, Present, Unknown
+from holdfast.regions.region import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A good cookie, of another trail or another region: the settings are mixed up."""
+
+    reason: str
+    cookie: Cookie
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """No fence for the epoch, in the very store that was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Somebody ended the epoch. data: the fence, unverified; whatever it is, nothing counts."""
+
+    data: bytes
+
+
+async def read_cookie(region: Region, trail: str) -> Cookie | Foreign | Absent | Unknown:
+    """What the region's store says of itself, verified.
+
+    Args:
+        trail: The id that the cookie must be of; "" where any trail will do, to learn it.
+    Returns:
+        Foreign: it is another trail's or another region's. Absent: the store has none: it was never
+        founded, was wiped, or is a mount point without its disk. Unknown: not read, or corrupt.
+    """
+    found = await region.read(names.REGION_KEY)
+    if not isinstance(found, Present):
+        return found
+    return judge_cookie(found.data, region.id, trail)
+
+
+@lru_cache(maxsize=64)  # every look reads the same bytes again, and a signature takes its time
+def judge_cookie(data: bytes, region: str, trail: str) -> Cookie | Foreign | Unknown:
+    """The same for the bytes of a cookie. Pure."""
+    try:
+        claimed = statements.read(data, Cookie).statement
+        its_trail = names.trail_id(claimed.trail_key)
+        cookie = statements.verify_cookie(data, its_trail).statement
+    except ProofError as error:
+        return Unknown(f"its cookie is corrupt: {error}", permanent=True)
+    if trail not in ("", its_trail):
+        return Foreign(
+            f"its store belongs to the trail {its_trail} ({cookie.trail_name}), not to {trail}",
+            cookie,
+        )
+    if cookie.region != region:
+        return Foreign(f"its store is that of the region {cookie.region}", cookie)
+    return cookie
+
+
+async def look(
+    region: Region, trail: str, node: str, epoch: int, store: str
+) -> Free | Fenced | Unknown:
+    """Find out whether what was put into a region before this call counts.
+
+    The order is load-bearing: first the fence, then the cookie. A store that is replaced between
+    the two is found out by the cookie; read first, the cookie would still be the old store's, and
+    the fence that is absent that of the new one.
+
+    Args:
+        trail, node, epoch: Whose fence to look for.
+        store: The id that the epoch's birth names for this region.
+    """
+    fence = await region.read(names.fence_key(node, epoch))
+    cookie = await read_cookie(region, trail)
+    if isinstance(fence, Present):
+        return Fenced(fence.data)
+    if isinstance(fence, Unknown):
+        return fence
+    if isinstance(cookie, Absent):
+        return Unknown("its cookie is gone")
+    if isinstance(cookie, Foreign | Unknown):
+        return Unknown(cookie.reason)
+    if cookie.store != store:
+        return Unknown(f"its store is {cookie.store}, not {store or 'one'} that the birth names")
+    return Free()

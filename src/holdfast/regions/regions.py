@@ -1,0 +1,155 @@
+"""All regions of a trail, and who they say that they are."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from holdfast.errors import Problem, RejectedError
+from holdfast.proof import ProofError, names, statements
+from holdfast.proof.names import EpochKey
+from holdfast.proof.statements import Cookie
+from holdfast.regions.cookie import Foreign, read_cookie
+from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
+from holdfast.regions.region import Region
+
+BIRTHS_READ_MAX = 8
+
+
+class Regions:
+    """The regions of the settings in order of their ids, and the quorum over them.
+
+    quorum: W. needed: R = N - W + 1, how many regions show everything that was acknowledged.
+    trail: the id that every cookie must be of; "" until it is known from elsewhere or learned.
+    trail_key, trail_name, tag_key: what the cookies say, once one was verified.
+    """
+
+    def __init__(self, regions: Sequence[Region], quorum: int, trail: str = "") -> None:
+        self._regions = tuple(sorted(regions, key=lambda region: region.id))
+        self.by_id = {region.id: region for region in self._regions}
+        if len(self.by_id) != len(self._regions):
+            raise ValueError("two regions have the same id")
+        if not len(self._regions) < 2 * quorum <= 2 * len(self._regions):
+            raise ValueError(f"a quorum of {quorum} of {len(self._regions)} is not a majority")
+        self.quorum = quorum
+        self.needed = len(self._regions) - quorum + 1
+        self.trail = trail
+        self.trail_key = b""
+        self.trail_name = ""
+        self.tag_key = b""
+
+    def __iter__(self) -> Iterator[Region]:
+        return iter(self._regions)
+
+    def __len__(self) -> int:
+        return len(self._regions)
+
+    @property
+    def stores(self) -> tuple[tuple[str, str], ...]:
+        """(region id, store) for a birth to name, by id.
+
+        A region that cannot be reached is named by the store that it was last known to be, so that
+        it counts when it returns. If that is wrong, it does not count: a look compares. It is left
+        out where nobody ever named it.
+        """
+        known = {region.id: region.store_uuid for region in self if region.store_uuid}
+        for region in self:
+            if region.named_uuid not in ("", *known.values()):
+                known.setdefault(region.id, region.named_uuid)
+        return tuple(sorted(known.items()))
+
+    async def verify(self) -> tuple[Region, ...]:
+        """Read every cookie, and find out which stores these regions are.
+
+        Returns:
+            The regions whose store showed its cookie; each of the others has `why_unverified`.
+        Raises:
+            RejectedError: a store of another trail or another region, one store behind two regions,
+                or (with `trail` unknown) stores of several trails. Names the regions.
+        """
+        answers = await asyncio.gather(*(read_cookie(region, self.trail) for region in self))
+        read = dict(zip(self.by_id, answers, strict=True))
+        cookies = {id: answer for id, answer in read.items() if isinstance(answer, Cookie)}
+        problems = find_mix_ups(read)
+        if problems:
+            raise RejectedError("regions-mixed-up", *problems)
+        for region in self:
+            self._record(region, read[region.id])
+        for cookie in cookies.values():
+            self.trail = names.trail_id(cookie.trail_key)
+            self.trail_key, self.trail_name = cookie.trail_key, cookie.trail_name
+            self.tag_key = cookie.tag_key
+            break
+        await self._find_named()
+        return tuple(region for region in self if region.store_uuid)
+
+    def _record(self, region: Region, answer: Cookie | Foreign | Absent | Unknown) -> None:
+        region.named_uuid = region.store_uuid or region.named_uuid
+        region.store_uuid, region.why_unverified = "", ""
+        if isinstance(answer, Cookie):
+            region.store_uuid = region.named_uuid = answer.store
+        elif isinstance(answer, Absent):
+            region.why_unverified = "it has no cookie: wiped, or never made a region of this trail"
+        else:
+            region.why_unverified = answer.reason
+
+    async def _find_named(self) -> None:
+        """For regions never seen by this process: the store that a late birth names for them."""
+        verified = [region for region in self if region.store_uuid]
+        for source in verified:
+            unnamed = {region.id: region for region in self if not region.named_uuid}
+            if not unnamed:
+                return
+            listing = await source.list(names.NODES_PREFIX)
+            if isinstance(listing, Listing):
+                for key in newest_births(listing)[:BIRTHS_READ_MAX]:
+                    found = await source.read(key)
+                    if isinstance(found, Present):
+                        for id, store in self._named_in(found.data):
+                            if id in unnamed:
+                                unnamed.pop(id).named_uuid = store
+
+    def _named_in(self, birth: bytes) -> tuple[tuple[str, str], ...]:
+        try:
+            return statements.verify_birth(birth, self.trail).statement.regions
+        except ProofError:
+            return ()  # a survey's business, and not needed here
+
+
+def newest_births(listing: Listing) -> list[str]:
+    """The keys of each node's last birth, the last written first."""
+    last: dict[str, Listed] = {}
+    for listed in listing:
+        try:
+            key = names.parse_key(listed.key)
+        except ProofError:
+            continue
+        if isinstance(key, EpochKey) and key.kind == "birth":
+            last[key.node] = listed  # keys are sorted, so the last one has the last epoch
+    return [each.key for each in sorted(last.values(), key=lambda each: -each.modified_us)]
+
+
+def find_mix_ups(
+    read: dict[str, Cookie | Foreign | Absent | Unknown],
+) -> tuple[Problem, ...]:
+    """What cookies say against the settings, named so that a person can mend it. Pure."""
+    foreign = {id: answer for id, answer in read.items() if isinstance(answer, Foreign)}
+    cookies = {id: answer for id, answer in read.items() if isinstance(answer, Cookie)}
+    cookies |= {id: answer.cookie for id, answer in foreign.items()}
+    problems = [
+        Problem(0, f"regions.{b}", f"the regions {a} and {b} have one store ({one.store})")
+        for (a, one), (b, other) in combinations(sorted(cookies.items()), 2)
+        if one.store == other.store
+    ]
+    shared = {problem.field for problem in problems}
+    problems += [
+        Problem(0, f"regions.{id}", answer.reason)
+        for id, answer in foreign.items()
+        if f"regions.{id}" not in shared
+    ]
+    trails = {id: names.trail_id(cookie.trail_key) for id, cookie in sorted(cookies.items())}
+    if not problems and len(set(trails.values())) > 1:
+        told = ", ".join(f"{id} to {trail}" for id, trail in trails.items())
+        problems.append(Problem(0, "regions", f"they belong to different trails: {told}"))
+    if not problems and len({cookie.tag_key for cookie in cookies.values()}) > 1:
+        problems.append(Problem(0, "regions", "their cookies hold different tag keys"))
+    return tuple(problems)
