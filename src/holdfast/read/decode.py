@@ -1,0 +1,332 @@
+"""From stored records to columns: what search filters by, and what the catalog keeps of a segment.
+
+Derived data only: nothing here is signed or hashed into evidence, and everything can be made again
+from the records. Fields that were not sent become "", so that a column never holds nulls.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from msgspec import Struct
+
+from holdfast.errors import CorruptError
+from holdfast.model import NodeId, Record
+from holdfast.times import parse_time
+
+Int64s = npt.NDArray[np.int64]
+
+_WORD = pa.dictionary(pa.int32(), pa.string())  # few distinct values: kept once a chunk
+
+SCHEMA: pa.Schema = pa.schema(
+    [
+        ("time_us", pa.int64()),  # the event's own time, else when it was received
+        ("received_us", pa.int64()),
+        ("tenant", _WORD),
+        ("id", pa.string()),
+        ("actor", _WORD),
+        ("actor_name", _WORD),
+        ("action", _WORD),
+        ("outcome", _WORD),
+        ("ip", pa.string()),
+        ("targets", pa.list_(pa.string())),  # ids and names of all targets
+        ("node", _WORD),
+        ("segment", pa.int64()),
+        ("position", pa.int64()),
+        ("record", pa.string()),  # without its line end
+    ]
+)
+NARROW: pa.Schema = pa.schema([field for field in SCHEMA if field.name != "record"])
+
+
+class Lines(Struct, frozen=True):
+    """The records of one segment as they lie in it. data: each record followed by LF."""
+
+    node: NodeId
+    segment: int
+    first: int
+    data: bytes
+
+
+class SegmentFacts(Struct, frozen=True):
+    """What the catalog keeps of a segment.
+
+    tenants: each once, sorted. keys: one hash of (tenant, id) a record, in stored order, as
+    little-endian uint64.
+    """
+
+    time_min_us: int
+    time_max_us: int
+    received_min_us: int
+    received_max_us: int
+    tenants: tuple[str, ...]
+    keys: bytes
+
+
+# gc=False: a page of events holds no cycles, and tracking its objects doubled the time to decode.
+class _Named(Struct, gc=False, frozen=True):
+    id: str = ""
+    name: str = ""
+
+
+class _Source(Struct, gc=False, frozen=True):
+    ip: str = ""
+
+
+_NOBODY = _Named()
+_NOWHERE = _Source()
+
+
+class _Event(Struct, gc=False, frozen=True):
+    received: str
+    id: str = ""
+    time: str = ""
+    tenant: str = ""
+    actor: _Named = _NOBODY
+    action: str = ""
+    targets: tuple[_Named, ...] = ()
+    outcome: str = ""
+    source: _Source = _NOWHERE
+
+
+class _Stub(Struct, gc=False, frozen=True):
+    received: str
+    id: str = ""
+    time: str = ""
+    tenant: str = ""
+
+
+_EVENTS = msgspec.json.Decoder(_Event)
+_STUBS = msgspec.json.Decoder(_Stub)
+
+
+def decode(parts: Sequence[Lines]) -> pa.Table:
+    """Columns of whole segments, in the order given, as one chunk.
+
+    Many small segments cost hardly more than one of the same size: give them together.
+
+    Returns:
+        A table of SCHEMA.
+    Raises:
+        CorruptError: bytes that are no records, naming node and segment.
+    """
+    events: list[_Event] = []
+    sizes: list[int] = []
+    for part in parts:
+        before = len(events)
+        events.extend(_events_of(part))
+        sizes.append(len(events) - before)
+    columns = _event_columns(events)
+    columns |= _place_columns(parts, sizes)
+    columns["record"] = records_of([part.data for part in parts])
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def records_of(datas: Sequence[bytes]) -> pa.Array:
+    """The lines as one array of strings, without their line ends.
+
+    Raises:
+        CorruptError: not UTF-8.
+    """
+    data = datas[0] if len(datas) == 1 else b"".join(datas)
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
+    offsets = np.zeros(len(ends) + 1, np.int32)
+    offsets[1:] = ends - np.arange(len(ends))
+    array = pa.Array.from_buffers(
+        pa.string(),
+        len(ends),
+        [None, pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))],
+    )
+    if not data.isascii():
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise CorruptError(f"records that are not UTF-8: {error}") from error
+    return array
+
+
+def facts(records: Sequence[Record]) -> SegmentFacts:
+    """What the catalog keeps of a segment, from its records in stored order, at least one.
+
+    Raises:
+        CorruptError: bytes that are no records.
+    """
+    try:
+        stubs = [_STUBS.decode(record) for record in records]
+    except msgspec.MsgspecError:
+        stubs = [_stub_of(_tolerant(record)) for record in records]
+    received = times_us([stub.received for stub in stubs])
+    times = times_us([stub.time or stub.received for stub in stubs])
+    return facts_from(
+        (int(times.min()), int(times.max())),
+        (int(received.min()), int(received.max())),
+        [stub.tenant for stub in stubs],
+        [stub.id for stub in stubs],
+    )
+
+
+def facts_from(
+    time_us: tuple[int, int],
+    received_us: tuple[int, int],
+    tenants: Sequence[str],
+    ids: Sequence[str],
+) -> SegmentFacts:
+    """The same for who knows the events already, and need not parse them again.
+
+    Args:
+        time_us, received_us: least and greatest of the segment.
+        tenants, ids: one a record, in stored order.
+    """
+    return SegmentFacts(
+        time_min_us=time_us[0],
+        time_max_us=time_us[1],
+        received_min_us=received_us[0],
+        received_max_us=received_us[1],
+        tenants=tuple(sorted(set(tenants))),
+        keys=keys_of(tenants, ids),
+    )
+
+
+def keys_of(tenants: Iterable[str], ids: Iterable[str]) -> bytes:
+    """One key a pair, as little-endian uint64: what the id index knows an event by.
+
+    The first 8 bytes of SHA-256: whoever asks compares the events themselves, so a collision costs
+    a look, and nobody can make them at will to hide a repeat.
+    """
+    sha256 = hashlib.sha256
+    digests = b"".join(
+        [
+            sha256(f"{tenant}\0{id}".encode()).digest()
+            for tenant, id in zip(tenants, ids, strict=True)
+        ]
+    )
+    return np.frombuffer(digests, "<u8")[::4].tobytes()
+
+
+def key_of(tenant: str, id: str) -> int:
+    """The key of one pair, as in `keys_of`."""
+    return int.from_bytes(keys_of((tenant,), (id,)), "little")
+
+
+def times_us(texts: Sequence[str]) -> Int64s:
+    """RFC 3339 texts as µs, cut to the µs exactly as `parse_time` cuts them.
+
+    Arrow reads the usual shapes ten times faster; what it refuses (a leap second, a fraction of
+    ten digits) is read one by one.
+
+    Raises:
+        CorruptError: a text that `parse_time` refuses.
+    """
+    array = pa.array(texts, pa.string())
+    try:
+        return _int64s(array.cast(pa.timestamp("us", "UTC")))
+    except pa.ArrowInvalid:
+        pass
+    try:
+        return _int64s(array.cast(pa.timestamp("ns", "UTC"))) // 1000
+    except pa.ArrowInvalid:
+        pass
+    try:
+        return np.fromiter(map(parse_time, texts), np.int64, len(texts))
+    except ValueError as error:
+        raise CorruptError(f"a record's time cannot be read: {error}") from error
+
+
+def _int64s(timestamps: pa.Array) -> Int64s:
+    numbers: Int64s = timestamps.cast(pa.int64()).to_numpy()
+    return numbers
+
+
+def _events_of(part: Lines) -> list[_Event]:
+    try:
+        try:
+            return _EVENTS.decode_lines(part.data)
+        except msgspec.MsgspecError:
+            return [_tolerant(line) for line in part.data.split(b"\n")[:-1]]
+    except CorruptError as error:
+        raise CorruptError(f"segment {part.segment} of node {part.node}: {error}") from error
+
+
+def _tolerant(line: bytes) -> _Event:
+    """Any JSON object: a field of another type than ours (an encrypted one) is passed over."""
+    try:
+        event = msgspec.json.decode(line, type=dict[str, object])
+        received = event["received"]
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
+        raise CorruptError(f"a record cannot be read: {error!r}") from error
+    targets = event.get("targets")
+    source = event.get("source")
+    return _Event(
+        received=_text(received),
+        id=_text(event.get("id")),
+        time=_text(event.get("time")),
+        tenant=_text(event.get("tenant")),
+        actor=_named(event.get("actor")),
+        action=_text(event.get("action")),
+        targets=tuple(_named(target) for target in targets) if isinstance(targets, list) else (),
+        outcome=_text(event.get("outcome")),
+        source=_Source(_text(source.get("ip"))) if isinstance(source, dict) else _NOWHERE,
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _named(value: object) -> _Named:
+    if not isinstance(value, dict):
+        return _NOBODY
+    return _Named(_text(value.get("id")), _text(value.get("name")))
+
+
+def _stub_of(event: _Event) -> _Stub:
+    return _Stub(received=event.received, id=event.id, time=event.time, tenant=event.tenant)
+
+
+def _event_columns(events: list[_Event]) -> dict[str, pa.Array]:
+    received = [event.received for event in events]
+    received_us = times_us(received)
+    times = [event.time for event in events]
+    time_us = times_us([time or other for time, other in zip(times, received, strict=True)])
+    actors = [event.actor for event in events]
+    targets = [event.targets for event in events]
+    offsets = np.zeros(len(events) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, targets), np.int32, len(events)), out=offsets[1:])
+    flat = [text for target in chain.from_iterable(targets) for text in (target.id, target.name)]
+    return {
+        "time_us": pa.array(time_us),
+        "received_us": pa.array(received_us),
+        "tenant": _words([event.tenant for event in events]),
+        "id": pa.array([event.id for event in events], pa.string()),
+        "actor": _words([actor.id for actor in actors]),
+        "actor_name": _words([actor.name for actor in actors]),
+        "action": _words([event.action for event in events]),
+        "outcome": _words([event.outcome for event in events]),
+        "ip": pa.array([event.source.ip for event in events], pa.string()),
+        "targets": pa.ListArray.from_arrays(pa.array(offsets * 2), pa.array(flat, pa.string())),
+    }
+
+
+def _place_columns(parts: Sequence[Lines], sizes: list[int]) -> dict[str, pa.Array]:
+    numbers: dict[str, int] = {}
+    codes = [numbers.setdefault(part.node, len(numbers)) for part in parts]
+    counts = np.array(sizes, np.int64)
+    starts = np.cumsum(counts) - counts
+    firsts = np.array([part.first for part in parts], np.int64)
+    positions = np.repeat(firsts - starts, counts) + np.arange(counts.sum())
+    return {
+        "node": pa.DictionaryArray.from_arrays(
+            pa.array(np.repeat(np.array(codes, np.int32), counts)),
+            pa.array(list(numbers), pa.string()),
+        ),
+        "segment": pa.array(np.repeat(np.array([p.segment for p in parts], np.int64), counts)),
+        "position": pa.array(positions),
+    }
+
+
+def _words(texts: list[str]) -> pa.Array:
+    return pa.array(texts, pa.string()).dictionary_encode()

@@ -1,0 +1,185 @@
+"""Search: the newest events that match, and how many there are.
+
+Runs where it is called: in a spawned worker under a server, in the process itself on the command
+line. Sources are read newest first, in groups, until the page is full and nothing unread can be
+newer than its last event. One engine, DuckDB, filters hot columns (Arrow) and folds (Parquet) by
+the same SQL; values come in as parameters only. Records are fetched last, for what is shown.
+
+Every search ends: by its deadline at the latest, and within the engine's memory limit.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence, Sized
+
+from msgspec import Raw, structs
+
+from holdfast.errors import Problem, RejectedError
+from holdfast.model import Counts, Found, Page, Place, Query
+from holdfast.read import sql
+from holdfast.read.engine import DEFAULTS, Engine, Hit, Limits
+from holdfast.read.query import Spot, Wanted, check, check_groups, cursor_after
+from holdfast.read.sources import (
+    NOWHERE,
+    FoldSource,
+    Places,
+    SegmentSource,
+    Source,
+    prune,
+)
+
+GROUPS_MAX = 10_000
+FIRST_GROUP_EVENTS = 16_384
+GROUP_GROWTH = 4
+GROUP_EVENTS_MAX = 262_144
+FOLD_WEIGHT_EVENTS = 16_384  # what a look into a fold costs, in hot events
+
+
+def run_page(
+    sources: Sequence[Source],
+    query: Query,
+    hidden: Places = NOWHERE,
+    conflicts: Places = NOWHERE,
+    limits: Limits = DEFAULTS,
+) -> Page:
+    """One page of a search, newest first.
+
+    Args:
+        sources: everything that is in the trail, or at least what `prune` keeps of it; no event
+            twice.
+        hidden: events that are left out. conflicts: events that are flagged.
+    Raises:
+        RejectedError: a query that cannot be answered, or that takes longer than it may.
+        SourceError: a file that must be made again.
+    """
+    wanted = check(query)
+    with engine_of(limits).working() as engine:
+        hits = _newest(engine, sources, wanted, hidden)
+        more = len(hits) > wanted.limit
+        hits = hits[: wanted.limit]
+        records = _records(engine, sources, hits)
+    return Page(
+        events=tuple(
+            Found(
+                record=Raw(record),
+                node=hit.spot.node,
+                segment=hit.segment,
+                position=hit.spot.position,
+                conflict=Place(hit.spot.node, hit.spot.position) in conflicts,
+            )
+            for hit, record in zip(hits, records, strict=True)
+        ),
+        next=cursor_after(wanted, hits[-1].spot) if more else "",
+    )
+
+
+def run_counts(
+    sources: Sequence[Source],
+    query: Query,
+    by: tuple[str, ...] = (),
+    bucket_us: int | None = None,
+    hidden: Places = NOWHERE,
+    limits: Limits = DEFAULTS,
+) -> Counts:
+    """How many events match, by the values of some fields and by time. Arguments as `run_page`.
+
+    Raises:
+        RejectedError: as `run_page`; also more than GROUPS_MAX groups or buckets.
+        SourceError: a file that must be made again.
+    """
+    check_groups(by, bucket_us)
+    wanted = check(structs.replace(query, cursor="", limit=1))
+    conditions = sql.matches(wanted)
+
+    def question(relation: sql.Part, hiding: bool) -> sql.Part:
+        limit = 2 * GROUPS_MAX + 2
+        return sql.counts(relation, conditions, by, bucket_us, hiding=hiding, limit=limit)
+
+    total = 0
+    groups: Counter[tuple[str, ...]] = Counter()
+    buckets: Counter[int] = Counter()
+    with engine_of(limits).working() as engine:
+        for rows in engine.counts(prune(sources, wanted), wanted, hidden, question):
+            for *values, bucket, n, kind in rows:
+                if kind == sql.GROUP:
+                    groups[tuple(values)] += n
+                elif kind == sql.BUCKET:
+                    buckets[bucket] += n
+                else:
+                    total += n
+            _refuse_many("by", groups)
+            _refuse_many("bucket", buckets)
+    return Counts(
+        count=total,
+        groups=tuple(sorted(groups.items(), key=lambda group: (-group[1], group[0]))),
+        histogram=tuple(sorted(buckets.items())) if bucket_us is not None else (),
+    )
+
+
+def _refuse_many(name: str, groups: Sized) -> None:
+    if len(groups) > GROUPS_MAX:
+        raise RejectedError(
+            "too-many-groups", Problem(0, name, f"makes more than {GROUPS_MAX} groups")
+        )
+
+
+def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: Places) -> list[Hit]:
+    """The first hits in order, one more than a page, reading no more sources than it takes."""
+    enough = wanted.limit + 1
+    hits: list[Hit] = []
+    for group in _groups(prune(sources, wanted)):
+        if len(hits) == enough:
+            oldest_us = hits[-1].spot.time_us
+            if group[0].time_max_us < oldest_us:
+                break
+            wanted = structs.replace(wanted, from_us=max(wanted.from_us, oldest_us))
+        hits += engine.hits(group, wanted, hidden, enough)
+        hits = sorted(hits, key=lambda hit: hit.spot, reverse=True)[:enough]
+    return hits
+
+
+def _groups(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    """Sources in their order, each group larger than the one before."""
+    size, group, weight = FIRST_GROUP_EVENTS, list[Source](), 0
+    for source in sources:
+        group.append(source)
+        weight += FOLD_WEIGHT_EVENTS if isinstance(source, FoldSource) else source.count
+        if weight >= size:
+            yield group
+            size, group, weight = min(size * GROUP_GROWTH, GROUP_EVENTS_MAX), [], 0
+    if group:
+        yield group
+
+
+def _records(engine: Engine, sources: Sequence[Source], hits: Sequence[Hit]) -> list[bytes]:
+    """The record of each hit."""
+    segments = {
+        (source.node, source.index): source
+        for source in sources
+        if isinstance(source, SegmentSource)
+    }
+    folds: dict[str, list[Hit]] = {}
+    records: dict[Spot, bytes] = {}
+    for hit in hits:
+        if hit.fold:
+            folds.setdefault(hit.fold, []).append(hit)
+        else:
+            source = segments[hit.spot.node, hit.segment]
+            records[hit.spot] = engine.hot.record(source, hit.spot.position)
+    for path, within in folds.items():
+        by_row = engine.records(path, [hit.row for hit in within])
+        records.update((hit.spot, by_row[hit.row]) for hit in within)
+    return [records[hit.spot] for hit in hits]
+
+
+_engines: dict[Limits, Engine] = {}
+_engines_turn = threading.Lock()
+
+
+def engine_of(limits: Limits) -> Engine:
+    """The engine of this process, made when first used: its threads do not live through a fork."""
+    with _engines_turn:
+        engine = _engines.get(limits)
+        if engine is None:
+            engine = _engines[limits] = Engine(limits)
+        return engine

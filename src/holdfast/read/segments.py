@@ -1,0 +1,58 @@
+"""Read segments from the cache, and trust no byte that does not hash to its name."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+from holdfast.errors import CorruptError, HoldfastError
+from holdfast.read.decode import Lines
+from holdfast.read.sources import SegmentSource
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SEGMENT_BYTES_MAX = 16 << 20
+
+
+class SourceError(HoldfastError):
+    """A cached segment or a fold cannot be used: forget it, make it again, search again."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        super().__init__(reason)
+        self.path = path
+
+
+def read_lines(source: SegmentSource) -> Lines:
+    """Read a cached segment and decompress its records.
+
+    Raises:
+        SourceError: it cannot be read, or holds other bytes than its name promises.
+    """
+    try:
+        data = Path(source.path).read_bytes()
+    except OSError as error:
+        raise SourceError(f"a cached segment cannot be read: {error}", source.path) from error
+    if hashlib.sha256(data).hexdigest() != source.sha256:
+        raise SourceError(f"{source.path} does not hash to its name", source.path)
+    lines = records_in(data)
+    if lines.count(b"\n") != source.count:
+        raise SourceError(f"{source.path} holds another number of events", source.path)
+    return Lines(source.node, source.index, source.first, lines)
+
+
+def records_in(data: bytes) -> bytes:
+    """The records of a segment, a line each: its first frame, decompressed.
+
+    Raises:
+        CorruptError: not a zstd frame, or one that is too large.
+    """
+    decompressor = zstd.ZstdDecompressor()
+    try:
+        lines = decompressor.decompress(data, SEGMENT_BYTES_MAX + 1)
+    except zstd.ZstdError as error:
+        raise CorruptError(f"a segment is not zstd: {error}") from error
+    if len(lines) > SEGMENT_BYTES_MAX or not decompressor.eof:
+        raise CorruptError("a segment decompresses to more than it may")
+    return lines

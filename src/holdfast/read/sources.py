@@ -1,0 +1,119 @@
+"""Where events lie on this machine, and which of these places a search must read. Pure.
+
+A hot source is one segment in the cache, a fold is a Parquet file made of many.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from holdfast.model import NodeId, Place
+from holdfast.read.query import Wanted
+
+Positions = npt.NDArray[np.uint64]
+_UINT64 = np.dtype("<u8")
+
+
+class SegmentSource(Struct, frozen=True):
+    """One segment in the cache.
+
+    path: the object's bytes as in a region. sha256: what they must hash to, as hex.
+    tenants: those with events in it; empty: not known.
+    """
+
+    node: NodeId
+    index: int
+    first: int
+    count: int
+    path: str
+    sha256: str
+    time_min_us: int
+    time_max_us: int
+    tenants: tuple[str, ...] = ()
+
+
+class Stretch(Struct, frozen=True, order=True, array_like=True):
+    """Events of one node at positions [start, end)."""
+
+    node: NodeId
+    start: int
+    end: int
+
+
+class FoldSource(Struct, frozen=True):
+    """One Parquet file, and what it holds. sha256: of its bytes. tenants: empty: not known."""
+
+    path: str
+    sha256: str
+    count: int
+    time_min_us: int
+    time_max_us: int
+    stretches: tuple[Stretch, ...]
+    tenants: tuple[str, ...] = ()
+
+
+Source = SegmentSource | FoldSource
+
+
+class Places(Struct, frozen=True):
+    """A set of places, small to send to a worker: sorted little-endian uint64 positions a node."""
+
+    positions: dict[NodeId, bytes] = {}
+
+    def __bool__(self) -> bool:
+        return any(self.positions.values())
+
+    def __contains__(self, place: Place) -> bool:
+        found = self.within(Stretch(place.node, place.position, place.position + 1))
+        return bool(len(found))
+
+    def within(self, stretch: Stretch) -> Positions:
+        """The positions that lie in a stretch, ascending."""
+        every = np.frombuffer(self.positions.get(stretch.node, b""), _UINT64)
+        start, end = np.searchsorted(every, np.array([stretch.start, stretch.end], _UINT64))
+        return every[start:end]
+
+
+NOWHERE = Places()
+
+
+def places(of: Iterable[Place]) -> Places:
+    """Collect places in a set."""
+    found: dict[NodeId, list[int]] = {}
+    for place in of:
+        found.setdefault(place.node, []).append(place.position)
+    return Places({n: np.unique(np.array(at, _UINT64)).tobytes() for n, at in found.items()})
+
+
+def stretches_of(source: Source) -> tuple[Stretch, ...]:
+    """Which positions a source holds."""
+    if isinstance(source, FoldSource):
+        return source.stretches
+    return (Stretch(source.node, source.first, source.first + source.count),)
+
+
+def prune(sources: Sequence[Source], wanted: Wanted) -> list[Source]:
+    """Leave out what cannot hold a wanted event; the rest by greatest time, newest first."""
+    kept = [
+        source
+        for source in sources
+        if source.time_max_us >= wanted.from_us
+        and source.time_min_us <= wanted.newest_us
+        and (wanted.tenant is None or not source.tenants or wanted.tenant in source.tenants)
+    ]
+    kept.sort(key=lambda source: source.time_max_us, reverse=True)
+    return kept
+
+
+def hidden_in(sources: Sequence[Source], hidden: Places) -> Mapping[NodeId, Positions]:
+    """Those of a set of places that lie in some sources, per node."""
+    found: dict[NodeId, list[Positions]] = {}
+    for source in sources:
+        for stretch in stretches_of(source):
+            if stretch.node in hidden.positions:
+                within = hidden.within(stretch)
+                if len(within):
+                    found.setdefault(stretch.node, []).append(within)
+    return {node: np.concatenate(arrays) for node, arrays in found.items()}
