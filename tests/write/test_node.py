@@ -1,13 +1,14 @@
 """A node's life: founding state to acknowledged events, over faults, restarts and fences."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
 from holdfast.proof import names, statements
 from holdfast.proof.statements import Closed, Receipt
-from holdfast.regions.port import Unknown
+from holdfast.regions.port import Stored, Unknown
 from holdfast.write.closing import close_epoch
 from holdfast.write.identity import identify
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
@@ -200,7 +201,7 @@ def test_a_fenced_epoch_acknowledges_nothing_more_and_the_node_goes_on_as_the_ne
     async def story() -> None:
         world, keys = World(), Keys()
         node = await started(world.node(keys))
-        answer, _ = await send(node, "one")
+        await send(node, "one")
         regions = world.regions()
         await regions.verify()
         keeper = identify(Keys(), TRAIL.trail, TRAIL.signing, world.host)
@@ -248,6 +249,44 @@ def test_of_two_processes_with_one_key_the_fenced_one_becomes_a_new_node() -> No
         await second.stop()
 
     run(story)
+
+
+def test_nothing_is_accepted_before_the_birth_lies_in_two_regions() -> None:
+    async def story() -> None:
+        world = World()
+        refusing = [_refuse_births(world, region) for region in "bc"]
+        node = world.node(Keys())
+        await node.start()
+        await asyncio.sleep(10)
+
+        with pytest.raises(UnavailableError, match="lies in 1 regions only"):
+            await send(node, "refused")
+        for stop in refusing:
+            stop()
+        async with asyncio.timeout(30):
+            await node.ready()
+
+        await send(node, "taken")
+        await node.stop()
+
+    run(story)
+
+
+def _refuse_births(world: World, region: str) -> Callable[[], None]:
+    """A store that takes everything but births, until the function returned is called."""
+    store = world.stores[region]
+    create = store.create
+
+    async def refuse(key: str, data: bytes) -> Stored | Unknown:
+        if key.endswith("/birth.note"):
+            return Unknown("full", answered=True)
+        return await create(key, data)
+
+    def stop() -> None:
+        store.create = create  # type: ignore[method-assign]
+
+    store.create = refuse  # type: ignore[method-assign]
+    return stop
 
 
 def test_an_epoch_does_not_start_with_a_wrong_clock() -> None:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.ports import Host
-from holdfast.proof import names, statements
+from holdfast.proof import ProofError, names, statements
 from holdfast.proof.note import SigningKey
 from holdfast.proof.statements import Certificate
 
@@ -39,10 +39,9 @@ def identify(keyring: Keyring, trail: str, trail_key: SigningKey | None, host: H
     if seed is None:
         return renew(keyring, trail, trail_key, host)
     key = _node_key(trail, seed)
-    if certificate is None:
+    if certificate is None or not _certifies(certificate, trail, key):
         certificate = _certify(trail, trail_key, key, host)
         keyring.write(seed, certificate)
-    statements.verify_certificate(certificate, trail, key.public)
     return Identity(names.node_id(key.public), key, certificate)
 
 
@@ -73,6 +72,15 @@ def certify(trail: str, trail_key: SigningKey, node_public: bytes, now_us: int) 
         names.trail_origin(trail),
         trail_key,
     )
+
+
+def _certifies(certificate: bytes, trail: str, key: SigningKey) -> bool:
+    """A change of keys that died half-way leaves the certificate of the key before."""
+    try:
+        statements.verify_certificate(certificate, trail, key.public)
+    except ProofError:
+        return False
+    return True
 
 
 def _node_key(trail: str, seed: bytes) -> SigningKey:

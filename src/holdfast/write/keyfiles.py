@@ -1,0 +1,106 @@
+"""A node's directory: `node.key`, readable by its owner only, and `node.cert` beside it.
+
+Each file is written aside, fsynced and renamed into place, the key first: dying in between leaves
+a key with the certificate of the one before, which the next start sees and replaces. A key that
+gives way is kept as `node-<its id>.key`: its ledger may have to be spoken for.
+"""
+
+import base64
+import contextlib
+from pathlib import Path
+
+from holdfast.errors import Problem, RejectedError, UnavailableError
+from holdfast.proof import names
+from holdfast.proof.note import SigningKey
+from holdfast.regions.disk import Disk, make_directory, write_whole
+
+KEY_FILE = "node.key"
+CERTIFICATE_FILE = "node.cert"
+FILE_BYTES_MAX = 64 * 1024
+PRIVATE_MODE = 0o600
+
+_FIRST_LINE = "holdfast-node-key/1"
+
+
+class KeyFiles:
+    """A `Keyring` in a directory. Raises UnavailableError where the file system fails."""
+
+    def __init__(self, directory: Path, disk: Disk) -> None:
+        self.directory = directory.absolute()
+        self._disk = disk
+
+    def read(self) -> tuple[bytes | None, bytes | None]:
+        """As the protocol says.
+
+        Raises:
+            RejectedError: the key's file is damaged.
+        """
+        try:
+            key = self._read(KEY_FILE)
+            certificate = self._read(CERTIFICATE_FILE)
+        except OSError as error:
+            raise self._unavailable(error) from error
+        return None if key is None else self._parse(key), certificate
+
+    def write(self, seed: bytes, certificate: bytes | None) -> None:
+        """As the protocol says."""
+        try:
+            make_directory(self._disk, self.directory)
+            root = self._disk.open_root(self.directory)
+            try:
+                self._set_aside(root, seed)
+                self._put(root, KEY_FILE, _text(seed))
+                if certificate is not None:
+                    self._put(root, CERTIFICATE_FILE, certificate)
+            finally:
+                self._disk.close(root)
+        except OSError as error:
+            raise self._unavailable(error) from error
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            root = self._disk.open_root(self.directory)
+        except FileNotFoundError:
+            return None
+        try:
+            return self._disk.read(root, name, FILE_BYTES_MAX)[0]
+        except FileNotFoundError:
+            return None
+        finally:
+            self._disk.close(root)
+
+    def _set_aside(self, root: int, seed: bytes) -> None:
+        old = self._read(KEY_FILE)
+        if old is None or self._parse(old) == seed:
+            return
+        node = names.node_id(SigningKey.generate("unnamed", self._parse(old)).public)
+        with contextlib.suppress(FileExistsError):
+            self._disk.link(root, KEY_FILE, f"node-{node}.key")
+
+    def _put(self, root: int, name: str, data: bytes) -> None:
+        unfinished = f"{name}.unfinished"
+        with contextlib.suppress(FileNotFoundError):
+            self._disk.unlink(root, unfinished)
+        file = self._disk.create(root, unfinished, PRIVATE_MODE)
+        try:
+            write_whole(self._disk, file, data)
+        finally:
+            self._disk.close(file)
+        self._disk.rename(root, unfinished, name)
+        self._disk.fsync(root)
+
+    def _parse(self, data: bytes) -> bytes:
+        with contextlib.suppress(ValueError):
+            _, seed, _ = data.decode("ascii").split("\n")
+            found = base64.b64decode(seed.removeprefix("seed "), validate=True)
+            if _text(found) == data:
+                return found
+        path = str(self.directory / KEY_FILE)
+        raise RejectedError("node-key-unreadable", Problem(0, path, "is not a node's key"))
+
+    def _unavailable(self, error: OSError) -> UnavailableError:
+        return UnavailableError(f"{self.directory}: {error.strerror or error}")
+
+
+def _text(seed: bytes) -> bytes:
+    return f"{_FIRST_LINE}\nseed {base64.b64encode(seed).decode()}\n".encode()

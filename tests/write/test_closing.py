@@ -1,0 +1,361 @@
+"""Ending an epoch: what was acknowledged stays, and all closers agree, whatever is away."""
+
+import asyncio
+
+from holdfast.proof import ledger, names, segment, statements
+from holdfast.proof.ledger import EMPTY_END, LedgerEnd
+from holdfast.proof.merkle import CompactRange
+from holdfast.proof.statements import Vote
+from holdfast.regions.port import Listing, Unknown
+from holdfast.write.closing import Undecided, close_epoch
+from holdfast.write.identity import Identity
+from tests.regions.worlds import MemoryWorld
+from tests.write.world import TRAIL, Keys, World, kill, run, send, started
+
+
+class Lost:
+    """A node that acknowledged `count` events, a segment each, and was killed."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.segments: list[str] = []
+
+    async def live(self, count: int) -> "Lost":
+        node = await started(self.world.node(Keys()))
+        for number in range(count):
+            answer, _ = await send(node, f"n{number}")
+            self.segments.append(answer.segment)
+        await asyncio.sleep(0.5)
+        await kill(node)
+        self.identity = node.identity
+        self.birth = self.world.stores["a"].objects[names.birth_key(node.identity.node, 1)][0]
+        return self
+
+    def drop(self, region: str, index: int) -> None:
+        """A copy that never landed there, and the promises that were made since."""
+        objects = self.world.stores[region].objects
+        for key in [k for k in objects if f"/{index:010x}-" in k]:
+            del objects[key]
+        for store in self.world.stores.values():
+            store.objects.pop(names.heartbeat_key(self.identity.node), None)
+
+    async def close(self, identity: Identity | None = None) -> LedgerEnd | Undecided:
+        regions = self.world.regions()
+        await regions.verify()
+        closer = identity or self.identity
+        return await close_epoch(regions, self.birth, closer, self.world.host, "test")
+
+    def holders(self, text: str) -> list[str]:
+        return [r for r, s in self.world.stores.items() if any(text in k for k in s.objects)]
+
+    def votes(self) -> list[int]:
+        key = names.vote_key(self.identity.node, 1)
+        found = [s.objects[key][0] for s in self.world.stores.values() if key in s.objects]
+        return [statements.read(data, Vote).statement.end.size for data in found]
+
+
+def _size(outcome: LedgerEnd | Undecided) -> int:
+    assert isinstance(outcome, LedgerEnd), outcome
+    return outcome.size
+
+
+def test_what_two_regions_hold_is_kept_though_one_of_them_is_gone() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(3)
+        lost.drop("c", 2)
+        lost.world.stores["a"].failing = Unknown("gone")
+
+        end = await lost.close()
+
+        assert _size(end) == 3
+        assert set(lost.holders(lost.segments[2])) >= {"b", "c"}
+
+    run(story)
+
+
+def test_a_segment_that_one_region_holds_is_brought_to_a_quorum_before_any_vote() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(3)
+        for region in "bc":
+            lost.drop(region, 2)
+
+        end = await lost.close()
+
+        assert _size(end) == 3
+        assert len(lost.holders(lost.segments[2])) >= 2
+
+    run(story)
+
+
+def test_no_vote_is_cast_while_a_segment_cannot_be_brought_to_a_quorum() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(3)
+        for region in "bc":
+            lost.drop(region, 2)
+        refuse = _refusing(lost, f"/{2:010x}-")
+        for region in "bc":
+            refuse(region)
+
+        outcome = await lost.close()
+
+        assert isinstance(outcome, Undecided)
+        assert lost.votes() == []
+
+    run(story)
+
+
+def test_a_hole_ends_the_run() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(4)
+        for region in "abc":
+            lost.drop(region, 1)
+
+        end = await lost.close()
+
+        assert _size(end) == 1
+
+    run(story)
+
+
+def test_closers_at_once_agree_and_a_later_one_finds_the_same() -> None:
+    async def story() -> None:
+        world = World()
+        other = await started(world.node(Keys()))
+        lost = await Lost(world).live(3)
+        lost.drop("a", 2)
+        lost.drop("b", 2)
+
+        ends = await asyncio.gather(lost.close(), lost.close(other.identity), lost.close())
+        later = await lost.close(other.identity)
+
+        assert len({_size(end) for end in (*ends, later)}) == 1
+        await other.stop()
+
+    run(story)
+
+
+def test_split_votes_decide_nothing_until_the_silent_store_returns() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        shorter = _vote(lost, 1)
+        lost.world.stores["a"].objects[names.vote_key(lost.identity.node, 1)] = (shorter, 1)
+        lost.world.stores["c"].failing = Unknown("gone")
+        undecided = await lost.close()
+
+        lost.world.stores["c"].failing = None
+        end = await lost.close()
+
+        assert isinstance(undecided, Undecided)
+        assert "split" in undecided.reason
+        assert _size(end) == 2
+        assert sorted(lost.votes()) == [1, 2, 2]
+
+    run(story)
+
+
+def test_votes_that_are_cast_are_not_cast_again() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        for region in "ab":
+            key = names.vote_key(lost.identity.node, 1)
+            lost.world.stores[region].objects[key] = (_vote(lost, 1), 1)
+
+        end = await lost.close()
+
+        assert _size(end) == 1
+
+    run(story)
+
+
+def test_a_vote_that_no_node_of_the_trail_signed_decides_nothing() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        stranger = await Lost(World(seed=2)).live(0)
+        forged = _vote(lost, 0, stranger.identity)
+        for region in "ab":
+            key = names.vote_key(lost.identity.node, 1)
+            lost.world.stores[region].objects[key] = (forged, 1)
+
+        outcome = await lost.close()
+
+        assert isinstance(outcome, Undecided)
+
+    run(story)
+
+
+def test_too_few_stores_decide_nothing() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(1)
+        for region in "ab":
+            lost.world.stores[region].failing = Unknown("gone")
+
+        assert isinstance(await lost.close(), Undecided)
+
+    run(story)
+
+
+def test_a_store_that_took_anothers_place_is_not_listened_to() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        lost.drop("a", 1)
+        replaced = lost.world.stores["c"]
+        replaced.objects.clear()
+        replaced.objects["ev/region.note"] = (TRAIL.cookie("c", "f" * 32), 1)
+
+        end = await lost.close()
+
+        assert _size(end) == 2
+        assert not any("/close" in key for key in replaced.objects)
+
+    run(story)
+
+
+def test_a_store_without_its_cookie_does_not_make_up_the_listings_needed() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        lost.drop("a", 1)
+        for region in "bc":
+            del lost.world.stores[region].objects["ev/region.note"]
+
+        assert isinstance(await lost.close(), Undecided)
+
+    run(story)
+
+
+def test_one_listing_of_three_stores_is_not_enough_even_if_all_take_votes() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        lost.drop("a", 1)
+        for region in "bc":
+            _failing_lists(lost.world.stores[region])
+
+        outcome = await lost.close()
+
+        assert isinstance(outcome, Undecided)
+        assert lost.votes() == []
+
+    run(story)
+
+
+def test_a_store_replaced_while_it_was_listed_is_found_out_by_the_cookie_read_after() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        lost.drop("a", 1)
+        lost.world.stores["c"].failing = Unknown("gone")
+        _replaced_when_listed(lost.world.stores["b"])
+
+        outcome = await lost.close()
+
+        assert isinstance(outcome, Undecided)
+        assert lost.votes() == []
+
+    run(story)
+
+
+def test_a_birth_that_one_region_holds_is_brought_to_a_quorum_before_the_close() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(0)
+        key = names.birth_key(lost.identity.node, 1)
+        for region in "bc":
+            del lost.world.stores[region].objects[key]
+
+        end = await lost.close()
+
+        assert _size(end) == 0
+        assert sum(key in store.objects for store in lost.world.stores.values()) >= 2
+
+    run(story)
+
+
+def test_a_segment_that_continues_another_past_is_not_of_the_ledger() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(1)
+        end = ledger.extend(EMPTY_END, names.SegmentName.parse(lost.segments[0]))
+        other = CompactRange(1, (bytes(32),))
+        past = LedgerEnd(end.size, end.first, end.sealed_us, other)
+        forked = segment.encode(
+            lost.identity.key, bytes(32), past, 1, end.sealed_us + 9, {"": [b"{}"]}
+        )
+        key = names.segment_key(lost.identity.node, forked.name)
+        for store in lost.world.stores.values():
+            store.objects[key] = (forked.data, 1)
+
+        assert _size(await lost.close()) == 1
+
+    run(story)
+
+
+def test_a_corrupt_copy_neither_ends_the_run_nor_is_spread() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        lost.drop("c", 1)
+        key = next(k for k in lost.world.stores["a"].objects if lost.segments[1] in k)
+        good, at_us = lost.world.stores["a"].objects[key]
+        lost.world.stores["a"].objects[key] = (good[:-1] + bytes([good[-1] ^ 1]), at_us)
+
+        end = await lost.close()
+
+        assert _size(end) == 2
+        assert lost.world.stores["c"].objects.get(key, (good, 0))[0] == good
+
+    run(story)
+
+
+def test_a_segment_signed_by_another_key_is_not_of_the_ledger() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(1)
+        stranger = await Lost(World(seed=2)).live(0)
+        end = EMPTY_END
+        end = ledger.extend(end, names.SegmentName.parse(lost.segments[0]))
+        forged = segment.encode(
+            stranger.identity.key, bytes(32), end, 1, end.sealed_us + 9, {"": [b"{}"]}
+        )
+        key = names.segment_key(lost.identity.node, forged.name)
+        for store in lost.world.stores.values():
+            store.objects[key] = (forged.data, 1)
+
+        assert _size(await lost.close()) == 1
+
+    run(story)
+
+
+def _vote(lost: Lost, size: int, voter: Identity | None = None) -> bytes:
+    end = EMPTY_END
+    for text in lost.segments[:size]:
+        end = ledger.extend(end, names.SegmentName.parse(text))
+    origin = names.ledger_origin(TRAIL.trail, lost.identity.node)
+    return statements.write(Vote(1, end), origin, (voter or lost.identity).key)
+
+
+def _failing_lists(store: MemoryWorld) -> None:
+    async def failing(prefix: str, after: str = "") -> Listing | Unknown:
+        return Unknown("500")
+
+    store.list = failing  # type: ignore[method-assign]
+
+
+def _replaced_when_listed(store: MemoryWorld) -> None:
+    """An empty store takes its place just before it is listed."""
+    listing = store.list
+
+    async def replaced(prefix: str, after: str = "") -> Listing | Unknown:
+        if "/seg/" in prefix:
+            store.objects = {"ev/region.note": (TRAIL.cookie("b", "e" * 32), 1)}
+        return await listing(prefix, after)
+
+    store.list = replaced  # type: ignore[method-assign]
+
+
+def _refusing(lost: Lost, part: str):  # type: ignore[no-untyped-def]
+    """Make a store refuse to take keys with that part."""
+
+    def refuse(region: str) -> None:
+        store = lost.world.stores[region]
+        create = store.create
+
+        async def refusing(key: str, data: bytes):  # type: ignore[no-untyped-def]
+            return Unknown("full", answered=True) if part in key else await create(key, data)
+
+        store.create = refusing  # type: ignore[method-assign]
+
+    return refuse
