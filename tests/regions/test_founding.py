@@ -16,7 +16,7 @@ from holdfast.regions.disk import FILE_MODE, Disk, PosixDisk, Stat
 from holdfast.regions.founding import Founded, found
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.trailkey import KeyHome, TrailKey, parse_trail_key
-from tests.regions.worlds import MemoryWorld, at_once
+from tests.regions.worlds import MemoryWorld, SwiftDisk, at_once
 
 Result = TypeVar("Result")
 
@@ -145,7 +145,7 @@ class Crash(Exception):
     """The process dies here."""
 
 
-class MortalDisk(PosixDisk):
+class MortalDisk(SwiftDisk):
     """Dies at the given call that changes something, before or after its effect."""
 
     def __init__(self, at: int, after: bool) -> None:
@@ -155,7 +155,7 @@ class MortalDisk(PosixDisk):
         return self._mortal(lambda: super(MortalDisk, self).create(root, path, mode))
 
     def fsync(self, handle: int) -> None:
-        self._mortal(lambda: super(MortalDisk, self).fsync(handle))
+        self._mortal(lambda: None)
 
     def link(self, root: int, source: str, target: str) -> None:
         self._mortal(lambda: super(MortalDisk, self).link(root, source, target))
@@ -202,7 +202,7 @@ def test_a_founding_that_dies_anywhere_goes_on_to_the_same_trail(
             died = True
         begun = asyncio.run(home_in(path).read_begun())
 
-        regions = directory_regions(path)
+        regions = directory_regions(path, SwiftDisk())
         key = key_of(found_in(regions, path, seeds(2)))
 
         assert begun is None or begun == key

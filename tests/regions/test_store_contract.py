@@ -11,11 +11,11 @@ from obstore.store import MemoryStore
 
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
-from holdfast.regions.disk import PosixDisk
+from holdfast.regions.disk import Disk, PosixDisk
 from holdfast.regions.port import Absent, Listing, Present, Store, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.threads import Threads
-from tests.regions.worlds import MemoryWorld
+from tests.regions.worlds import MemoryWorld, SwiftDisk
 
 Make = Callable[[], Awaitable[Store]]
 
@@ -23,9 +23,9 @@ KEY = "ev/seg/0a/0000000/0000000000-x.ndjson.zst"
 STORES = ("directory", "cloud", "world", "directory region", "cloud region")
 
 
-async def made(kind: str, path: Path, threads: Threads) -> Store:
+async def made(kind: str, path: Path, threads: Threads, disk: Disk) -> Store:
     if kind.startswith("directory"):
-        directory = DirectoryStore(path / "root", PosixDisk(), threads)
+        directory = DirectoryStore(path / "root", disk, threads)
         assert await directory.make_root() == Stored()
         return Region("a", directory) if kind.endswith("region") else directory
     if kind.startswith("cloud"):
@@ -37,7 +37,7 @@ async def made(kind: str, path: Path, threads: Threads) -> Store:
 @pytest.fixture(params=STORES)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     threads = Threads("contract", 2)
-    yield lambda: made(request.param, tmp_path, threads)
+    yield lambda: made(request.param, tmp_path, threads, PosixDisk())
     threads.close()
 
 
@@ -243,7 +243,7 @@ def test_every_listing_is_the_sorted_filter_of_all_keys(
 
     async def story() -> tuple[list[str], list[str]]:
         threads = Threads("property", 1)
-        store = await made(kind, tmp_path_factory.mktemp("property"), threads)
+        store = await made(kind, tmp_path_factory.mktemp("property"), threads, SwiftDisk())
         for name in names:
             await store.create(name, b"")
         listed = await keys(store, "ev/", after), await keys(store, prefix, after)

@@ -82,6 +82,13 @@ class MemoryWorld:
             self.inside -= 1
 
 
+class SwiftDisk(PosixDisk):
+    """The real disk for tests that no power cut can reach: nothing is synced."""
+
+    def fsync(self, handle: int) -> None:
+        pass
+
+
 class RecordingDisk(PosixDisk):
     """The real disk, with what was done in order, by path. fail: raised once before a call."""
 
