@@ -7,6 +7,7 @@ its name, a note against its signature. What does not check is reported and spre
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -20,7 +21,10 @@ from holdfast.proof.statements import Closed
 from holdfast.regions import Regions
 from holdfast.regions.port import Differs, Present, RegionId, Stored
 
+log = logging.getLogger("holdfast.keep")
+
 COPIES_AT_ONCE = 8
+WHOLE_EVERY_SECONDS = 24 * 3600.0
 FINDINGS_MAX = 1000
 
 
@@ -78,6 +82,22 @@ class Keeper:
         self._host = host
         self._surveyor = Surveyor(regions)
         self._turn = asyncio.Lock()
+
+    async def keep_forever(self, interval_seconds: float) -> None:
+        """Reconcile an interval: what is newest, and once a day everything."""
+        loop = asyncio.get_running_loop()
+        whole_at = loop.time()
+        while True:
+            await asyncio.sleep(interval_seconds)
+            whole = loop.time() >= whole_at
+            try:
+                await self.reconcile(whole=whole)
+            except Exception:
+                # Whatever it is, repair goes on; health is judged by when the last one ended.
+                log.exception("a reconciliation ended early")
+                continue
+            if whole:
+                whole_at = loop.time() + WHOLE_EVERY_SECONDS
 
     async def reconcile(self, *, whole: bool) -> Reconciliation:
         """One survey at depth names, and the repair of all that it found lacking.

@@ -9,7 +9,7 @@ silent) goes on under a new one, as a new node, and says so.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import SigningKey
 from holdfast.proof.statements import Birth, Heartbeat
 from holdfast.regions import Regions
-from holdfast.regions.clock import measure_clock
+from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.port import Differs, Listing, Present, Stored, Unknown
 from holdfast.write.admit import Admitted
 from holdfast.write.batch import Taken
@@ -145,6 +145,10 @@ class Node:
         if self._epoch is None:
             raise UnavailableError(f"this node accepts nothing now: {self._why}")
         return self._epoch.take(admitted, principal)
+
+    def clocks(self) -> Mapping[str, ClockInterval | Unknown]:
+        """How far each region's clock is from this machine's, as last measured; empty at first."""
+        return self._epoch.pulse.clocks if self._epoch else {}
 
     def report(self) -> NodeReport:
         epoch = self._epoch

@@ -1,0 +1,229 @@
+"""Builds the real things. Nothing else reads a clock, draws a random number or opens a store.
+
+`open_system` makes what `serve` runs, and what the reading commands use with no server alive.
+"""
+
+import asyncio
+import fcntl
+import multiprocessing
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import unquote, urlsplit
+
+from holdfast.errors import UnavailableError
+from holdfast.keep.repair import Keeper
+from holdfast.ports import Host
+from holdfast.read.compute import Renewing
+from holdfast.read.follow import FollowLimits
+from holdfast.read.reader import Reader, ReaderLimits
+from holdfast.regions import Region, Regions
+from holdfast.regions.clock import ClockInterval
+from holdfast.regions.directory import DirectoryStore
+from holdfast.regions.disk import PosixDisk
+from holdfast.regions.founding import Founded, found
+from holdfast.regions.port import Unknown
+from holdfast.regions.threads import Threads
+from holdfast.regions.trailkey import KeyHome
+from holdfast.settings import RegionSettings, Settings
+from holdfast.write.epoch import WriteLimits
+from holdfast.write.keyfiles import KeyFiles
+from holdfast.write.node import Node
+
+LOCK_FILE = "lock"
+COMPUTE_PROCESSES = 1
+REGION_THREADS = 8
+FILE_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What one process is made of. node: None where it only reads.
+
+    is_new: the trail was founded by this very start.
+    """
+
+    settings: Settings
+    host: Host
+    regions: Regions
+    reader: Reader
+    keeper: Keeper
+    node: Node | None
+    is_new: bool
+
+
+@asynccontextmanager
+async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[System]:
+    """Build everything and start it; on the way out, stop and close it in order.
+
+    Args:
+        write: Take in events: take the data directory for itself, found the trail if there is
+            none, run a node and a keeper. Else only read, from the regions alone; the reader is
+            opened, and makes its passes when it is told to.
+    Raises:
+        RejectedError: the settings, the keys or the regions do not fit together; names them.
+        UnavailableError: another process has the data directory, or no region answers.
+    """
+    async with AsyncExitStack() as closing:
+        host = closing.enter_context(real_host())
+        if write:
+            closing.enter_context(_locked(settings.data_path / LOCK_FILE))
+        regions = closing.enter_context(real_regions(settings))
+        home = KeyHome(settings.data_path, PosixDisk(), host.offload)
+        if write:
+            founded = await found(regions, home, settings.trail_name, host.random)
+        else:
+            founded = Founded(await home.read())
+        regions.trail = founded.key.trail if founded.key else ""
+        await _verify(regions)
+        cache = closing.enter_context(_cache(settings.data_path, owned=write))
+        nodes: list[Node] = []
+
+        def clocks() -> Mapping[str, ClockInterval | Unknown]:
+            return nodes[0].clocks() if nodes else {}
+
+        limits = _reader_limits(settings)
+        reader = Reader(regions, host, cache, limits, clocks if write else None)
+        if write:
+            signing = founded.key.signing if founded.key else None
+            files = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk())
+            nodes.append(Node(regions, files, signing, host, _write_limits(settings), reader.enter))
+        system = System(
+            settings=settings,
+            host=host,
+            regions=regions,
+            reader=reader,
+            keeper=Keeper(regions, host),
+            node=nodes[0] if nodes else None,
+            is_new=founded.is_new,
+        )
+        async with _alive(system):
+            yield system
+
+
+@asynccontextmanager
+async def _alive(system: System) -> AsyncIterator[None]:
+    """The reader before the node, which hands it what it seals; in the end the other way round."""
+    if system.node is None:
+        await system.reader.open()
+        try:
+            yield
+        finally:
+            await system.reader.stop()
+        return
+    await system.reader.start()
+    await system.node.start()
+    interval_seconds = float(system.settings.reconcile_interval_s)
+    keeping = asyncio.create_task(system.keeper.keep_forever(interval_seconds))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await system.node.stop()
+        await system.reader.stop()
+
+
+@contextmanager
+def real_host() -> Iterator[Host]:
+    """The machine this runs on."""
+    threads = Threads("files", FILE_THREADS)
+    compute = Renewing(_workers)
+    try:
+        yield Host(lambda: time.time_ns() // 1000, os.urandom, threads, compute)
+    finally:
+        compute.shutdown(wait=False, cancel_futures=True)
+        threads.close()
+
+
+def _workers() -> Executor:
+    # Spawned, never forked: a fork would take threads' locks and open stores along.
+    return ProcessPoolExecutor(COMPUTE_PROCESSES, multiprocessing.get_context("spawn"))
+
+
+@contextmanager
+def real_regions(settings: Settings) -> Iterator[Regions]:
+    """The regions of the settings; each store has its own threads, so that none starves another."""
+    threads: list[Threads] = []
+
+    def store(url: str, name: str) -> DirectoryStore:
+        threads.append(Threads(name, REGION_THREADS))
+        path = Path(unquote(urlsplit(url).path))
+        return DirectoryStore(path, PosixDisk(), threads[-1], writer=f"w{os.getpid()}")
+
+    def region(id: str, where: RegionSettings) -> Region:
+        control = store(where.control_url, f"{id}-control") if where.control_url else None
+        return Region(id, store(where.url, id), control, url=where.url)
+
+    try:
+        made = [region(id, where) for id, where in settings.regions.items()]
+        yield Regions(made, settings.quorum)
+    finally:
+        for each in threads:
+            each.close()
+
+
+async def _verify(regions: Regions) -> None:
+    """Learn the trail where its key is not here, and refuse regions that are mixed up."""
+    verified = await regions.verify()
+    if not verified and not regions.trail:
+        told = "; ".join(f"{region.id}: {region.why_unverified}" for region in regions)
+        raise UnavailableError(f"no region shows which trail this is ({told})")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a data directory, so that two processes never run one node."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UnavailableError(f"{path}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UnavailableError(f"another process serves from {path.parent}") from error
+        yield
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _cache(data: Path, *, owned: bool) -> Iterator[Path]:
+    """Where to keep what is derived. A server's cache stays from one start to the next. A command
+    takes it while no server has it; else it makes one for as long as it runs."""
+    if owned:
+        yield data / "cache"
+        return
+    with ExitStack() as held:
+        folder = None
+        if data.is_dir():
+            with suppress(UnavailableError):
+                held.enter_context(_locked(data / LOCK_FILE))
+                folder = data / "cache"
+        yield folder or Path(held.enter_context(TemporaryDirectory(prefix="holdfast-")))
+
+
+def _write_limits(settings: Settings) -> WriteLimits:
+    return WriteLimits(
+        seal_interval_seconds=settings.seal_interval_ms / 1000,
+        heartbeat_seconds=settings.heartbeat_interval_ms / 1000,
+        checkpoint_seconds=float(settings.checkpoint_interval_s),
+        ack_timeout_seconds=float(settings.ack_timeout_s),
+        queue_bytes_max=settings.queue_bytes_max,
+        clock_error_us=settings.clock_error_ms * 1000,
+    )
+
+
+def _reader_limits(settings: Settings) -> ReaderLimits:
+    return ReaderLimits(
+        follow=FollowLimits(clock_error_us=settings.clock_error_ms * 1000),
+        interval_s=settings.follow_interval_ms / 1000,
+        cache_bytes=settings.cache_bytes_max,
+    )
