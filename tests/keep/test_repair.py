@@ -1,0 +1,214 @@
+"""Surveys and repairs over three regions in memory: what a region lacks comes back, nothing else."""
+
+import asyncio
+
+from holdfast.keep.repair import Keeper, Reconciliation
+from holdfast.proof import ledger, names, segment
+from holdfast.proof.ledger import EMPTY_END
+from holdfast.regions.port import Unknown
+from holdfast.write.node import Node
+from tests.write.world import TRAIL, Keys, World, kill, run, send, started
+
+
+async def _keeper(world: World) -> Keeper:
+    regions = world.regions()
+    await regions.verify()
+    return Keeper(regions, world.host)
+
+
+async def _written(world: World, count: int) -> Node:
+    """A node that acknowledged `count` segments and promised them all."""
+    node = await started(world.node(Keys()))
+    for number in range(count):
+        await send(node, f"n{number}")
+    await asyncio.sleep(2.5)
+    return node
+
+
+def _segments(world: World, region: str) -> dict[str, bytes]:
+    objects = world.stores[region].objects
+    return {key: data for key, (data, _) in objects.items() if key.startswith("ev/seg/")}
+
+
+def _evidence(world: World, region: str) -> dict[str, bytes]:
+    """Everything that must be the same everywhere once a ledger is closed."""
+    objects = world.stores[region].objects
+    kinds = ("ev/seg/", "ev/cp/", "/birth.note", "/closed.note")
+    return {key: data for key, (data, _) in objects.items() if any(k in key for k in kinds)}
+
+
+def _of(report: Reconciliation, region: str) -> tuple[int, int, int]:
+    drift = next(each for each in report.regions if each.region == region)
+    return drift.lag_segments, drift.repaired, drift.lacking
+
+
+def test_a_region_that_was_away_is_brought_up_to_the_others_byte_for_byte() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 3)
+        await node.stop()
+        for key in list(_evidence(world, "b")):
+            del world.stores["b"].objects[key]
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert report.identical
+        assert _of(report, "b")[0] == 3
+        assert _evidence(world, "a") == _evidence(world, "b") == _evidence(world, "c")
+
+    run(story)
+
+
+def test_nothing_is_copied_where_nothing_is_lacking() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 3)
+        await node.stop()
+        keeper = await _keeper(world)
+        await keeper.reconcile(whole=True)
+        for store in world.stores.values():
+            store.log.clear()
+
+        report = await keeper.reconcile(whole=True)
+
+        assert report.identical
+        assert [call for s in world.stores.values() for call in s.log if call[0] == "create"] == []
+
+    run(story)
+
+
+def test_a_segment_beyond_a_close_is_named_and_never_spread() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 1)
+        end = ledger.extend(EMPTY_END, names.SegmentName.parse(world.entered[0][1].text))
+        await node.stop()
+        late = segment.encode(
+            node.identity.key, bytes(32), end, 1, end.sealed_us + 9, {"": [b"{}"]}
+        )
+        key = names.segment_key(node.identity.node, late.name)
+        world.stores["a"].objects[key] = (late.data, 1)
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert [(f.kind, f.key) for f in report.findings] == [("orphan", key)]
+        assert key not in world.stores["b"].objects
+        assert key not in world.stores["c"].objects
+
+    run(story)
+
+
+def test_a_segment_that_nobody_promised_yet_is_left_alone() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 2)
+        await kill(node)
+        end = EMPTY_END
+        for _, name, _ in world.entered:
+            end = ledger.extend(end, name)
+        unacknowledged = segment.encode(
+            node.identity.key, bytes(32), end, 1, end.sealed_us + 9, {"": [b"{}"]}
+        )
+        key = names.segment_key(node.identity.node, unacknowledged.name)
+        world.stores["a"].objects[key] = (unacknowledged.data, 1)
+        keeper = await _keeper(world)
+
+        await keeper.reconcile(whole=True)
+
+        assert key not in world.stores["b"].objects
+
+    run(story)
+
+
+def test_a_corrupt_copy_is_reported_and_not_used() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 1)
+        await node.stop()
+        key, good = next(iter(_segments(world, "a").items()))
+        world.stores["a"].objects[key] = (bytes(len(good)), 1)
+        del world.stores["c"].objects[key]
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert [(f.kind, f.region) for f in report.findings] == [("corrupt", "a")]
+        assert world.stores["c"].objects[key][0] == good
+
+    run(story)
+
+
+def test_fences_votes_and_cookies_are_never_copied() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 1)
+        await node.stop()
+        own = ("/fence.note", "/close.note")
+        for key in [k for k in world.stores["c"].objects if k.endswith(own)]:
+            del world.stores["c"].objects[key]
+        keeper = await _keeper(world)
+
+        await keeper.reconcile(whole=True)
+
+        assert not [k for k in world.stores["c"].objects if k.endswith(own)]
+
+    run(story)
+
+
+def test_a_store_without_its_cookie_is_left_alone_and_named() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 1)
+        await node.stop()
+        keeper = await _keeper(world)
+        world.stores["b"].objects.clear()
+
+        report = await keeper.reconcile(whole=True)
+
+        states = {each.region: each.state for each in report.regions}
+        assert "cookie" in states["b"]
+        assert world.stores["b"].objects == {}
+        assert not report.identical
+
+    run(story)
+
+
+def test_a_region_that_does_not_answer_holds_nobody_up() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 2)
+        await node.stop()
+        world.stores["a"].failing = Unknown("gone")
+        for key in list(_segments(world, "c")):
+            del world.stores["c"].objects[key]
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _of(report, "c") == (2, 2, 0)
+        assert not report.identical
+        assert _segments(world, "b") == _segments(world, "c")
+
+    run(story)
+
+
+def test_the_timer_looks_only_at_what_is_new_and_a_whole_survey_at_everything() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 2)
+        await node.stop()
+        keeper = await _keeper(world)
+        await keeper.reconcile(whole=False)
+        for key in list(_segments(world, "b")):
+            del world.stores["b"].objects[key]
+
+        newest = await keeper.reconcile(whole=False)
+        everything = await keeper.reconcile(whole=True)
+
+        assert _of(newest, "b")[1] == 0
+        assert _of(everything, "b")[1] == 2
+        assert TRAIL.trail
+
+    run(story)
