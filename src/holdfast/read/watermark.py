@@ -71,7 +71,8 @@ class Ledger(Struct, frozen=True, kw_only=True):
     closes: (epoch, end) of each closed.note seen. unverified: (epoch, why) of births that were
     listed, or follow from what was listed, and could not be read and verified.
     settled: everything before it is held and final; `segments` are those from there on, any order.
-    settled_epoch: the epoch of the last settled segment, 0 while there is none.
+    settled_epoch: the epoch of the last settled segment, 0 while there is none. partial: more is
+    there to be listed, so that what was not seen is not missing.
     """
 
     node: NodeId
@@ -81,6 +82,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
     unverified: tuple[tuple[int, str], ...] = ()
     settled: End = End()
     settled_epoch: int = 0
+    partial: bool = False
     segments: tuple[Sighting, ...] = ()
 
 
@@ -111,13 +113,19 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct, frozen=True):
-    """How far a node's ledger is known. pending: segments seen beyond it that prove nothing yet."""
+    """How far a node's ledger is known.
+
+    sighted: names without a hole. held: the same, of what searches see. settled: final as well.
+    pending: segments seen beyond the run; they prove nothing yet. infinite: the last epoch is
+    closed and held. alarm: what contradicts itself or is missing, for a person; "" if nothing is.
+    """
 
     node: NodeId
     sighted: End
     held: End
     settled: End
     pending: int
+    infinite: bool
     alarm: str = ""
 
 
@@ -153,11 +161,10 @@ class _Hold(Struct, frozen=True):
 
 
 class _Verdict(Struct, frozen=True):
-    """What one node allows. bound_us: T_n, None: no statement yet. infinite: nothing can come."""
+    """What one node allows. bound_us: T_n, None: no statement yet."""
 
     run: Run
     bound_us: int | None
-    infinite: bool
     freezes: bool
     holds: tuple[_Hold, ...]
     orphans: tuple[Orphan, ...]
@@ -182,7 +189,7 @@ def judge(view: View, previous: Judgement) -> Judgement:
     if view.started_us is not None:
         top = view.started_us - view.clock_error_us
         holds += _silent_nodes(verdicts, top)
-        bounds = [verdict.bound_us for verdict in verdicts if not verdict.infinite]
+        bounds = [verdict.bound_us for verdict in verdicts if not verdict.run.infinite]
         known = [bound for bound in bounds if bound is not None]
         stuck = frozen or any(verdict.freezes for verdict in verdicts) or len(known) < len(bounds)
         if not stuck:
@@ -234,7 +241,7 @@ def _silent_nodes(verdicts: Iterable[_Verdict], top: int) -> list[_Hold]:
             verdict.bound_us,
         )
         for verdict in verdicts
-        if not verdict.infinite
+        if not verdict.run.infinite
         and not verdict.holds
         and verdict.bound_us is not None
         and verdict.bound_us < top
@@ -315,13 +322,13 @@ def _judge_node(ledger: Ledger, stores: set[str], enough: bool) -> _Verdict:
         held=walk.held,
         settled=settled,
         pending=sum(s.index >= walk.end.size and s.name not in outside for s in ledger.segments),
+        infinite=walk.held_epoch > last > 0,
         alarm=next((hold.reason for hold in holds if hold.kind in ("conflict", "hole")), ""),
     )
     kept = [promise.time_us for promise in promises if promise.size <= walk.held.size]
     return _Verdict(
         run=run,
         bound_us=max(kept, default=None),
-        infinite=walk.held_epoch > last > 0,
         freezes=any(hold.kind != "fetch" for hold in holds),
         holds=holds,
         orphans=orphans,
@@ -360,11 +367,11 @@ def _node_holds(
             yield _Hold(node, "birth", f"the birth of its epoch {epoch} is not known: {why}")
     if walk.epoch > last > 0:
         return  # closed and whole: nothing can come, whatever else is missing
-    if walk.end.size < owed and not problem:
+    if walk.end.size < owed and not problem and not ledger.partial:
         yield _Hold(
             node, "hole", f"segment {walk.end.size} of {owed} is in none of the regions listed"
         )
-    elif walk.held.size < walk.end.size:
+    elif walk.held.size < walk.end.size or ledger.partial:
         yield _Hold(node, "fetch", f"segments from {walk.held.size} on are being read")
     for birth in ledger.births:
         seen = sum(store in stores for store in birth.stores)

@@ -1,0 +1,114 @@
+"""Worker processes that may die: a job that kills its worker takes nothing else with it.
+
+`concurrent.futures` gives up a pool for good when one of its processes dies (out of memory, a
+crash in a library). `Renewing` is an executor over such pools: it makes a new one and runs the
+lost jobs once more there. A job that kills its worker twice fails, with the pool's own error.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+log = logging.getLogger("holdfast.read")
+
+ATTEMPTS_MAX = 2
+
+
+class Renewing(Executor):
+    """See the module. `make` builds a pool; it is called at the first job and after each loss."""
+
+    def __init__(self, make: Callable[[], Executor]) -> None:
+        self._make = make
+        self._turn = threading.Lock()
+        self._pool: Executor | None = None
+        self._over = False
+        self.lost_count = 0
+
+    def submit(
+        self,
+        fn: Callable[Parameters, Result],
+        /,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> Future[Result]:
+        """As `Executor.submit`; the job may run twice."""
+        outcome: Future[Result] = Future()
+        self._try(outcome, lambda pool: pool.submit(fn, *args, **kwargs), 1)
+        return outcome
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers; nothing is taken after that."""
+        with self._turn:
+            self._over = True
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def _try(
+        self,
+        outcome: Future[Result],
+        start: Callable[[Executor], Future[Result]],
+        attempt: int,
+    ) -> None:
+        try:
+            pool = self._current()
+        except RuntimeError as error:
+            if attempt == 1:
+                raise
+            _fail(outcome, error)
+            return
+        try:
+            job = start(pool)
+        except BrokenExecutor as error:
+            self._lost(pool)
+            if attempt < ATTEMPTS_MAX:
+                self._try(outcome, start, attempt + 1)
+            else:
+                _fail(outcome, error)
+            return
+
+        def finished(done: Future[Result]) -> None:
+            if done.cancelled():
+                outcome.cancel()
+                outcome.set_running_or_notify_cancel()
+                return
+            error = done.exception()
+            if isinstance(error, BrokenExecutor):
+                self._lost(pool)
+                if attempt < ATTEMPTS_MAX and not outcome.cancelled():
+                    self._try(outcome, start, attempt + 1)
+                    return
+            if error is not None:
+                _fail(outcome, error)
+            elif outcome.set_running_or_notify_cancel():
+                outcome.set_result(done.result())
+
+        job.add_done_callback(finished)
+
+    def _current(self) -> Executor:
+        with self._turn:
+            if self._over:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if self._pool is None:
+                self._pool = self._make()
+            return self._pool
+
+    def _lost(self, pool: Executor) -> None:
+        """Leave a broken pool, once, however many of its jobs say so."""
+        with self._turn:
+            if self._pool is not pool:
+                return
+            self._pool = None
+            self.lost_count += 1
+        log.warning("a worker process died; its jobs are run again in new ones")
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fail(outcome: Future[Result], error: BaseException) -> None:
+    if outcome.set_running_or_notify_cancel():
+        outcome.set_exception(error)

@@ -1,0 +1,510 @@
+"""One pass over all regions: what they show, in an order from which something follows.
+
+    heartbeats  ->  births and closes  ->  segments  ->  cookies
+
+Each step ends in every region before the next begins (a promise that was read before the births
+says nothing of an epoch born later, and so on: `watermark` has the reasons). A region that fails a
+step, or keeps the others waiting, is out of this pass: it does not count, and what it did show is a
+sighting all the same. Notes are verified here; what follows from them is judged there.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec import Struct, structs
+
+from holdfast.model import NodeId
+from holdfast.ports import Host
+from holdfast.proof import MismatchError, ProofError, names, statements
+from holdfast.proof.names import EpochKey, HeartbeatKey, SegmentKey
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.statements import Closed, Heartbeat
+from holdfast.read import shown
+from holdfast.read.catalog import RegionFacts
+from holdfast.read.ledgers import NodeLedger
+from holdfast.read.watermark import Ledger, Looked, View
+from holdfast.regions.cookie import Foreign, read_cookie
+from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
+from holdfast.regions.region import Region
+from holdfast.regions.regions import Regions
+
+BEYOND_MAX = 2 * names.SHARD_SEGMENTS  # segments past the settled ones that one call may list
+SHARDS_MAX = 32  # listed in one pass, of all nodes
+BACK = 64  # a hole that stays: list again from so many before the region's newest
+READS_AT_ONCE = 8
+KEYS_A_SLICE = 2_000  # then the event loop gets its turn
+STRAYS_MAX = 100
+
+_INDEX = re.compile(r"[0-9a-f]{10}")
+
+
+class Offset(Protocol):
+    """How far a region's clock is from ours, as far as one can tell: an interval in µs."""
+
+    def is_within(self, allowed_us: int, /) -> bool: ...
+
+
+Clocks = Callable[[], Mapping[str, Offset | Unknown]]
+
+
+class FollowLimits(Struct, frozen=True):
+    """clock_error_us: Δ. straggler_s: how long a region may keep R others waiting in a step.
+
+    whole_s: how often everything is listed from the start, to see what is gone. suspect_s: the
+    same, while something is.
+    """
+
+    clock_error_us: int
+    straggler_s: float = 1.0
+    whole_s: float = 3600.0
+    suspect_s: float = 60.0
+
+
+class Stray(Struct, frozen=True):
+    """An object that is not what its key says, or has no key of ours."""
+
+    region: str
+    key: str
+    reason: str
+
+
+@dataclass(slots=True)
+class _Tour:
+    """One region's way through a pass. failed: why it left it."""
+
+    region: Region
+    from_us: int
+    to_us: int = 0
+    store: str = ""
+    failed: str = ""
+    modified_us: int = 0
+
+
+@dataclass(slots=True)
+class _Beat:
+    """A heartbeat as it lies in a region. stamp: what tells that it was overwritten."""
+
+    stamp: tuple[int, int]
+    data: bytes
+    verified: bool = False
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a pass learned that the catalog is to remember."""
+
+    statements: list[tuple[str, str, bytes]] = field(default_factory=list)
+    regions: set[str] = field(default_factory=set)
+
+
+class Follow:
+    """Lists regions, pass after pass, and remembers what it saw."""
+
+    def __init__(
+        self, regions: Regions, host: Host, limits: FollowLimits, clocks: Clocks | None
+    ) -> None:
+        """clocks: measured offsets of the regions' clocks, by id, newest first known; None where
+        this process may not write: then the newest time that regions have shown begins a pass."""
+        self.ledgers: dict[NodeId, NodeLedger] = {}
+        self.facts: dict[str, RegionFacts] = {}
+        self.strays: dict[tuple[str, str], Stray] = {}
+        self.changes = Changes()
+        self._regions = regions
+        self._host = host
+        self._limits = limits
+        self._clocks = clocks
+        self._noted: dict[str, set[str]] = {region.id: set() for region in regions}
+        self._epoch_keys: dict[str, EpochKey | None] = {}
+        self._beats: dict[tuple[str, NodeId], _Beat] = {}
+        self._plan: dict[NodeId, list[tuple[str, str]]] = {}
+        self._stragglers: dict[str, asyncio.Task[object]] = {}
+        self._reading = asyncio.Semaphore(READS_AT_ONCE)
+
+    def restore(
+        self, notes: Iterable[tuple[str, str, bytes]], facts: Mapping[str, RegionFacts]
+    ) -> None:
+        """Take up what an earlier process saw; notes are verified again."""
+        self.facts = dict(facts)
+        for region, key, data in notes:
+            self._take_note(region, key, data)
+
+    def ledger(self, node: NodeId) -> NodeLedger:
+        """The node's ledger, known before or not."""
+        found = self.ledgers.get(node)
+        if found is None:
+            found = self.ledgers[node] = NodeLedger(node)
+        return found
+
+    def close(self) -> None:
+        """Leave alone what regions have not answered yet."""
+        for task in self._stragglers.values():
+            task.cancel()
+
+    async def look(self) -> View:
+        """Make a pass.
+
+        Returns:
+            What is to be judged. Ledgers may be viewed again later: sightings only grow.
+        """
+        begun = self._host.now_us()
+        self.changes = Changes()
+        tours = [_Tour(region, begun) for region in self._regions]
+        await self._step(tours, self._look_for_heartbeats)
+        started, why = self._start_of(begun, tours)
+        await self._step(tours, self._look_for_epochs)
+        self._hear_heartbeats()
+        self._plan_listings()
+        await self._step(tours, self._look_for_segments)
+        await self._step(tours, self._look_at_cookie)
+        self._refuse_twins(tours)
+        return View(
+            started_us=started,
+            now_us=self._host.now_us(),
+            clock_error_us=self._limits.clock_error_us,
+            needed=self._regions.needed,
+            regions=tuple(
+                Looked(tour.region.id, tour.store, tour.from_us, tour.to_us, tour.failed)
+                for tour in tours
+            ),
+            ledgers=self._views(),
+            clock=why,
+        )
+
+    def again(self, view: View, most: int | None = None) -> View:
+        """The same pass, with what was entered since; of each ledger so many segments at most."""
+        return structs.replace(view, ledgers=self._views(most))
+
+    def _views(self, most: int | None = None) -> tuple[Ledger, ...]:
+        return tuple(one.view(most) for one in self.ledgers.values() if one.is_listed)
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    async def _step(self, tours: Iterable[_Tour], work: Callable[[_Tour], Awaitable[str]]) -> None:
+        """Run one step in all regions that are still in the pass, to its end in each of them."""
+        running: dict[asyncio.Task[object], _Tour] = {}
+        for tour in tours:
+            late = self._stragglers.get(tour.region.id)
+            if tour.failed:
+                continue
+            if late is not None and not late.done():
+                tour.failed = "it has not answered an earlier question yet"
+                continue
+            running[asyncio.ensure_future(work(tour))] = tour
+        try:
+            await self._wait(running)
+        except asyncio.CancelledError:
+            for task in running:
+                task.cancel()
+            raise
+
+    async def _wait(self, running: Mapping[asyncio.Task[object], _Tour]) -> None:
+        """Until all are done, or R are and the others have kept them waiting for too long."""
+        waiting = set(running)
+        patience: float | None = None
+        while waiting:
+            done, waiting = await asyncio.wait(
+                waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                running[task].failed = str(task.result())
+            if not done:
+                break
+            well = sum(task.done() and not tour.failed for task, tour in running.items())
+            if well >= self._regions.needed:
+                patience = self._limits.straggler_s
+        for task in waiting:
+            running[task].failed = f"it kept the others waiting for {patience:g} s"
+            self._stragglers[running[task].region.id] = task
+
+    async def _look_for_heartbeats(self, tour: _Tour) -> str:
+        region = tour.region
+        listing = await region.list(names.HEARTBEATS_PREFIX)
+        if isinstance(listing, Unknown):
+            return f"its heartbeats could not be listed: {listing.reason}"
+        changed: list[tuple[NodeId, Listed]] = []
+        for each in listing:
+            tour.modified_us = max(tour.modified_us, each.modified_us)
+            key = self._parse(region.id, each.key)
+            if not isinstance(key, HeartbeatKey):
+                continue
+            known = self._beats.get((region.id, key.node))
+            ledger = self.ledgers.get(key.node)
+            idle = ledger is not None and ledger.finished
+            stamp = (each.modified_us, each.size_bytes)
+            if known is None or not (idle or (each.modified_us and known.stamp == stamp)):
+                changed.append((key.node, each))
+        found = await asyncio.gather(*(self._read(region, each.key) for _, each in changed))
+        for (node, each), answer in zip(changed, found, strict=True):
+            if isinstance(answer, Present):
+                stamp = (each.modified_us, each.size_bytes)
+                self._beats[region.id, node] = _Beat(stamp, answer.data)
+        return ""
+
+    async def _look_for_epochs(self, tour: _Tour) -> str:
+        region = tour.region
+        listing = await region.list(names.NODES_PREFIX)
+        if isinstance(listing, Unknown):
+            return f"its births could not be listed: {listing.reason}"
+        here = {each.key for each in listing}
+        if fresh := here - self._epoch_keys.keys():
+            self._epoch_keys |= {text: self._epoch_key(region.id, text) for text in fresh}
+        noted = self._noted[region.id]
+        gone = sorted(noted - here)
+        epochs: set[tuple[NodeId, int]] = set()
+        unread: list[str] = []
+        for text in sorted(here):
+            key = self._epoch_keys[text]
+            if key is None:
+                continue
+            epochs.add((key.node, key.epoch))
+            if key.kind in ("birth", "closed") and text not in noted:
+                unread.append(text)
+        answers = await asyncio.gather(*(self._read(region, key) for key in unread))
+        for text, answer in zip(unread, answers, strict=True):
+            if isinstance(answer, Present):
+                self._take_note(region.id, text, answer.data)
+                self.changes.statements.append((region.id, text, answer.data))
+        for node, epoch in epochs:
+            self.ledger(node).doubt(epoch, "it was listed, and no good copy could be read")
+        if gone:
+            return f"{len(gone)} births or closes that it held are gone, such as {gone[0]}"
+        return ""
+
+    async def _look_for_segments(self, tour: _Tour) -> str:
+        for node, calls in self._plan.items():
+            ledger = self.ledgers[node]
+            for prefix, after in calls:
+                listing = await tour.region.list(prefix, after)
+                if isinstance(listing, Unknown):
+                    return f"its segments could not be listed: {listing.reason}"
+                found = await self._sight(tour.region.id, ledger, listing)
+                self._note_shown(tour, node, shown.of_indexes(found))
+        if self._whole_is_due(tour) and (failed := await self._look_at_all(tour)):
+            return failed
+        if gone := self._facts(tour).gone:
+            return f"{gone} segments that it held are gone"
+        return ""
+
+    async def _look_at_all(self, tour: _Tour) -> str:
+        """List all segments of all nodes, for what was there once and is not any more."""
+        gone = 0
+        for node in list(self.ledgers):
+            before = self._facts(tour).shown.get(node, ())
+            now: shown.Ranges = ()
+            for prefix, after in _whole(node, max((end for _, end in before), default=0)):
+                listing = await tour.region.list(prefix, after)
+                if isinstance(listing, Unknown):
+                    return f"its segments could not be listed: {listing.reason}"
+                now = shown.union(now, shown.of_indexes(await self._indexes(listing)))
+            gone += shown.count(shown.minus(before, now))
+            self._note_shown(tour, node, now)
+        facts = structs.replace(self._facts(tour), gone=gone, whole_us=tour.from_us)
+        self.facts[tour.region.id] = facts
+        self.changes.regions.add(tour.region.id)
+        return ""
+
+    async def _look_at_cookie(self, tour: _Tour) -> str:
+        """Last: the store that was listed is the one that this cookie is in."""
+        cookie = await read_cookie(tour.region, self._regions.trail)
+        if isinstance(cookie, Absent):
+            return "it has no cookie"
+        if isinstance(cookie, Foreign | Unknown):
+            return cookie.reason
+        known = self._facts(tour)
+        if cookie.replaces:
+            return "its store took the place of another one, and was not found whole yet"
+        if known.store not in ("", cookie.store):
+            return "it is another store than before"
+        if not known.store:
+            self.facts[tour.region.id] = structs.replace(known, store=cookie.store)
+            self.changes.regions.add(tour.region.id)
+        tour.store = cookie.store
+        tour.to_us = self._host.now_us()
+        return ""
+
+    def _refuse_twins(self, tours: Iterable[_Tour]) -> None:
+        """One store under two names is one region (I2)."""
+        first: dict[str, str] = {}
+        for tour in tours:
+            if not tour.failed and first.setdefault(tour.store, tour.region.id) != tour.region.id:
+                tour.failed = f"it is the same store as {first[tour.store]}"
+
+    # -- the clock -----------------------------------------------------------------------------
+
+    def _start_of(self, begun: int, tours: Iterable[_Tour]) -> tuple[int | None, str]:
+        """The time at which the pass began, by a clock that R regions agree with.
+
+        Where no own clock could be compared with theirs (whoever may not write cannot), the newest
+        heartbeat that R regions show was written, by their clocks, before any birth was listed.
+        """
+        needed = self._regions.needed
+        if self._clocks is not None:
+            allowed = self._limits.clock_error_us // 2
+            offsets = self._clocks().values()
+            good = sum(not isinstance(o, Unknown) and o.is_within(allowed) for o in offsets)
+            if good >= needed:
+                return begun, ""
+        shown_us = sorted((tour.modified_us for tour in tours if not tour.failed), reverse=True)
+        if len(shown_us) < needed or shown_us[needed - 1] == 0:
+            return None, "too few regions tell when their newest heartbeat was written"
+        return min(begun, shown_us[needed - 1]), ""
+
+    # -- segments ------------------------------------------------------------------------------
+
+    def _plan_listings(self) -> None:
+        """Which listings (prefix, after) show what is new, by node.
+
+        Long stretches are listed by shard, since one call has one time-out, and so many a pass,
+        since what is listed lies in memory until it is read: the next pass goes on from there.
+        """
+        self._plan = {}
+        shards = SHARDS_MAX
+        for node, ledger in self.ledgers.items():
+            if ledger.finished:
+                continue
+            ends = [end for facts in self.facts.values() for _, end in facts.shown.get(node, ())]
+            newest = max([ledger.known_size, *ends])
+            start = ledger.settled.end.size
+            calls: list[tuple[str, str]] = []
+            if len(ledger.seen) > BEYOND_MAX and ledger.run is not None and ledger.run.alarm:
+                # A hole that does not fill: look into it, and where the ledger grows.
+                calls = [(names.shard_prefix(node, ledger.run.sighted.size), "")]
+                start = max(start, newest - BACK)
+            while newest - start > BEYOND_MAX and shards:
+                after = names.segments_after(node, start)
+                calls.append((names.shard_prefix(node, start), after))
+                start = (start // names.SHARD_SEGMENTS + 1) * names.SHARD_SEGMENTS
+                shards -= 1
+            ledger.partial = newest - start > BEYOND_MAX
+            if not ledger.partial:
+                calls.append((names.segments_prefix(node), names.segments_after(node, start)))
+            self._plan[node] = calls
+
+    async def _sight(self, region: str, ledger: NodeLedger, listing: Listing) -> set[int]:
+        """Take up a listing; the indexes in it."""
+        found: set[int] = set()
+        for number, each in enumerate(listing):
+            if number % KEYS_A_SLICE == KEYS_A_SLICE - 1:
+                await asyncio.sleep(0)
+            text = each.key.rpartition("/")[2].removesuffix(names.SEGMENT_SUFFIX)
+            known = ledger.seen.get(text)
+            if known is not None:
+                known.regions.add(region)
+                found.add(known.name.index)
+                continue
+            key = self._parse(region, each.key)
+            if isinstance(key, SegmentKey) and key.node == ledger.node:
+                found.add(key.name.index)
+                if not ledger.is_settled(key.name):
+                    ledger.sight(key.name, region, each.size_bytes)
+        return found
+
+    async def _indexes(self, listing: Listing) -> set[int]:
+        """The indexes in a listing, of whatever names."""
+        found: set[int] = set()
+        for number, each in enumerate(listing):
+            if number % KEYS_A_SLICE == KEYS_A_SLICE - 1:
+                await asyncio.sleep(0)
+            digits = each.key.rpartition("/")[2].partition("-")[0]
+            if _INDEX.fullmatch(digits):
+                found.add(int(digits, 16))
+        return found
+
+    def _whole_is_due(self, tour: _Tour) -> bool:
+        facts = self._facts(tour)
+        every = self._limits.suspect_s if facts.gone else self._limits.whole_s
+        return abs(tour.from_us - facts.whole_us) >= every * 1e6
+
+    def _note_shown(self, tour: _Tour, node: NodeId, now: shown.Ranges) -> None:
+        facts = self._facts(tour)
+        before = facts.shown.get(node, ())
+        after = shown.union(before, now)
+        if after != before:
+            self.facts[tour.region.id] = structs.replace(facts, shown={**facts.shown, node: after})
+            self.changes.regions.add(tour.region.id)
+
+    def _facts(self, tour: _Tour) -> RegionFacts:
+        return self.facts.get(tour.region.id, RegionFacts())
+
+    # -- notes ---------------------------------------------------------------------------------
+
+    async def _read(self, region: Region, key: str) -> Present | Absent | Unknown:
+        async with self._reading:
+            return await region.read(key)
+
+    def _parse(self, region: str, text: str) -> names.Key | None:
+        """What a key is of; None, noted as a stray, when it is none of this format."""
+        try:
+            return names.parse_key(text)
+        except ProofError as error:
+            self._stray(region, text, str(error))
+            return None
+
+    def _epoch_key(self, region: str, text: str) -> EpochKey | None:
+        key = self._parse(region, text)
+        return key if isinstance(key, EpochKey) else None
+
+    def _take_note(self, region: str, text: str, data: bytes) -> None:
+        """Verify a birth or closed note; one that does not hold is reported, and nothing more."""
+        key = self._epoch_key(region, text)
+        if key is None:
+            return
+        self._noted.setdefault(region, set()).add(text)
+        trail = self._regions.trail
+        origin = names.ledger_origin(trail, key.node)
+        try:
+            if key.kind == "birth":
+                birth = statements.verify_birth(data, trail)
+                if (birth.origin, birth.statement.epoch) != (origin, key.epoch):
+                    raise MismatchError("it is the birth of another epoch")
+                self.ledger(key.node).born(birth.statement, data)
+            else:
+                closed = statements.verify_by_certificate(data, Closed, trail)
+                if (closed.origin, closed.statement.epoch) != (origin, key.epoch):
+                    raise MismatchError("it is the close of another epoch")
+                self.ledger(key.node).closed(closed.statement)
+        except ProofError as error:
+            self._stray(region, text, str(error))
+            if key.kind == "birth":
+                self.ledger(key.node).doubt(key.epoch, str(error))
+
+    def _hear_heartbeats(self) -> None:
+        """Verify the heartbeats read, now that their nodes' births are known."""
+        for (region, node), beat in self._beats.items():
+            ledger = self.ledgers.get(node)
+            if beat.verified or ledger is None or not ledger.key:
+                continue
+            beat.verified = True
+            origin = names.ledger_origin(self._regions.trail, node)
+            key = VerifierKey(origin, ledger.key)
+            try:
+                signed = statements.verify(beat.data, Heartbeat, key)
+                if signed.origin != origin:
+                    raise MismatchError("it speaks of another node")
+            except ProofError as error:
+                self._stray(region, names.heartbeat_key(node), str(error))
+                continue
+            if signed.statement.epoch:  # 0: written only to compare clocks, before a birth
+                ledger.promised(signed.statement)
+                ledger.doubt(signed.statement.epoch, "its heartbeat was seen, no birth was")
+
+    @property
+    def partial(self) -> bool:
+        """Whether more was to be listed than one pass may."""
+        return any(ledger.partial for ledger in self.ledgers.values())
+
+    def _stray(self, region: str, key: str, reason: str) -> None:
+        if len(self.strays) < STRAYS_MAX:
+            self.strays[region, key] = Stray(region, key, reason)
+
+
+def _whole(node: NodeId, size: int) -> Iterator[tuple[str, str]]:
+    """Listings that show all of a ledger that has reached some size."""
+    start = 0
+    while size - start > BEYOND_MAX:
+        yield names.shard_prefix(node, start), ""
+        start += names.SHARD_SEGMENTS
+    yield names.segments_prefix(node), names.segments_after(node, start)

@@ -1,0 +1,481 @@
+"""Everything that a reader holds on its own disk, kept in step: files, catalog, id index, folds.
+
+All of it is derived. What cannot be used is set aside and made again: a damaged catalog with all
+that hangs on it, a lost file by itself. The order of writes is such that a crash leaves what the
+next start completes:
+
+    enter   file, then row (matched = no, where an event may be a repeat), then memory
+    match   standings and matched = yes in one transaction; until then the row is matched again
+    fold    file (durable under its final name), then row; a fold without a row is deleted
+    drop    row and standings, then index: a place in the index without a row is passed over
+"""
+
+import asyncio
+import logging
+import shutil
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct, structs
+
+from holdfast.model import NodeId, Place, Record
+from holdfast.ports import Host
+from holdfast.proof.names import SegmentName
+from holdfast.read import jobs
+from holdfast.read.catalog import Catalog, DamagedError, Entry
+from holdfast.read.decode import SegmentFacts, facts
+from holdfast.read.fetch import SegmentFiles
+from holdfast.read.fold import FoldFacts, fold
+from holdfast.read.ids import IdIndex
+from holdfast.read.repeats import Copy, settle
+from holdfast.read.shelf import Fold, FoldLimits, Hot, Shelf, plan_fold, plan_merge, segment_source
+from holdfast.read.slot import Slot, claim, set_aside
+
+log = logging.getLogger("holdfast.read")
+
+JOB_SEGMENTS_MAX = 64
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+Matches = tuple[tuple[int, Place], ...]  # (index in the segment, where its key was seen before)
+
+
+class Arrival(Struct, frozen=True):
+    """A verified segment to enter. Either its file is in the cache and its facts are known, or it
+    is one of this process's own, in `data` and `records`."""
+
+    node: NodeId
+    name: SegmentName
+    size_bytes: int
+    facts: SegmentFacts | None = None
+    data: bytes = b""
+    records: Sequence[Record] = ()
+
+
+class Unmatched(Struct, frozen=True):
+    """An entered segment some of whose events may be repeats."""
+
+    entry: Entry
+    matches: Matches
+
+
+class Holdings:
+    """See the module. `open` first; `lost` tells why everything was made anew, "" otherwise."""
+
+    catalog: Catalog
+    ids: IdIndex
+    shelf: Shelf
+    files: SegmentFiles
+
+    def __init__(self, cache: Path, trail: str, size_bytes_max: int, host: Host) -> None:
+        self._cache = cache
+        self._trail = trail
+        self._size_bytes_max = size_bytes_max
+        self._host = host
+        self._slot: Slot | None = None
+        self._next_fold = 0
+        self._matching = asyncio.Lock()  # match, drop, lose: they change what is known of places
+        self._folding = asyncio.Lock()  # tidy, lose: they move events between files
+        self.unmatched: deque[Unmatched] = deque()
+        self.lost = ""
+        self.segments_count = 0
+        self.events_count = 0
+        self.damaged = False  # some of what was reported as known could not be taken up
+
+    # -- opening -------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Claim a folder and take up what is in it."""
+        await self._host.offload(self._open)
+        await self._index_again()
+
+    async def reopen(self, why: str) -> None:
+        """Set aside what there is and begin anew. The folder itself may be gone."""
+        log.warning("the cache is made anew: %s", why)
+        await self._host.offload(self._close)
+        self.unmatched.clear()
+        await self._host.offload(self._open, why)
+        await self._index_again()
+
+    async def close(self) -> None:
+        """Close what is open; nothing is lost."""
+        await self._host.offload(self._close)
+
+    def is_alive(self) -> bool:
+        """Whether the folder is still there. Cheap."""
+        return self._slot is not None and self._slot.alive() and self.catalog.path.exists()
+
+    def _open(self, why: str = "") -> None:
+        self._slot = self._slot or claim(self._cache)
+        if not self._slot.alive():
+            self._slot.release()
+            self._slot = claim(self._cache)
+        self.damaged = False
+        folder = self._slot.path
+        path = folder / "catalog.sqlite"
+        self.files = SegmentFiles(folder, self._size_bytes_max)
+        if why:
+            self._discard(folder, path)
+        try:
+            self._load(folder, path)
+        except (DamagedError, msgspec.MsgspecError) as error:
+            log.warning("the catalog is set aside and made anew: %s", error)
+            why = str(error)
+            self._discard(folder, path)
+            self._load(folder, path)
+        self.lost = why
+        self.damaged = self.damaged or bool(why)
+
+    def _discard(self, folder: Path, catalog: Path) -> None:
+        set_aside(catalog)
+        for derived in ("ids", "folds"):
+            shutil.rmtree(folder / derived, ignore_errors=True)
+
+    def _load(self, folder: Path, path: Path) -> None:
+        self.catalog = Catalog(path, self._trail)
+        try:
+            (folder / "folds").mkdir(exist_ok=True)
+            self.shelf = Shelf(self.files, folder / "folds")
+            self.ids = IdIndex(folder / "ids")
+            self._load_folds()
+            self._load_hot()
+        except BaseException:
+            self.catalog.close()
+            raise
+
+    def _load_folds(self) -> None:
+        for number, data in self.catalog.folds():
+            if self.shelf.fold_path(number).exists():
+                self.shelf.put_fold(number, msgspec.msgpack.decode(data, type=FoldFacts))
+            else:
+                self.catalog.unfold(number)
+                self.damaged = True
+            self._next_fold = max(self._next_fold, number + 1)
+        known = {str(self.shelf.fold_path(one.number)) for one in self.shelf.folds}
+        for file in self.shelf.fold_path(0).parent.iterdir():
+            if str(file) not in known:
+                file.unlink()  # a crash between file and row
+
+    def _load_hot(self) -> None:
+        self.files.count()
+        hot = self.catalog.hot()
+        gone = [entry for entry in hot if not self._file(entry).exists()]
+        self.catalog.remove(gone)
+        self.damaged = self.damaged or bool(gone)
+        for entry in hot:
+            if entry not in gone:
+                self.shelf.add(entry)
+        self.shelf.stand(self.catalog.standings())
+        self._count()
+
+    def _count(self) -> None:
+        self.segments_count, self.events_count = self.catalog.totals()
+
+    def _close(self) -> None:
+        self.catalog.close()
+        try:
+            self.ids.flush()
+        except OSError as error:
+            log.warning("the id index was not written: %s", error)
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+
+    async def _index_again(self) -> None:
+        """Give the id index what a crash, or a damaged run, cost it."""
+        known = self.ids.known()
+
+        def is_known(start: int, end: int, node: NodeId) -> bool:
+            return any(s.node == node and s.start <= start and end <= s.end for s in known)
+
+        for one in self.shelf.folds:
+            if not all(is_known(s.start, s.end, s.node) for s in one.facts.stretches):
+                await self._index_fold(one)
+        unmatched = await self._host.offload(self.catalog.unmatched)
+        again = {entry.name: entry for entry in unmatched}
+        for hot in self.shelf.hot:
+            entry = hot.entry
+            if not is_known(entry.first, entry.first + entry.count, entry.node):
+                again[entry.name] = entry
+        todo = list(again.values())
+        for start in range(0, len(todo), JOB_SEGMENTS_MAX):
+            await self._index_segments(todo[start : start + JOB_SEGMENTS_MAX])
+
+    async def _index_fold(self, one: Fold) -> None:
+        try:
+            parts = await self._run(jobs.keys_of_fold, one.source.path)
+        except OSError:
+            await self._host.offload(self.catalog.unfold, one.number)
+            self.shelf.remove_folds([one.number])
+            self.damaged = True
+            return
+        for stretch, keys in parts:
+            await self._host.offload(self.ids.add, stretch.node, stretch.start, keys)
+
+    async def _index_segments(self, entries: Sequence[Entry]) -> None:
+        sources = [segment_source(self.files, entry) for entry in entries]
+        found = await self._run(jobs.facts_of, sources)
+        for entry, known in zip(entries, found, strict=True):
+            if isinstance(known, jobs.Refused):
+                await self._lose([entry])
+                continue
+            matches = await self._host.offload(self.ids.add, entry.node, entry.first, known.keys)
+            self._match_later(entry, matches)
+
+    def _file(self, entry: Entry) -> Path:
+        return self.files.path(entry.node, SegmentName.parse(entry.name))
+
+    # -- segments ------------------------------------------------------------------------------
+
+    async def enter(self, arrivals: Sequence[Arrival]) -> tuple[Entry, ...]:
+        """Let searches see segments. What is entered already is not entered twice.
+
+        Returns:
+            The entries, in the order of `arrivals`; matched where no event can be a repeat.
+        """
+        entered = await self._host.offload(self._enter, arrivals)
+        for entry, matches in entered:
+            self.shelf.add(entry)
+            self.segments_count += 1
+            self.events_count += entry.count
+            self._match_later(entry, matches)
+        return tuple(entry for entry, _ in entered)
+
+    def _enter(self, arrivals: Sequence[Arrival]) -> list[tuple[Entry, Matches]]:
+        entered: list[tuple[Entry, Matches]] = []
+        for one in arrivals:
+            known = one.facts
+            if known is None:
+                self.files.put(self.files.path(one.node, one.name), one.data)
+                known = facts(one.records)
+            matches = self.ids.add(one.node, one.name.first, known.keys)
+            entered.append((_entry(one, known, not matches), matches))
+        self.catalog.enter(entry for entry, _ in entered)
+        return entered
+
+    def _match_later(self, entry: Entry, matches: Matches) -> None:
+        if matches:
+            self.unmatched.append(Unmatched(entry, matches))
+
+    async def drop(self, entries: Sequence[Entry]) -> None:
+        """Take orphans out: of the catalog, of what searches see, of the id index."""
+        gone = {entry.name for entry in entries}
+        async with self._matching:
+            self.shelf.remove(entries)
+            self.unmatched = deque(one for one in self.unmatched if one.entry.name not in gone)
+            changed = await self._host.offload(self._drop, entries)
+            for entry in entries:
+                self.shelf.forget_places(entry.node, entry.first, entry.first + entry.count)
+            self.shelf.stand((copy.place, copy.standing) for copy in changed)
+
+    def _drop(self, entries: Sequence[Entry]) -> tuple[Copy, ...]:
+        self.catalog.remove(entries)
+        changed: list[bytes] = []
+        first: dict[NodeId, int] = {}
+        for entry in entries:
+            end = entry.first + entry.count
+            changed += self.catalog.drop_copies(entry.node, entry.first, end)
+            first[entry.node] = min(entry.first, first.get(entry.node, entry.first))
+        settled = settle(self.catalog.copies(changed))
+        self.catalog.stand(settled)
+        for node, position in first.items():
+            self.ids.drop(node, position)
+        self._count()
+        return settled
+
+    async def lose(self, entries: Sequence[Entry]) -> None:
+        """Forget segments whose files are gone or damaged; they are to be fetched again."""
+        async with self._folding, self._matching:
+            await self._lose(entries)
+
+    async def _lose(self, entries: Sequence[Entry]) -> None:
+        gone = {entry.name for entry in entries}
+        self.unmatched = deque(one for one in self.unmatched if one.entry.name not in gone)
+        self.shelf.remove(entries)
+        self.damaged = True
+        await self._host.offload(self.catalog.remove, entries)
+        await self._host.offload(self._count)
+
+    async def lose_fold(self, number: int) -> None:
+        """Forget a fold whose file is gone or damaged, and the segments in it."""
+        async with self._folding, self._matching:
+            self.shelf.remove_folds([number])
+            self.damaged = True
+            await self._host.offload(self.catalog.unfold, number)
+            await self._host.offload(self.shelf.fold_path(number).unlink, True)
+            await self._host.offload(self._count)
+
+    # -- repeats -------------------------------------------------------------------------------
+
+    async def match(self, fetch: Callable[[Entry], Awaitable[Path | None]]) -> tuple[Entry, ...]:
+        """Decide which events of unmatched segments are repeats.
+
+        Args:
+            fetch: brings a segment's file into the cache, if it is not there.
+        Returns:
+            The segments that are matched now; the others stay to be tried again.
+        """
+        async with self._matching:
+            return await self._match(fetch)
+
+    async def _match(self, fetch: Callable[[Entry], Awaitable[Path | None]]) -> tuple[Entry, ...]:
+        batch = [self.unmatched.popleft() for _ in range(len(self.unmatched))]
+        left: list[Unmatched] = []
+        done: list[Entry] = []
+        while batch:
+            some, batch = batch[:JOB_SEGMENTS_MAX], batch[JOB_SEGMENTS_MAX:]
+            try:
+                found = await self._copies(some, fetch)
+            except BaseException:
+                self.unmatched.extend([*left, *some, *batch])
+                raise
+            ready = [one for one in some if _places(one) <= found.keys()]
+            left += [one for one in some if not _places(one) <= found.keys()]
+            entries = [structs.replace(one.entry, matched=True) for one in ready]
+            await self._stand(ready, found, entries)
+            done += entries
+        self.unmatched.extend(left)
+        return tuple(done)
+
+    async def _copies(
+        self, some: Sequence[Unmatched], fetch: Callable[[Entry], Awaitable[Path | None]]
+    ) -> dict[Place, Copy | None]:
+        """Every record that is concerned, digested; None for places that no longer are any."""
+        places = set().union(*map(_places, some))
+        found: dict[Place, Copy | None] = {}
+        by_segment: dict[str, tuple[Entry, list[int]]] = {}
+        for place, entry in (await self._host.offload(self._entries_at, sorted(places))).items():
+            if entry is None:
+                found[place] = None
+            else:
+                by_segment.setdefault(entry.name, (entry, []))[1].append(place.position)
+        wanted: list[jobs.Wanted] = []
+        for entry, positions in by_segment.values():
+            if await fetch(entry) is not None:
+                source = segment_source(self.files, entry)
+                wanted.append(jobs.Wanted(source, tuple(positions)))
+        for start in range(0, len(wanted), JOB_SEGMENTS_MAX):
+            part = wanted[start : start + JOB_SEGMENTS_MAX]
+            for answer in await self._run(jobs.copies_in, part):
+                if not isinstance(answer, jobs.Refused):
+                    found |= {copy.place: copy for copy in answer}
+        return found
+
+    def _entries_at(self, places: Sequence[Place]) -> dict[Place, Entry | None]:
+        found: dict[Place, Entry | None] = {}
+        entry: Entry | None = None
+        for place in places:
+            inside = (
+                entry is not None
+                and entry.node == place.node
+                and entry.first <= place.position < entry.first + entry.count
+            )
+            entry = entry if inside else self.catalog.at(place)
+            found[place] = entry
+        return found
+
+    async def _stand(
+        self,
+        ready: Sequence[Unmatched],
+        found: dict[Place, Copy | None],
+        entries: Sequence[Entry],
+    ) -> None:
+        groups: dict[bytes, dict[Place, Copy]] = {}
+        for place in set().union(*map(_places, ready)):
+            copy = found[place]
+            if copy is not None:
+                groups.setdefault(copy.name, {})[place] = copy
+        settled = await self._host.offload(self._settle, groups, entries)
+        self.shelf.stand((copy.place, copy.standing) for copy in settled)
+
+    def _settle(
+        self, groups: dict[bytes, dict[Place, Copy]], entries: Sequence[Entry]
+    ) -> tuple[Copy, ...]:
+        for copy in self.catalog.copies(groups):
+            groups[copy.name].setdefault(copy.place, copy)
+        several = [copy for group in groups.values() if len(group) > 1 for copy in group.values()]
+        settled = settle(several)
+        self.catalog.stand(settled, entries)
+        return settled
+
+    # -- folds ---------------------------------------------------------------------------------
+
+    async def tidy(self, settled: dict[NodeId, int], limits: FoldLimits) -> bool:
+        """Fold what is due, merge small folds, keep the index and the cache in their bounds.
+
+        Returns:
+            Whether there may be more to do at once.
+        """
+        async with self._folding:
+            return await self._tidy(settled, limits)
+
+    async def _tidy(self, settled: dict[NodeId, int], limits: FoldLimits) -> bool:
+        if self.ids.due:
+            await self._host.offload(self.ids.maintain)
+        busy = {one.entry.name for one in self.unmatched}
+        hot = plan_fold(
+            [one for one in self.shelf.hot if one.entry.name not in busy],
+            settled,
+            self._host.now_us(),
+            limits,
+        )
+        if hot:
+            await self._fold(hot, ())
+        merge = plan_merge(self.shelf.folds)
+        if merge:
+            await self._fold((), merge)
+        needed = {Path(one.source.path) for one in self.shelf.hot}
+        await self._host.offload(self.files.evict, needed)
+        return bool(hot or merge)
+
+    async def _fold(self, hot: Sequence[Hot], folds: Sequence[Fold]) -> None:
+        number, self._next_fold = self._next_fold, self._next_fold + 1
+        sources = [*(one.source for one in hot), *(one.source for one in folds)]
+        path = self.shelf.fold_path(number)
+        made = await self._run_fold(sources, str(path))
+        await self._host.offload(self.ids.flush)
+        entries = [one.entry for one in hot]
+        data = msgspec.msgpack.encode(made)
+        old = [one.number for one in folds]
+        await self._host.offload(self.catalog.fold, number, data, entries, old)
+        self.shelf.put_fold(number, made)
+        self.shelf.remove(entries)
+        self.shelf.remove_folds(old)
+        for one in folds:
+            await self._host.offload(Path(one.source.path).unlink, True)
+
+    async def _run_fold(self, sources: Sequence[object], destination: str) -> FoldFacts:
+        return await asyncio.wrap_future(
+            self._host.compute.submit(fold, sources, destination)  # type: ignore[arg-type]
+        )
+
+    async def _run(self, job: Callable[[Argument], Result], argument: Argument) -> Result:
+        return await asyncio.wrap_future(self._host.compute.submit(job, argument))
+
+
+def _places(one: Unmatched) -> set[Place]:
+    """All places that a segment's matches speak of."""
+    own = {Place(one.entry.node, one.entry.first + index) for index, _ in one.matches}
+    return own | {place for _, place in one.matches}
+
+
+def _entry(one: Arrival, known: SegmentFacts, matched: bool) -> Entry:
+    return Entry(
+        node=one.node,
+        index=one.name.index,
+        epoch=one.name.epoch,
+        first=one.name.first,
+        count=one.name.count,
+        name=one.name.text,
+        size_bytes=one.size_bytes,
+        time_min_us=known.time_min_us,
+        time_max_us=known.time_max_us,
+        received_min_us=known.received_min_us,
+        received_max_us=known.received_max_us,
+        tenants=known.tenants,
+        fold=None,
+        matched=matched,
+    )

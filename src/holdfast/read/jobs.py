@@ -1,0 +1,135 @@
+"""What a reader has done in worker processes, beside searching and folding.
+
+Each job takes several segments, since a job costs more than a small segment does. One that cannot
+be read answers with the reason, so that it takes none of the others with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from msgspec import Struct
+
+from holdfast.errors import CorruptError
+from holdfast.model import NodeId, Place
+from holdfast.proof import ProofError, segment
+from holdfast.proof.names import SegmentName
+from holdfast.read.decode import SegmentFacts, facts, keys_of, times_us
+from holdfast.read.repeats import Copy, digests
+from holdfast.read.segments import SourceError, read_lines
+from holdfast.read.sources import SegmentSource, Stretch
+
+
+class Fetched(Struct, frozen=True):
+    """A segment's file, and who must have signed it. key: the node's public key."""
+
+    path: str
+    name: str
+    origin: str
+    key: bytes
+
+
+class Refused(Struct, frozen=True):
+    """Bytes that hash to their name, and are no segment of that node all the same.
+
+    lasting: reading the file again will not help.
+    """
+
+    reason: str
+    lasting: bool
+
+
+class Wanted(Struct, frozen=True):
+    """Records to compare: those at some positions of a segment."""
+
+    source: SegmentSource
+    positions: tuple[int, ...]
+
+
+def inspect(fetched: Sequence[Fetched]) -> tuple[SegmentFacts | Refused, ...]:
+    """Verify segments by themselves, and find what the catalog keeps of each."""
+    return tuple(_inspect(one) for one in fetched)
+
+
+def copies_in(wanted: Sequence[Wanted]) -> tuple[tuple[Copy, ...] | Refused, ...]:
+    """Digest records that may be copies of others."""
+    return tuple(_copies_in(one) for one in wanted)
+
+
+def facts_of(sources: Sequence[SegmentSource]) -> tuple[SegmentFacts | Refused, ...]:
+    """The same facts again, of segments that were verified before."""
+    return tuple(_facts_of(one) for one in sources)
+
+
+def keys_of_fold(path: str) -> tuple[tuple[Stretch, bytes], ...]:
+    """The keys of every event in a fold, by stretches of positions, as the id index takes them.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    table = pq.read_table(path, columns=["node", "position", "tenant", "id"])
+    nodes = np.array(table["node"].to_pylist(), dtype=object)
+    positions = table["position"].to_numpy()
+    tenants, ids = table["tenant"].to_pylist(), table["id"].to_pylist()
+    found = []
+    for node in sorted(set(nodes.tolist())):
+        rows = np.flatnonzero(nodes == node)
+        rows = rows[np.argsort(positions[rows], kind="stable")]
+        breaks = np.flatnonzero(np.diff(positions[rows]) != 1) + 1
+        for part in np.split(rows, breaks):
+            some = part.tolist()
+            start = int(positions[some[0]])
+            keys = keys_of([tenants[row] for row in some], [ids[row] for row in some])
+            found.append((Stretch(node, start, start + len(some)), keys))
+    return tuple(found)
+
+
+def _inspect(one: Fetched) -> SegmentFacts | Refused:
+    try:
+        data = Path(one.path).read_bytes()
+    except OSError as error:
+        return Refused(str(error), lasting=False)
+    try:
+        opened = segment.verify(data, SegmentName.parse(one.name), one.key, one.origin)
+        return facts(opened.records)
+    except (ProofError, CorruptError) as error:
+        return Refused(str(error), lasting=True)
+
+
+def _facts_of(source: SegmentSource) -> SegmentFacts | Refused:
+    try:
+        return facts(read_lines(source).data.split(b"\n")[:-1])
+    except (SourceError, CorruptError) as error:
+        return Refused(str(error), lasting=False)
+
+
+def _copies_in(wanted: Wanted) -> tuple[Copy, ...] | Refused:
+    try:
+        lines = read_lines(wanted.source).data.split(b"\n")
+        records = [lines[position - wanted.source.first] for position in wanted.positions]
+        received = times_us([_received(record) for record in records])
+        return tuple(
+            _copy(wanted.source.node, position, record, int(received_us))
+            for position, record, received_us in zip(
+                wanted.positions, records, received, strict=True
+            )
+        )
+    except (SourceError, CorruptError, IndexError) as error:
+        return Refused(str(error), lasting=False)
+
+
+def _copy(node: NodeId, position: int, record: bytes, received_us: int) -> Copy:
+    name, content = digests(record)
+    return Copy(Place(node, position), name, received_us, content)
+
+
+def _received(record: bytes) -> str:
+    """The server's own field, which stands behind the event's."""
+    start = record.rfind(b',"received":"') + len(b',"received":"')
+    return record[start : record.index(b'"', start)].decode()
+
+
+def by_place(copies: Iterable[Copy]) -> dict[Place, Copy]:
+    """Copies by where they lie."""
+    return {copy.place: copy for copy in copies}

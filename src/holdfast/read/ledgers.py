@@ -1,0 +1,198 @@
+"""What a reader has seen of the nodes: verified statements, and segments that are not final yet.
+
+Sightings are joined over all passes and regions and never forgotten; what is settled leaves memory,
+since the catalog has it. `watermark` judges the views that are made here.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from holdfast.model import NodeId
+from holdfast.proof.names import SegmentName
+from holdfast.proof.statements import Birth, Closed, Heartbeat
+from holdfast.read.catalog import Entry, Settled
+from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting
+
+PROMISES_MAX = 64
+
+
+@dataclass(slots=True)
+class Seen:
+    """A segment beyond what is settled. regions: where it was listed.
+
+    entry: set once its bytes are verified and searches see it; held once that is matched as well.
+    refused: why its bytes are no segment of this ledger, though they hash to the name.
+    """
+
+    name: SegmentName
+    size_bytes: int
+    regions: set[str] = field(default_factory=set)
+    entry: Entry | None = None
+    refused: str = ""
+    waited: int = 0  # passes that left it to this process's own node to enter it
+
+    @property
+    def held(self) -> bool:
+        return self.entry is not None and self.entry.matched
+
+
+class NodeLedger:
+    """One node as it has shown itself so far."""
+
+    def __init__(self, node: NodeId) -> None:
+        self.node = node
+        self.key = b""  # the node's public key, once a birth was verified
+        self.settled = Settled(node, End(), 0)
+        self.seen: dict[str, Seen] = {}
+        self.run: Run | None = None
+        self.partial = False  # more of it is there than was listed so far
+        self.tip = 0  # events before it are entered and matched, without a hole
+        self._births: dict[bytes, Born] = {}
+        self._born: set[int] = set()
+        self._own_bases: dict[int, int] = {}  # epoch of this process's node: its first segment
+        self._closes: set[tuple[int, End]] = set()
+        self._promises: set[Promise] = set()
+        self._unverified: dict[int, str] = {}
+
+    def born(self, birth: Birth, data: bytes) -> None:
+        """Take a verified birth; two of one epoch are kept apart by their bytes."""
+        self.key = birth.node_key
+        self.run = None  # judged without it
+        self._born.add(birth.epoch)
+        self._unverified.pop(birth.epoch, None)
+        self._births[data] = Born(
+            epoch=birth.epoch,
+            started_us=birth.started_us,
+            base=End(birth.base.size, birth.base.first),
+            needed=len(birth.regions) - birth.quorum + 1,
+            stores=tuple(store for _, store in birth.regions),
+        )
+
+    def closed(self, closed: Closed) -> None:
+        """Take a verified closed.note."""
+        self._closes.add((closed.epoch, End(closed.end.size, closed.end.first)))
+
+    def promised(self, beat: Heartbeat) -> None:
+        """Take a verified heartbeat. Older ones may come after newer ones: all of them hold."""
+        self._promises.add(Promise(beat.epoch, beat.promise_us, beat.promise_size))
+
+    def doubt(self, epoch: int, why: str) -> None:
+        """An epoch was listed, and no birth of it could be verified so far."""
+        if epoch not in self._born:
+            self._unverified[epoch] = why
+            self.run = None
+
+    def sight(self, name: SegmentName, region: str = "", size_bytes: int = 0) -> Seen:
+        """Take a segment's name from a listing, or (region "") from this process's own node."""
+        seen = self.seen.get(name.text)
+        if seen is None:
+            seen = self.seen[name.text] = Seen(name, size_bytes)
+        if region:
+            seen.regions.add(region)
+        return seen
+
+    def is_settled(self, name: SegmentName) -> bool:
+        """Whether that index is final already."""
+        return name.index < self.settled.end.size
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more can come: closed, whole, held and final."""
+        return (
+            self.run is not None
+            and self.run.infinite
+            and self.run.settled == self.run.sighted
+            and not self.partial
+            and not self._unverified
+        )
+
+    @property
+    def known_size(self) -> int:
+        """A size that the ledger is known to have reached."""
+        ends = [end.size for _, end in self._closes] + [b.base.size for b in self._births.values()]
+        return max([self.settled.end.size, *ends, *(promise.size for promise in self._promises)])
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether regions showed the node, and not only its own process knows of it."""
+        return bool(self._births or self._unverified)
+
+    @property
+    def last(self) -> int:
+        """The last epoch born."""
+        return max(self._born, default=0)
+
+    def own(self, name: SegmentName) -> tuple[Entry, ...]:
+        """Note that this process's node goes on with this segment.
+
+        Returns:
+            Entries of earlier epochs at or beyond it: their positions are taken anew.
+        """
+        if self._own_bases.setdefault(name.epoch, name.index) != name.index:
+            return ()
+        return tuple(
+            seen.entry
+            for seen in self.seen.values()
+            if seen.entry is not None and self.is_superseded(seen.name)
+        )
+
+    def is_superseded(self, name: SegmentName) -> bool:
+        """Whether a later epoch of this process's node goes on from before that segment."""
+        return any(
+            epoch > name.epoch and base <= name.index for epoch, base in self._own_bases.items()
+        )
+
+    def view(self, most: int | None = None) -> Ledger:
+        """All of it, or the first so many segments, as `watermark.judge` takes it."""
+        return Ledger(
+            node=self.node,
+            births=tuple(self._births.values()),
+            closes=tuple(self._closes),
+            promises=tuple(self._promises),
+            unverified=tuple(self._unverified.items()),
+            settled=self.settled.end,
+            settled_epoch=self.settled.epoch,
+            partial=self.partial or (most is not None and most < len(self.seen)),
+            segments=tuple(
+                Sighting(text, s.name.index, s.name.epoch, s.name.first, s.name.count, s.held)
+                for text, s in islice(self.seen.items(), most)
+            ),
+        )
+
+    def advance(self, run: Run) -> bool:
+        """Take over what a judgement settled; whether anything did."""
+        self.run = run
+        self.tip = max(self.tip, run.held.first)
+        self._promises = set(_worth_keeping(self._promises, self.last, run.held.size))
+        if run.settled == self.settled.end:
+            return False
+        final = [s for s in self.seen.values() if s.name.index < run.settled.size]
+        epoch = max((s.name.epoch for s in final if s.held), default=self.settled.epoch)
+        self.settled = Settled(self.node, run.settled, epoch)
+        for seen in final:
+            del self.seen[seen.name.text]
+        return True
+
+    def entered(self, seen: Seen, entry: Entry) -> None:
+        """Searches see a segment now."""
+        seen.entry = entry
+        if entry.matched and entry.first == self.tip:
+            self.tip += entry.count
+
+    def restore(self, settled: Settled | None, entries: Iterable[Entry]) -> None:
+        """Take up what the catalog holds: at the start, and after some of it was lost."""
+        self.settled = settled or Settled(self.node, End(), 0)
+        self.tip = self.settled.end.first
+        self.run = None
+        for seen in self.seen.values():
+            seen.entry = None
+        for entry in entries:
+            self.sight(SegmentName.parse(entry.name)).entry = entry
+
+
+def _worth_keeping(promises: Iterable[Promise], last: int, held: int) -> Iterator[Promise]:
+    """Of each epoch the best promise that counts already; the newest that may count later."""
+    ordered = sorted(promise for promise in promises if promise.epoch >= last)
+    yield from {promise.epoch: promise for promise in ordered if promise.size <= held}.values()
+    yield from [promise for promise in ordered if promise.size > held][-PROMISES_MAX:]

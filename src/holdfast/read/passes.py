@@ -1,0 +1,363 @@
+"""From one look at the regions to a judgement: fetch what is new, let searches see it, judge.
+
+    look -> judge (orphans) -> drop -> fetch, enter, match -> judge again -> report
+
+A judgement counts a segment once searches see it and its repeats are known, so that what is
+reported as complete is what a search finds. If something that was held is lost (the cache was
+deleted, a file rotted), the statement is withdrawn in the same moment, and comes back when the
+regions have given it again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from holdfast.model import Holding, NodeId, Record
+from holdfast.ports import Host
+from holdfast.proof import names
+from holdfast.proof.names import SegmentName
+from holdfast.read import jobs
+from holdfast.read.catalog import DamagedError, Entry, Settled
+from holdfast.read.fetch import Fetcher
+from holdfast.read.follow import Clocks, Follow, FollowLimits
+from holdfast.read.holdings import Arrival, Holdings
+from holdfast.read.ledgers import NodeLedger, Seen
+from holdfast.read.segments import SourceError
+from holdfast.read.shelf import FoldLimits
+from holdfast.read.watermark import Judgement, View, judge
+from holdfast.regions.regions import Regions
+
+log = logging.getLogger("holdfast.read")
+
+BATCH_SEGMENTS = 64
+STEP_SEGMENTS = 2048  # read before what is final leaves memory
+OWN_PASSES = 8  # how long this process's node is left to enter its own segments
+
+
+class PassLimits(Struct, frozen=True, kw_only=True):
+    """cache_bytes: of segments that are kept. fetches: reads from regions at once."""
+
+    follow: FollowLimits
+    fold: FoldLimits = FoldLimits()
+    cache_bytes: int = 4 << 30
+    fetches: int = 16
+
+
+class Passes:
+    """Everything that is known of the trail here, and how it comes to be known.
+
+    changed: called when what searches see has changed. taken_back: (node, position): events from
+    there on are gone, others may come in their place.
+    """
+
+    def __init__(
+        self,
+        regions: Regions,
+        host: Host,
+        cache: Path,
+        limits: PassLimits,
+        clocks: Clocks | None,
+    ) -> None:
+        self.judgement = Judgement()
+        self.holdings = Holdings(cache, regions.trail, limits.cache_bytes, host)
+        self.follow = Follow(regions, host, limits.follow, clocks)
+        self.changed: Callable[[], None] = lambda: None
+        self.taken_back: Callable[[NodeId, int], None] = lambda node, position: None
+        self.wake = asyncio.Event()  # a pass is wanted now
+        self.count = 0
+        self.ended_us = 0
+        self.seconds = 0.0
+        self._regions = regions
+        self._host = host
+        self._limits = limits
+        self._clocks = clocks
+        self._turn = asyncio.Lock()
+        self._fetching = asyncio.Semaphore(limits.fetches)
+        self._own: set[NodeId] = set()
+        self._lost: list[Entry | int] = []  # segments and folds to be forgotten in the next pass
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Take up what the cache holds."""
+        await self.holdings.open()
+        await self._take_up()
+
+    async def close(self) -> None:
+        """Close what is open."""
+        self.follow.close()
+        await self.holdings.close()
+
+    async def _take_up(self) -> None:
+        catalog = self.holdings.catalog
+        self.fetcher = Fetcher(self._regions, self.holdings.files, self._host)
+        notes = await self._host.offload(catalog.statements)
+        facts = await self._host.offload(catalog.regions)
+        self.follow.restore(notes, facts)
+        await self._take_up_ledgers()
+        reported = await self._host.offload(catalog.reported_us)
+        why = "the regions were not listed yet"
+        self._withdraw(why, None if self.holdings.damaged else reported)
+
+    async def _take_up_ledgers(self) -> None:
+        catalog = self.holdings.catalog
+        entries: dict[NodeId, list[Entry]] = {}
+        for entry in await self._host.offload(catalog.from_settled):
+            entries.setdefault(entry.node, []).append(entry)
+        settled = {one.node: one for one in await self._host.offload(catalog.settled)}
+        for node in settled.keys() | self.follow.ledgers.keys():
+            self.follow.ledger(node).restore(settled.get(node), entries.get(node, ()))
+
+    def _withdraw(self, why: str, through_us: int | None = None) -> None:
+        held = Holding("", why, self._host.now_us())
+        self.judgement = Judgement(complete_through_us=through_us, holding_back=(held,))
+
+    async def _renew(self, why: str) -> None:
+        """Begin anew with nothing but what regions were seen to have."""
+        self._withdraw("the catalog was lost and is made again from the regions")
+        facts = self.follow.facts
+        self.follow.close()
+        self.follow = Follow(self._regions, self._host, self._limits.follow, self._clocks)
+        self._lost.clear()
+        await self.holdings.reopen(why)
+        await self._take_up()
+        self.follow.facts = dict(facts)
+        self._withdraw("the catalog was lost and is made again from the regions")
+        self.changed()
+
+    # -- a pass --------------------------------------------------------------------------------
+
+    async def once(self) -> None:
+        """Make one pass to its end."""
+        async with self._turn:
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            try:
+                if not self.holdings.is_alive():
+                    await self._renew("its folder is gone")
+                await self._pass()
+            except DamagedError as error:
+                await self._renew(str(error))
+                await self._pass()
+            self.seconds = loop.time() - begun
+            self.ended_us = self._host.now_us()
+            self.count += 1
+
+    async def _pass(self) -> None:
+        await self._forget_lost()
+        view = await self.follow.look()
+        await self._host.offload(self._remember)
+        first = judge(view, self.judgement)
+        orphans = {orphan.name for orphan in first.orphans}
+        await self._drop(
+            [
+                (ledger, seen)
+                for ledger in self.follow.ledgers.values()
+                for name, seen in ledger.seen.items()
+                if name in orphans
+            ]
+        )
+        todo = self._to_fetch(orphans)
+        for start in range(0, len(todo), STEP_SEGMENTS):
+            await self._fetch_all(todo[start : start + STEP_SEGMENTS])
+            await self.match()
+            if start + STEP_SEGMENTS < len(todo):
+                await self._settle_some(view)
+        await self.match()
+        await self._conclude(judge(self.follow.again(view), self.judgement))
+
+    def _remember(self) -> None:
+        catalog, changes = self.holdings.catalog, self.follow.changes
+        if changes.statements:
+            catalog.keep_statements(changes.statements)
+        for region in changes.regions:
+            catalog.keep_region(region, self.follow.facts[region])
+
+    async def _conclude(self, judgement: Judgement) -> None:
+        """Report: first where it outlives this process, then in answers."""
+        advanced = self._advance(judgement)
+        through = judgement.complete_through_us
+        if self._lost:
+            return
+        if advanced or through != self.judgement.complete_through_us:
+            await self._host.offload(self.holdings.catalog.report, through, advanced)
+        if not self._lost:
+            self.judgement = judgement
+            self.changed()
+
+    async def _settle_some(self, view: View) -> None:
+        """In the midst of a long pass: let go of what is final, and fold it."""
+        so_far = judge(self.follow.again(view, 2 * STEP_SEGMENTS), Judgement())
+        advanced = self._advance(so_far)
+        await self._host.offload(self.holdings.catalog.report, None, advanced)
+        self.changed()
+        await self.tidy()
+
+    def _advance(self, judgement: Judgement) -> list[Settled]:
+        ledgers = self.follow.ledgers
+        moved = [run.node for run in judgement.runs if ledgers[run.node].advance(run)]
+        return [ledgers[node].settled for node in moved]
+
+    # -- segments ------------------------------------------------------------------------------
+
+    def _to_fetch(self, orphans: set[str]) -> list[tuple[NodeLedger, Seen]]:
+        """Segments to bring in, in the order of their ledgers."""
+        todo: list[tuple[NodeLedger, Seen]] = []
+        for ledger in self.follow.ledgers.values():
+            if not ledger.key:
+                continue
+            claims: dict[tuple[int, int], int] = {}
+            for seen in ledger.seen.values():
+                place = (seen.name.epoch, seen.name.index)
+                claims[place] = claims.get(place, 0) + 1
+            todo += [
+                (ledger, seen)
+                for text, seen in ledger.seen.items()
+                if seen.entry is None
+                and not seen.refused
+                and text not in orphans
+                and seen.name.epoch <= ledger.last
+                and claims[seen.name.epoch, seen.name.index] == 1
+                and not ledger.is_superseded(seen.name)
+                and not self._leave_to_owner(ledger, seen)
+            ]
+        todo.sort(key=lambda one: (one[1].name.sealed_us, one[1].name.index))
+        return todo
+
+    def _leave_to_owner(self, ledger: NodeLedger, seen: Seen) -> bool:
+        """Whether this process's own node is about to enter the segment itself."""
+        seen.waited += 1
+        return ledger.node in self._own and seen.waited <= OWN_PASSES
+
+    async def _fetch_all(self, todo: Sequence[tuple[NodeLedger, Seen]]) -> None:
+        for start in range(0, len(todo), BATCH_SEGMENTS):
+            await self._fetch_batch(todo[start : start + BATCH_SEGMENTS])
+
+    async def _fetch_batch(self, todo: Sequence[tuple[NodeLedger, Seen]]) -> None:
+        paths = await asyncio.gather(
+            *(self._fetch(ledger.node, seen.name, seen.regions) for ledger, seen in todo)
+        )
+        there = [
+            (ledger, seen, path)
+            for (ledger, seen), path in zip(todo, paths, strict=True)
+            if path is not None
+        ]
+        asked = [
+            jobs.Fetched(
+                str(path),
+                seen.name.text,
+                names.ledger_origin(self._regions.trail, ledger.node),
+                ledger.key,
+            )
+            for ledger, seen, path in there
+        ]
+        if not asked:
+            return
+        answers = await asyncio.wrap_future(self._host.compute.submit(jobs.inspect, asked))
+        arrivals: list[Arrival] = []
+        of: list[tuple[NodeLedger, Seen]] = []
+        for (ledger, seen, _), facts in zip(there, answers, strict=True):
+            if isinstance(facts, jobs.Refused):
+                seen.refused = facts.reason if facts.lasting else ""
+                log.error("segment %s of node %s: %s", seen.name.index, ledger.node, facts.reason)
+            elif seen.entry is None and not ledger.is_superseded(seen.name):
+                arrivals.append(Arrival(ledger.node, seen.name, seen.size_bytes, facts))
+                of.append((ledger, seen))
+        entries = await self.holdings.enter(arrivals)
+        for (ledger, seen), entry in zip(of, entries, strict=True):
+            ledger.entered(seen, entry)
+        self.changed()
+
+    async def _fetch(
+        self, node: NodeId, name: SegmentName, holders: set[str] | None = None
+    ) -> Path | None:
+        async with self._fetching:
+            return await self.fetcher.fetch(node, name, holders or ())
+
+    async def bring(self, entry: Entry) -> Path | None:
+        """A segment's file in the cache, if it can be had."""
+        return await self._fetch(entry.node, SegmentName.parse(entry.name))
+
+    async def enter(
+        self, node: NodeId, name: SegmentName, data: bytes, records: Sequence[Record]
+    ) -> None:
+        """Enter a segment of this process's own node."""
+        self._own.add(node)
+        ledger = self.follow.ledger(node)
+        if ledger.own(name):
+            await self._drop(
+                [(ledger, seen) for seen in ledger.seen.values() if ledger.is_superseded(seen.name)]
+            )
+        seen = ledger.sight(name)
+        if seen.entry is None:
+            arrival = Arrival(node, name, len(data), None, data, records)
+            (entry,) = await self.holdings.enter([arrival])
+            ledger.entered(seen, entry)
+            self.changed()
+
+    async def match(self) -> None:
+        """Decide what repeats what, among all that was entered so far."""
+        for entry in await self.holdings.match(self.bring):
+            ledger = self.follow.ledger(entry.node)
+            seen = ledger.seen.get(entry.name)
+            if seen is not None and seen.entry is not None:
+                ledger.entered(seen, entry)
+
+    async def _drop(self, orphans: Sequence[tuple[NodeLedger, Seen]]) -> None:
+        held = [(ledger, seen, seen.entry) for ledger, seen in orphans if seen.entry is not None]
+        if not held:
+            return
+        for ledger, seen, entry in held:
+            seen.entry = None
+            ledger.tip = min(ledger.tip, entry.first)
+        await self.holdings.drop([entry for _, _, entry in held])
+        for _, _, entry in held:
+            self.taken_back(entry.node, entry.first)
+        self.changed()
+
+    async def tidy(self) -> bool:
+        """Fold what is due; whether there may be more to do at once."""
+        settled = {node: one.settled.end.size for node, one in self.follow.ledgers.items()}
+        try:
+            return await self.holdings.tidy(settled, self._limits.fold)
+        except SourceError as error:
+            await self.heal(error)
+            return False
+
+    # -- losses --------------------------------------------------------------------------------
+
+    async def heal(self, error: SourceError) -> None:
+        """A file that searches read is gone or damaged: get it again, or withdraw the statement."""
+        log.warning("%s", error)
+        if not self.holdings.is_alive():
+            self._withdraw("the catalog was lost and is made again from the regions")
+            self._lost.append(-1)
+        for hot in self.holdings.shelf.hot:
+            if hot.source.path == error.path:
+                if await self.bring(hot.entry) is None:
+                    self._lose(hot.entry)
+                return
+        for fold in self.holdings.shelf.folds:
+            if fold.source.path == error.path:
+                self.holdings.shelf.remove_folds([fold.number])
+                self._lose(fold.number)
+                return
+
+    def _lose(self, what: Entry | int) -> None:
+        self._withdraw("a file of the cache was lost and is made again from the regions")
+        self._lost.append(what)
+        self.wake.set()
+
+    async def _forget_lost(self) -> None:
+        if not self._lost:
+            return
+        lost, self._lost = self._lost, []
+        for what in lost:
+            if isinstance(what, Entry):
+                await self.holdings.lose([what])
+            elif what >= 0:
+                await self.holdings.lose_fold(what)
+        await self._take_up_ledgers()

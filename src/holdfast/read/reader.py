@@ -1,0 +1,379 @@
+"""The room's face: follow the regions, answer questions, and say what the answers rest on.
+
+One reader serves a server (it follows by itself, and this process's node enters its segments before
+they are acknowledged) and the command line (one `pass_once`, then questions). An answer is to be
+taken together with the statement as it was just before the question was asked: nothing that the
+statement covers can be missing from the answer.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
+
+from msgspec import Struct, structs
+
+from holdfast.errors import UnavailableError
+from holdfast.model import Completeness, Counts, Found, NodeId, Page, Place, Query, Record
+from holdfast.ports import Host
+from holdfast.proof.names import SegmentName
+from holdfast.read.catalog import Entry
+from holdfast.read.decode import key_of
+from holdfast.read.fetch import CorruptCopy
+from holdfast.read.follow import Clocks, Stray
+from holdfast.read.passes import Passes, PassLimits
+from holdfast.read.query import LIMIT_MAX, Wanted, check
+from holdfast.read.search import run_counts, run_page
+from holdfast.read.segments import SourceError
+from holdfast.read.shelf import segment_source
+from holdfast.read.sources import Source, prune, stretches_of
+from holdfast.read.tail import Ends, Tail, matches
+from holdfast.regions.regions import Regions
+
+log = logging.getLogger("holdfast.read")
+
+ATTEMPTS_MAX = 3
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class ReaderLimits(Struct, frozen=True, kw_only=True):
+    """interval_s: between passes. match_wait_s: how long a question waits until what was entered
+    before it is compared with older events. lost_wait_s: how long it waits until what was lost from
+    the cache is back, before it is refused."""
+
+    passes: PassLimits
+    interval_s: float = 0.5
+    match_wait_s: float = 5.0
+    lost_wait_s: float = 20.0
+
+
+class ReaderReport(Struct, frozen=True):
+    """How reading stands.
+
+    passed_us: when the last whole pass ended, 0: none yet. failed: why the last one ended early, ""
+    when it did not. lost: why the cache was made anew, "" if it was not. alarms: what is missing or
+    contradicts itself, by node.
+    """
+
+    complete_through_us: int | None
+    segments: int
+    events: int
+    hot_segments: int
+    hot_events: int
+    folds: int
+    repeats: int
+    conflicts: int
+    unmatched: int
+    cache_bytes: int
+    passes: int
+    passed_us: int
+    pass_s: float
+    failed: str
+    lost: str
+    tails: int
+    alarms: tuple[tuple[NodeId, str], ...]
+    corrupt: tuple[CorruptCopy, ...]
+    strays: tuple[Stray, ...]
+
+
+class Reader:
+    """See the module. `start` or the first `pass_once` opens it; `stop` ends it."""
+
+    def __init__(
+        self,
+        regions: Regions,
+        host: Host,
+        cache: Path,
+        limits: ReaderLimits,
+        clocks: Clocks | None = None,
+    ) -> None:
+        """cache: a folder that may be deleted at any time. clocks: see `Follow`."""
+        self._host = host
+        self._limits = limits
+        self._passes = Passes(regions, host, cache, limits.passes, clocks)
+        self._passes.changed = self._tell
+        self._passes.taken_back = self._take_back
+        self._news = asyncio.Event()
+        self._tails: WeakSet[Tail] = WeakSet()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opening = asyncio.Lock()
+        self._opened = False
+        self._failed = ""
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Take up what the cache holds; idempotent.
+
+        Raises:
+            UnavailableError: the cache cannot be used.
+        """
+        async with self._opening:
+            if not self._opened:
+                await self._passes.open()
+                self._opened = True
+
+    async def start(self) -> None:
+        """Open, and follow the regions from now on."""
+        await self.open()
+        self._tasks = [
+            asyncio.create_task(self._follow_forever()),
+            asyncio.create_task(self._tidy_forever()),
+        ]
+
+    async def stop(self) -> None:
+        """End what runs and close; idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self._opened:
+            self._opened = False
+            await self._passes.close()
+
+    async def pass_once(self) -> None:
+        """Look at all regions, fetch what is new, and judge through which time all is known."""
+        await self.open()
+        await self._passes.once()
+        while self._passes.follow.partial:
+            await self._passes.once()
+        while not self._tasks and await self._passes.tidy():
+            pass
+
+    async def _follow_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            begun = loop.time()
+            self._passes.wake.clear()
+            try:
+                await self._passes.once()
+                self._failed = ""
+            except Exception as error:
+                # Whatever it is, the next pass begins afresh; health is judged by progress.
+                self._failed = f"{type(error).__name__}: {error}"
+                log.exception("a pass over the regions ended early")
+            if self._failed or not self._passes.follow.partial:
+                await _wait(self._passes.wake, begun + self._limits.interval_s - loop.time())
+
+    async def _tidy_forever(self) -> None:
+        while True:
+            try:
+                while await self._passes.tidy():
+                    pass
+            except Exception:
+                log.exception("folding failed; it is tried again")
+            await asyncio.sleep(self._limits.interval_s)
+
+    async def enter(
+        self, node: NodeId, name: SegmentName, data: bytes, records: Sequence[Record]
+    ) -> None:
+        """Let searches see a segment of this process's own node, before it is acknowledged.
+
+        Never raises: what cannot be entered now is fetched from a region later, and until then the
+        watermark waits for it.
+        """
+        try:
+            await self._passes.enter(node, name, data, records)
+        except Exception:
+            log.exception("segment %d of the own node was not entered", name.index)
+
+    # -- questions -----------------------------------------------------------------------------
+
+    def completeness(self) -> Completeness:
+        """The statement that goes with the answers to questions asked from now on."""
+        return self._passes.judgement.statement()
+
+    def search(self, query: Query) -> Coroutine[Any, Any, Page]:
+        """A page, newest first. What is true of the answer is what `completeness` says now.
+
+        Raises:
+            RejectedError: a query that cannot be answered.
+            UnavailableError: part of the cache was lost and is not back yet.
+        """
+        return self._search(query, self._passes.judgement.complete_through_us)
+
+    def count(
+        self, query: Query, by: tuple[str, ...] = (), bucket_us: int | None = None
+    ) -> Coroutine[Any, Any, Counts]:
+        """How many events match, grouped. As `search`."""
+        return self._count(query, by, bucket_us, self._passes.judgement.complete_through_us)
+
+    def event(self, tenant: str | None, id: str) -> Coroutine[Any, Any, tuple[Found, ...]]:
+        """The events of an id, in one tenant or (None) in any: several where they conflict.
+
+        As `search`.
+        """
+        query = Query(tenant=tenant, id=id, limit=LIMIT_MAX)
+        return self._events(query, self._passes.judgement.complete_through_us)
+
+    def tail(self, query: Query) -> Tail:
+        """Events as they come; `query.cursor` is a tail's, or "" for what comes from now on.
+
+        Raises:
+            RejectedError: a query or cursor that is none.
+        """
+        tail = Tail(self, query)
+        self._tails.add(tail)
+        return tail
+
+    async def _search(self, query: Query, stated: int | None) -> Page:
+        wanted = check(query)
+
+        def ask() -> Awaitable[Page]:
+            shelf = self._passes.holdings.shelf
+            sources = self._sources(wanted)
+            return self._run(run_page, sources, query, shelf.repeats, shelf.conflicts)
+
+        return await self._answer(ask, stated)
+
+    async def _events(self, query: Query, stated: int | None) -> tuple[Found, ...]:
+        return (await self._search(query, stated)).events
+
+    async def _count(
+        self, query: Query, by: tuple[str, ...], bucket_us: int | None, stated: int | None
+    ) -> Counts:
+        wanted = check(structs.replace(query, cursor=""))
+
+        def ask() -> Awaitable[Counts]:
+            hidden = self._passes.holdings.shelf.repeats
+            return self._run(run_counts, self._sources(wanted), query, by, bucket_us, hidden)
+
+        return await self._answer(ask, stated)
+
+    async def _answer(self, ask: Callable[[], Awaitable[Result]], stated: int | None) -> Result:
+        """Ask, once all that was stated is there; and again, if a file was lost meanwhile."""
+        await self.open()
+        await self._match()
+        for _ in range(ATTEMPTS_MAX):
+            await self._wait_for(stated)
+            try:
+                return await ask()
+            except SourceError as error:
+                await self._passes.heal(error)
+        raise UnavailableError("the local cache keeps losing files")
+
+    async def _match(self) -> None:
+        """What was entered before a question is compared with older events first."""
+        try:
+            async with asyncio.timeout(self._limits.match_wait_s):
+                await self._passes.match()
+        except TimeoutError:
+            log.warning("an answer may show an event twice: comparing takes long")
+
+    async def _wait_for(self, stated: int | None) -> None:
+        """Until what was stated is true again, if some of it was lost since."""
+        if stated is None:
+            return
+        try:
+            async with asyncio.timeout(self._limits.lost_wait_s):
+                while (now := self._passes.judgement.complete_through_us) is None or now < stated:
+                    news = self._news
+                    if not self._tasks:
+                        await self.pass_once()
+                        return
+                    await news.wait()
+        except TimeoutError:
+            raise UnavailableError("part of the local cache was lost and is read again") from None
+
+    def _sources(self, wanted: Wanted) -> list[Source]:
+        """What a search must read; by the id index where an id of a tenant is asked for."""
+        found = prune(self._passes.holdings.shelf.sources, wanted)
+        if not wanted.id or wanted.tenant is None:
+            return found
+        places = self._passes.holdings.ids.find(key_of(wanted.tenant, wanted.id))
+        return [source for source in found if any(_holds(source, place) for place in places)]
+
+    async def _run(
+        self,
+        job: Callable[Arguments, Result],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Result:
+        return await asyncio.wrap_future(self._host.compute.submit(job, *arguments, **named))
+
+    # -- what a tail is fed from ---------------------------------------------------------------
+
+    def ends(self) -> Mapping[NodeId, Ends]:
+        """See `tail.Feed`."""
+        return {
+            node: Ends(max(ledger.tip, ledger.settled.end.first), ledger.settled.end.first)
+            for node, ledger in self._passes.follow.ledgers.items()
+        }
+
+    def changed(self) -> asyncio.Event:
+        """See `tail.Feed`."""
+        return self._news
+
+    async def entered(self, node: NodeId, position: int) -> Sequence[Entry]:
+        """See `tail.Feed`."""
+        end = self.ends()[node].known
+        catalog = self._passes.holdings.catalog
+        found: list[Entry] = []
+        for entry in await self._host.offload(catalog.after, node, position, 64):
+            if entry.first + entry.count > end or (found and entry.first != position):
+                break
+            position = entry.first + entry.count
+            found.append(entry)
+        return found
+
+    async def matching(self, entries: Sequence[Entry], query: Query) -> Sequence[Found]:
+        """See `tail.Feed`."""
+        there = [entry for entry in entries if await self._passes.bring(entry) is not None]
+        shelf, files = self._passes.holdings.shelf, self._passes.holdings.files
+        sources = [segment_source(files, entry) for entry in there]
+        return await self._run(matches, sources, query, shelf.repeats, shelf.conflicts)
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def _take_back(self, node: NodeId, position: int) -> None:
+        for tail in self._tails:
+            tail.rewind(node, position)
+
+    # -- report --------------------------------------------------------------------------------
+
+    def report(self) -> ReaderReport:
+        """How reading stands. Only once it is open."""
+        passes, shelf = self._passes, self._passes.holdings.shelf
+        return ReaderReport(
+            complete_through_us=passes.judgement.complete_through_us,
+            segments=passes.holdings.segments_count,
+            events=passes.holdings.events_count,
+            hot_segments=shelf.hot_count,
+            hot_events=shelf.hot_events,
+            folds=len(shelf.folds),
+            repeats=shelf.repeats_count,
+            conflicts=shelf.conflicts_count,
+            unmatched=len(passes.holdings.unmatched),
+            cache_bytes=passes.holdings.files.size_bytes,
+            passes=passes.count,
+            passed_us=passes.ended_us,
+            pass_s=passes.seconds,
+            failed=self._failed,
+            lost=passes.holdings.lost,
+            tails=len(self._tails),
+            alarms=tuple((run.node, run.alarm) for run in passes.judgement.runs if run.alarm),
+            corrupt=tuple(passes.fetcher.corrupt.values()),
+            strays=tuple(passes.follow.strays.values()),
+        )
+
+
+def _holds(source: Source, place: Place) -> bool:
+    return any(
+        stretch.node == place.node and stretch.start <= place.position < stretch.end
+        for stretch in stretches_of(source)
+    )
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the event, or so long."""
+    try:
+        async with asyncio.timeout(max(seconds, 0.0)):
+            await event.wait()
+    except TimeoutError:
+        pass
