@@ -21,6 +21,7 @@ from holdfast.keep.repair import Keeper
 from holdfast.ports import Host
 from holdfast.read.compute import Renewing
 from holdfast.read.follow import FollowLimits
+from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.regions import Region, Regions
 from holdfast.regions.clock import ClockInterval
@@ -222,8 +223,8 @@ def _write_limits(settings: Settings) -> WriteLimits:
 
 
 def _reader_limits(settings: Settings) -> ReaderLimits:
+    follow = FollowLimits(clock_error_us=settings.clock_error_ms * 1000)
     return ReaderLimits(
-        follow=FollowLimits(clock_error_us=settings.clock_error_ms * 1000),
+        passes=PassLimits(follow=follow, cache_bytes=settings.cache_bytes_max),
         interval_s=settings.follow_interval_ms / 1000,
-        cache_bytes=settings.cache_bytes_max,
     )

@@ -1,4 +1,4 @@
-"""Surveys and repairs over three regions in memory: what a region lacks comes back, nothing else."""
+"""Surveys and repairs over three regions: what one lacks comes back, and nothing else is done."""
 
 import asyncio
 
