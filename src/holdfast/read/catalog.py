@@ -33,8 +33,8 @@ _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE nodes (
     n INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL DEFAULT 0, first INTEGER NOT NULL DEFAULT 0,
-    epoch INTEGER NOT NULL DEFAULT 0);
+    settled INTEGER NOT NULL DEFAULT 0, settled_first INTEGER NOT NULL DEFAULT 0,
+    settled_epoch INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE segments (
     n INTEGER NOT NULL, idx INTEGER NOT NULL, epoch INTEGER NOT NULL,
     first INTEGER NOT NULL, count INTEGER NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -59,7 +59,7 @@ CREATE TABLE regions (region TEXT PRIMARY KEY, facts BLOB NOT NULL) WITHOUT ROWI
 """
 
 _SEGMENT_COLUMNS = (
-    "node, idx, epoch, s.first, count, name, bytes, time_min, time_max, received_min,"
+    "node, idx, epoch, first, count, name, bytes, time_min, time_max, received_min,"
     " received_max, tenants, fold, matched"
 )
 
@@ -175,8 +175,9 @@ class Catalog:
     def _check_settled(self) -> None:
         """Every ledger holds exactly the rows that its settled end says."""
         rows = self._db.execute(
-            "SELECT node, size, nodes.first, count(s.idx), coalesce(sum(s.count), 0) FROM nodes"
-            " LEFT JOIN segments s ON s.n = nodes.n AND s.idx < size GROUP BY nodes.n"
+            "SELECT node, settled, settled_first, count(s.idx), coalesce(sum(s.count), 0)"
+            " FROM nodes LEFT JOIN segments s ON s.n = nodes.n AND s.idx < settled"
+            " GROUP BY nodes.n"
         )
         for node, size, first, segments, events in rows:
             if (size, first) != (segments, events):
@@ -235,14 +236,16 @@ class Catalog:
                     (str(through_us),),
                 )
             db.executemany(
-                "UPDATE nodes SET size = ?, first = ?, epoch = ? WHERE n = ?",
+                "UPDATE nodes SET settled = ?, settled_first = ?, settled_epoch = ? WHERE n = ?",
                 [(s.end.size, s.end.first, s.epoch, self._number(s.node)) for s in settled],
             )
 
     def settled(self) -> tuple[Settled, ...]:
         """How far each node's ledger is held and final."""
         with self._damage():
-            rows = self._db.execute("SELECT node, size, first, epoch FROM nodes").fetchall()
+            rows = self._db.execute(
+                "SELECT node, settled, settled_first, settled_epoch FROM nodes"
+            ).fetchall()
             return tuple(
                 Settled(node, End(size, first), epoch) for node, size, first, epoch in rows
             )
@@ -289,9 +292,10 @@ class Catalog:
     def _rewind(self, number: int, index: int) -> None:
         """A ledger is final up to `index` at most, if that segment is lost."""
         self._db.execute(
-            "UPDATE nodes SET size = s.idx, first = s.first, epoch = coalesce((SELECT max(epoch)"
-            " FROM segments WHERE n = s.n AND idx = s.idx - 1), 0)"
-            " FROM segments s WHERE nodes.n = ? AND s.n = nodes.n AND s.idx = ? AND size > s.idx",
+            "UPDATE nodes SET settled = s.idx, settled_first = s.first, settled_epoch ="
+            " coalesce((SELECT max(epoch) FROM segments WHERE n = s.n AND idx = s.idx - 1), 0)"
+            " FROM segments s"
+            " WHERE nodes.n = ? AND s.n = nodes.n AND s.idx = ? AND settled > s.idx",
             (number, index),
         )
 
@@ -305,7 +309,7 @@ class Catalog:
 
     def from_settled(self) -> tuple[Entry, ...]:
         """Segments that are not final yet, hot or not."""
-        return self._entries("idx >= nodes.size ORDER BY s.n, idx")
+        return self._entries("idx >= settled ORDER BY s.n, idx")
 
     def of_fold(self, fold: int) -> tuple[Entry, ...]:
         """The segments whose events a fold holds."""
@@ -314,7 +318,7 @@ class Catalog:
     def at(self, place: Place) -> Entry | None:
         """The segment that holds an event."""
         found = self._entries(
-            "node = ? AND s.first <= ? AND s.first + count > ? ORDER BY s.first DESC LIMIT 1",
+            "node = ? AND first <= ? AND first + count > ? ORDER BY first DESC LIMIT 1",
             place.node,
             place.position,
             place.position,
@@ -324,7 +328,7 @@ class Catalog:
     def after(self, node: NodeId, position: int, limit: int) -> tuple[Entry, ...]:
         """The next segments of a node with events at or beyond a position."""
         return self._entries(
-            "node = ? AND s.first + count > ? ORDER BY s.first LIMIT ?", node, position, limit
+            "node = ? AND first + count > ? ORDER BY first LIMIT ?", node, position, limit
         )
 
     def totals(self) -> tuple[int, int]:
