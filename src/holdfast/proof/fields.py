@@ -153,6 +153,7 @@ def _check_unhashed(text: str) -> None:
 
 HASH = Word(_write_hash, _read_hash)
 BYTES = Word(note.encode_base64, note.decode_base64)
+STRING = Word(_write_string, _read_string)
 NUMBER = Word(_write_number, note.parse_number)
 ID = _checked(names.check_id)
 REGION = _checked(names.check_region)
@@ -163,7 +164,7 @@ Hash = Annotated[bytes, single(HASH)]
 Bytes = Annotated[bytes, single(BYTES)]
 BytesOrNone = Annotated[bytes, optional(BYTES, b"")]
 Number = Annotated[int, single(NUMBER)]
-Text = Annotated[str, single(Word(_write_string, _read_string))]
+Text = Annotated[str, single(STRING)]
 Id = Annotated[str, single(ID)]
 IdOrNone = Annotated[str, optional(ID, "")]
 Region = Annotated[str, single(REGION)]

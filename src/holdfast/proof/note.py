@@ -121,10 +121,14 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text that ends in a newline, and signatures: after `verify`, only those that hold."""
+    """A text that ends in a newline, and signatures.
+
+    After `verify`: only those that hold; and ignored, the number of those by unknown keys.
+    """
 
     text: str
     signatures: tuple[Signature, ...]
+    ignored: int = 0
 
 
 def sign(text: str, *keys: SigningKey, bytes_max: int = NOTE_BYTES_MAX) -> bytes:
@@ -203,7 +207,7 @@ def verify(data: bytes, keys: Iterable[VerifierKey], bytes_max: int = NOTE_BYTES
             good.append(signature)
     if not good:
         raise SignatureError("the note is not signed by a known key")
-    return Note(note.text, tuple(good))
+    return Note(note.text, tuple(good), len(note.signatures) - len(good))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,11 @@ class Opened:
 
 
 def tenant_salt(tag_key: bytes, tenant: str) -> bytes:
-    """The tenant's secret, from that of the trail. 32 bytes."""
-    return hmac.digest(tag_key, b"holdfast-tenant/1 " + tenant.encode(), "sha256")
+    """The tenant's secret, 32 bytes. Raises MalformedError for a name that has no UTF-8 form."""
+    try:
+        return hmac.digest(tag_key, b"holdfast-tenant/1 " + tenant.encode(), "sha256")
+    except UnicodeEncodeError as error:
+        raise MalformedError("a tenant has a lone surrogate") from error
 
 
 def salt_id(salt: bytes) -> str:
@@ -143,7 +146,7 @@ def encode(
         sha256=bytes(merkle.HASH_BYTES),
     )
     counts = tuple((member.tag, member.count) for member in members)
-    trailer = Trailer(unnamed.unhashed, end.root, counts)
+    trailer = Trailer(unnamed.unhashed, hashlib.sha256(frame).digest(), end.root, counts)
     data = frame + _trailer_frame(statements.write(trailer, key.name, key))
     name = replace(unnamed, sha256=hashlib.sha256(data).digest())
     ledger.extend(end, name)
@@ -176,7 +179,7 @@ def read_trailer(data: bytes) -> Signed[Trailer]:
 
 
 def verify_trailer(data: bytes, name: SegmentName, node_key: bytes, origin: str) -> Trailer:
-    """Check a segment's bytes against its name, and its trailer, without decompressing.
+    """Check that a segment's bytes are those that its node sealed, without decompressing.
 
     Args:
         name: As listed.
@@ -189,8 +192,10 @@ def verify_trailer(data: bytes, name: SegmentName, node_key: bytes, origin: str)
     if hashlib.sha256(data).digest() != name.sha256:
         raise MismatchError(f"the bytes of segment {name.index} do not hash to its name")
     signed = statements.verify(_trailer_note(data), Trailer, VerifierKey(origin, node_key))
-    trailer = signed.statement
-    if trailer.segment != name.unhashed:
+    if len(signed.note.signatures) + signed.note.ignored != 1:
+        raise MalformedError("a trailer has one signature, so that nobody can add to its bytes")
+    trailer, frame = signed.statement, memoryview(data)[: len(data) - trailer_bytes(data)]
+    if trailer.segment != name.unhashed or trailer.frame != hashlib.sha256(frame).digest():
         raise MismatchError(f"the trailer is not that of segment {name.index}")
     counts = [count for _, count in trailer.tenants]
     if len(counts) != name.tenants or sum(counts) != name.count:
@@ -254,16 +259,21 @@ def _segment_root(records: Sequence[bytes], members: Sequence[_Member]) -> bytes
     return merkle.root(leaves)
 
 
+def _unread(number: str) -> None:
+    """In place of a number, which need not fit into anything."""
+
+
 def _tenant(record: bytes) -> str:
     """The record's own tenant; none and "" are the same.
 
-    Numbers are not converted: a payload may hold any. Deep nesting is refused as malformed.
+    A payload may hold any number, so none is converted. Deep nesting is refused as malformed.
     """
     try:
-        pairs = json.loads(record, object_pairs_hook=tuple, parse_int=str, parse_float=str)
+        text = record.decode()
+        pairs = json.loads(text, object_pairs_hook=tuple, parse_int=_unread, parse_float=_unread)
     except (ValueError, RecursionError) as error:
         raise MalformedError("a record is not JSON") from error
-    if not record.startswith(b"{"):
+    if not text.startswith("{"):
         raise MalformedError("a record is not a JSON object")
     tenants = [value for key, value in pairs if key == "tenant"] or [""]
     if len(tenants) != 1 or not isinstance(tenants[0], str):

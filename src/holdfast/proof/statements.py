@@ -202,13 +202,14 @@ class Receipt(Statement):
 class Trailer(Statement):
     """What a segment says of itself, at the end of its bytes. Signed by the node.
 
-    segment: its name less the hash. root_before: of the ledger before it. tenants: (tag, count of
-    records), by tag, as the records lie.
+    segment: its name less the hash. frame: SHA-256 of the bytes before the trailer. root_before: of
+    the ledger before it. tenants: (tag, count of records), by tag, as the records lie.
     """
 
     KIND = "holdfast-trailer/1"
     BYTES_MAX = TRAILER_BYTES_MAX
     segment: fields.Unhashed
+    frame: fields.Hash
     root_before: fields.Hash
     tenants: Tenants
 

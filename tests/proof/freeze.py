@@ -1,0 +1,113 @@
+"""What `tests/vectors/holdfast` holds, made from the samples.
+
+`python -m tests.proof.freeze` writes the files that are not there yet; a frozen one is never
+written again. A segment's compressed bytes may differ between versions of zstd: they are made once.
+"""
+
+import json
+
+from holdfast.proof import ledger, merkle, segment
+from holdfast.proof.names import SegmentName
+from tests.proof import samples
+
+SEGMENT_FILE = "segment.ndjson.zst"
+SEALED_AFTER = samples.fixed_end(7)
+
+
+def frozen_files(name: SegmentName) -> dict[str, bytes]:
+    """All files but the segment's bytes, given its name."""
+    files = {f"{kind}.note": sample.data for kind, sample in samples.samples().items()}
+    files["checkpoint.note"] = samples.checkpoint(SEALED_AFTER)
+    files["keys.json"] = _json(_keys())
+    files["ledger.json"] = _json(_ledger())
+    files["segment.json"] = _json(_segment(name))
+    return files
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _keys() -> object:
+    keys = {
+        "trail": (samples.TRAIL, samples.TRAIL_SEED, samples.TRAIL_KEY),
+        "node": (samples.NODE, samples.NODE_SEED, samples.NODE_KEY),
+        "closer": (samples.CLOSER, samples.CLOSER_SEED, samples.CLOSER_KEY),
+    }
+    return {
+        "tag_key": samples.TAG_KEY.hex(),
+        "keys": {
+            who: {"id": id, "seed": seed.hex(), "origin": key.name, "vkey": key.vkey}
+            for who, (id, seed, key) in keys.items()
+        },
+    }
+
+
+def _ledger() -> object:
+    names = samples.fixed_names(7)
+    return {
+        "names": [name.text for name in names],
+        "roots": [samples.fixed_end(size).root.hex() for size in range(8)],
+        "end": {
+            "size": SEALED_AFTER.size,
+            "first": SEALED_AFTER.first,
+            "sealed_us": SEALED_AFTER.sealed_us,
+            "range": [each.hex() for each in SEALED_AFTER.range.hashes],
+        },
+    }
+
+
+def _segment(name: SegmentName) -> object:
+    tenants = [_tenant(tenant, records, name) for tenant, records in samples.GROUPS.items()]
+    tenants.sort(key=lambda each: str(each["tag"]))
+    leaves = [merkle.leaf_hash(str(each["leaf"]).encode()) for each in tenants]
+    at = [each["tenant"] for each in tenants].index("acme")
+    records = [merkle.leaf_hash(record) for record in samples.GROUPS["acme"]]
+    ledger_leaves = [*samples.fixed_names(7), name]
+    hashes = [merkle.leaf_hash(each.text.encode()) for each in ledger_leaves]
+    end = ledger.extend(SEALED_AFTER, name)
+    return {
+        "name": name.text,
+        "root_before": SEALED_AFTER.root.hex(),
+        "ledger_root": end.root.hex(),
+        "tenants": tenants,
+        "proof_of_acme_3": {
+            "record": {"index": 3, "path": _path(records, 3)},
+            "tenant": {"index": at, "path": _path(leaves, at)},
+            "segment": {"index": name.index, "path": _path(hashes, name.index)},
+        },
+    }
+
+
+def _tenant(tenant: str, records: list[bytes], name: SegmentName) -> dict[str, object]:
+    salt = segment.tenant_salt(samples.TAG_KEY, tenant)
+    tag = segment.tag(salt, samples.NODE, name.index)
+    blind = segment.blind(salt, samples.NODE, name.index)
+    root = merkle.root(merkle.leaf_hashes(records))
+    return {
+        "tenant": tenant,
+        "records": [record.decode() for record in records],
+        "salt": salt.hex(),
+        "salt_id": segment.salt_id(salt),
+        "tag": tag,
+        "blind": blind.hex(),
+        "root": root.hex(),
+        "leaf": segment.tenant_leaf(tag, blind, len(records), root).decode(),
+    }
+
+
+def _path(leaves: list[bytes], index: int) -> list[str]:
+    return [each.hex() for each in merkle.inclusion_path(leaves, index)]
+
+
+def freeze() -> None:
+    """Write what is not there yet."""
+    samples.FROZEN.mkdir(parents=True, exist_ok=True)
+    sealed = samples.seal(SEALED_AFTER, epoch=2)
+    for file, data in {**frozen_files(sealed.name), SEGMENT_FILE: sealed.data}.items():
+        if not (samples.FROZEN / file).exists():
+            (samples.FROZEN / file).write_bytes(data)
+
+
+if __name__ == "__main__":
+    freeze()

@@ -1,0 +1,175 @@
+"""A small trail with fixed keys, so that everything signed in it has fixed bytes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.proof import ledger, names, note, segment, statements
+from holdfast.proof.ledger import EMPTY_END, LedgerEnd
+from holdfast.proof.note import Checkpoint, SigningKey
+from holdfast.proof.segment import Encoded
+from holdfast.proof.statements import (
+    Birth,
+    Certificate,
+    Closed,
+    Cookie,
+    Fence,
+    Heartbeat,
+    Receipt,
+    RegionState,
+    Statement,
+    Vote,
+)
+
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
+FROZEN = VECTORS / "holdfast"
+
+TRAIL_SEED, NODE_SEED, CLOSER_SEED = (bytes([n]) * 32 for n in (1, 2, 3))
+TAG_KEY = bytes(range(32))
+STARTED_US = 1_795_514_400_000_000  # 2026-11-24T10:00:00Z
+STORES = tuple((region, f"{n:032x}") for n, region in enumerate(("eu-1", "local", "us.2"), 1))
+
+
+def named_key(origin: str, seed: bytes) -> SigningKey:
+    return SigningKey.generate(origin, seed)
+
+
+def public_of(seed: bytes) -> bytes:
+    return SigningKey.generate("any", seed).public
+
+
+TRAIL = names.trail_id(public_of(TRAIL_SEED))
+NODE = names.node_id(public_of(NODE_SEED))
+CLOSER = names.node_id(public_of(CLOSER_SEED))
+TRAIL_KEY = named_key(names.trail_origin(TRAIL), TRAIL_SEED)
+NODE_KEY = named_key(names.ledger_origin(TRAIL, NODE), NODE_SEED)
+CLOSER_KEY = named_key(names.ledger_origin(TRAIL, CLOSER), CLOSER_SEED)
+ORIGIN = NODE_KEY.name
+
+
+def certificate_of(key: SigningKey, certified_us: int = STARTED_US - 1) -> bytes:
+    statement = Certificate(
+        trail_key=TRAIL_KEY.public,
+        node=names.node_id(key.public),
+        node_key=key.public,
+        certified_us=certified_us,
+    )
+    return statements.write(statement, TRAIL_KEY.name, TRAIL_KEY)
+
+
+def record(action: str, tenant: str = "", size: int = 0) -> bytes:
+    """A record as the server stores them, about as long as `size` says."""
+    of_tenant = f'"tenant":"{tenant}",' if tenant else ""
+    return (
+        f'{{"id":"{action}-{size}",{of_tenant}"action":"{action}","reason":"{"r" * size}",'
+        f'"received":"2026-11-24T10:00:00.000001Z","principal":"test"}}'
+    ).encode()
+
+
+GROUPS = {
+    "": [record("holdfast.start")],
+    "acme": [record("user.login", "acme", n) for n in range(5)],
+    "blå": [record("user.login", "blå"), record("user.logout", "blå")],
+}
+
+
+def seal(
+    end: LedgerEnd = EMPTY_END, groups: dict[str, list[bytes]] = GROUPS, epoch: int = 1
+) -> Encoded:
+    """One segment more, sealed 50 ms after the one before."""
+    sealed_us = (end.sealed_us or STARTED_US) + 50_000
+    return segment.encode(NODE_KEY, TAG_KEY, end, epoch, sealed_us, groups)
+
+
+def ledger_of(count: int) -> tuple[list[Encoded], list[LedgerEnd]]:
+    """That many segments, and where the ledger stands before the first and after each."""
+    sealed: list[Encoded] = []
+    ends = [EMPTY_END]
+    for _ in range(count):
+        sealed.append(seal(ends[-1]))
+        ends.append(ledger.extend(ends[-1], sealed[-1].name))
+    return sealed, ends
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A statement and what it takes to sign it."""
+
+    statement: Statement
+    origin: str
+    key: SigningKey
+
+    @property
+    def data(self) -> bytes:
+        return statements.write(self.statement, self.origin, self.key)
+
+
+def fixed_end(size: int = 7) -> LedgerEnd:
+    """The end of a ledger whose names are made up: it depends on no compressor."""
+    end = EMPTY_END
+    for name in fixed_names(size):
+        end = ledger.extend(end, name)
+    return end
+
+
+def fixed_names(count: int) -> list[names.SegmentName]:
+    return [
+        names.SegmentName(
+            index=n,
+            epoch=1 + n // 4,
+            first=10 * n,
+            count=10,
+            tenants=1 + n,
+            sealed_us=STARTED_US + n,
+            root=bytes([n]) * 32,
+            sha256=bytes([128 + n]) * 32,
+        )
+        for n in range(count)
+    ]
+
+
+def checkpoint(end: LedgerEnd) -> bytes:
+    return note.sign(Checkpoint(ORIGIN, end.size, end.root).text, NODE_KEY)
+
+
+def samples() -> dict[str, Sample]:
+    """One of each kind but the trailer, by the name of its frozen file."""
+    end = fixed_end()
+    stores, trail_key = STORES, TRAIL_KEY.public
+    certificate = certificate_of(NODE_KEY)
+    closer = certificate_of(CLOSER_KEY)
+    states = tuple(RegionState(region, "ok", 0, 0) for region, _ in stores[:2])
+    found = {
+        "region": (
+            Cookie(trail_key, 'Tür "1"\n', "local", stores[1][1], TAG_KEY, "f" * 32),
+            TRAIL_KEY,
+        ),
+        "certificate": (
+            Certificate(trail_key, NODE, NODE_KEY.public, STARTED_US - 1),
+            TRAIL_KEY,
+        ),
+        "birth": (
+            Birth(
+                *(trail_key, NODE_KEY.public, certificate, 2, "0f" * 16, STARTED_US + 9),
+                *(2, stores, end),
+            ),
+            NODE_KEY,
+        ),
+        "fence": (Fence(2, CLOSER, STARTED_US + 10, closer), CLOSER_KEY),
+        "close": (Vote(2, end), CLOSER_KEY),
+        "closed": (
+            Closed(2, end, CLOSER, "no sign of life for 10 min", STARTED_US + 11, closer),
+            CLOSER_KEY,
+        ),
+        "heartbeat": (
+            Heartbeat(
+                *(2, 41, STARTED_US + 8, STARTED_US + 7, 7, checkpoint(end)),
+                (*states, RegionState(stores[2][0], "time-out", 3, 4096)),
+            ),
+            NODE_KEY,
+        ),
+        "receipt": (Receipt(fixed_names(7)[6].text, stores[:2]), NODE_KEY),
+    }
+    return {
+        name: Sample(statement, TRAIL_KEY.name if key is TRAIL_KEY else ORIGIN, key)
+        for name, (statement, key) in found.items()
+    }

@@ -1,0 +1,139 @@
+"""The frozen bytes of docs/FORMAT.md, section 14, and the tables of that document."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from holdfast.proof import ledger, merkle, names, note, segment, statements
+from holdfast.proof.names import SegmentName
+from tests.proof import freeze, naive, samples
+from tests.proof.samples import FROZEN, NODE_KEY, ORIGIN, TAG_KEY
+
+SEGMENT = (FROZEN / freeze.SEGMENT_FILE).read_bytes()
+FACTS = json.loads((FROZEN / "segment.json").read_text(encoding="utf-8"))
+NAME = SegmentName.parse(FACTS["name"])
+FILES = freeze.frozen_files(NAME)
+FORMAT = (Path(__file__).resolve().parents[2] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_written_today_is_what_was_frozen(file: str) -> None:
+    assert FILES[file] == (FROZEN / file).read_bytes()
+
+
+def test_nothing_else_is_frozen() -> None:
+    assert {path.name for path in FROZEN.iterdir()} == {*FILES, freeze.SEGMENT_FILE}
+
+
+@pytest.mark.parametrize("kind", samples.samples())
+def test_the_second_implementation_reads_the_frozen_statements(kind: str) -> None:
+    sample = samples.samples()[kind]
+    data = (FROZEN / f"{kind}.note").read_bytes()
+
+    parts = naive.note_parts(data)
+    assert parts is not None
+    read = naive.statement(parts[0])
+
+    assert naive.is_signed(data, sample.key.name, sample.key.public)
+    assert not isinstance(read, str)
+    assert read[:2] == (f"holdfast-{kind}/1", sample.origin)
+
+
+def test_the_frozen_checkpoint_is_read_by_both() -> None:
+    data = (FROZEN / "checkpoint.note").read_bytes()
+    names_ = [name.text.encode() for name in samples.fixed_names(7)]
+
+    found = note.verify_checkpoint(data, NODE_KEY.verifier)
+
+    assert (found.origin, found.size, found.root) == (ORIGIN, 7, naive.tree(names_))
+    assert naive.is_signed(data, ORIGIN, NODE_KEY.public)
+
+
+def test_the_frozen_segment_opens() -> None:
+    opened = segment.verify(SEGMENT, NAME, NODE_KEY.public, ORIGIN)
+    segment.verify_tenants(opened, TAG_KEY, samples.NODE)
+
+    stored = [record.encode() for tenant in FACTS["tenants"] for record in tenant["records"]]
+    assert list(opened.records) == stored
+    assert opened.trailer.root_before.hex() == FACTS["root_before"]
+    assert ledger.extend(freeze.SEALED_AFTER, NAME).root.hex() == FACTS["ledger_root"]
+    fault = naive.segment_fault(SEGMENT, NAME.text, NODE_KEY.public, ORIGIN, TAG_KEY)
+    assert fault == ""
+
+
+def test_a_segment_sealed_today_differs_from_the_frozen_one_in_its_frame_at_most() -> None:
+    frame = SEGMENT[: -segment.trailer_bytes(SEGMENT)]
+
+    sealed = samples.seal(freeze.SEALED_AFTER, epoch=2)
+    trailer = segment.read_trailer(sealed.data).statement
+
+    assert sealed.name.unhashed == NAME.unhashed
+    assert b"".join(record + b"\n" for record in sealed.records) == naive.frame_content(frame)
+    same = dataclasses.replace(trailer, frame=naive.sha(frame))
+    assert statements.write(same, ORIGIN, NODE_KEY) == SEGMENT[len(frame) + 8 : -4]
+
+
+def test_the_frozen_proof_of_an_event_leads_to_the_frozen_root() -> None:
+    proof = FACTS["proof_of_acme_3"]
+    acme = next(tenant for tenant in FACTS["tenants"] if tenant["tenant"] == "acme")
+
+    def climb(leaf: bytes, step: str, size: int) -> bytes:
+        path = [bytes.fromhex(each) for each in proof[step]["path"]]
+        index = proof[step]["index"]
+        found = merkle.root_from_inclusion(merkle.leaf_hash(leaf), index, size, path)
+        assert found == naive.root_by_path(naive.sha(b"\0" + leaf), index, size, path)
+        return found
+
+    tenant_root = climb(acme["records"][3].encode(), "record", len(acme["records"]))
+    root = climb(acme["leaf"].encode(), "tenant", NAME.tenants)
+    ledger_root = climb(NAME.text.encode(), "segment", NAME.index + 1)
+
+    assert tenant_root.hex() == acme["root"]
+    assert root == NAME.root
+    assert ledger_root.hex() == FACTS["ledger_root"]
+
+
+def test_the_frozen_ledger_is_that_of_the_second_implementation() -> None:
+    facts = json.loads((FROZEN / "ledger.json").read_text(encoding="utf-8"))
+    leaves = [name.encode() for name in facts["names"]]
+
+    assert facts["roots"] == [naive.tree(leaves[:size]).hex() for size in range(8)]
+    assert facts["end"]["range"] == [each.hex() for each in naive.perfect_subtrees(leaves)]
+
+
+def test_the_frozen_ids_follow_from_the_frozen_keys() -> None:
+    facts = json.loads((FROZEN / "keys.json").read_text(encoding="utf-8"))
+
+    for key in facts["keys"].values():
+        verifier = note.VerifierKey.parse(key["vkey"])
+        assert names.node_id(verifier.public) == naive.sha(verifier.public).hex()[:32] == key["id"]
+        assert verifier.name == key["origin"]
+
+
+def documented_lines(kind: str) -> list[str]:
+    """The first column of a kind's table in FORMAT.md."""
+    section = FORMAT.split(f"\n### {kind}\n")[1].split("\n##")[0]
+    return re.findall(r"^\| (\w+(?: [?*])?) \|", section, re.MULTILINE)[1:]
+
+
+@pytest.mark.parametrize("kind", statements.KINDS)
+def test_each_kinds_table_is_the_documents(kind: type[statements.Statement]) -> None:
+    naive_table = [
+        key if count == "1" else f"{key} {count}" for key, count, _ in naive.TABLES[kind.KIND]
+    ]
+    text = {sample.statement.KIND: sample.data for sample in samples.samples().values()}
+    data = text.get(kind.KIND, SEGMENT[-segment.trailer_bytes(SEGMENT) + 8 : -4])
+
+    written = [line.split(" ")[0] for line in data.decode().split("\n\n")[0].split("\n")[2:]]
+
+    assert documented_lines(kind.KIND) == naive_table
+    assert list(dict.fromkeys(written)) == [line.split(" ")[0] for line in naive_table]
+
+
+def test_the_document_names_every_kind_and_no_other() -> None:
+    kinds = re.findall(r"^### (\S+)$", FORMAT, re.MULTILINE)
+
+    assert sorted(kinds) == sorted(kind.KIND for kind in statements.KINDS)

@@ -1,0 +1,415 @@
+import dataclasses
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.proof import (
+    MalformedError,
+    MismatchError,
+    ProofError,
+    SignatureError,
+    ledger,
+    names,
+    note,
+    statements,
+)
+from holdfast.proof.ledger import EMPTY_END, LedgerEnd
+from holdfast.proof.note import SigningKey
+from holdfast.proof.statements import (
+    Birth,
+    Certificate,
+    Closed,
+    Cookie,
+    Fence,
+    Heartbeat,
+    Receipt,
+    RegionState,
+    Statement,
+    Trailer,
+    Vote,
+)
+from tests.proof import naive, samples
+from tests.proof.samples import CLOSER, CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
+
+SAMPLES = samples.samples()
+
+numbers = st.integers(0, note.NUMBER_MAX)
+hashes = st.binary(min_size=32, max_size=32)
+ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
+regions = st.from_regex(r"[0-9a-z][0-9a-z._-]{0,20}", fullmatch=True)
+strings = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+small_bytes = st.binary(min_size=1, max_size=40)
+ends = st.integers(0, 7).map(samples.fixed_end)
+stores = st.dictionaries(regions, ids, min_size=1, max_size=5).map(
+    lambda found: tuple(
+        sorted({store: (region, store) for region, store in found.items()}.values())
+    )
+)
+states = st.dictionaries(
+    regions, st.tuples(st.from_regex("[a-z][a-z-]{0,9}", fullmatch=True), numbers, numbers)
+).map(lambda found: tuple(RegionState(region, *found[region]) for region in sorted(found)))
+tags = st.dictionaries(hashes.map(bytes.hex), st.integers(1, 99), min_size=1, max_size=5).map(
+    lambda found: tuple(sorted(found.items()))
+)
+births = st.builds(
+    lambda found, **rest: Birth(regions=found, quorum=len(found) // 2 + 1, **rest),
+    stores,
+    trail_key=hashes,
+    node_key=hashes,
+    certificate=small_bytes,
+    epoch=st.integers(2, 2**24 - 1),
+    instance=ids,
+    started_us=numbers,
+    base=ends,
+)
+of_any_kind: st.SearchStrategy[Statement] = st.one_of(
+    births,
+    st.builds(Cookie, hashes, strings, regions, ids, hashes, ids | st.just("")),
+    st.builds(lambda key, us: Certificate(bytes(32), names.node_id(key), key, us), hashes, numbers),
+    st.builds(Fence, numbers, ids, numbers, small_bytes),
+    st.builds(Vote, numbers, ends),
+    st.builds(Closed, numbers, ends, ids, strings, numbers, small_bytes),
+    st.builds(Heartbeat, *[numbers] * 5, checkpoint=st.binary(max_size=40), regions=states),
+    st.builds(Receipt, st.sampled_from(samples.fixed_names(7)).map(lambda n: n.text), stores),
+    st.builds(
+        Trailer,
+        st.sampled_from(samples.fixed_names(7)).map(lambda n: n.unhashed),
+        hashes,
+        hashes,
+        tags,
+    ),
+)
+
+
+def resigned(kind: str, change: Callable[[str], str]) -> bytes:
+    """A sample with another text, signed all the same by whom it should be."""
+    sample = SAMPLES[kind]
+    return note.sign(change(statements.text(sample.statement, sample.origin)), sample.key)
+
+
+@given(of_any_kind)
+def test_a_statement_is_read_as_it_was_written(statement: Statement) -> None:
+    text = statements.text(statement, ORIGIN)
+
+    assert statements.parse_text(text, type(statement)) == statement
+    read = naive.statement(text)
+    assert not isinstance(read, str) and read[:2] == (statement.KIND, ORIGIN)
+
+
+@given(of_any_kind, st.data())
+def test_a_changed_text_is_another_statement_or_none_for_both_readers(
+    statement: Statement, data: st.DataObject
+) -> None:
+    text = statements.text(statement, ORIGIN)
+    at = data.draw(st.integers(0, len(text) - 1))
+    piece = data.draw(st.sampled_from(["", " ", "\n", "0", "=", "f", '"', "\u0085", "\\u0008"]))
+    changed = text[:at] + piece + text[at + data.draw(st.integers(0, 2)) :]
+
+    try:
+        found = statements.parse_text(changed, type(statement))
+    except ProofError:
+        assert isinstance(naive.statement(changed), str)
+        return
+
+    assert (found == statement) is (changed.split("\n")[2:] == text.split("\n")[2:])
+    assert not isinstance(naive.statement(changed), str)
+
+
+@given(st.text(max_size=200), st.sampled_from(statements.KINDS))
+def test_arbitrary_text_is_refused(text: str, kind: type[Statement]) -> None:
+    for tried in (text, f"{kind.KIND}\n{ORIGIN}\n{text}", f"{kind.KIND}\n{ORIGIN}\n{text}\n"):
+        with pytest.raises(ProofError):
+            statements.parse_text(tried, kind)
+
+
+@given(st.binary(max_size=300), st.sampled_from(statements.KINDS))
+def test_arbitrary_bytes_are_refused(data: bytes, kind: type[Statement]) -> None:
+    with pytest.raises(ProofError):
+        statements.read(data, kind)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_any_changed_byte_of_a_signed_statement_fails(kind: str) -> None:
+    sample = SAMPLES[kind]
+    data = sample.data
+
+    for at in range(len(data)):
+        changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        with pytest.raises(ProofError):
+            statements.verify(changed, type(sample.statement), sample.key.verifier)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
+    sample = SAMPLES[kind]
+    lines = statements.text(sample.statement, sample.origin).splitlines()
+    may_go = {"replaces", "checkpoint", "region"}
+
+    for at in range(2, len(lines)):
+        moved = [*lines[:at], *lines[at + 1 :]]
+        variants = [[*lines[: at + 1], *lines[at:]]]
+        if at > 2:
+            variants.append([*moved[: at - 1], lines[at], *moved[at - 1 :]])
+        if lines[at].split()[0] not in may_go:
+            variants.append(moved)
+        for variant in variants:
+            with pytest.raises(ProofError):
+                statements.parse_text("\n".join(variant) + "\n", type(sample.statement))
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_another_version_of_a_kind_is_refused_by_name(kind: str) -> None:
+    data = resigned(kind, lambda text: text.replace("/1\n", "/2\n", 1))
+
+    with pytest.raises(MalformedError, match=f"holdfast-{kind}/2"):
+        statements.read(data, type(SAMPLES[kind].statement))
+
+
+@pytest.mark.parametrize("value", ["01", "-1", "+1", "1.0", " 1", "1 ", "", "9223372036854775808"])
+def test_a_number_in_another_form_is_refused(value: str) -> None:
+    text = statements.text(SAMPLES["fence"].statement, ORIGIN)
+
+    with pytest.raises(MalformedError):
+        statements.parse_text(text.replace("epoch 2\n", f"epoch {value}\n"), Fence)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"\\u0041"', '"\\/"', '"\\u000A"', '"a" ', "'a'", "a", "1", "null", '["a"]', '"\\ud800"', '"'],
+)
+def test_a_string_in_another_form_is_refused(value: str) -> None:
+    text = statements.text(SAMPLES["closed"].statement, ORIGIN)
+    why = json.dumps("no sign of life for 10 min")
+
+    with pytest.raises(MalformedError):
+        statements.parse_text(text.replace(why, value), Closed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"quorum": 1},
+        {"quorum": 4},
+        {"regions": ()},
+        {"regions": samples.STORES[::-1]},
+        {"regions": (samples.STORES[0], ("x", samples.STORES[0][1]))},
+        {"regions": (samples.STORES[0], samples.STORES[0])},
+        {"regions": (("Upper", "0" * 32), ("x", "1" * 32))},
+        {"epoch": 0},
+        {"epoch": 2**24},
+        {"epoch": 1},
+        {"trail_key": bytes(31)},
+        {"instance": "F" * 32},
+        {"started_us": -1},
+    ],
+)
+def test_a_birth_that_cannot_be_is_neither_written_nor_read(change: dict[str, object]) -> None:
+    with pytest.raises(MalformedError):
+        wrong = dataclasses.replace(SAMPLES["birth"].statement, **change)  # type: ignore[type-var]
+        statements.write(wrong, ORIGIN, NODE_KEY)
+
+
+def test_a_first_birth_begins_an_empty_ledger() -> None:
+    first = dataclasses.replace(_birth(), epoch=1, base=EMPTY_END)
+
+    found = statements.verify_birth(statements.write(first, ORIGIN, NODE_KEY), TRAIL)
+
+    assert found.statement == first
+
+
+def test_an_end_whose_root_is_not_that_of_its_hashes_is_refused() -> None:
+    end = samples.fixed_end()
+    text = statements.text(Vote(2, end), ORIGIN)
+    other = text.replace(note.encode_base64(end.root), note.encode_base64(bytes(32)))
+
+    with pytest.raises(MismatchError, match="root"):
+        statements.parse_text(other, Vote)
+
+
+def test_equal_votes_have_equal_texts_whoever_casts_them() -> None:
+    vote = SAMPLES["close"].statement
+
+    by_closer = statements.read(statements.write(vote, ORIGIN, CLOSER_KEY), Vote)
+    by_node = statements.read(statements.write(vote, ORIGIN, NODE_KEY), Vote)
+
+    assert by_closer.text == by_node.text
+    assert by_closer.note != by_node.note
+
+
+def test_a_vote_for_a_larger_end_differs() -> None:
+    end: LedgerEnd = ledger.extend(samples.fixed_end(6), samples.fixed_names(7)[6])
+
+    assert end == samples.fixed_end(7)
+    assert statements.text(Vote(2, end), ORIGIN) != statements.text(
+        Vote(2, samples.fixed_end(6)), ORIGIN
+    )
+
+
+# Who must have signed
+
+
+def _birth() -> Birth:
+    birth = SAMPLES["birth"].statement
+    assert isinstance(birth, Birth)
+    return birth
+
+
+OTHER_TRAIL = SigningKey.generate("any", b"z" * 32)
+OTHER_TRAIL_ID = names.trail_id(OTHER_TRAIL.public)
+OTHER_TRAIL_KEY = SigningKey.generate(names.trail_origin(OTHER_TRAIL_ID), b"z" * 32)
+
+
+def test_what_the_trail_signed_is_verified_from_its_id_alone() -> None:
+    cookie = statements.verify_cookie(SAMPLES["region"].data, TRAIL)
+    certificate = statements.verify_certificate(SAMPLES["certificate"].data, TRAIL)
+
+    assert cookie.statement == SAMPLES["region"].statement
+    assert certificate.statement.node == NODE
+
+
+def test_what_nodes_signed_is_verified_from_the_trails_id_alone() -> None:
+    birth = statements.verify_birth(SAMPLES["birth"].data, TRAIL)
+    fence = statements.verify_by_certificate(SAMPLES["fence"].data, Fence, TRAIL)
+    closed = statements.verify_by_certificate(SAMPLES["closed"].data, Closed, TRAIL)
+
+    assert (birth.origin, fence.origin, closed.origin) == (ORIGIN, ORIGIN, ORIGIN)
+    assert (fence.statement.by, closed.statement.by) == (CLOSER, CLOSER)
+    assert closed.statement.end == samples.fixed_end()
+
+
+def test_another_trail_accepts_none_of_it() -> None:
+    with pytest.raises(MismatchError):
+        statements.verify_cookie(SAMPLES["region"].data, OTHER_TRAIL_ID)
+    with pytest.raises(MismatchError):
+        statements.verify_certificate(SAMPLES["certificate"].data, OTHER_TRAIL_ID)
+    with pytest.raises(MismatchError):
+        statements.verify_birth(SAMPLES["birth"].data, OTHER_TRAIL_ID)
+    with pytest.raises(MismatchError):
+        statements.verify_by_certificate(SAMPLES["closed"].data, Closed, OTHER_TRAIL_ID)
+
+
+@pytest.mark.parametrize("kind", ["region", "certificate"])
+def test_the_trails_word_signed_by_a_node_is_refused(kind: str) -> None:
+    forged = statements.write(SAMPLES[kind].statement, TRAIL_KEY.name, NODE_KEY)
+    renamed = SigningKey.generate(TRAIL_KEY.name, samples.NODE_SEED)
+    renamed_forged = statements.write(SAMPLES[kind].statement, TRAIL_KEY.name, renamed)
+    verify = statements.verify_cookie if kind == "region" else statements.verify_certificate
+
+    for data in (forged, renamed_forged):
+        with pytest.raises(SignatureError):
+            verify(data, TRAIL)
+
+
+def test_the_trails_word_about_another_origin_is_refused() -> None:
+    elsewhere = statements.write(SAMPLES["certificate"].statement, ORIGIN, TRAIL_KEY)
+
+    with pytest.raises(SignatureError, match="signed by another"):
+        statements.verify_certificate(elsewhere, TRAIL)
+
+
+def test_a_certificate_of_another_node_is_refused_where_one_is_expected() -> None:
+    data = SAMPLES["certificate"].data
+
+    assert statements.verify_certificate(data, TRAIL, NODE_KEY.public).origin == TRAIL_KEY.name
+    with pytest.raises(MismatchError):
+        statements.verify_certificate(data, TRAIL, CLOSER_KEY.public)
+
+
+def test_a_certificate_whose_node_is_not_that_of_its_key_is_refused() -> None:
+    data = resigned("certificate", lambda text: text.replace(NODE, CLOSER))
+
+    with pytest.raises(MalformedError):
+        statements.verify_certificate(data, TRAIL)
+
+
+def test_a_birth_without_the_trails_certificate_is_refused() -> None:
+    forged = Certificate(TRAIL_KEY.public, NODE, NODE_KEY.public, 1)
+    own = statements.write(forged, TRAIL_KEY.name, NODE_KEY)
+    of_other = dataclasses.replace(_birth(), certificate=samples.certificate_of(CLOSER_KEY))
+
+    with pytest.raises(SignatureError):
+        birth = dataclasses.replace(_birth(), certificate=own)
+        statements.verify_birth(statements.write(birth, ORIGIN, NODE_KEY), TRAIL)
+    with pytest.raises(MismatchError):
+        statements.verify_birth(statements.write(of_other, ORIGIN, NODE_KEY), TRAIL)
+
+
+def test_a_birth_that_another_node_signed_is_refused() -> None:
+    birth = dataclasses.replace(
+        _birth(), node_key=CLOSER_KEY.public, certificate=samples.certificate_of(CLOSER_KEY)
+    )
+
+    with pytest.raises(SignatureError, match="signed by another"):
+        statements.verify_birth(statements.write(birth, ORIGIN, CLOSER_KEY), TRAIL)
+
+
+def test_a_birth_that_names_another_trails_key_is_refused() -> None:
+    birth = dataclasses.replace(_birth(), trail_key=OTHER_TRAIL.public)
+
+    with pytest.raises(MismatchError):
+        statements.verify_birth(statements.write(birth, ORIGIN, NODE_KEY), TRAIL)
+
+
+@pytest.mark.parametrize(("kind", "type_"), [("fence", Fence), ("closed", Closed)])
+def test_a_closer_must_be_the_one_that_it_says_and_certified(
+    kind: str, type_: type[Fence] | type[Closed]
+) -> None:
+    statement = SAMPLES[kind].statement
+    other_by = dataclasses.replace(statement, by=NODE)  # type: ignore[type-var]
+
+    with pytest.raises(MismatchError, match="closer"):
+        data = statements.write(other_by, ORIGIN, CLOSER_KEY)
+        statements.verify_by_certificate(data, type_, TRAIL)  # type: ignore[type-var]
+    with pytest.raises(SignatureError):
+        data = statements.write(statement, ORIGIN, NODE_KEY)
+        statements.verify_by_certificate(data, type_, TRAIL)  # type: ignore[type-var]
+
+
+def test_a_fence_for_another_trails_ledger_is_refused() -> None:
+    foreign = names.ledger_origin(OTHER_TRAIL_ID, NODE)
+
+    with pytest.raises(MismatchError, match="not of the trail"):
+        data = statements.write(SAMPLES["fence"].statement, foreign, CLOSER_KEY)
+        statements.verify_by_certificate(data, Fence, TRAIL)
+
+
+def test_the_trails_own_key_can_speak_as_a_closer() -> None:
+    as_closer = SigningKey.generate(names.ledger_origin(TRAIL, TRAIL), samples.TRAIL_SEED)
+    certificate = samples.certificate_of(as_closer)
+    closed = Closed(2, samples.fixed_end(), TRAIL, "declared", samples.STARTED_US, certificate)
+
+    found = statements.verify_by_certificate(
+        statements.write(closed, ORIGIN, as_closer), Closed, TRAIL
+    )
+
+    assert found.statement.by == TRAIL
+
+
+@pytest.mark.parametrize("kind", ["heartbeat", "receipt"])
+def test_a_node_speaks_for_its_own_ledger_only(kind: str) -> None:
+    sample = SAMPLES[kind]
+    type_ = type(sample.statement)
+
+    assert statements.verify(sample.data, type_, NODE_KEY.verifier).origin == ORIGIN
+    forged = statements.write(sample.statement, ORIGIN, CLOSER_KEY)
+    with pytest.raises(SignatureError, match="signed by another"):
+        statements.verify(forged, type_, CLOSER_KEY.verifier)
+    with pytest.raises(SignatureError, match="known key"):
+        statements.verify(forged, type_, NODE_KEY.verifier)
+
+
+def test_a_statement_of_no_origin_is_neither_written_nor_read() -> None:
+    for origin in ("", "holdfast", "example.com/log", f"{ORIGIN}\nepoch 1", f"{ORIGIN}/"):
+        with pytest.raises(MalformedError):
+            statements.text(SAMPLES["close"].statement, origin)
+
+
+def test_a_statement_is_at_most_64_kib() -> None:
+    closed = SAMPLES["closed"].statement
+    assert isinstance(closed, Closed)
+
+    with pytest.raises(MalformedError, match="bytes"):
+        statements.write(dataclasses.replace(closed, why="w" * 65_536), ORIGIN, CLOSER_KEY)
