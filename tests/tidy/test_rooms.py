@@ -53,7 +53,7 @@ PURE = {
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "ctypes", "fcntl", "glob", "http", "io", "logging", "mmap"),
     *("multiprocessing", "os", "pathlib", "random", "secrets", "select", "shutil", "signal"),
-    *("socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib"),
+    *("socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "urllib"),
     *("duckdb", "httpx", "litestar", "obstore", "typer", "uvicorn"),
 }
 # What the world is read with, and the few modules that may: a process's edge.
@@ -61,7 +61,7 @@ WORLD = {
     *("time.time", "time.time_ns", "time.monotonic", "time.perf_counter", "datetime.now"),
     *("datetime.utcnow", "os.environ", "os.getenv", "os.urandom", "uuid.uuid4", "uuid.uuid1"),
     *("random.random", "random.randint", "random.choice", "secrets.token_bytes"),
-    *("secrets.token_hex", "socket.socket", "time.sleep"),
+    *("secrets.token_hex", "socket.socket", "sys.argv", "sys.stdin", "time.sleep"),
 }
 MAY_TOUCH_THE_WORLD = {"wiring", "cli", "client"}
 

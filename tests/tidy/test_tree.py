@@ -20,7 +20,7 @@ FORBIDDEN = re.compile(
             "crates" + r"\.io",
             "proxy" + r"\.golang",
             r"(?<![\w./-])/" + r"work/",
-            r"(?<![\w.-])/root/",
+            r"(?<![\w.-])/" + "root/",
             "/opt/" + r"(pypi|wheels)",
         ]
     )

@@ -100,10 +100,14 @@ class Client:
         Raises:
             RefusedError: the server said no. UnreachableError: it did not answer.
         """
+        return _object(self.get_bytes(path, parameters))
+
+    def get_bytes(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
+        """The same, with the answer's body as it came."""
         answer = self.get_answer(path, parameters)
         if answer.status != 200:
             raise refused(answer)
-        return _object(answer)
+        return answer.body
 
     def get_answer(self, path: str, parameters: Mapping[str, str] | None = None) -> Answer:
         """Ask a question and take any answer.
@@ -197,7 +201,7 @@ def _acknowledged(answer: Answer, count: int) -> Acknowledged:
     Raises:
         ClientError: it does not speak of as many events as were sent: not a Holdfast server.
     """
-    said = _object(answer)
+    said = _object(answer.body)
     ids = said.get("ids")
     if not isinstance(ids, list) or len(ids) != count:
         raise ClientError(f"sent {count} events, and the answer names other ones")
@@ -207,9 +211,9 @@ def _acknowledged(answer: Answer, count: int) -> Acknowledged:
     )
 
 
-def _object(answer: Answer) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(answer.body)
+        said = json.loads(body)
     except ValueError:
         said = None
     if not isinstance(said, dict):

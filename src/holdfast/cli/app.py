@@ -1,0 +1,94 @@
+"""The verbs, gathered."""
+
+from collections.abc import Callable, Sequence
+
+import typer
+
+import holdfast
+from holdfast.cli import (
+    completeness,
+    doctor,
+    import_events,
+    keys,
+    printer,
+    reconcile,
+    region,
+    search,
+    send,
+    serve,
+    show,
+    status,
+    tail,
+)
+from holdfast.cli.exits import BAD_INPUT, GOOD, INTERRUPTED, guarded
+from holdfast.cli.options import verb
+
+VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
+    ("serve", serve.serve),
+    ("send", send.send),
+    ("import", import_events.import_events),
+    ("search", search.search),
+    ("tail", tail.tail),
+    ("show", show.show),
+    ("status", status.status),
+    ("completeness", completeness.completeness),
+    ("reconcile", reconcile.reconcile),
+    ("doctor", doctor.doctor),
+)
+GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] = (
+    ("region", "The stores that the trail is kept in.", (("list", region.list_regions),)),
+    ("keys", "Who may write.", (("admit", keys.admit),)),
+)
+
+
+def build() -> typer.Typer:
+    """The command line as Typer sees it."""
+    app = typer.Typer(
+        name="holdfast",
+        help="Keep an audit trail in several regions, and say how complete it is.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    for name, function in VERBS:
+        app.command(name)(guarded(verb(function)))
+    for name, text, verbs in GROUPS:
+        group = typer.Typer(name=name, help=text, no_args_is_help=True)
+        group.callback()(_group)
+        for verb_name, function in verbs:
+            group.command(verb_name)(guarded(verb(function)))
+        app.add_typer(group)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        code = build()(list(arguments), prog_name="holdfast", standalone_mode=False)
+    except typer.TyperException as error:
+        message = " ".join(error.format_message().split())
+        if message:  # without one, the help was asked for by saying nothing
+            printer.failure(f"{message} (see `holdfast --help`)")
+        return BAD_INPUT
+    except typer.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else GOOD
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        printer.line(f"holdfast {holdfast.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version.", callback=_version, is_eager=True
+    ),
+) -> None:
+    pass
+
+
+def _group() -> None:
+    pass

@@ -1,0 +1,25 @@
+"""`holdfast completeness`: what is known to be there, and on what that rests."""
+
+from typing import Annotated
+
+from typer import Option
+
+from holdfast.cli import printer
+from holdfast.cli.exits import GOOD, INCOMPLETE
+from holdfast.cli.options import Where
+from holdfast.cli.source import decode, open_source
+
+
+def completeness(
+    where: Where, json: Annotated[bool, Option("--json", help="One JSON object.")] = False
+) -> int:
+    """Say through when the trail is complete. Exit 4: a gap, or nothing is known to be complete."""
+    with open_source(where) as source:
+        answer = source.completeness()
+    said = decode(answer)
+    if json:
+        printer.machine(answer)
+    else:
+        for text in printer.statement_lines(said):
+            printer.line(text)
+    return INCOMPLETE if said["complete_through"] is None or said["gaps"] else GOOD

@@ -1,0 +1,130 @@
+"""`holdfast doctor`: all settings in force, and what is wrong with this machine."""
+
+import os
+import platform
+import shutil
+import ssl
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from typer import Option
+
+import holdfast
+from holdfast.cli import printer
+from holdfast.cli.exits import GOOD, UNREACHED, text_of
+from holdfast.cli.options import Place
+from holdfast.cli.place import settings_of
+from holdfast.cli.region import look
+from holdfast.errors import HoldfastError
+from holdfast.regions.trailkey import KEY_FILE
+from holdfast.settings import Settings
+
+FREE_BYTES_LOW = 1024 * 1024 * 1024
+TOKEN_BYTES_MIN = 16
+LIBRARIES = ("cryptography", "duckdb", "litestar", "msgspec", "obstore", "pyarrow", "uvicorn")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. state: "ok", "warning" or "bad"."""
+
+    check: str
+    state: str
+    detail: str
+
+
+def doctor(
+    place: Place,
+    json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+) -> int:
+    """Show every setting and look for what is wrong. Exit 3: something is."""
+    settings = settings_of(place.data, place.config)
+    checks = tuple(examine(settings))
+    if json:
+        printer.machine_object(
+            {"settings": msgspec.to_builtins(settings), "checks": [asdict(each) for each in checks]}
+        )
+    else:
+        printer.line("settings in force")
+        printer.tree(msgspec.to_builtins(settings), depth=1)
+        printer.line()
+        rows = [(each.state, each.check, printer.safe(each.detail)) for each in checks]
+        printer.table(("state", "check", "detail"), rows)
+    return UNREACHED if any(each.state == "bad" for each in checks) else GOOD
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Look at everything, one after the other."""
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    program = f"holdfast {holdfast.__version__}, Python {platform.python_version()}, {versions}"
+    yield Check("program", "ok", program)
+    yield from _data(settings.data_path)
+    yield from _secrets(settings)
+    yield from _regions(settings)
+
+
+def _data(data: Path) -> Iterator[Check]:
+    if not data.is_dir():
+        yield Check("data", "warning", f"{data} is not there: `holdfast serve` makes it")
+        return
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        yield Check("data", "bad", f"{data} cannot be read and written by this user")
+    free = shutil.disk_usage(data).free
+    low = free < FREE_BYTES_LOW
+    yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
+    yield _private("trail key", data / KEY_FILE, "the trail was founded elsewhere")
+    yield _private("node key", data / "nodes" / "0" / "node.key", "no node has started here")
+
+
+def _private(name: str, path: Path, absent: str) -> Check:
+    """A key's file: there, and nobody else's to read."""
+    if not path.exists():
+        return Check(name, "warning", f"{path} is not there: {absent}")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return Check(name, "bad", f"{path} can be read by others (mode {mode:04o}, not 0600)")
+    return Check(name, "ok", f"{path}: keep a backup of it elsewhere")
+
+
+def _secrets(settings: Settings) -> Iterator[Check]:
+    if not settings.token_file:
+        yield Check("token", "warning", "none: the server answers this machine alone")
+    else:
+        yield _token(Path(settings.token_file))
+    if settings.tls_certificate:
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+            yield Check("tls", "ok", settings.tls_certificate)
+        except (OSError, ssl.SSLError) as error:
+            yield Check("tls", "bad", f"{settings.tls_certificate}: {error}")
+
+
+def _token(path: Path) -> Check:
+    try:
+        size = len(path.read_bytes().strip())
+    except OSError as error:
+        return Check("token", "bad", text_of(error))
+    if size < TOKEN_BYTES_MIN:
+        return Check("token", "bad", f"{path} holds {size} bytes, fewer than {TOKEN_BYTES_MIN}")
+    return Check("token", "ok", str(path))
+
+
+def _regions(settings: Settings) -> Iterator[Check]:
+    try:
+        seen = look(settings)
+    except HoldfastError as error:
+        yield Check("regions", "bad", text_of(error))
+        return
+    for region in seen.regions:
+        state = "ok" if region.state == "ok" else "bad"
+        detail = f"{region.url}: {region.why or 'store ' + region.store}"
+        yield Check(f"region {region.region}", state, detail)
+    good = sum(region.state == "ok" for region in seen.regions)
+    state = "ok" if good >= seen.quorum else "bad"
+    yield Check("quorum", state, f"{good} regions of the {seen.quorum} needed to write")

@@ -1,0 +1,90 @@
+"""Exit codes, and the one place where errors become them.
+
+    0  good; a search that answered is good, whatever its statement says
+    1  refuted: something was changed or is corrupt
+    2  bad usage or input
+    3  could not be checked or reached
+    4  incomplete (only `completeness` and, later, `verify` and `proof check`)
+
+"Broken" and "could not look" are never the same code, so whatever goes wrong unexpectedly is a 3
+too: Python's own 1 would say that the trail was refuted.
+"""
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+from holdfast.cli import printer
+from holdfast.client import ClientError, CutShortError, RefusedError
+from holdfast.errors import CorruptError, HoldfastError, RejectedError
+from holdfast.proof import ProofError
+
+GOOD: Final = 0
+REFUTED: Final = 1
+BAD_INPUT: Final = 2
+UNREACHED: Final = 3
+INCOMPLETE: Final = 4
+INTERRUPTED: Final = 130
+
+_LINES_MAX = 20
+
+
+def code_of(error: Exception) -> int:
+    """The exit code that an error ends a command with."""
+    match error:
+        case CutShortError():
+            return code_of(error.cause)
+        case RefusedError(kind="corrupt"):
+            return REFUTED
+        case RefusedError():
+            return BAD_INPUT if error.status < 500 else UNREACHED
+        case RejectedError(kind="uncertified"):
+            return UNREACHED  # the node may write once it is admitted: nothing is wrong
+        case RejectedError():
+            return BAD_INPUT
+        case CorruptError() | ProofError():
+            return REFUTED
+    return UNREACHED
+
+
+def text_of(error: Exception) -> str:
+    """What to tell a person; what is wrong where comes on lines of its own."""
+    match error:
+        case RejectedError():
+            found = [str(problem) for problem in error.problems]
+        case RefusedError() if error.faults:
+            found = [str(fault) for fault in error.faults]
+        case OSError() if error.strerror:
+            named = f"{error.filename}: " if error.filename else ""
+            return f"{named}{error.strerror}"
+        case _:
+            return str(error) or type(error).__name__
+    more = [f"and {len(found) - _LINES_MAX} more"] if len(found) > _LINES_MAX else []
+    return "; ".join([*found[:_LINES_MAX], *more])
+
+
+def guarded(function: Callable[..., int]) -> Callable[..., int]:
+    """A verb whose errors are told in a line, and whose exit code always means something."""
+
+    @functools.wraps(function)
+    def run(*arguments: object, **named: object) -> int:
+        try:
+            return function(*arguments, **named)
+        except BrokenPipeError:
+            # Whoever read our output has enough. Python would complain once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return GOOD
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except (HoldfastError, ClientError, ProofError, OSError) as error:
+            printer.failure(text_of(error))
+            return code_of(error)
+        except Exception:
+            printer.note(traceback.format_exc())
+            printer.failure("this is a mistake of Holdfast itself; please report the lines above")
+            return UNREACHED
+
+    return run

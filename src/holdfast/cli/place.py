@@ -1,0 +1,24 @@
+"""The settings that a command works under: a file, the environment, then the options."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from holdfast.settings import Settings, load
+
+
+def settings_of(
+    data: Path | None, config: Path | None, flags: Mapping[str, object] | None = None
+) -> Settings:
+    """The settings in force.
+
+    Raises:
+        RejectedError: naming the key, where it comes from and what is wrong with it.
+    """
+    named = config or _from_environment()
+    return load(named, os.environ, {"data": str(data) if data else None, **(flags or {})})
+
+
+def _from_environment() -> Path | None:
+    name = os.environ.get("HOLDFAST_CONFIG", "")
+    return Path(name) if name else None

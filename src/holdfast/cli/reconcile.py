@@ -1,0 +1,86 @@
+"""`holdfast reconcile`: survey every region by names, and copy to each what it lacks."""
+
+from typing import Annotated, Any
+
+from typer import Option
+
+from holdfast.cli import printer
+from holdfast.cli.exits import GOOD, REFUTED, UNREACHED
+from holdfast.cli.options import Place
+from holdfast.keep.repair import Reconciliation
+from holdfast.times import format_us
+
+CORRUPT = frozenset({"corrupt", "differs"})
+
+
+def reconcile(
+    place: Place,
+    json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+) -> int:
+    """Compare what all regions hold, from the beginning, and repair what is missing.
+
+    Exit 1: a copy is corrupt. Exit 3: a region could not be reached, or still lacks something.
+    """
+    from holdfast.cli.straight import opened
+
+    with opened(place.data, place.config) as found:
+        report = found.run(found.system.keeper.reconcile(whole=True))
+    if json:
+        printer.machine_object(report_object(report))
+    else:
+        _print(report)
+    return exit_code(report)
+
+
+def exit_code(report: Reconciliation) -> int:
+    """Refuted before unreached before good."""
+    if any(finding.kind in CORRUPT for finding in report.findings):
+        return REFUTED
+    return GOOD if report.identical else UNREACHED
+
+
+def report_object(report: Reconciliation) -> dict[str, Any]:
+    """The report as `--json` has it; docs/API.md says what is what."""
+    return {
+        "started": format_us(report.started_us),
+        "ended": format_us(report.ended_us),
+        "identical": report.identical,
+        "regions": [
+            {
+                "region": each.region,
+                "state": each.state,
+                "objects": each.objects,
+                "lag_segments": each.lag_segments,
+                "lag_bytes": each.lag_bytes,
+                "lag_oldest": format_us(each.oldest_us) if each.oldest_us else None,
+                "repaired": each.repaired,
+                "lacking": each.lacking,
+            }
+            for each in report.regions
+        ],
+        "findings": [
+            {"kind": each.kind, "region": each.region, "key": each.key, "reason": each.reason}
+            for each in report.findings
+        ],
+    }
+
+
+def _print(report: Reconciliation) -> None:
+    head = ("region", "state", "objects", "repaired", "still lacking")
+    rows = [
+        (
+            each.region,
+            printer.safe(each.state),
+            f"{each.objects}",
+            f"{each.repaired}",
+            f"{each.lacking}",
+        )
+        for each in report.regions
+    ]
+    printer.table(head, rows)
+    for finding in report.findings:
+        where = f" in region {finding.region}" if finding.region else ""
+        what = f"{finding.kind}{where}: {finding.key}: {finding.reason}"
+        printer.line(printer.safe(what))
+    identical = "hold the same" if report.identical else "do NOT all hold the same"
+    printer.line(f"the regions {identical}")

@@ -1,0 +1,140 @@
+"""Where a reading command gets its answers: from a server, or straight from the regions.
+
+Both give the very same JSON; a person's view is made from it afterwards.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from holdfast.cli.options import Target, Where
+from holdfast.client import Client, Endpoint, Patience, UnreachableError
+from holdfast.errors import Problem, RejectedError
+
+Parameters = Mapping[str, str]
+QUESTION_TIMEOUT_SECONDS = 120.0
+
+
+class Source(Protocol):
+    """What can be asked. Answers are JSON objects, as docs/API.md has them, encoded."""
+
+    def search(self, parameters: Parameters) -> bytes: ...
+
+    def count(self, parameters: Parameters) -> bytes: ...
+
+    def show(self, id: str, parameters: Parameters) -> bytes: ...
+
+    def completeness(self) -> bytes: ...
+
+    def status(self) -> bytes: ...
+
+    def tail(self, parameters: Parameters) -> Iterator[bytes]:
+        """Events as they become known, each as a search shows it; ends never by itself."""
+
+
+@contextmanager
+def open_source(where: Where) -> Iterator[Source]:
+    """The source that the options, or else the environment, name.
+
+    Raises:
+        RejectedError: they name two, or none that exists.
+    """
+    if where.server and (where.data or where.config):
+        raise rejected("--server", "goes with neither --data nor --config: name one place")
+    server = where.server
+    if not server and not where.data and not where.config:
+        server = os.environ.get("HOLDFAST_SERVER", "")
+    if server:
+        endpoint = endpoint_of(server, where.token_file, where.ca_file)
+        with Client(endpoint, Patience(timeout_seconds=QUESTION_TIMEOUT_SECONDS)) as client:
+            yield ServerSource(client)
+        return
+    from holdfast.cli.straight import open_regions
+
+    with open_regions(where.data, where.config) as source:
+        yield source
+
+
+@contextmanager
+def open_client(target: Target) -> Iterator[Client]:
+    """A client of the server that events are to go to.
+
+    Raises:
+        RejectedError: no server is named, or not by a URL.
+    """
+    server = target.server or os.environ.get("HOLDFAST_SERVER", "")
+    if not server:
+        raise rejected("--server", "is missing: which server shall take the events?")
+    if target.retry_for < 0:
+        raise rejected("--retry-for", "is a number of seconds, 0 or more")
+    endpoint = endpoint_of(server, target.token_file, target.ca_file)
+    with Client(endpoint, Patience(seconds_max=target.retry_for)) as client:
+        yield client
+
+
+def endpoint_of(server: str, token_file: Path | None, ca_file: Path | None) -> Endpoint:
+    """The server's address and what it wants to see.
+
+    Raises:
+        RejectedError: the URL is none, or a file cannot be read.
+    """
+    token = os.environ.get("HOLDFAST_TOKEN", "")
+    try:
+        if token_file is not None:
+            token = token_file.read_text("utf-8").strip()
+        if ca_file is not None:
+            ca_file.read_bytes()
+        return Endpoint(server, token, str(ca_file or ""))
+    except (OSError, UnicodeDecodeError) as error:
+        raise rejected("--token-file or --ca-file", f"cannot be read: {error}") from None
+    except ValueError as error:
+        raise rejected("--server", str(error)) from None
+
+
+class ServerSource:
+    """A server's answers, passed on as they came."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def search(self, parameters: Parameters) -> bytes:
+        return self._client.get_bytes("/v1/events", parameters)
+
+    def count(self, parameters: Parameters) -> bytes:
+        return self._client.get_bytes("/v1/events/count", parameters)
+
+    def show(self, id: str, parameters: Parameters) -> bytes:
+        return self._client.get_bytes(f"/v1/events/{quote(id, safe='')}", parameters)
+
+    def completeness(self) -> bytes:
+        return self._client.get_bytes("/v1/completeness")
+
+    def status(self) -> bytes:
+        return self._client.get_bytes("/v1/status")
+
+    def tail(self, parameters: Parameters) -> Iterator[bytes]:
+        kind = b""
+        for line in self._client.stream("/v1/tail", parameters):
+            name, _, value = line.partition(b":")
+            if name == b"event":
+                kind = value.strip()
+            elif name == b"data" and not kind:  # messages of other kinds are not events
+                yield value.strip()
+            elif not line:
+                kind = b""
+        raise UnreachableError(f"{self._client.url}: the server ended the stream")
+
+
+def decode(answer: bytes) -> dict[str, Any]:
+    """An answer as Python sees it, for a person's view of it."""
+    decoded: dict[str, Any] = json.loads(answer)
+    return decoded
+
+
+def rejected(where: str, reason: str) -> RejectedError:
+    """A mistake in how the command was called."""
+    return RejectedError("usage", Problem(0, where, reason))

@@ -1,0 +1,125 @@
+"""Answers straight from the regions, with no server alive.
+
+The same reader as the server's, for one command's time: it looks at every region, fetches what it
+does not know yet, and answers. Its event loop has a thread of its own, so that a verb reads from
+top to bottom whether a server answers it or the regions do.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from holdfast.cli.place import settings_of
+from holdfast.cli.source import Parameters
+from holdfast.model import Found
+from holdfast.serve import answers, parameters, status
+from holdfast.wiring import System, open_system
+
+Result = TypeVar("Result")
+
+
+class Opened:
+    """A system that only reads, alive on its own thread's event loop."""
+
+    def __init__(self, system: System, loop: asyncio.AbstractEventLoop) -> None:
+        self.system = system
+        self._loop = loop
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run it there and wait for it here."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+@contextmanager
+def opened(data: Path | None, config: Path | None) -> Iterator[Opened]:
+    """The regions of these settings, opened for reading and closed at the end.
+
+    Raises:
+        RejectedError: the settings, or what they name, are wrong.
+        UnavailableError: too few regions answer.
+    """
+    settings = settings_of(data, config)
+    ready: Future[tuple[System, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def live() -> None:
+        try:
+            async with open_system(settings, write=False) as system:
+                ended = asyncio.Event()
+                ready.set_result((system, asyncio.get_running_loop(), ended))
+                await ended.wait()
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    thread = threading.Thread(target=lambda: asyncio.run(live()), name="regions")
+    thread.start()
+    try:
+        system, loop, ended = ready.result()
+        try:
+            yield Opened(system, loop)
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+    finally:
+        thread.join()
+
+
+@contextmanager
+def open_regions(data: Path | None, config: Path | None) -> Iterator["RegionsSource"]:
+    """A source that reads these regions; it has looked at all of them once."""
+    with opened(data, config) as found:
+        found.run(found.system.reader.pass_once())
+        yield RegionsSource(found)
+
+
+class RegionsSource:
+    """See the module; `source.Source` says what is answered, `serve.api` answers the same."""
+
+    def __init__(self, found: Opened) -> None:
+        self._run = found.run
+        self._system = found.system
+        self._reader = found.system.reader
+
+    def search(self, asked: Parameters) -> bytes:
+        query = parameters.query_of(_values(asked, parameters.SEARCH))
+        said = self._reader.completeness()
+        page = self._run(self._reader.search(query))
+        return answers.write(answers.search_answer(page, said))
+
+    def count(self, asked: Parameters) -> bytes:
+        wanted = parameters.counting_of(_values(asked, parameters.COUNT))
+        said = self._reader.completeness()
+        counts = self._run(self._reader.count(wanted.query, wanted.by, wanted.bucket_us))
+        return answers.write(answers.count_answer(wanted.by, counts, said))
+
+    def show(self, id: str, asked: Parameters) -> bytes:
+        tenant = parameters.query_of(_values(asked, parameters.EVENT)).tenant
+        said = self._reader.completeness()
+        found = self._run(self._reader.event(tenant, id))
+        return answers.write(answers.event_answer(found, said))
+
+    def completeness(self) -> bytes:
+        return answers.write(answers.completeness_answer(self._reader.completeness()))
+
+    def status(self) -> bytes:
+        return answers.write(status.status_answer(self._system))
+
+    def tail(self, asked: Parameters) -> Iterator[bytes]:
+        self._run(self._reader.start())
+        found = self._reader.tail(parameters.query_of(_values(asked, parameters.TAIL)))
+        while (each := self._run(_next(found))) is not None:
+            yield answers.element(each)
+
+
+async def _next(found: AsyncIterator[Found]) -> Found | None:
+    return await anext(found, None)
+
+
+def _values(asked: Parameters, known: tuple[parameters.Parameter, ...]) -> dict[str, Any]:
+    """What the options ask for, read by the rules of the HTTP interface."""
+    return parameters.parse(urlencode(asked, quote_via=quote).encode(), known)

@@ -1,0 +1,236 @@
+import json
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from holdfast.cli.app import run
+from tests.client.scripted import Reply, Request, Server, problem, serving
+
+Capture = pytest.CaptureFixture[str]
+
+PLACE = b',"node":"0123456789abcdef0123456789abcdef","segment":3,"position":41'
+RECORD = (
+    b'{"id":"e-1","time":"2026-11-24T10:00:00Z","actor":{"id":"alice"},"action":"user.login",'
+    b'"payload":{"n":1.0e5},"received":"2026-11-24T10:00:00.500000Z","principal":"loopback"}'
+)
+STATEMENT = (
+    b'"complete_through":"2026-11-24T10:00:01.000000Z",'
+    b'"basis":[{"region":"a","listed_from":"x","listed_to":"y"}],'
+    b'"holding_back":[{"node":"","reason":"region c is away","since":"z"}],"gaps":[]'
+)
+
+
+def page(*records: bytes, following: str = "null", conflict: bytes = b"") -> bytes:
+    elements = b",".join(record[:-1] + PLACE + conflict + b"}" for record in records)
+    return b'{"events":[' + elements + b"]," + STATEMENT + b',"next":' + following.encode() + b"}"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOLDFAST_SERVER", "HOLDFAST_CONFIG", "HOLDFAST_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def answering(body: bytes) -> Reply:
+    return Reply(200, body)
+
+
+def ask(server: Server, *arguments: str) -> int:
+    return run([arguments[0], "--server", server.url, *arguments[1:]])
+
+
+def test_json_output_is_the_answer_byte_for_byte(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    with serving(then=lambda _: answering(page(RECORD))) as server:
+        code = ask(server, "search", "--json")
+
+    assert code == 0
+    assert capsysbinary.readouterr().out == page(RECORD) + b"\n"
+
+
+def test_every_filter_reaches_the_server_under_its_own_name(capsys: Capture) -> None:
+    filters = {
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2026-01-02T00:00:00+01:00",
+        "tenant": "acme & co",
+        "actor": "a",
+        "action": "iam.*",
+        "target": "t",
+        "outcome": "denied",
+        "ip": "::1",
+        "id": "e-1",
+        "q": "per cent %",
+        "limit": "7",
+        "cursor": "c",
+    }
+    options = [text for name, value in filters.items() for text in (f"--{name}", value)]
+    with serving(then=lambda _: answering(page())) as server:
+        ask(server, "search", *options)
+
+    assert _parameters(server.requests[0]) == filters
+
+
+def test_the_empty_tenant_is_a_filter_and_no_tenant_is_none(capsys: Capture) -> None:
+    with serving(then=lambda _: answering(page())) as server:
+        ask(server, "search", "--tenant", "")
+        ask(server, "search")
+
+    assert [_parameters(each) for each in server.requests] == [
+        {"tenant": "", "limit": "100"},
+        {"limit": "100"},
+    ]
+
+
+def test_ndjson_prints_the_stored_records_of_all_pages(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    last = page(RECORD, conflict=b',"conflict":true')
+    with serving(
+        lambda _: answering(page(RECORD, RECORD, following='"more"')),
+        then=lambda _: answering(last),
+    ) as server:
+        code = ask(server, "search", "--ndjson", "--limit", "2500")
+
+    printed = capsysbinary.readouterr()
+    assert code == 0
+    assert printed.out == (RECORD + b"\n") * 3
+    assert b"complete through 2026-11-24T10:00:01.000000Z" in printed.err
+    assert _parameters(server.requests[1]) == {"limit": "1000", "cursor": "more"}
+
+
+def test_a_person_sees_the_event_and_on_what_the_answer_rests(capsys: Capture) -> None:
+    with serving(then=lambda _: answering(page(RECORD, following='"abc"'))) as server:
+        ask(server, "search")
+
+    printed = capsys.readouterr()
+    assert "alice" in printed.out and "user.login" in printed.out
+    assert "resting on regions: a" in printed.err
+    assert "held back by region c is away" in printed.err
+    assert "--cursor abc" in printed.err
+
+
+def test_an_event_cannot_speak_to_the_terminal(capsys: Capture) -> None:
+    evil = RECORD.replace(b"alice", "\\u001b[2J\u202e\\u0007".encode())
+    with serving(then=lambda _: answering(page(evil))) as server:
+        ask(server, "search")
+        ask(server, "show", "e-1")
+
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "\u202e" not in printed and "\x07" not in printed
+    assert "\\x1b[2J\\u202e" in printed
+
+
+def test_counting_asks_for_groups_and_prints_the_whole_number(capsys: Capture) -> None:
+    answer = b'{"count":3,"groups":[{"action":"a","count":3}],"histogram":[],' + STATEMENT + b"}"
+    with serving(then=lambda _: answering(answer)) as server:
+        ask(server, "search", "--count", "--by", "action")
+
+    assert capsys.readouterr().out.split() == ["3", "a", "3", "in", "all"]
+    assert server.requests[0].path == "/v1/events/count?by=action"
+
+
+def test_completeness_is_4_where_nothing_is_known_to_be_complete(capsys: Capture) -> None:
+    unknown = STATEMENT.replace(b'"2026-11-24T10:00:01.000000Z"', b"null")
+    with serving(
+        lambda _: answering(b"{" + STATEMENT + b"}"), lambda _: answering(b"{" + unknown + b"}")
+    ) as server:
+        good = ask(server, "completeness", "--json")
+        bad = ask(server, "completeness")
+
+    assert (good, bad) == (0, 4)
+    assert "complete through: unknown" in capsys.readouterr().out
+
+
+def test_an_id_is_quoted_and_one_that_is_not_there_is_2(capsys: Capture) -> None:
+    with serving(then=lambda _: problem("not-found", 404)) as server:
+        code = ask(server, "show", "a/b c", "--tenant", "t")
+
+    assert code == 2
+    assert server.requests[0].path == "/v1/events/a%2Fb%20c?tenant=t"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, "unknown-parameter", 2),
+        (401, "unauthorized", 2),
+        (503, "unavailable", 3),
+        (500, "internal", 3),
+        (500, "corrupt", 1),
+    ],
+)
+def test_what_the_server_answers_decides_the_exit_code(
+    status: int, kind: str, code: int, capsys: Capture
+) -> None:
+    with serving(then=lambda _: problem(kind, status, (0, "q", "is odd"))) as server:
+        assert ask(server, "search") == code
+
+    assert capsys.readouterr().err == "holdfast: q: is odd\n"
+
+
+def test_a_server_that_is_not_there_is_3_and_named(capsys: Capture) -> None:
+    code = run(["status", "--server", "http://127.0.0.1:1"])
+
+    assert code == 3
+    assert capsys.readouterr().err == "holdfast: http://127.0.0.1:1: connection refused\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sarch"],
+        ["search", "--limit", "0"],
+        ["search", "--limit", "1001", "--server", "http://127.0.0.1:1"],
+        ["search", "--json", "--ndjson"],
+        ["search", "--server", "http://127.0.0.1:1", "--data", "d"],
+        ["search", "--server", "localhost"],
+        ["search", "--server", "http://127.0.0.1:1", "--token-file", "/nowhere/at/all"],
+        ["show"],
+        ["search", "--frm", "x"],
+    ],
+)
+def test_bad_usage_is_2_and_told_in_one_line(arguments: list[str], capsys: Capture) -> None:
+    code = run(arguments)
+
+    printed = capsys.readouterr()
+    assert code == 2
+    assert printed.out == ""
+    assert printed.err.startswith("holdfast: ") and printed.err.count("\n") == 1
+
+
+def test_a_tail_prints_events_as_they_come(capsys: Capture) -> None:
+    said = b"event: completeness\ndata: {}\n\n"
+    body = said + b"id: 1\ndata: " + RECORD + b"\n\n: alive\n\ndata: " + RECORD + b"\n\n"
+    with serving(then=lambda _: answering(body)) as server:
+        code = ask(server, "tail", "--ndjson", "--actor", "alice")
+
+    printed = capsys.readouterr()
+    assert [json.loads(line)["id"] for line in printed.out.splitlines()] == ["e-1", "e-1"]
+    assert code == 3
+    assert "the server ended the stream" in printed.err
+
+
+def test_the_environment_names_the_server_and_options_overrule_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    with serving(then=lambda _: answering(page())) as server:
+        monkeypatch.setenv("HOLDFAST_SERVER", server.url)
+        monkeypatch.setenv("HOLDFAST_TOKEN", "secret")
+        by_environment = run(["search"])
+        by_option = run(["search", "--server", "http://127.0.0.1:1"])
+
+    assert (by_environment, by_option) == (0, 3)
+    assert server.requests[0].headers["Authorization"] == "Bearer secret"
+
+
+def test_a_mistake_of_ours_is_3_and_never_looks_like_a_refuted_trail(capsys: Capture) -> None:
+    with serving(then=lambda _: answering(b'{"events":[]}')) as server:
+        code = ask(server, "completeness")
+
+    assert code == 3
+    assert "a mistake of Holdfast itself" in capsys.readouterr().err
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(request.path).query, keep_blank_values=True))
