@@ -59,7 +59,7 @@ class World:
 
     @property
     def host(self) -> Host:
-        return Host(lambda: self.now_us, lambda n: bytes(n), at_once, Inline())
+        return Host(lambda: self.now_us, bytes, at_once, Inline())
 
     def put(self, key: str, data: bytes, regions: Iterable[str] = ALL) -> None:
         """Store an object as a node would have; written now."""
@@ -144,7 +144,9 @@ class Writer:
 
     def seal(self, *events: dict[str, object] | str, regions: Iterable[str] = ALL) -> Encoded:
         """Seal and store a segment. A text is an event's id."""
-        given = [{"id": event} if isinstance(event, str) else event for event in events]
+        given: list[dict[str, object]] = [
+            {"id": event} if isinstance(event, str) else event for event in events
+        ]
         encoded = self.encode(*given)
         self.end = ledger.extend(self.end, encoded.name)
         self.store(encoded, regions)
