@@ -5,6 +5,7 @@ from the records. Fields that were not sent become "", so that a column never ho
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -20,6 +21,9 @@ from holdfast.times import parse_time
 
 Int64s = npt.NDArray[np.int64]
 
+_FEW = 16
+_DEPTH_MAX = 8
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _WORD = pa.dictionary(pa.int32(), pa.string())  # few distinct values: kept once a chunk
 
 SCHEMA: pa.Schema = pa.schema(
@@ -123,6 +127,8 @@ def decode(parts: Sequence[Lines]) -> pa.Table:
     columns = _event_columns(events)
     columns |= _place_columns(parts, sizes)
     columns["record"] = records_of([part.data for part in parts])
+    if len(columns["record"]) != len(events):
+        raise CorruptError("a segment holds lines that are no records")
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
@@ -142,11 +148,15 @@ def records_of(datas: Sequence[bytes]) -> pa.Array:
         [None, pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))],
     )
     if not data.isascii():
-        try:
-            array.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise CorruptError(f"records that are not UTF-8: {error}") from error
+        _refuse_other_than_utf8(data)
     return array
+
+
+def _refuse_other_than_utf8(data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptError(f"a record is not UTF-8: {error}") from error
 
 
 def facts(records: Sequence[Record]) -> SegmentFacts:
@@ -155,9 +165,12 @@ def facts(records: Sequence[Record]) -> SegmentFacts:
     Raises:
         CorruptError: bytes that are no records.
     """
+    for record in records:
+        if not record.isascii():
+            _refuse_other_than_utf8(record)
     try:
         stubs = [_STUBS.decode(record) for record in records]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         stubs = [_stub_of(_tolerant(record)) for record in records]
     received = times_us([stub.received for stub in stubs])
     times = times_us([stub.time or stub.received for stub in stubs])
@@ -215,12 +228,14 @@ def key_of(tenant: str, id: str) -> int:
 def times_us(texts: Sequence[str]) -> Int64s:
     """RFC 3339 texts as µs, cut to the µs exactly as `parse_time` cuts them.
 
-    Arrow reads the usual shapes ten times faster; what it refuses (a leap second, a fraction of
-    ten digits) is read one by one.
+    Arrow reads the usual shapes ten times faster, once there are some; what it refuses (a leap
+    second, a fraction of ten digits) is read one by one.
 
     Raises:
         CorruptError: a text that `parse_time` refuses.
     """
+    if len(texts) < _FEW:
+        return _one_by_one(texts)
     array = pa.array(texts, pa.string())
     try:
         return _int64s(array.cast(pa.timestamp("us", "UTC")))
@@ -229,7 +244,10 @@ def times_us(texts: Sequence[str]) -> Int64s:
     try:
         return _int64s(array.cast(pa.timestamp("ns", "UTC"))) // 1000
     except pa.ArrowInvalid:
-        pass
+        return _one_by_one(texts)
+
+
+def _one_by_one(texts: Sequence[str]) -> Int64s:
     try:
         return np.fromiter(map(parse_time, texts), np.int64, len(texts))
     except ValueError as error:
@@ -245,19 +263,24 @@ def _events_of(part: Lines) -> list[_Event]:
     try:
         try:
             return _EVENTS.decode_lines(part.data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return [_tolerant(line) for line in part.data.split(b"\n")[:-1]]
     except CorruptError as error:
         raise CorruptError(f"segment {part.segment} of node {part.node}: {error}") from error
 
 
 def _tolerant(line: bytes) -> _Event:
-    """Any JSON object: a field of another type than ours (an encrypted one) is passed over."""
+    """Any JSON object: a field of another type than ours (an encrypted one) is passed over.
+
+    And so is what nests deeper than a parser's stack. Whatever `facts` accepts is accepted here,
+    so that no record that was entered ever stops a search.
+    """
+    line = _shallow(line)
     try:
         event = msgspec.json.decode(line, type=dict[str, object])
         received = event["received"]
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
-        raise CorruptError(f"a record cannot be read: {error!r}") from error
+    except (msgspec.MsgspecError, KeyError):
+        return _bare(line)
     targets = event.get("targets")
     source = event.get("source")
     return _Event(
@@ -271,6 +294,30 @@ def _tolerant(line: bytes) -> _Event:
         outcome=_text(event.get("outcome")),
         source=_Source(_text(source.get("ip"))) if isinstance(source, dict) else _NOWHERE,
     )
+
+
+def _shallow(line: bytes) -> bytes:
+    """The same JSON, with null for what nests deeper than any field of ours."""
+    depth = kept = 0
+    pieces: list[bytes] = []
+    for token in _TOKENS.finditer(line):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth == _DEPTH_MAX + 1:
+                pieces += [line[kept : token.start()], b"null"]
+        elif token[0] in (b"]", b"}"):
+            if depth == _DEPTH_MAX + 1:
+                kept = token.end()
+            depth -= 1
+    return b"".join([*pieces, line[kept:]]) if pieces else line
+
+
+def _bare(line: bytes) -> _Event:
+    try:
+        stub = _STUBS.decode(line)
+    except msgspec.MsgspecError as error:
+        raise CorruptError(f"a record cannot be read: {error}") from error
+    return _Event(received=stub.received, id=stub.id, time=stub.time, tenant=stub.tenant)
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,6 @@ Python variables as tables. A question is cut off when its time is over. Folds a
 their hash when they are first read in a process, so no bit that rotted on the disk is ever shown.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,24 +20,27 @@ from holdfast.errors import Problem, RejectedError
 from holdfast.read import sql
 from holdfast.read.hot import HotMemo
 from holdfast.read.query import Spot, Wanted
-from holdfast.read.segments import SourceError
+from holdfast.read.segments import SourceError, check_fold
 from holdfast.read.sources import FoldSource, Places, SegmentSource, Source, hidden_in
 
 HOT_EVENTS_MAX = 262_144
-TEXT_EVENTS_MAX = 65_536
+TEXT_EVENTS_MAX = 32_768
 
 _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
 Row = tuple[Any, ...]
 
 
 class Limits(Struct, frozen=True):
-    """What one process may use for searches."""
+    """What one process may use for searches.
+
+    group_events: how many events a page reads first, before it knows whether they will do.
+    """
 
     timeout_s: float = 30.0
     memory_bytes: int = 256 << 20
     threads: int = 2
-    columns_bytes: int = 64 << 20
-    texts_bytes: int = 48 << 20
+    hot_bytes: int = 96 << 20
+    group_events: int = 16_384
 
 
 DEFAULTS = Limits()
@@ -57,11 +59,11 @@ class Engine:
     """What a process searches with. `working` admits one thread at a time."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._turn = threading.Lock()
         self._late = threading.Event()
         self._whole: set[FoldSource] = set()
-        self.hot = HotMemo(limits.columns_bytes, limits.texts_bytes)
+        self.hot = HotMemo(limits.hot_bytes)
         self._database = duckdb.connect(
             ":memory:",
             config={
@@ -85,7 +87,7 @@ class Engine:
         """
         with self._turn:
             self._late.clear()
-            timer = threading.Timer(self._limits.timeout_s, self._cut_off)
+            timer = threading.Timer(self.limits.timeout_s, self._cut_off)
             timer.daemon = True
             timer.start()
             try:
@@ -147,7 +149,7 @@ class Engine:
         hot = [source for source in sources if isinstance(source, SegmentSource)]
         for group in _bounded(hot, TEXT_EVENTS_MAX if wanted.texts else HOT_EVENTS_MAX):
             self._check_time()
-            table = self.hot.with_records(group) if wanted.texts else self.hot.columns(group)[0]
+            table = self.hot.table(group, records=bool(wanted.texts))
             with self._tables({sql.HOT: table, sql.HIDDEN: _table_of(group, hidden)}) as names:
                 yield sql.Part(sql.HOT), sql.HIDDEN in names
         folds = [source for source in sources if isinstance(source, FoldSource)]
@@ -182,17 +184,11 @@ class Engine:
             raise SourceError(f"a fold cannot be read: {error}") from error
 
     def _check_whole(self, fold: FoldSource) -> None:
-        if fold in self._whole:
-            if Path(fold.path).exists():
-                return
-            self._whole.discard(fold)
-        try:
-            with Path(fold.path).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise SourceError(f"a fold cannot be read: {error}", fold.path) from error
-        if digest != fold.sha256:
-            raise SourceError(f"{fold.path} is damaged", fold.path)
+        """Hash a fold the first time; after that it must only still be there."""
+        if fold in self._whole and Path(fold.path).exists():
+            return
+        self._whole.discard(fold)
+        check_fold(fold)
         self._whole.add(fold)
 
     def _check_time(self) -> None:
@@ -204,7 +200,7 @@ class Engine:
         self._database.interrupt()
 
     def _too_long(self) -> RejectedError:
-        reason = f"took longer than {self._limits.timeout_s:g} s: narrow its times or filters"
+        reason = f"took longer than {self.limits.timeout_s:g} s: narrow its times or filters"
         return RejectedError("too-slow", Problem(0, "", f"the search {reason}"))
 
 

@@ -23,7 +23,6 @@ import numpy as np
 
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId, Place
-from holdfast.read.fold import joined
 from holdfast.read.runs import (
     NODES_MAX,
     POSITION_BITS,
@@ -33,7 +32,7 @@ from holdfast.read.runs import (
     filter_bits,
     write_run,
 )
-from holdfast.read.sources import Stretch
+from holdfast.read.sources import Stretch, joined
 
 PLACES_MAX = 16  # of one key; more of the same id are found through these
 TABLE_KEYS_MAX = 1 << 16

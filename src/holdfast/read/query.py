@@ -169,7 +169,8 @@ def _read_cursor(text: str, digest: bytes) -> Spot:
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise RejectedError("bad-cursor", Problem(0, "cursor", "is not one of ours")) from None
     spot = cursor.spot
-    if cursor.version != _CURSOR_VERSION or max(abs(spot.time_us), spot.position) > _INT64_MAX:
+    in_range = abs(spot.time_us) <= _INT64_MAX and 0 <= spot.position <= _INT64_MAX
+    if cursor.version != _CURSOR_VERSION or not in_range:
         raise RejectedError("bad-cursor", Problem(0, "cursor", "is not one of ours"))
     if cursor.digest != digest:
         raise RejectedError("bad-cursor", Problem(0, "cursor", "belongs to another search"))

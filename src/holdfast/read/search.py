@@ -8,6 +8,7 @@ the same SQL; values come in as parameters only. Records are fetched last, for w
 Every search ends: by its deadline at the latest, and within the engine's memory limit.
 """
 
+import atexit
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence, Sized
@@ -18,7 +19,7 @@ from holdfast.errors import Problem, RejectedError
 from holdfast.model import Counts, Found, Page, Place, Query
 from holdfast.read import sql
 from holdfast.read.engine import DEFAULTS, Engine, Hit, Limits
-from holdfast.read.query import Spot, Wanted, check, check_groups, cursor_after
+from holdfast.read.query import Wanted, check, check_groups, cursor_after
 from holdfast.read.sources import (
     NOWHERE,
     FoldSource,
@@ -29,7 +30,6 @@ from holdfast.read.sources import (
 )
 
 GROUPS_MAX = 10_000
-FIRST_GROUP_EVENTS = 16_384
 GROUP_GROWTH = 4
 GROUP_EVENTS_MAX = 262_144
 FOLD_WEIGHT_EVENTS = 16_384  # what a look into a fold costs, in hot events
@@ -127,7 +127,7 @@ def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: P
     """The first hits in order, one more than a page, reading no more sources than it takes."""
     enough = wanted.limit + 1
     hits: list[Hit] = []
-    for group in _groups(prune(sources, wanted)):
+    for group in _groups(prune(sources, wanted), engine.limits.group_events):
         if len(hits) == enough:
             oldest_us = hits[-1].spot.time_us
             if group[0].time_max_us < oldest_us:
@@ -138,9 +138,10 @@ def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: P
     return hits
 
 
-def _groups(sources: Sequence[Source]) -> Iterator[list[Source]]:
+def _groups(sources: Sequence[Source], size: int) -> Iterator[list[Source]]:
     """Sources in their order, each group larger than the one before."""
-    size, group, weight = FIRST_GROUP_EVENTS, list[Source](), 0
+    group: list[Source] = []
+    weight = 0
     for source in sources:
         group.append(source)
         weight += FOLD_WEIGHT_EVENTS if isinstance(source, FoldSource) else source.count
@@ -158,14 +159,13 @@ def _records(engine: Engine, sources: Sequence[Source], hits: Sequence[Hit]) -> 
         for source in sources
         if isinstance(source, SegmentSource)
     }
+    hot = [hit for hit in hits if not hit.fold]
+    places = [(segments[hit.spot.node, hit.segment], hit.spot.position) for hit in hot]
+    records = dict(zip((hit.spot for hit in hot), engine.hot.records(places), strict=True))
     folds: dict[str, list[Hit]] = {}
-    records: dict[Spot, bytes] = {}
     for hit in hits:
         if hit.fold:
             folds.setdefault(hit.fold, []).append(hit)
-        else:
-            source = segments[hit.spot.node, hit.segment]
-            records[hit.spot] = engine.hot.record(source, hit.spot.position)
     for path, within in folds.items():
         by_row = engine.records(path, [hit.row for hit in within])
         records.update((hit.spot, by_row[hit.row]) for hit in within)
@@ -173,6 +173,7 @@ def _records(engine: Engine, sources: Sequence[Source], hits: Sequence[Hit]) -> 
 
 
 _engines: dict[Limits, Engine] = {}
+atexit.register(_engines.clear)  # while the interpreter can still close what they hold
 _engines_turn = threading.Lock()
 
 

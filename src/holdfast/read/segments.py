@@ -1,4 +1,4 @@
-"""Read segments from the cache, and trust no byte that does not hash to its name."""
+"""Read what the cache holds, and trust no byte that does not hash to what it must."""
 
 import hashlib
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from holdfast.errors import CorruptError, HoldfastError
 from holdfast.read.decode import Lines
-from holdfast.read.sources import SegmentSource
+from holdfast.read.sources import FoldSource, SegmentSource
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -36,10 +36,22 @@ def read_lines(source: SegmentSource) -> Lines:
         raise SourceError(f"a cached segment cannot be read: {error}", source.path) from error
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise SourceError(f"{source.path} does not hash to its name", source.path)
-    lines = records_in(data)
-    if lines.count(b"\n") != source.count:
-        raise SourceError(f"{source.path} holds another number of events", source.path)
-    return Lines(source.node, source.index, source.first, lines)
+    return Lines(source.node, source.index, source.first, records_in(data))
+
+
+def check_fold(fold: FoldSource) -> None:
+    """Check that a fold holds the bytes that were written.
+
+    Raises:
+        SourceError: it does not, or cannot be read.
+    """
+    try:
+        with Path(fold.path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"a fold cannot be read: {error}", fold.path) from error
+    if digest != fold.sha256:
+        raise SourceError(f"{fold.path} does not hash to what was written", fold.path)
 
 
 def records_in(data: bytes) -> bytes:
@@ -54,5 +66,5 @@ def records_in(data: bytes) -> bytes:
     except zstd.ZstdError as error:
         raise CorruptError(f"a segment is not zstd: {error}") from error
     if len(lines) > SEGMENT_BYTES_MAX or not decompressor.eof:
-        raise CorruptError("a segment decompresses to more than it may")
+        raise CorruptError("a segment's records do not end where they must")
     return lines

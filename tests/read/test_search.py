@@ -1,0 +1,333 @@
+"""Search against a naive reading of the same records."""
+
+import concurrent.futures
+import multiprocessing
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from holdfast.errors import RejectedError
+from holdfast.model import Counts, Found, Place, Query
+from holdfast.read.engine import DEFAULTS, Limits
+from holdfast.read.fold import fold
+from holdfast.read.search import run_counts, run_page
+from holdfast.read.segments import SourceError
+from holdfast.read.sources import Places, Source, places
+from tests.read.little_trail import (
+    NODES,
+    SECOND_US,
+    START_US,
+    Stored,
+    Trail,
+    queries,
+    record_of,
+    records,
+)
+
+PAGES_MAX = 200
+CRAMPED = Limits(hot_bytes=4_000, group_events=3)  # forgets, and reads in many groups
+
+
+@contextmanager
+def made(
+    segments: list[tuple[int, list[bytes]]], folded: int
+) -> Iterator[tuple[Trail, list[Source]]]:
+    """A trail of these segments, the first `folded` of them in two folds, one made of the other."""
+    with tempfile.TemporaryDirectory() as directory:
+        trail = Trail(Path(directory))
+        for node, lines in segments:
+            trail.add(NODES[node], lines)
+        sources: list[Source] = list(trail.sources[folded:])
+        half = folded // 2
+        if half:
+            old = str(Path(directory) / "old.parquet")
+            first = fold(trail.sources[:half], old).source(old)
+            new = str(Path(directory) / "new.parquet")
+            sources.append(fold([first, *trail.sources[half:folded]], new).source(new))
+        elif folded:
+            new = str(Path(directory) / "new.parquet")
+            sources.append(fold(trail.sources[:folded], new).source(new))
+        yield trail, sources
+
+
+def all_pages(
+    sources: list[Source], query: Query, hidden: Places, conflicts: Places, limits: Limits
+) -> list[Found]:
+    found: list[Found] = []
+    for _ in range(PAGES_MAX):
+        page = run_page(sources, query, hidden, conflicts, limits)
+        assert len(page.events) == query.limit or not page.next
+        found += page.events
+        if not page.next:
+            return found
+        query = structs.replace(query, cursor=page.next)
+    raise AssertionError("the pages do not end")
+
+
+def segment_lists() -> st.SearchStrategy[list[tuple[int, list[bytes]]]]:
+    one = st.tuples(st.integers(0, 1), st.lists(records(), min_size=1, max_size=6))
+    return st.lists(one, min_size=1, max_size=8)
+
+
+def chosen(trail: Trail, numbers: set[int]) -> set[Place]:
+    return {Place(one.node, one.position) for n, one in enumerate(trail.stored) if n in numbers}
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(segment_lists(), st.integers(0, 8), queries(), st.sets(st.integers(0, 40)), st.data())
+def test_all_pages_together_are_the_naive_answer_each_event_once(
+    segments: list[tuple[int, list[bytes]]],
+    folded: int,
+    query: Query,
+    some: set[int],
+    data: st.DataObject,
+) -> None:
+    with made(segments, min(folded, len(segments))) as (trail, sources):
+        hidden = chosen(trail, some)
+        flagged = chosen(trail, data.draw(st.sets(st.integers(0, 40))))
+
+        limits = data.draw(st.sampled_from([DEFAULTS, CRAMPED]))
+        found = all_pages(sources, query, places(hidden), places(flagged), limits)
+
+        want = [
+            one for one in trail.newest_first(query) if Place(one.node, one.position) not in hidden
+        ]
+        assert [as_found(one, flagged) for one in want] == [plain(one) for one in found]
+
+
+def as_found(one: Stored, flagged: set[Place]) -> tuple[str, int, int, bytes, bool]:
+    place = Place(one.node, one.position)
+    return one.node, one.segment, one.position, one.record, place in flagged
+
+
+def plain(one: Found) -> tuple[str, int, int, bytes, bool]:
+    return one.node, one.segment, one.position, bytes(one.record), one.conflict
+
+
+GROUPINGS = ((), ("action",), ("tenant", "outcome"), ("node",), ("ip", "actor"))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    segment_lists(),
+    st.integers(0, 8),
+    queries(),
+    st.sets(st.integers(0, 40)),
+    st.sampled_from(GROUPINGS),
+    st.none() | st.integers(1, 40).map(lambda tenths: tenths * SECOND_US // 10),
+)
+def test_counts_are_those_of_the_naive_answer(
+    segments: list[tuple[int, list[bytes]]],
+    folded: int,
+    query: Query,
+    some: set[int],
+    by: tuple[str, ...],
+    bucket_us: int | None,
+) -> None:
+    with made(segments, min(folded, len(segments))) as (trail, sources):
+        hidden = chosen(trail, some)
+
+        counts = run_counts(sources, query, by, bucket_us, places(hidden))
+
+        want = [
+            one for one in trail.newest_first(query) if Place(one.node, one.position) not in hidden
+        ]
+        assert counts == naive_counts(want, by, bucket_us)
+
+
+def naive_counts(want: list[Stored], by: tuple[str, ...], bucket_us: int | None) -> Counts:
+    def value(one: Stored, name: str) -> str:
+        if name == "node":
+            return one.node
+        if name == "ip":
+            return str(one.event.get("source", {}).get("ip", ""))
+        if name == "actor":
+            return str(one.event.get("actor", {}).get("id", ""))
+        return str(one.event.get(name, ""))
+
+    groups = Counter(tuple(value(one, name) for name in by) for one in want) if by else Counter()
+    buckets = Counter(one.time_us // bucket_us * bucket_us for one in want) if bucket_us else {}
+    return Counts(
+        count=len(want),
+        groups=tuple(sorted(groups.items(), key=lambda group: (-group[1], group[0]))),
+        histogram=tuple(sorted(buckets.items())),
+    )
+
+
+def numbered(directory: Path, segments: int, each: int) -> Trail:
+    """Segments of a few events a second apart, no two with the same time."""
+    trail = Trail(directory)
+    for segment in range(segments):
+        numbers = range(segment * each, (segment + 1) * each)
+        trail.add(
+            NODES[0],
+            [
+                record_of({"id": f"e{n}", "tenant": f"t{n % 3}"}, START_US + n * SECOND_US)
+                for n in numbers
+            ],
+        )
+    return trail
+
+
+def test_a_full_page_reads_no_segment_that_holds_only_older_events(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=40, each=1000)
+    for source in trail.sources[:16]:
+        Path(source.path).unlink()
+
+    page = run_page(trail.sources, Query(limit=50))
+
+    assert [bytes(one.record) for one in page.events] == [
+        one.record for one in trail.newest_first(Query())[:50]
+    ]
+
+
+def test_a_segment_whose_cached_bytes_rotted_is_named_and_not_shown(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=1, each=5)
+    path = Path(trail.sources[0].path)
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(SourceError) as caught:
+        run_page(trail.sources, Query())
+
+    assert caught.value.path == str(path)
+
+
+def test_a_fold_with_one_flipped_bit_is_named_and_not_shown(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=3, each=50)
+    path = tmp_path / "fold.parquet"
+    source = fold(trail.sources, str(path)).source(str(path))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(SourceError) as caught:
+        run_page([source], Query())
+
+    assert caught.value.path == str(path)
+
+
+def test_a_fold_that_was_deleted_is_named_even_when_it_was_read_before(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=3, each=50)
+    path = tmp_path / "fold.parquet"
+    source = fold(trail.sources, str(path)).source(str(path))
+    run_page([source], Query())
+    path.unlink()
+
+    with pytest.raises(SourceError) as caught:
+        run_page([source], Query())
+
+    assert caught.value.path == str(path)
+
+
+def test_a_folder_may_have_a_name_that_looks_like_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "odd[1]*?"
+    folder.mkdir()
+    trail = numbered(folder, segments=2, each=5)
+    path = str(folder / "a*[x]?.parquet")
+    source = fold(trail.sources, path).source(path)
+
+    page = run_page([source], Query(limit=3))
+
+    assert [one.position for one in page.events] == [9, 8, 7]
+
+
+@pytest.mark.parametrize(
+    "text", ["' OR 1=1 --", '"; DROP TABLE hot; --', "%", "_", "\\", "\x00", "?", "$1", "\\Q.*\\E"]
+)
+def test_what_is_searched_for_is_never_read_as_a_pattern_or_as_sql(
+    tmp_path: Path, text: str
+) -> None:
+    trail = numbered(tmp_path, segments=1, each=5)
+    path = str(tmp_path / "fold.parquet")
+    folded = fold(trail.sources, path).source(path)
+
+    for name in ("tenant", "actor", "action", "target", "ip", "id", "q"):
+        for sources in (trail.sources, [folded]):
+            query = structs.replace(Query(), **{name: text})
+            assert run_page(sources, query).events == ()
+
+
+def test_a_search_that_takes_too_long_is_cut_off_and_says_so(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=20, each=1000)
+
+    with pytest.raises(RejectedError, match=r"longer than 0\.001 s") as caught:
+        run_page(trail.sources, Query(q="not to be found"), limits=Limits(timeout_s=0.001))
+
+    assert caught.value.kind == "too-slow"
+
+
+def test_a_search_after_one_that_was_cut_off_is_answered(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=20, each=1000)
+    limits = Limits(timeout_s=0.2)
+    with pytest.raises(RejectedError):
+        run_page(trail.sources * 200, Query(q="not to be found"), limits=limits)
+
+    page = run_page(trail.sources[:1], Query(limit=1), limits=limits)
+
+    assert len(page.events) == 1
+
+
+def test_more_groups_than_an_answer_may_hold_are_refused(tmp_path: Path) -> None:
+    trail = Trail(tmp_path)
+    events = ({"id": f"{n}", "source": {"ip": f"ip{n}"}} for n in range(10_001))
+    trail.add(NODES[0], [record_of(event, START_US) for event in events])
+
+    with pytest.raises(RejectedError) as caught:
+        run_counts(trail.sources, Query(), ("ip",))
+
+    assert caught.value.kind == "too-many-groups"
+
+
+def test_a_search_runs_in_a_spawned_worker_and_its_errors_come_back(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=3, each=5)
+    spawn = multiprocessing.get_context("spawn")
+    hidden = places([Place(NODES[0], 14)])
+
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as workers:
+        page = workers.submit(run_page, trail.sources, Query(limit=2), hidden).result()
+        counts = workers.submit(run_counts, trail.sources, Query(), ("tenant",)).result()
+        refused = workers.submit(run_page, trail.sources, Query(limit=0)).exception()
+        other = structs.replace(trail.sources[0], sha256="0" * 64)
+        rotten = workers.submit(run_page, [other], Query()).exception()
+
+    assert [one.position for one in page.events] == [13, 12]
+    assert counts.groups == ((("t0",), 5), (("t1",), 5), (("t2",), 5))
+    assert isinstance(refused, RejectedError) and refused.problems[0].field == "limit"
+    assert isinstance(rotten, SourceError) and rotten.path == other.path
+
+
+def test_thousands_of_lone_events_are_found_like_few_large_segments(tmp_path: Path) -> None:
+    trail = Trail(tmp_path)
+    for n in range(1_200):
+        event = {"id": f"e{n}", "tenant": f"t{n % 7}"}
+        trail.add(NODES[n % 2], [record_of(event, START_US + n * SECOND_US)])
+    query = Query(tenant="t3", limit=1000)
+
+    for known in (300, 310, 600, 900, 901, 1_200):  # more arrive between searches
+        page = run_page(trail.sources[:known], query)
+
+        want = [
+            one for one in trail.newest_first(query) if one.time_us < START_US + known * SECOND_US
+        ]
+        assert [bytes(one.record) for one in page.events] == [one.record for one in want]
+
+
+def test_threads_of_one_process_may_search_at_the_same_time(tmp_path: Path) -> None:
+    trail = numbered(tmp_path, segments=5, each=100)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        pages = list(
+            threads.map(lambda n: run_page(trail.sources, Query(tenant=f"t{n % 3}")), range(12))
+        )
+
+    assert [len(page.events) for page in pages] == [100] * 12
+    assert all(b'"t1"' in bytes(one.record) for one in pages[1].events)
