@@ -77,18 +77,18 @@ def _data(data: Path) -> Iterator[Check]:
     free = shutil.disk_usage(data).free
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
-    yield _private("trail key", data / KEY_FILE, "the trail was founded elsewhere")
-    yield _private("node key", data / "nodes" / "0" / "node.key", "no node has started here")
+    yield _private("trail key", data / KEY_FILE, "keep a backup of it elsewhere")
+    yield _private("node key", data / "nodes" / "0" / "node.key", "a lost one needs no backup")
 
 
-def _private(name: str, path: Path, absent: str) -> Check:
+def _private(name: str, path: Path, advice: str) -> Check:
     """A key's file: there, and nobody else's to read."""
     if not path.exists():
-        return Check(name, "warning", f"{path} is not there: {absent}")
+        return Check(name, "warning", f"{path} is not there")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         return Check(name, "bad", f"{path} can be read by others (mode {mode:04o}, not 0600)")
-    return Check(name, "ok", f"{path}: keep a backup of it elsewhere")
+    return Check(name, "ok", f"{path}: {advice}")
 
 
 def _secrets(settings: Settings) -> Iterator[Check]:

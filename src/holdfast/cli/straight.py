@@ -87,27 +87,44 @@ class RegionsSource:
 
     def search(self, asked: Parameters) -> bytes:
         query = parameters.query_of(_values(asked, parameters.SEARCH))
-        said = self._reader.completeness()
-        page = self._run(self._reader.search(query))
-        return answers.write(answers.search_answer(page, said))
+
+        async def ask() -> bytes:
+            said = self._reader.completeness()
+            page = await self._reader.search(query)
+            return answers.write(answers.search_answer(page, said))
+
+        return self._run(ask())
 
     def count(self, asked: Parameters) -> bytes:
         wanted = parameters.counting_of(_values(asked, parameters.COUNT))
-        said = self._reader.completeness()
-        counts = self._run(self._reader.count(wanted.query, wanted.by, wanted.bucket_us))
-        return answers.write(answers.count_answer(wanted.by, counts, said))
+
+        async def ask() -> bytes:
+            said = self._reader.completeness()
+            counts = await self._reader.count(wanted.query, wanted.by, wanted.bucket_us)
+            return answers.write(answers.count_answer(wanted.by, counts, said))
+
+        return self._run(ask())
 
     def show(self, id: str, asked: Parameters) -> bytes:
         tenant = parameters.query_of(_values(asked, parameters.EVENT)).tenant
-        said = self._reader.completeness()
-        found = self._run(self._reader.event(tenant, id))
-        return answers.write(answers.event_answer(found, said))
+
+        async def ask() -> bytes:
+            said = self._reader.completeness()
+            return answers.write(answers.event_answer(await self._reader.event(tenant, id), said))
+
+        return self._run(ask())
 
     def completeness(self) -> bytes:
-        return answers.write(answers.completeness_answer(self._reader.completeness()))
+        async def ask() -> bytes:
+            return answers.write(answers.completeness_answer(self._reader.completeness()))
+
+        return self._run(ask())
 
     def status(self) -> bytes:
-        return answers.write(status.status_answer(self._system))
+        async def ask() -> bytes:
+            return answers.write(status.status_answer(self._system))
+
+        return self._run(ask())
 
     def tail(self, asked: Parameters) -> Iterator[bytes]:
         self._run(self._reader.start())

@@ -1,0 +1,155 @@
+"""Every reading command, straight from the regions, with no server alive."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.cli.app import run
+from tests.cli.trail import write_trail
+
+Capture = pytest.CaptureFixture[str]
+
+EVENTS: tuple[dict[str, object], ...] = (
+    {"id": "1", "action": "user.login", "actor": {"id": "alice"}, "time": "2026-01-01T00:00:00Z"},
+    {"id": "2", "action": "user.logout", "actor": {"id": "alice"}, "tenant": "acme"},
+    {"id": "1", "action": "user.login", "actor": {"id": "alice"}, "time": "2026-01-01T00:00:00Z"},
+)
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("straight") / "data"
+    write_trail(data, *EVENTS)
+    return data
+
+
+@pytest.fixture
+def data(founded: Path, tmp_path: Path) -> Path:
+    """A trail of one's own, for a test that damages it."""
+    return Path(shutil.copytree(founded, tmp_path / "data"))
+
+
+def ask(data: Path, capsys: Capture, *arguments: str) -> tuple[int, dict[str, Any]]:
+    code = run([*arguments, "--data", str(data), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_search_finds_each_event_once_and_says_what_it_rests_on(
+    founded: Path, capsys: Capture
+) -> None:
+    code, page = ask(founded, capsys, "search", "--actor", "alice")
+
+    assert code == 0
+    assert [event["id"] for event in page["events"]] == ["2", "1"]
+    assert [basis["region"] for basis in page["basis"]] == ["a", "b", "c"]
+    assert page["complete_through"] and not page["gaps"] and page["next"] is None
+
+
+def test_a_count_leaves_repeats_out_and_the_status_counts_them(
+    founded: Path, capsys: Capture
+) -> None:
+    _, counts = ask(founded, capsys, "search", "--count", "--by", "action")
+    _, status = ask(founded, capsys, "status")
+
+    assert counts["count"] == 2
+    assert status["reader"]["repeats"] == 1
+    assert status["node"] is None
+
+
+def test_show_finds_an_event_by_id_and_tenant(founded: Path, capsys: Capture) -> None:
+    found, shown = ask(founded, capsys, "show", "2", "--tenant", "acme")
+    missing, nothing = ask(founded, capsys, "show", "2", "--tenant", "other")
+
+    assert (found, missing) == (0, 2)
+    assert len(shown["events"]) == 1 and nothing["events"] == []
+
+
+def test_one_region_alone_still_answers(data: Path, capsys: Capture) -> None:
+    for lost in ("a", "c"):
+        shutil.rmtree(data / "regions" / lost)
+
+    code, page = ask(data, capsys, "search")
+
+    assert code == 0
+    assert len(page["events"]) == 2
+    assert page["holding_back"]
+
+
+def test_with_one_region_and_no_cache_nothing_is_known_to_be_complete(
+    data: Path, capsys: Capture
+) -> None:
+    for lost in ("regions/a", "regions/c", "cache"):
+        shutil.rmtree(data / lost, ignore_errors=True)
+
+    code, said = ask(data, capsys, "completeness")
+
+    assert code == 4
+    assert said["complete_through"] is None
+
+
+def test_a_filter_that_means_nothing_is_2_and_named(founded: Path, capsys: Capture) -> None:
+    code = run(["search", "--data", str(founded), "--from", "yesterday"])
+
+    assert code == 2
+    assert capsys.readouterr().err.startswith("holdfast: from: ")
+
+
+def test_no_trail_at_all_is_3_and_nothing_is_made(tmp_path: Path, capsys: Capture) -> None:
+    code = run(["search", "--data", str(tmp_path / "none")])
+
+    assert code == 3
+    assert "no region shows which trail this is" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reconcile_gives_a_region_back_what_it_lacks(data: Path, capsys: Capture) -> None:
+    segments = sorted((data / "regions/b/ev/seg").rglob("*.zst"))
+    kept = segments[1].read_bytes()
+    segments[1].unlink()
+
+    code, report = ask(data, capsys, "reconcile")
+    again, second = ask(data, capsys, "reconcile")
+
+    assert (code, again) == (0, 0)
+    assert segments[1].read_bytes() == kept
+    assert [region["repaired"] for region in report["regions"]] == [0, 1, 0]
+    assert report["identical"] and second["identical"]
+
+
+def test_reconcile_is_3_while_a_region_is_away(data: Path, capsys: Capture) -> None:
+    shutil.rmtree(data / "regions/b")
+
+    code, report = ask(data, capsys, "reconcile")
+
+    assert code == 3
+    assert report["identical"] is False
+    assert "no directory" in report["regions"][1]["state"]
+
+
+def test_region_list_names_the_stores_and_what_is_wrong_with_one(
+    data: Path, capsys: Capture
+) -> None:
+    shutil.rmtree(data / "regions/c")
+
+    code, seen = ask(data, capsys, "region", "list")
+
+    assert code == 3
+    states = [region["state"] for region in seen["regions"]]
+    assert states == ["ok", "ok", "unverified"]
+
+
+def test_the_doctor_shows_every_setting_and_a_key_that_others_can_read(
+    data: Path, capsys: Capture
+) -> None:
+    well, _ = ask(data, capsys, "doctor")
+    (data / "trail.key").chmod(0o644)
+
+    ill, found = ask(data, capsys, "doctor")
+
+    assert (well, ill) == (0, 3)
+    bad = [each["check"] for each in found["checks"] if each["state"] == "bad"]
+    assert bad == ["trail key"]
+    assert found["settings"]["quorum"] == 2
