@@ -17,6 +17,7 @@ from holdfast.proof.statements import Birth, Certificate, Closed, Heartbeat
 from holdfast.read.follow import Clocks, FollowLimits
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
+from holdfast.read.shelf import FoldLimits
 from holdfast.regions import Region, Regions
 from holdfast.regions.trailkey import TrailKey
 from holdfast.times import format_us
@@ -77,9 +78,11 @@ class World:
         regions = [Region(id, store) for id, store in self.stores.items()]
         return Regions(regions, self.quorum, TRAIL.trail)
 
-    def reader(self, cache: Path, clocks: Clocks | None = None, **limits: object) -> Reader:
+    def reader(
+        self, cache: Path, clocks: Clocks | None = None, fold: FoldLimits | None = None
+    ) -> Reader:
         follow = FollowLimits(clock_error_us=DELTA_US)
-        passes = PassLimits(follow=follow, **limits)  # type: ignore[arg-type]
+        passes = PassLimits(follow=follow, fold=fold or FoldLimits())
         return Reader(self.regions(), self.host, cache, ReaderLimits(passes=passes), clocks)
 
 

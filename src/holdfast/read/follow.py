@@ -338,19 +338,19 @@ class Follow:
         """The time at which the pass began, by a clock that R regions agree with.
 
         Where no own clock could be compared with theirs (whoever may not write cannot), the newest
-        heartbeat that R regions show was written, by their clocks, before any birth was listed.
+        heartbeat that was seen takes its place: a region's clock showed that time before any birth
+        was listed. If the own clock is behind even that, it is believed: earlier is safe.
         """
-        needed = self._regions.needed
         if self._clocks is not None:
             allowed = self._limits.clock_error_us // 2
             offsets = self._clocks().values()
             good = sum(not isinstance(o, Unknown) and o.is_within(allowed) for o in offsets)
-            if good >= needed:
+            if good >= self._regions.needed:
                 return begun, ""
-        shown_us = sorted((tour.modified_us for tour in tours if not tour.failed), reverse=True)
-        if len(shown_us) < needed or shown_us[needed - 1] == 0:
-            return None, "too few regions tell when their newest heartbeat was written"
-        return min(begun, shown_us[needed - 1]), ""
+        newest = max((tour.modified_us for tour in tours if not tour.failed), default=0)
+        if not newest:
+            return None, "no region shows a heartbeat, which would tell what time it is there"
+        return min(begun, newest), ""
 
     # -- segments ------------------------------------------------------------------------------
 

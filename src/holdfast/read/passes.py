@@ -338,6 +338,7 @@ class Passes:
         for hot in self.holdings.shelf.hot:
             if hot.source.path == error.path:
                 if await self.bring(hot.entry) is None:
+                    self.holdings.shelf.remove([hot.entry])
                     self._lose(hot.entry)
                 return
         for fold in self.holdings.shelf.folds:

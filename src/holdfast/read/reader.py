@@ -266,18 +266,20 @@ class Reader:
 
     async def _wait_for(self, stated: int | None) -> None:
         """Until what was stated is true again, if some of it was lost since."""
-        if stated is None:
+        if self._is_true(stated):
             return
+        if not self._tasks:
+            await self.pass_once()
         try:
-            async with asyncio.timeout(self._limits.lost_wait_s):
-                while (now := self._passes.judgement.complete_through_us) is None or now < stated:
-                    news = self._news
-                    if not self._tasks:
-                        await self.pass_once()
-                        return
-                    await news.wait()
+            async with asyncio.timeout(self._limits.lost_wait_s if self._tasks else 0):
+                while not self._is_true(stated):
+                    await self._news.wait()
         except TimeoutError:
             raise UnavailableError("part of the local cache was lost and is read again") from None
+
+    def _is_true(self, stated: int | None) -> bool:
+        now = self._passes.judgement.complete_through_us
+        return stated is None or (now is not None and now >= stated)
 
     def _sources(self, wanted: Wanted) -> list[Source]:
         """What a search must read; by the id index where an id of a tenant is asked for."""
