@@ -1,0 +1,68 @@
+"""docs/CLI.md says what the command line prints."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.cli.app import GROUPS, VERBS, run
+from holdfast.cli.exits import BAD_INPUT, GOOD, INCOMPLETE, INTERRUPTED, REFUTED, UNREACHED
+from tests.cli.trail import write_trail
+from tests.client.scripted import serving
+
+PAGE = (Path(__file__).parents[2] / "docs" / "CLI.md").read_text(encoding="utf-8")
+EXAMPLES = {
+    name: json.loads(text)
+    for name, text in re.findall(r"^```json (.+)\n((?:.*\n)+?)```$", PAGE, re.MULTILINE)
+}
+
+
+def test_every_verb_is_in_the_table_and_no_other() -> None:
+    named = set(re.findall(r"^\| `([a-z ]+)` \| ", PAGE, re.MULTILINE))
+
+    verbs = {name for name, _ in VERBS}
+    grouped = {f"{group} {name}" for group, _, verbs in GROUPS for name, _ in verbs}
+    assert named == verbs | grouped
+
+
+def test_every_exit_code_is_in_the_table() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE)}
+
+    assert codes == {GOOD, REFUTED, BAD_INPUT, UNREACHED, INCOMPLETE, INTERRUPTED}
+
+
+@pytest.mark.parametrize("verb", ["reconcile", "region list", "doctor"])
+def test_a_verb_prints_what_its_example_shows(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_trail(tmp_path / "data", {"action": "a"})
+
+    run([*verb.split(), "--data", str(tmp_path / "data"), "--json"])
+
+    printed = json.loads(capsys.readouterr().out)
+    printed.pop("settings", None)  # shown by name in the file's own example
+    example = {name: value for name, value in EXAMPLES[verb].items() if name != "settings"}
+    assert shape(printed) == shape(example)
+
+
+def test_an_import_prints_what_its_example_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.ndjson"
+    file.write_text('{"action":"a"}\n')
+
+    with serving() as server:
+        run(["import", "--format", "holdfast", "--server", server.url, "--json", str(file)])
+
+    assert shape(json.loads(capsys.readouterr().out)) == shape(EXAMPLES["import"])
+
+
+def shape(value: Any) -> Any:
+    """The names in a JSON value, and the kinds of what they hold; of a list, its first element."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    return type(value).__name__
