@@ -60,12 +60,17 @@ def _measure(ground: Ground, path: Path | None) -> None:
     say("latency")
     found += latency.measure(ground, peak_batches, peak_singles)
     say("search while events come in")
-    found += searching.measure(ground, peak_batches)
+    searched, more = searching.measure(ground, peak_batches)
+    found += searched
     say("ten times the segments")
-    grown, more = growth.measure(ground)
+    grown, growing = growth.measure(ground)
     found += grown
     around = surroundings(ground.directory, version)
-    _keep(path, around["when"], as_json(ground.plan, around, arms, found, {"growth": more}))
+    _keep(
+        path,
+        around["when"],
+        as_json(ground.plan, around, arms, found, {"search": more, "growth": growing}),
+    )
     print("\n" + ", ".join(f"{key} {value}" for key, value in around.items() if value))
     print("\n" + arms_table(arms))
     print("\n" + findings_table(found))

@@ -20,14 +20,15 @@ FILL_S_MAX: Final = 240
 LOAD_S_MAX: Final = 30
 REST_S: Final = 3
 WARM_EVENTS: Final = 10_000
-SEGMENTS_A_ROUND_MAX: Final = 20  # what a round adds to either trail, about
+SEGMENT_EVENTS_MIN: Final = 2_500  # a segment of a round has at least so many, about
 
 
 def measure(ground: Ground) -> tuple[list[Finding], dict[str, Any]]:
     """CPU an event, both trails; and the CPU that each needs a second when nothing happens."""
     plan = ground.plan
     small = plan.growth_segments
-    large = FACTOR * (small + plan.growth_rounds * SEGMENTS_A_ROUND_MAX)
+    added = (WARM_EVENTS + plan.growth_rounds * plan.growth_events) // SEGMENT_EVENTS_MIN
+    large = FACTOR * (small + added)
     cpu_us: dict[int, list[float]] = {small: [], large: []}
     idle_us: dict[int, float] = {}
     segments: dict[int, int] = {}

@@ -26,6 +26,7 @@ class Plan:
     copy_events: int
     single_row_events: int
     settle_s: int
+    fold_s: int  # how long to wait until what is old enough was folded
     latency_s: int
     lone_events: int
     search_events: int
@@ -37,12 +38,13 @@ class Plan:
 
 FULL: Final = Plan(
     rounds=5,
-    batch_events=250_000,
+    batch_events=80_000,
     single_events=80_000,
     multi_row_events=80_000,
     copy_events=80_000,
     single_row_events=25_000,
     settle_s=40,
+    fold_s=75,
     latency_s=10,
     lone_events=30,
     search_events=1_000_000,
@@ -59,6 +61,7 @@ QUICK: Final = Plan(
     copy_events=20_000,
     single_row_events=6_000,
     settle_s=5,
+    fold_s=8,
     latency_s=3,
     lone_events=6,
     search_events=60_000,

@@ -20,6 +20,7 @@ from typing import Final
 _TICK_US: Final = 1_000_000 // os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 WATCH_S: Final = 0.5
+IDLE: Final = 0.05  # of a core
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class Side:
         now_bytes = sum(stat.resident_bytes for stat in tree)
         self.resident_bytes_max = max(self.resident_bytes_max, now_bytes)
 
-    def wait_idle(self, timeout_s: float, busy: float = 0.05, quiet_s: float = 1.0) -> int:
-        """Wait until the tree used less than `busy` of a core for `quiet_s`; its CPU time then.
+    def wait_idle(self, timeout_s: float, quiet_s: float = 1.0) -> int:
+        """Wait until the tree used less than IDLE of a core for `quiet_s`; its CPU time then.
 
         Still busy at the end of the time-out: what it used until then.
         """
@@ -119,7 +120,7 @@ class Side:
         while time.monotonic() < deadline:
             time.sleep(quiet_s)
             after = self.cpu_us()
-            if after - before < busy * quiet_s * 1_000_000:
+            if after - before < IDLE * quiet_s * 1_000_000:
                 return after
             before = after
         return before

@@ -21,7 +21,8 @@ class Sample:
     cpu_us: an event, until it can be searched (PostgreSQL: until it is committed).
     settled_us: an event, until nothing is left to do (PostgreSQL: until after a CHECKPOINT).
     stored_bytes: an event: evidence of one region (PostgreSQL: table and indexes).
-    ack_ms: median while the side is saturated. resident_bytes: of all its processes, at most.
+    ack_ms: median while the side is saturated. resident_bytes: of all its processes, at most; 0
+    where that says nothing, since they share most of it.
     """
 
     rate: float
@@ -79,20 +80,21 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 def arms_table(arms: Mapping[str, Sequence[Sample]]) -> str:
     """A row for each side and way, medians and ranges over the rounds."""
     head = (
-        "| | events/s | CPU µs/event until found | until settled | bytes/event and copy "
-        "| ack p50 ms, saturated | memory MiB, at most |"
+        "| | events/s | CPU µs/event until found | until idle, or a CHECKPOINT "
+        "| bytes/event and copy | ack p50 ms, saturated | memory MiB, at most |"
     )
     lines = [head, "| --- | --- | --- | --- | --- | --- | --- |"]
     for name, samples in arms.items():
         if not samples:
             continue
+        resident_mib = max(sample.resident_bytes for sample in samples) / 2**20
         cells = (
             spread([sample.rate for sample in samples], 0),
             spread([sample.cpu_us for sample in samples]),
             spread([sample.settled_us for sample in samples]),
             f"{median([sample.stored_bytes for sample in samples]):,.0f}",
             spread([sample.ack_ms for sample in samples]),
-            f"{max(sample.resident_bytes for sample in samples) / 2**20:,.0f}",
+            f"{resident_mib:,.0f}" if resident_mib else "-",
         )
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
