@@ -1,0 +1,89 @@
+"""Worker processes that die."""
+
+import multiprocessing
+import os
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from holdfast.read.compute import Renewing
+
+
+def pool() -> Executor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def die_once(marker: str) -> str:
+    if not Path(marker).exists():
+        Path(marker).write_bytes(b"")
+        os._exit(1)
+    return "done"
+
+
+def die() -> None:
+    os._exit(1)
+
+
+def fail() -> None:
+    raise ValueError("no")
+
+
+@pytest.mark.slow
+def test_a_job_whose_worker_died_is_run_again_in_a_new_one(tmp_path: Path) -> None:
+    with Renewing(pool) as workers:
+        outcome = workers.submit(die_once, str(tmp_path / "died")).result(60)
+
+        assert outcome == "done"
+        assert workers.lost_count == 1
+
+
+@pytest.mark.slow
+def test_a_job_that_kills_its_worker_twice_fails_and_the_next_one_runs() -> None:
+    with Renewing(pool) as workers:
+        with pytest.raises(BrokenExecutor):
+            workers.submit(die).result(60)
+
+        assert workers.submit(abs, -1).result(60) == 1
+
+
+class Breaking(Executor):
+    """A pool that is broken from the start."""
+
+    def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[int]:  # type: ignore[override]
+        raise BrokenExecutor("broken")
+
+
+class Whole(Executor):
+    def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[int]:  # type: ignore[override]
+        outcome: Future[int] = Future()
+        outcome.set_result(7)
+        return outcome
+
+
+def test_a_pool_that_refuses_is_replaced_at_once() -> None:
+    pools = [Breaking(), Whole()]
+    workers = Renewing(lambda: pools.pop(0))
+
+    assert workers.submit(abs, 1).result(1) == 7
+
+
+def test_pools_that_are_all_broken_fail_the_job() -> None:
+    workers = Renewing(Breaking)
+
+    with pytest.raises(BrokenExecutor):
+        workers.submit(abs, 1).result(1)
+
+
+def test_nothing_is_taken_after_the_end() -> None:
+    workers = Renewing(Whole)
+    workers.shutdown()
+
+    with pytest.raises(RuntimeError):
+        workers.submit(abs, 1)
+
+
+@pytest.mark.slow
+def test_a_jobs_own_error_is_its_own() -> None:
+    with Renewing(pool) as workers, pytest.raises(ValueError, match="no"):
+        workers.submit(fail).result(60)
