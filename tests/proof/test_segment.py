@@ -159,6 +159,8 @@ def test_arbitrary_bytes_are_refused(data: bytes, before: bytes) -> None:
 @given(st.binary(max_size=60), st.integers(0, len(FRAME)))
 def test_arbitrary_bytes_before_a_good_trailer_are_refused(data: bytes, cut: int) -> None:
     for tried in (data + TRAILER, FRAME[:cut] + data + FRAME[cut + 1 :] + TRAILER):
+        if tried == SEALED.data:
+            continue
         with pytest.raises(ProofError):
             segment.verify_tenants(open_(tried, named(tried)), TAG_KEY, NODE)
 
