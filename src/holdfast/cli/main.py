@@ -8,6 +8,8 @@ def main() -> None:
     try:
         from holdfast.cli.app import run
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("holdfast"):
+            raise
         sys.exit(
             f"holdfast: {error.name} is not installed. The command line comes with the server: "
             "install holdfast-audit[server]."
