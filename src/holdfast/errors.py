@@ -23,7 +23,7 @@ class Problem:
     """One thing that is wrong with a request.
 
     line: 1-based line of an NDJSON body or element of a JSON array; 0: the request as a whole.
-    field: dotted path inside the event ("actor.id"), or a parameter's name; "": the line as a whole.
+    field: dotted path inside the event ("actor.id"), or a parameter's name; "": the whole line.
     reason: what is wrong, for a person.
     """
 

@@ -24,7 +24,7 @@ def test_a_node_keeps_its_key_over_restarts(tmp_path: Path) -> None:
     again = identify(KeyFiles(tmp_path / "n", PosixDisk()), TRAIL.trail, None, HOST)
 
     assert (again.node, again.certificate) == (first.node, first.certificate)
-    assert os.stat(tmp_path / "n" / "node.key").st_mode & 0o777 == 0o600
+    assert (tmp_path / "n" / "node.key").stat().st_mode & 0o777 == 0o600
     statements.verify_certificate(first.certificate, TRAIL.trail, first.key.public)
 
 
