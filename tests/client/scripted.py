@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +56,9 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(*script: Part, then: Part = stored) -> Iterator[Server]:
+def serving(
+    *script: Part, then: Part = stored, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     """Serve: each request gets the script's next part, and after its end `then`."""
     requests: list[Request] = []
     lock = threading.Lock()
@@ -97,10 +100,13 @@ def serving(*script: Part, then: Part = stored) -> Iterator[Server]:
             pass
 
     with QuietServer(("127.0.0.1", 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield Server(f"http://127.0.0.1:{server.server_address[1]}", requests)
+            scheme = "http" if tls is None else "https"
+            yield Server(f"{scheme}://127.0.0.1:{server.server_address[1]}", requests)
         finally:
             server.shutdown()
             thread.join()
