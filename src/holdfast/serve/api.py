@@ -1,0 +1,161 @@
+"""What a program asks: the handlers, in Litestar.
+
+They read the parameters, ask, and hand bytes back; what is said is decided in `answers`, what goes
+wrong is told by `problems`. A statement is taken before its question is asked, so that an answer
+never claims more than it looked at.
+"""
+
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.datastructures import State
+from litestar.response import Stream
+
+from holdfast.errors import Problem, RejectedError
+from holdfast.serve import answers, parameters, schema, status, tail
+from holdfast.serve.faces import Faces
+from holdfast.serve.parameters import Parameter, Value
+from holdfast.serve.problems import KINDS, Reply, problem, type_uri
+from holdfast.watch import metrics
+
+Asked = Request[Any, Any, State]
+_JSON: Final = "application/json"
+_TEXT: Final = "text/plain"  # the framework adds the charset
+
+
+def faces_of(request: Asked) -> Faces:
+    """What the application was made with."""
+    faces: Faces = request.app.state.faces
+    return faces
+
+
+def response(reply: Reply) -> Response[bytes]:
+    """A whole answer, as the framework wants it."""
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    kind = headers.pop("content-type")
+    return Response(reply.body, status_code=reply.status, headers=headers, media_type=kind)
+
+
+def values_of(request: Asked, known: tuple[Parameter, ...]) -> dict[str, Value]:
+    """The URL's parameters; see `parameters.parse`."""
+    return parameters.parse(request.scope["query_string"], known)
+
+
+@get("/v1/events")
+async def search(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    query = parameters.query_of(values_of(request, parameters.SEARCH))
+    said = faces.system.reader.completeness()
+    page = await faces.bounds.ask(faces.system.reader.search(query))
+    return _json(answers.write(answers.search_answer(page, said)))
+
+
+@get("/v1/events/count")
+async def count(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    wanted = parameters.counting_of(values_of(request, parameters.COUNT))
+    said = faces.system.reader.completeness()
+    counts = await faces.bounds.ask(
+        faces.system.reader.count(wanted.query, wanted.by, wanted.bucket_us)
+    )
+    return _json(answers.write(answers.count_answer(wanted.by, counts, said)))
+
+
+@get("/v1/events/{event_id:str}")
+async def event(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    tenant = parameters.query_of(values_of(request, parameters.EVENT)).tenant
+    said = faces.system.reader.completeness()
+    found = await faces.bounds.ask(
+        faces.system.reader.event(tenant, _unquoted(request.path_params["event_id"]))
+    )
+    return _json(answers.write(answers.event_answer(found, said)))
+
+
+@get("/v1/tail")
+async def listen(request: Asked) -> Stream:
+    faces = faces_of(request)
+    query = parameters.query_of(values_of(request, parameters.TAIL))
+    resumed = request.headers.get("last-event-id", "")
+    faces.bounds.refuse_tail()
+    found = faces.system.reader.tail(msgspec.structs.replace(query, cursor=resumed))
+    stream = tail.messages(found, faces.system.reader.completeness, faces.bounds)
+    return Stream(stream, media_type="text/event-stream")
+
+
+@get("/v1/completeness")
+async def completeness(request: Asked) -> Response[bytes]:
+    values_of(request, parameters.NONE)
+    said = faces_of(request).system.reader.completeness()
+    return _json(answers.write(answers.completeness_answer(said)))
+
+
+@get("/v1/status")
+async def how(request: Asked) -> Response[bytes]:
+    values_of(request, parameters.NONE)
+    return _json(answers.write(status.status_answer(faces_of(request).system)))
+
+
+@get("/healthz")
+async def healthz() -> Response[bytes]:
+    """The process lives: its event loop got as far as this."""
+    return Response(b"ok\n", media_type=_TEXT)
+
+
+@get("/readyz")
+async def readyz(request: Asked) -> Response[bytes]:
+    """It is of use: it can acknowledge events, or where it only reads, it can answer."""
+    reasons = status.reasons_of(status.standing_of(faces_of(request).system))
+    if reasons:
+        return response(problem("not-ready", "; ".join(reasons), reasons=reasons))
+    return Response(b"ready\n", media_type=_TEXT)
+
+
+@get("/metrics")
+async def figures(request: Asked) -> Response[bytes]:
+    return Response(faces_of(request).figures.text(), media_type=metrics.MEDIA_TYPE)
+
+
+@get("/schema")
+async def openapi() -> Response[bytes]:
+    return _json(schema.document())
+
+
+@get("/problems/{kind:str}")
+async def explain(request: Asked) -> Response[bytes]:
+    """What a problem's `type` leads to."""
+    kind: str = request.path_params["kind"]
+    found = KINDS.get(kind)
+    if found is None:
+        return response(problem("not-found", "no such kind of problem"))
+    lines = (f"{type_uri(kind)}: {found.title} (HTTP {found.status})", "", found.meaning, "")
+    return Response("\n".join(lines).encode(), media_type=_TEXT)
+
+
+def _unquoted(part: str) -> str:
+    """A part of the path, which `app` leaves percent-encoded: an event's id may hold a slash."""
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise RejectedError("bad-parameter", Problem(0, "id", "is not UTF-8")) from None
+
+
+def _json(body: bytes) -> Response[bytes]:
+    return Response(body, media_type=_JSON)
+
+
+HANDLERS: Final = (
+    search,
+    count,
+    event,
+    listen,
+    completeness,
+    how,
+    healthz,
+    readyz,
+    figures,
+    openapi,
+    explain,
+)

@@ -1,0 +1,149 @@
+"""The application: who may come in, and which way a request goes.
+
+Front ── POST /v1/events ──> Ingest
+  └───── everything else ──> api, page (Litestar)
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.response import Response
+
+from holdfast import __version__
+from holdfast.errors import HoldfastError
+from holdfast.serve import api, pages
+from holdfast.serve.auth import FREE_PATHS, Gate
+from holdfast.serve.faces import Bounds, Faces
+from holdfast.serve.ingest import PATH, Ingest
+from holdfast.serve.problems import Header, Reply, from_error, problem
+from holdfast.serve.respond import Message, Receive, Scope, Send, incident, respond
+from holdfast.serve.status import standing_of
+from holdfast.watch.metrics import Exposition, IngestMetrics
+from holdfast.wiring import System
+from holdfast.write.admit import Limits
+
+_POLICY: Final = (
+    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
+)
+_ALWAYS: Final[tuple[Header, ...]] = (
+    (b"content-security-policy", _POLICY),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_NOT_KEPT: Final[Header] = (b"cache-control", b"no-store")
+
+
+class Front:
+    """The ASGI application. `stop` ends what would otherwise never end."""
+
+    def __init__(self, faces: Faces, gate: Gate) -> None:
+        self.ingest = faces.ingest
+        self.bounds = faces.bounds
+        self._gate = gate
+        self.rest = Litestar(
+            [*api.HANDLERS, *pages.HANDLERS],
+            state=State({"faces": faces}),
+            exception_handlers={Exception: _on_error},
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    def stop(self) -> None:
+        """The server goes down: let go of those who listen."""
+        self.bounds.stopping.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await _lifespan(scope, receive, send)
+        elif scope["path"] == PATH and scope["method"] == "POST":
+            await self.ingest(scope, receive, send)
+        else:
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await respond(_with_headers(send), refusal)
+            else:
+                await self.rest(_routed(scope), receive, _with_headers(send))  # type: ignore[arg-type]
+
+    def _refusal(self, scope: Scope) -> Reply | None:
+        if scope["path"] in FREE_PATHS:
+            return None
+        principal = self._gate.admit(dict(scope["headers"]))
+        return principal if isinstance(principal, Reply) else None
+
+
+def create_app(system: System, token: bytes = b"") -> Front:
+    """Make the application.
+
+    Args:
+        system: opened; not closed here.
+        token: what requests must carry; b"": nothing, but then only from this machine.
+    """
+    settings = system.settings
+    gate = Gate(token)
+    limits = Limits(
+        event_bytes=settings.event_bytes_max,
+        request_bytes=settings.request_bytes_max,
+        request_events=settings.request_events_max,
+    )
+    ingest = Ingest(system.node, gate, limits, IngestMetrics())
+    figures = Exposition(__version__, ingest.metrics, lambda: standing_of(system))
+    return Front(Faces(system, ingest, Bounds(), figures, bool(token)), gate)
+
+
+def _routed(scope: Scope) -> Scope:
+    """As the routes want it: HEAD is a GET whose body the server leaves out, and parts of the path
+    stay percent-encoded, since an event's id may hold a slash."""
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return {**scope, "method": method, "path": scope["raw_path"].decode("latin-1")}
+
+
+def _with_headers(send: Send) -> Send:
+    """Add what every answer carries."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message["headers"])
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append(_NOT_KEPT)
+            message = {**message, "headers": [*headers, *_ALWAYS]}
+        await send(message)
+
+    return sending
+
+
+def _on_error(request: api.Asked, error: Exception) -> Response[bytes]:
+    """What a handler raised, or the framework in its stead."""
+    match error:
+        case HoldfastError():
+            reply = from_error(error)
+        case NotFoundException():
+            reply = problem("not-found", "no such path")
+        case MethodNotAllowedException():
+            reply = _not_allowed(request.scope["path"], error.headers or {})
+        case HTTPException() if error.status_code < 500:
+            reply = problem("malformed", "the request cannot be read")
+        case _:
+            reply = incident(error)
+    return api.response(reply)
+
+
+def _not_allowed(path: str, headers: Mapping[str, str]) -> Reply:
+    """The framework knows all methods but the one that never reaches it."""
+    known = next((value for name, value in headers.items() if name.lower() == "allow"), "")
+    methods = {*known.replace(" ", "").split(","), "HEAD", *(["POST"] if path == PATH else [])}
+    allowed = ", ".join(sorted(methods - {""}))
+    return problem("method-not-allowed", f"allowed: {allowed}", (b"allow", allowed.encode()))
+
+
+async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Nothing starts or stops with the application: the system is opened before it is made."""
+    while scope["type"] == "lifespan":
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

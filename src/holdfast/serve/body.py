@@ -1,0 +1,118 @@
+"""A request's body: which kind it is, and its bytes, bounded before and after decompression.
+
+Nothing here looks into the events.
+"""
+
+import sys
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Protocol
+
+from holdfast.errors import Problem, RejectedError
+from holdfast.write.admit import MEDIA_TYPE_JSON, MEDIA_TYPES_OF_LINES
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MEDIA_TYPES: Final = (MEDIA_TYPE_JSON, *MEDIA_TYPES_OF_LINES)
+ENCODINGS: Final = ("identity", "gzip", "zstd")
+_WINDOW_LOG_MAX: Final = 23  # 8 MiB, as for segments: what a decompressor may be made to allocate
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+@lru_cache(maxsize=256)
+def media_type(header: bytes) -> str:
+    """One of MEDIA_TYPES, by the Content-Type; judged before a body is listened to.
+
+    Raises:
+        RejectedError: unsupported-media-type.
+    """
+    essence, *parameters = header.decode("latin-1").lower().split(";")
+    found = essence.strip()
+    if found not in MEDIA_TYPES:
+        raise _unsupported("Content-Type", f"is {found[:80] or 'missing'}; send {MEDIA_TYPES[0]}")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8", "us-ascii"):
+            raise _unsupported("Content-Type", "the charset must be UTF-8")
+    return found
+
+
+@lru_cache(maxsize=256)
+def encoding(header: bytes) -> str:
+    """One of ENCODINGS, by the Content-Encoding.
+
+    Raises:
+        RejectedError: unsupported-media-type.
+    """
+    name = header.decode("latin-1").strip().lower() or "identity"
+    name = {"x-gzip": "gzip"}.get(name, name)
+    if name not in ENCODINGS:
+        raise _unsupported("Content-Encoding", f"{name[:80]} is not taken")
+    return name
+
+
+def decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
+    """Undo the Content-Encoding, never beyond the limit.
+
+    Raises:
+        RejectedError: too-large (a bomb), malformed (damaged, cut off, or followed by other bytes).
+    """
+    match coding:
+        case "gzip":
+            return _decode_members(data, limit_bytes, "gzip", lambda: zlib.decompressobj(wbits=31))
+        case "zstd":
+            options = {int(zstd.DecompressionParameter.window_log_max): _WINDOW_LOG_MAX}
+            return _decode_members(
+                data, limit_bytes, "zstd", lambda: zstd.ZstdDecompressor(options=options)
+            )
+    return data
+
+
+def _decode_members(
+    data: bytes, limit_bytes: int, coding: str, decompressor: Callable[[], _Decompressor]
+) -> bytes:
+    """Both formats let members follow each other; their contents are joined."""
+    parts, room_bytes = [], limit_bytes
+    while data:
+        member = decompressor()
+        try:
+            part = member.decompress(data, room_bytes + 1)
+        except (zlib.error, zstd.ZstdError) as error:
+            raise _damaged(coding, str(error)) from None
+        room_bytes -= len(part)
+        if room_bytes < 0:
+            raise too_large(limit_bytes)
+        if not member.eof:
+            raise _damaged(coding, "it is cut off")
+        parts.append(part)
+        data = member.unused_data
+    if not parts:
+        raise _damaged(coding, "it is empty")
+    return b"".join(parts)
+
+
+def too_large(limit_bytes: int) -> RejectedError:
+    """The refusal of a body beyond the limit."""
+    reason = f"more than {limit_bytes:,} bytes (compressed or not) in one request"
+    return RejectedError("too-large", Problem(0, "", reason))
+
+
+def _damaged(coding: str, reason: str) -> RejectedError:
+    return RejectedError("malformed", Problem(0, "", f"the body is not {coding}: {reason}"))
+
+
+def _unsupported(header: str, reason: str) -> RejectedError:
+    return RejectedError("unsupported-media-type", Problem(0, header, reason))

@@ -1,0 +1,174 @@
+"""What may stand behind the question mark: one table, read by the parser and by the schema. Pure.
+
+A parameter that is not known is refused, never passed over: a misspelt filter would silently answer
+a wider question than the one that was asked. What a value means is checked where it is used
+(`read.query`); here it is only read.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+from urllib.parse import unquote_plus
+
+from holdfast.errors import Problem, RejectedError
+from holdfast.model import JsonObject, Query
+from holdfast.read.query import GROUPS, LIMIT_MAX, OUTCOMES, TEXT_CHARACTERS_MAX
+from holdfast.times import parse_time
+
+PAIRS_MAX: Final = 32
+
+_SPACE_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:\d\d)$", re.ASCII)
+_DURATION = re.compile(r"([1-9]\d{0,5})(s|m|h|d)", re.ASCII)
+_UNIT_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+Value = str | int | tuple[str, ...]
+
+
+class Parameter(NamedTuple):
+    """A parameter of a URL. read: raises ValueError with a reason; schema: OpenAPI's."""
+
+    name: str
+    field: str
+    read: Callable[[str], Value]
+    schema: JsonObject
+    meaning: str
+
+
+def _time(value: str) -> int:
+    # In a URL a bare "+" means a space: an offset that was not escaped is still recognised.
+    return parse_time(_SPACE_FOR_PLUS.sub(r"\1+\2", value))
+
+
+def _limit(value: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", value, re.ASCII):
+        raise ValueError(f"must be a whole number from 1 to {LIMIT_MAX}")
+    return int(value)
+
+
+def _by(value: str) -> tuple[str, ...]:
+    return tuple(value.split(",")) if value else ()
+
+
+def _bucket(value: str) -> int:
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        raise ValueError("must be a number and s, m, h or d, such as 15m")
+    return int(found[1]) * _UNIT_US[found[2]]
+
+
+_STRING: Final[JsonObject] = {"type": "string", "maxLength": TEXT_CHARACTERS_MAX}
+_TIME: Final[JsonObject] = {"type": "string", "format": "date-time"}
+
+TENANT: Final = Parameter("tenant", "tenant", str, _STRING, "Exactly this tenant.")
+FILTERS: Final = (
+    Parameter("from", "from_us", _time, _TIME, "Events whose `time` is at or after this."),
+    Parameter("to", "to_us", _time, _TIME, "Events whose `time` is before this."),
+    TENANT,
+    Parameter("actor", "actor", str, _STRING, "Exactly this actor: its id or its name."),
+    Parameter(
+        "action", "action", str, _STRING, "Exactly this action; with * at its end, a prefix."
+    ),
+    Parameter("target", "target", str, _STRING, "Exactly this target: its id or its name."),
+    Parameter("outcome", "outcome", str, {"type": "string", "enum": [*OUTCOMES]}, "How it ended."),
+    Parameter("ip", "ip", str, _STRING, "Exactly this source address."),
+    Parameter("id", "id", str, _STRING, "Exactly this event id."),
+    Parameter("q", "q", str, _STRING, "Text anywhere in the record, in any case."),
+)
+PAGING: Final = (
+    Parameter(
+        "limit",
+        "limit",
+        _limit,
+        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": 100},
+        "Events a page.",
+    ),
+    Parameter("cursor", "cursor", str, _STRING, "The `next` of the page before."),
+)
+COUNTING: Final = (
+    Parameter(
+        "by",
+        "by",
+        _by,
+        {"type": "string", "examples": ["action,outcome"]},
+        f"Count in groups: some of {', '.join(GROUPS)}, joined by commas.",
+    ),
+    Parameter(
+        "bucket",
+        "bucket_us",
+        _bucket,
+        {"type": "string", "pattern": f"^{_DURATION.pattern}$"},
+        "Count over time, in bars of this width, such as 15m.",
+    ),
+)
+SEARCH: Final = (*FILTERS, *PAGING)
+COUNT: Final = (*FILTERS, *COUNTING)
+EVENT: Final = (TENANT,)
+TAIL: Final = FILTERS
+NONE: Final[tuple[Parameter, ...]] = ()
+
+
+def parse(query_string: bytes, known: tuple[Parameter, ...]) -> dict[str, Value]:
+    """Read a URL's parameters.
+
+    Args:
+        query_string: as ASGI hands it over, percent-encoded, without "?".
+        known: those that may be there, each at most once.
+    Returns:
+        Values by `Parameter.field`; what was not given is not there.
+    Raises:
+        RejectedError: unknown-parameter or bad-parameter; every bad one is named.
+    """
+    by_name = {parameter.name: parameter for parameter in known}
+    values: dict[str, Value] = {}
+    problems: list[Problem] = []
+    unknown = False
+    pairs = [pair for pair in query_string.split(b"&") if pair]
+    if len(pairs) > PAIRS_MAX:
+        raise RejectedError("bad-parameter", Problem(0, "", f"more than {PAIRS_MAX} parameters"))
+    for pair in pairs:
+        raw_name, _, raw_value = pair.decode("latin-1").partition("=")
+        name = unquote_plus(raw_name, errors="replace")
+        parameter = by_name.get(name)
+        if parameter is None:
+            unknown = True
+            expected = ", ".join(by_name) or "none"
+            problems.append(Problem(0, name[:80], f"is not known here; known: {expected}"))
+            continue
+        try:
+            if parameter.field in values:
+                raise ValueError("is given twice")
+            values[parameter.field] = parameter.read(_unquote(raw_value))
+        except ValueError as error:
+            problems.append(Problem(0, name, str(error)))
+    if problems:
+        raise RejectedError("unknown-parameter" if unknown else "bad-parameter", *problems)
+    return values
+
+
+def _unquote(value: str) -> str:
+    try:
+        return unquote_plus(value, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+
+
+def query_of(values: Mapping[str, Value]) -> Query:
+    """The search that the parameters ask for."""
+    fields = {name: value for name, value in values.items() if name in Query.__struct_fields__}
+    return Query(**fields)  # type: ignore[arg-type]  # each was read by its own field's reader
+
+
+class Counting(NamedTuple):
+    """What to count: by which fields, and in bars of which width (None: no histogram)."""
+
+    query: Query
+    by: tuple[str, ...]
+    bucket_us: int | None
+
+
+def counting_of(values: Mapping[str, Value]) -> Counting:
+    """The count that the parameters ask for."""
+    by, bucket_us = values.get("by", ()), values.get("bucket_us")
+    assert isinstance(by, tuple), "as _by reads it"
+    assert bucket_us is None or isinstance(bucket_us, int), "as _bucket reads it"
+    return Counting(query_of(values), by, bucket_us)

@@ -1,0 +1,31 @@
+"""Sending a whole answer over ASGI, and what a mistake of ours looks like from outside."""
+
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from holdfast.serve.problems import Reply, problem
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_log: Final = logging.getLogger("holdfast.serve")
+_incidents: Final = itertools.count(1)
+
+
+async def respond(send: Send, reply: Reply) -> None:
+    """Send a whole answer."""
+    length = b"%d" % len(reply.body)
+    headers = [*reply.headers, (b"content-length", length)]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+def incident(error: BaseException) -> Reply:
+    """A mistake of ours: the whole story goes to the log, only its number to the client."""
+    number = next(_incidents)
+    _log.error("incident %d", number, exc_info=error)
+    return problem("internal", "the server's log has the details", incident=number)

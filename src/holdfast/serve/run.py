@@ -1,0 +1,211 @@
+"""The server's process: open everything, listen, stop in order.
+
+    settings good, port free -> open the system -> listen ... signal -> answer what was asked ->
+    drain the node, checkpoint, close its epoch
+
+The port opens once the system can answer something; /readyz says when it can acknowledge. A second
+signal does not wait for clients any more; the node is stopped in any case.
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from holdfast import __version__
+from holdfast.errors import Problem, RejectedError, UnavailableError
+from holdfast.serve.app import Front, create_app
+from holdfast.serve.auth import bind_refusal, token_from
+from holdfast.serve.protocol import Connection, with_ingest
+from holdfast.settings import Settings
+from holdfast.wiring import System, open_system
+
+LOOPBACK: Final = "127.0.0.1"
+GRACE_SECONDS: Final = 15
+BACKLOG: Final = 4096
+SWEEP_TICKS: Final = 10  # of uvicorn's, a tenth of a second each
+
+Say = Callable[[str], None]
+
+
+def serve(settings: Settings, say: Say) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: in force.
+        say: tells a person; standard output is for that here.
+    Raises:
+        RejectedError: the settings, the keys or the regions do not fit together.
+        UnavailableError: the port or the data directory is taken, or too few regions answer.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    token = _read_token(settings)
+    _check_tls(settings)
+    refusal = bind_refusal(settings)
+    host = LOOPBACK if refusal else settings.host
+    _check_port(host, settings.port)
+    if refusal:
+        say(refusal)
+    _allow_many_files()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(settings, host, token, say))
+        except asyncio.CancelledError:
+            say("stopped before it was up")
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, with connections that are swept, and a stop that does not wait for listeners.
+
+    said: called once it listens, with the port.
+    """
+
+    def __init__(self, config: uvicorn.Config, front: Front, said: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self.front = front
+        self._said: Callable[[int], None] | None = said
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `_serve`: uvicorn would raise them again before the node is stopped."""
+        yield
+
+    def stop(self) -> None:
+        """Stop; called again: at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self.front.stop()
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._said is not None:
+            self._said(self.servers[0].sockets[0].getsockname()[1])
+            self._said = None
+        if counter % SWEEP_TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.sweep(now)
+        return await super().on_tick(counter)
+
+
+def server_of(system: System, host: str, token: bytes, said: Callable[[int], None]) -> Server:
+    """A server over an opened system."""
+    settings = system.settings
+    front = create_app(system, token)
+    config = uvicorn.Config(
+        front,
+        host=host,
+        port=settings.port,
+        http=with_ingest(front.ingest),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_certfile=settings.tls_certificate or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    return Server(config, front, said)
+
+
+async def _serve(settings: Settings, host: str, token: bytes, say: Say) -> None:
+    starting = asyncio.current_task()
+    assert starting is not None, "a coroutine runs in a task"
+    _on_signal(starting.cancel)
+    async with open_system(settings, write=True) as system:
+        for line in first_words(system) if system.is_new else ():
+            say(line)
+        server = server_of(system, host, token, lambda port: say(_address(system, host, port)))
+
+        def stop() -> None:
+            say("stopping: what was taken in is being acknowledged")
+            server.stop()
+
+        _on_signal(stop)
+        try:
+            await server.serve()
+        except SystemExit:  # uvicorn's way to say that it cannot listen; it has logged why
+            raise UnavailableError(f"cannot listen on {host}:{settings.port}") from None
+
+
+def _on_signal(react: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, react)
+
+
+def _address(system: System, host: str, port: int) -> str:
+    scheme = "https" if system.settings.tls_certificate else "http"
+    name = f"[{host}]" if ":" in host else host
+    regions = system.regions
+    ids = ", ".join(region.id for region in regions)
+    return (
+        f"holdfast {__version__}: trail {regions.trail_name} on {scheme}://{name}:{port}/ "
+        f"(regions {ids}; {regions.quorum} must hold an event before it is acknowledged)"
+    )
+
+
+def first_words(system: System) -> tuple[str, ...]:
+    """What the founder of a trail must know."""
+    data = system.settings.data_path
+    return (
+        f"A new trail, {system.regions.trail_name}. Its id is all that an outsider must know to "
+        "check anything; write it down where others can see it:",
+        f"    {system.regions.trail}",
+        "Back up, offline and secret:",
+        f"    {data / 'trail.key'}    certifies every node; it lies nowhere else",
+        "No backup is needed of the nodes' keys (a lost one is replaced by a new node), nor of the "
+        "cache; the events lie in the regions.",
+    )
+
+
+def _read_token(settings: Settings) -> bytes:
+    if not settings.token_file:
+        return b""
+    try:
+        return token_from(Path(settings.token_file).read_bytes())
+    except OSError as error:
+        reason = f"{settings.token_file} cannot be read: {error.strerror}"
+    except ValueError as error:
+        reason = f"{settings.token_file} {error}"
+    raise RejectedError("settings", Problem(0, "token_file", reason))
+
+
+def _check_tls(settings: Settings) -> None:
+    if not settings.tls_certificate:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as error:  # ssl.SSLError too
+        reason = f"{settings.tls_certificate} and {settings.tls_key} cannot be used: {error}"
+        raise RejectedError("settings", Problem(0, "tls_certificate", reason)) from None
+
+
+def _check_port(host: str, port: int) -> None:
+    """Fail before a trail is founded or an epoch begun, if the port is not to be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _allow_many_files() -> None:
+    """A connection each: the soft limit is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

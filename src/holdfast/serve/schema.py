@@ -1,0 +1,305 @@
+"""The OpenAPI document at /schema. Pure.
+
+Written here rather than derived from handlers: the way in for events is not the framework's, and
+the answers are bytes by the time that it sees them. The shapes come from `answers`, the parameters
+from `parameters`; a test holds the paths against the routes, and another sends what it promises.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from holdfast import __version__
+from holdfast.model import JsonObject
+from holdfast.serve import parameters
+from holdfast.serve.answers import (
+    CompletenessAnswer,
+    CountAnswer,
+    EventAnswer,
+    SearchAnswer,
+)
+from holdfast.serve.body import ENCODINGS, MEDIA_TYPES
+from holdfast.serve.parameters import Parameter
+from holdfast.serve.problems import KINDS, MEDIA_TYPE, type_uri
+from holdfast.serve.status import StatusAnswer
+
+_JSON: Final = "application/json"
+_TEXT: Final[JsonObject] = {"type": "string"}
+
+_PARTY: Final[JsonObject] = {
+    "type": "object",
+    "properties": {"type": _TEXT, "id": _TEXT, "name": _TEXT},
+}
+_EVENT_FIELDS: Final[JsonObject] = {
+    "id": {"type": "string", "minLength": 1, "description": "The sender's idempotency id."},
+    "time": {"type": "string", "description": "When it happened, RFC 3339; kept as sent."},
+    "tenant": _TEXT,
+    "actor": {**_PARTY, "description": "Who did it; may have more fields."},
+    "action": {"type": "string", "minLength": 1, "description": "What was done."},
+    "targets": {"type": "array", "items": {**_PARTY, "additionalProperties": False}},
+    "outcome": {"enum": ["success", "failure", "denied", "unknown"]},
+    "reason": _TEXT,
+    "source": {
+        "type": "object",
+        "properties": {"ip": _TEXT, "user_agent": _TEXT, "host": _TEXT, "service": _TEXT},
+        "additionalProperties": False,
+    },
+    "trace": {
+        "type": "object",
+        "properties": {"request_id": _TEXT, "trace_id": _TEXT, "session_id": _TEXT},
+        "additionalProperties": False,
+    },
+    "severity": _TEXT,
+    "attributes": {"type": "object", "description": "Anything that the fields do not say."},
+    "producer": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "minLength": 1},
+            "seq": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+        },
+        "required": ["id", "seq"],
+        "additionalProperties": False,
+        "description": "The sender's own dense numbering, by which a loss before us shows.",
+    },
+    "payload_type": {"type": "string", "minLength": 1},
+    "payload_encoding": {"const": "base64"},
+    "payload": {"description": "A foreign event; JSON is kept token for token."},
+}
+_EVENT: Final[JsonObject] = {
+    "type": "object",
+    "description": "An event as it is sent. Fields that are not named here are refused.",
+    "properties": _EVENT_FIELDS,
+    "required": ["action"],
+    "additionalProperties": False,
+}
+_FOUND: Final[JsonObject] = {
+    "type": "object",
+    "description": "A record as it is stored, and where it lies.",
+    "properties": {
+        **_EVENT_FIELDS,
+        "received": {"type": "string", "format": "date-time"},
+        "principal": {"type": "string", "description": "Who submitted it."},
+        "node": {"type": "string", "description": "The node in whose ledger it lies."},
+        "segment": {"type": "integer", "description": "The segment's index there."},
+        "position": {"type": "integer", "description": "The event's position there."},
+        "conflict": {
+            "const": True,
+            "description": "There where another event has this tenant and id, but other content.",
+        },
+    },
+    "required": ["id", "action", "received", "principal", "node", "segment", "position"],
+}
+_TAKEN: Final[JsonObject] = {
+    "type": "object",
+    "description": "W regions hold the events.",
+    "properties": {
+        "segment": {"type": "string", "description": "The whole name of their segment."},
+        "receipt": {"type": "string", "description": "A signed note that says so."},
+        "regions": {"type": "array", "items": _TEXT},
+        "ids": {"type": "array", "items": _TEXT, "description": "In the order of the request."},
+    },
+    "required": ["segment", "receipt", "regions", "ids"],
+    "additionalProperties": False,
+}
+_PROBLEM: Final[JsonObject] = {
+    "type": "object",
+    "description": "RFC 9457. `type` never changes its meaning and is a path of this server.",
+    "properties": {
+        "type": {"enum": [type_uri(kind) for kind in KINDS]},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"line": {"type": "integer"}, "field": _TEXT, "reason": _TEXT},
+                "required": ["line", "field", "reason"],
+            },
+        },
+        "ids": {"type": "array", "items": _TEXT},
+        "reasons": {"type": "array", "items": _TEXT},
+        "incident": {"type": "integer"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+
+@cache
+def document() -> bytes:
+    """The document, as JSON."""
+    shapes = (SearchAnswer, CountAnswer, EventAnswer, CompletenessAnswer, StatusAnswer)
+    _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
+    schemas |= {"Event": _EVENT, "FoundEvent": _FOUND, "Taken": _TAKEN, "Problem": _PROBLEM}
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Holdfast",
+                "version": __version__,
+                "description": "An audit trail that proves that it is complete. docs/API.md says "
+                "more about every key.",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "servers": [{"url": "/"}],
+            "security": [{}, {"token": []}, {"basic": []}],
+            "paths": _paths(),
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": {
+                    "token": {"type": "http", "scheme": "bearer"},
+                    "basic": {
+                        "type": "http",
+                        "scheme": "basic",
+                        "description": "For browsers: the password is the token.",
+                    },
+                },
+            },
+        }
+    )
+
+
+def _paths() -> JsonObject:
+    return {
+        "/v1/events": {
+            "get": _get("Search, newest first.", "SearchAnswer", parameters.SEARCH),
+            "post": _post(),
+        },
+        "/v1/events/count": {
+            "get": _get("Count, in groups and over time.", "CountAnswer", parameters.COUNT)
+        },
+        "/v1/events/{id}": {
+            "get": _get("All events under an id.", "EventAnswer", parameters.EVENT, (_PATH_ID,))
+        },
+        "/v1/tail": {"get": _tail()},
+        "/v1/completeness": {
+            "get": _get("Through when everything is known.", "CompletenessAnswer", ())
+        },
+        "/v1/status": {"get": _get("How everything stands.", "StatusAnswer", ())},
+        "/healthz": {"get": _free("The process lives.", "text/plain")},
+        "/readyz": {"get": {**_free("It is of use.", "text/plain", 503)}},
+        "/metrics": {"get": _plain("Figures for Prometheus.", "text/plain", 401, 421)},
+        "/schema": {"get": _plain("This document.", _JSON, 401, 421)},
+        "/problems/{kind}": {
+            "get": {
+                **_plain("What a problem's `type` means.", "text/plain", 401, 404, 421),
+                "parameters": [_parameter("kind", "path", {"enum": [*KINDS]}, "From a `type`.")],
+            }
+        },
+        "/": {
+            "get": {
+                **_plain("The page, for people.", "text/html", 400, 401, 421, 503),
+                "parameters": _query(parameters.SEARCH),
+            }
+        },
+    }
+
+
+def _parameter(name: str, where: str, schema: JsonObject, meaning: str) -> JsonObject:
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "schema": schema,
+        "description": meaning,
+    }
+
+
+_PATH_ID: Final = _parameter("id", "path", {"type": "string", "minLength": 1}, "The event's id.")
+_LAST_ID: Final = _parameter(
+    "Last-Event-ID", "header", _TEXT, "The `id` of the last message heard: go on behind it."
+)
+
+
+def _query(known: Sequence[Parameter]) -> list[JsonObject]:
+    return [_parameter(each.name, "query", each.schema, each.meaning) for each in known]
+
+
+def _problems(*statuses: int) -> JsonObject:
+    titles: dict[int, list[str]] = {status: [] for status in statuses}
+    for kind, (status, title, _) in KINDS.items():
+        if status in titles:
+            titles[status].append(f"{title} ({type_uri(kind)})")
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        str(status): {"description": "; ".join(titles[status]), "content": content}
+        for status in sorted(titles)
+    }
+
+
+def _answer(description: str, shape: str) -> JsonObject:
+    schema = {"$ref": f"#/components/schemas/{shape}"}
+    return {"description": description, "content": {_JSON: {"schema": schema}}}
+
+
+def _get(
+    summary: str,
+    shape: str,
+    known: Sequence[Parameter],
+    others: Sequence[JsonObject] = (),
+) -> JsonObject:
+    return {
+        "summary": summary,
+        "parameters": [*others, *_query(known)],
+        "responses": {
+            "200": _answer(summary, shape),
+            **_problems(400, 401, 421, 500, 503),
+        },
+    }
+
+
+def _plain(summary: str, media_type: str, *statuses: int) -> JsonObject:
+    return {
+        "summary": summary,
+        "responses": {
+            "200": {"description": summary, "content": {media_type: {"schema": {}}}},
+            **_problems(*statuses),
+        },
+    }
+
+
+def _free(summary: str, media_type: str, *statuses: int) -> JsonObject:
+    return {**_plain(summary, media_type, *statuses), "security": [{}]}
+
+
+def _tail() -> JsonObject:
+    summary = "Events as they are acknowledged here or seen in the regions, as server-sent events."
+    stream = {"text/event-stream": {"schema": _TEXT}}
+    return {
+        "summary": summary,
+        "parameters": [*_query(parameters.TAIL), _LAST_ID],
+        "responses": {
+            "200": {"description": summary, "content": stream},
+            **_problems(400, 401, 421, 503),
+        },
+    }
+
+
+def _post() -> JsonObject:
+    one_or_more: JsonObject = {
+        "oneOf": [
+            {"$ref": "#/components/schemas/Event"},
+            {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+        ]
+    }
+    lines: JsonObject = {"type": "string", "description": "An event a line."}
+    return {
+        "summary": "Make events durable: all of a request, or none.",
+        "description": "201 comes after W regions hold the events and not before, so it takes at "
+        "least the seal interval under load.",
+        "parameters": [
+            _parameter("Content-Encoding", "header", {"enum": [*ENCODINGS]}, "Of the body.")
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                name: {"schema": one_or_more if name == _JSON else lines} for name in MEDIA_TYPES
+            },
+        },
+        "responses": {
+            "201": _answer("Acknowledged.", "Taken"),
+            **_problems(400, 401, 408, 413, 415, 421, 431, 500, 503, 504),
+        },
+    }

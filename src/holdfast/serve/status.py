@@ -1,0 +1,266 @@
+"""How everything stands, as GET /v1/status and `holdfast status --json` say it."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from holdfast import __version__
+from holdfast.keep.repair import Reconciliation
+from holdfast.regions.region import RegionReport
+from holdfast.serve.answers import (
+    BasisShape,
+    GapShape,
+    HoldingShape,
+    Time,
+    completeness_answer,
+    time_of,
+)
+from holdfast.times import format_us
+from holdfast.watch.health import reasons_not_ready
+from holdfast.watch.metrics import Standing
+from holdfast.wiring import System
+from holdfast.write.node import NodeReport, RegionBacklog
+
+
+class TrailShape(Struct, frozen=True):
+    """The trail. quorum: regions that an ack needs; needed: regions that show all acked events."""
+
+    id: str
+    name: str
+    quorum: int
+    needed: int
+
+
+class WaitingShape(Struct, frozen=True):
+    """What was taken in and is not acknowledged yet."""
+
+    events: int
+    bytes: int
+    segments: int
+
+
+class NodeShape(Struct, frozen=True):
+    """The node of this process. segments, events: acknowledged, of its whole ledger."""
+
+    node: str
+    epoch: int
+    state: str
+    why: str
+    segments: int
+    events: int
+    waiting: WaitingShape
+    promise: Time | None
+    last_acknowledged: Time | None
+
+
+class LagShape(Struct, frozen=True):
+    """What this node sealed and the region is not known to hold. dropped: left to repair."""
+
+    segments: int
+    bytes: int
+    seconds: float
+    dropped: int
+
+
+class RegionShape(Struct, frozen=True):
+    """A region. state: "ok", or "open" while it is left alone; `usable`: the statement rests on it.
+
+    reading, writing: their breakers. why: what is wrong, "" while nothing is.
+    """
+
+    region: str
+    url: str
+    store: str
+    state: str
+    reading: str
+    writing: str
+    usable: bool
+    why: str
+    answered: Time | None
+    clock_offset_seconds: float | None
+    lag: LagShape | None
+
+
+class AlarmShape(Struct, frozen=True):
+    """Something that is missing or contradicts itself, by node; `verify` says more."""
+
+    node: str
+    reason: str
+
+
+class CorruptShape(Struct, frozen=True):
+    """A copy that does not hash to its name, and when that was seen."""
+
+    region: str
+    key: str
+    found: Time
+
+
+class StrayShape(Struct, frozen=True):
+    """An object that is not what its key says, or has no key of ours."""
+
+    region: str
+    key: str
+    reason: str
+
+
+class ReaderShape(Struct, frozen=True):
+    """What searches see. hot: not folded into larger files yet. repeats: left out of answers."""
+
+    segments: int
+    events: int
+    hot_segments: int
+    hot_events: int
+    folds: int
+    repeats: int
+    conflicts: int
+    cache_bytes: int
+    tails: int
+    passes: int
+    passed: Time | None
+    pass_seconds: float
+    failed: str
+    lost: str
+    alarms: tuple[AlarmShape, ...]
+    corrupt: tuple[CorruptShape, ...]
+    strays: tuple[StrayShape, ...]
+
+
+class SurveyShape(Struct, frozen=True):
+    """The last survey of the regions by this process."""
+
+    ended: Time
+    identical: bool
+    repaired: int
+    findings: int
+
+
+class StatusAnswer(Struct, frozen=True):
+    """How everything stands. node, survey: null where this process does not write."""
+
+    version: str
+    now: Time
+    ready: bool
+    reasons: tuple[str, ...]
+    trail: TrailShape
+    node: NodeShape | None
+    regions: tuple[RegionShape, ...]
+    reader: ReaderShape
+    survey: SurveyShape | None
+    complete_through: Time | None
+    basis: tuple[BasisShape, ...]
+    holding_back: tuple[HoldingShape, ...]
+    gaps: tuple[GapShape, ...]
+
+
+def standing_of(system: System) -> Standing:
+    """Ask every part how it stands, now."""
+    return Standing(
+        now_us=system.host.now_us(),
+        node=system.node.report() if system.node else None,
+        reader=system.reader.report(),
+        said=system.reader.completeness(),
+        regions=tuple(region.report() for region in system.regions),
+        calls={region.id: region.counters for region in system.regions},
+        quorum=system.regions.quorum,
+        repaired_count=system.keeper.repaired_count,
+        reconciled=system.keeper.last,
+    )
+
+
+def reasons_of(standing: Standing) -> tuple[str, ...]:
+    """Why this process is not ready; empty when it is."""
+    return reasons_not_ready(standing.node, standing.reader, standing.regions, standing.quorum)
+
+
+def status_answer(system: System) -> StatusAnswer:
+    """The answer."""
+    standing = standing_of(system)
+    reasons = reasons_of(standing)
+    regions = system.regions
+    under: dict[str, Any] = msgspec.structs.asdict(completeness_answer(standing.said))
+    return StatusAnswer(
+        version=__version__,
+        now=format_us(standing.now_us),
+        ready=not reasons,
+        reasons=reasons,
+        trail=TrailShape(regions.trail, regions.trail_name, regions.quorum, regions.needed),
+        node=_node(standing.node) if standing.node else None,
+        regions=tuple(
+            _region(report, standing, region.why_unverified)
+            for report, region in zip(standing.regions, regions, strict=True)
+        ),
+        reader=_reader(standing),
+        survey=_survey(standing.reconciled) if standing.reconciled else None,
+        **under,
+    )
+
+
+def _node(node: NodeReport) -> NodeShape:
+    return NodeShape(
+        node=node.node,
+        epoch=node.epoch,
+        state=node.state,
+        why=node.why,
+        segments=node.size,
+        events=node.events_count,
+        waiting=WaitingShape(node.waiting_events, node.waiting_bytes, node.waiting_segments),
+        promise=time_of(node.promise_us),
+        last_acknowledged=time_of(node.last_acknowledged_us),
+    )
+
+
+def _region(report: RegionReport, standing: Standing, unverified: str) -> RegionShape:
+    backlogs = {each.region: each for each in standing.node.regions} if standing.node else {}
+    backlog = backlogs.get(report.id)
+    ago = report.ok_seconds_ago
+    offset_us = backlog.clock_offset_us if backlog else None
+    return RegionShape(
+        region=report.id,
+        url=report.url,
+        store=report.store_uuid,
+        state=report.state,
+        reading=report.reading,
+        writing=report.writing,
+        usable=any(basis.region == report.id for basis in standing.said.basis),
+        why=report.last_error or unverified,
+        answered=None if ago is None else format_us(standing.now_us - int(ago * 1e6)),
+        clock_offset_seconds=None if offset_us is None else offset_us / 1e6,
+        lag=_lag(backlog, standing.now_us) if backlog else None,
+    )
+
+
+def _lag(backlog: RegionBacklog, now_us: int) -> LagShape:
+    age_us = max(0, now_us - backlog.oldest_us) if backlog.segments else 0
+    return LagShape(backlog.segments, backlog.size_bytes, age_us / 1e6, backlog.dropped_count)
+
+
+def _reader(standing: Standing) -> ReaderShape:
+    reader = standing.reader
+    return ReaderShape(
+        segments=reader.segments,
+        events=reader.events,
+        hot_segments=reader.hot_segments,
+        hot_events=reader.hot_events,
+        folds=reader.folds,
+        repeats=reader.repeats,
+        conflicts=reader.conflicts,
+        cache_bytes=reader.cache_bytes,
+        tails=reader.tails,
+        passes=reader.passes,
+        passed=time_of(reader.passed_us),
+        pass_seconds=reader.pass_s,
+        failed=reader.failed,
+        lost=reader.lost,
+        alarms=tuple(AlarmShape(node, reason) for node, reason in reader.alarms),
+        corrupt=tuple(
+            CorruptShape(each.region, each.key, format_us(each.found_us)) for each in reader.corrupt
+        ),
+        strays=tuple(StrayShape(each.region, each.key, each.reason) for each in reader.strays),
+    )
+
+
+def _survey(last: Reconciliation) -> SurveyShape:
+    repaired = sum(region.repaired for region in last.regions)
+    return SurveyShape(format_us(last.ended_us), last.identical, repaired, len(last.findings))

@@ -1,0 +1,1 @@
+"""Watching ourselves: figures (`metrics`) and what they mean (`health`, pure)."""

@@ -1,0 +1,266 @@
+"""Figures for Prometheus: what came in is counted, how everything stands is asked when scraped.
+
+Counting is plain integers on the event loop's thread; the text is made when someone asks for it.
+Times are gauges of seconds since 1970, as Prometheus has them, beside ages for who alarms on them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Final
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from holdfast.keep.repair import Reconciliation
+from holdfast.model import Completeness
+from holdfast.read.reader import ReaderReport
+from holdfast.regions.region import Counter, RegionReport
+from holdfast.write.node import NodeReport
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+LATENCY_SECONDS: Final = (
+    *(0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2),
+    *(0.3, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0),
+)
+
+
+class IngestMetrics:
+    """POST /v1/events. Only touched from the event loop's thread."""
+
+    __slots__ = ("answers", "buckets", "bytes", "events", "gone", "seconds")
+
+    def __init__(self) -> None:
+        self.answers: dict[int, int] = {}
+        self.gone = 0
+        self.events = 0
+        self.bytes = 0
+        self.buckets = [0] * (len(LATENCY_SECONDS) + 1)
+        self.seconds = 0.0
+
+    def answered(self, status: int, seconds: float) -> None:
+        """A request was answered; the time counts where it was acknowledged."""
+        self.answers[status] = self.answers.get(status, 0) + 1
+        if status == 201:
+            self.buckets[bisect_left(LATENCY_SECONDS, seconds)] += 1
+            self.seconds += seconds
+
+    def acknowledged(self, events_count: int, size_bytes: int) -> None:
+        """So many events, in records of so many bytes, were acknowledged."""
+        self.events += events_count
+        self.bytes += size_bytes
+
+
+class Standing(Struct, frozen=True):
+    """How everything stands at one moment. calls: of each region, by operation."""
+
+    now_us: int
+    node: NodeReport | None
+    reader: ReaderReport
+    said: Completeness
+    regions: tuple[RegionReport, ...]
+    calls: Mapping[str, Mapping[str, Counter]]
+    quorum: int
+    repaired_count: int
+    reconciled: Reconciliation | None
+
+
+class Exposition(Collector):
+    """The page that Prometheus reads."""
+
+    def __init__(
+        self, version: str, ingest: IngestMetrics, standing: Callable[[], Standing]
+    ) -> None:
+        self._version = version
+        self._ingest = ingest
+        self._standing = standing
+        self._registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._registry)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """All figures, in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: to register must not mean to ask."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures, one family after the other."""
+        standing = self._standing()
+        yield _gauge("build_info", "Always 1.", [((self._version,), 1)], "version")
+        yield from _of_ingest(self._ingest)
+        if standing.node is not None:
+            yield from _of_node(standing.node, standing.now_us)
+        yield from _of_regions(standing)
+        yield from _of_statement(standing.said, standing.now_us)
+        yield from _of_reader(standing.reader)
+        yield from _of_keeping(standing)
+
+
+Values = Iterable[tuple[tuple[str, ...], float]] | float
+
+
+def _gauge(name: str, help: str, values: Values, *labels: str) -> Metric:
+    family = GaugeMetricFamily(f"holdfast_{name}", help, labels=labels)
+    return _filled(family, values)
+
+
+def _counter(name: str, help: str, values: Values, *labels: str) -> Metric:
+    family = CounterMetricFamily(f"holdfast_{name}", help, labels=labels)
+    return _filled(family, values)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Values) -> Metric:
+    pairs = (((), values),) if isinstance(values, int | float) else values
+    for labels, value in pairs:
+        family.add_metric(labels, value)
+    return family
+
+
+def _of_ingest(ingest: IngestMetrics) -> Iterator[Metric]:
+    answers = [((str(status),), count) for status, count in sorted(ingest.answers.items())]
+    yield _counter("ingest_requests", "Answers to POST /v1/events.", answers, "status")
+    yield _counter("ingest_abandoned", "Clients that left before their body was here.", ingest.gone)
+    yield _counter("ingest_events", "Events acknowledged.", ingest.events)
+    yield _counter("ingest_bytes", "Bytes of the records acknowledged.", ingest.bytes)
+    bounds = [*map(str, LATENCY_SECONDS), "+Inf"]
+    buckets = list(zip(bounds, accumulate(ingest.buckets), strict=True))
+    yield HistogramMetricFamily(
+        "holdfast_ack_seconds",
+        "From a request's head to its 201.",
+        buckets=buckets,
+        sum_value=ingest.seconds,
+    )
+
+
+def _of_node(node: NodeReport, now_us: int) -> Iterator[Metric]:
+    yield _gauge("node_open", "1 while events are accepted.", float(node.state == "open"))
+    yield _gauge("node_epoch", "The epoch that is open; 0: none.", node.epoch)
+    yield _gauge("node_segments", "Segments acknowledged, of the whole ledger.", node.size)
+    yield _gauge("node_events", "Events acknowledged, of the whole ledger.", node.events_count)
+    yield _gauge("queue_events", "Events taken in, not acknowledged yet.", node.waiting_events)
+    yield _gauge("queue_bytes", "Their bytes.", node.waiting_bytes)
+    yield _gauge("queue_segments", "Segments sealed, not acknowledged yet.", node.waiting_segments)
+    yield _gauge("promise_timestamp_seconds", "The last promise.", node.promise_us / 1e6)
+    yield _gauge("acknowledged_timestamp_seconds", "Last ack.", node.last_acknowledged_us / 1e6)
+    lags = [((each.region,), each) for each in node.regions]
+    yield _gauge(
+        "region_lag_segments",
+        "Segments sealed here that the region is not known to hold.",
+        [(key, each.segments) for key, each in lags],
+        "region",
+    )
+    yield _gauge(
+        "region_lag_bytes",
+        "Their bytes.",
+        [(key, each.size_bytes) for key, each in lags],
+        "region",
+    )
+    yield _gauge(
+        "region_lag_seconds",
+        "Age of the oldest of them; 0: none.",
+        [(k, max(0, now_us - e.oldest_us) / 1e6 if e.segments else 0) for k, e in lags],
+        "region",
+    )
+    yield _counter(
+        "region_dropped_segments",
+        "Segments left to repair, since the queue for the region was full.",
+        [(key, each.dropped_count) for key, each in lags],
+        "region",
+    )
+    offsets = [(k, e.clock_offset_us / 1e6) for k, e in lags if e.clock_offset_us is not None]
+    yield _gauge("region_clock_offset_seconds", "Its clock less ours.", offsets, "region")
+
+
+def _of_regions(standing: Standing) -> Iterator[Metric]:
+    reachable = [((each.id,), float(each.state == "ok")) for each in standing.regions]
+    yield _gauge("region_reachable", "1 while it is relied on.", reachable, "region")
+    silent = [
+        ((each.id,), each.ok_seconds_ago)
+        for each in standing.regions
+        if each.ok_seconds_ago is not None
+    ]
+    yield _gauge("region_silent_seconds", "Since its last answer.", silent, "region")
+    lanes = [
+        ((each.id, lane), float(state != "closed"))
+        for each in standing.regions
+        for lane, state in (("reading", each.reading), ("writing", each.writing))
+    ]
+    yield _gauge("region_breaker_open", "1 while left alone.", lanes, "region", "lane")
+    yield _gauge("quorum", "Regions that an acknowledgement needs.", standing.quorum)
+    calls = [
+        ((region, operation), counter)
+        for region, counters in standing.calls.items()
+        for operation, counter in counters.items()
+    ]
+    figures: Sequence[tuple[str, str, str]] = (
+        ("region_calls", "Calls.", "calls"),
+        ("region_failures", "Those that failed.", "failures"),
+        ("region_refused", "Not tried: left alone.", "refused"),
+        ("region_call_seconds", "Time in calls.", "seconds"),
+    )
+    for name, help, field in figures:
+        values = [(key, float(getattr(counter, field))) for key, counter in calls]
+        yield _counter(name, help, values, "region", "operation")
+
+
+def _of_statement(said: Completeness, now_us: int) -> Iterator[Metric]:
+    through_us = said.complete_through_us
+    if through_us is not None:
+        seconds = through_us / 1e6
+        yield _gauge("complete_through_timestamp_seconds", "The watermark.", seconds)
+        yield _gauge("watermark_age_seconds", "Its age.", max(0, now_us - through_us) / 1e6)
+    yield _gauge(
+        "watermark_known", "0 while nothing is known to be complete.", float(bool(through_us))
+    )
+    yield _gauge("basis_regions", "Usable regions in the last pass.", len(said.basis))
+    yield _gauge("holding_back", "Reasons that hold the watermark.", len(said.holding_back))
+    yield _gauge("gaps", "Ranges known to be missing.", len(said.gaps))
+
+
+def _of_reader(reader: ReaderReport) -> Iterator[Metric]:
+    yield _gauge("reader_segments", "Segments that searches see.", reader.segments)
+    yield _gauge("reader_events", "Events that searches see, repeats too.", reader.events)
+    yield _gauge("reader_hot_segments", "Segments not folded yet.", reader.hot_segments)
+    yield _gauge("reader_hot_events", "Their events.", reader.hot_events)
+    yield _gauge("reader_folds", "Folded files.", reader.folds)
+    yield _gauge("reader_repeats", "Events left out as repeats.", reader.repeats)
+    yield _gauge("reader_conflicts", "Events that differ under one id.", reader.conflicts)
+    yield _gauge("reader_cache_bytes", "Size of the cache.", reader.cache_bytes)
+    yield _counter("reader_passes", "Passes over the regions.", reader.passes)
+    yield _gauge("reader_passed_timestamp_seconds", "The last whole one.", reader.passed_us / 1e6)
+    yield _gauge("reader_pass_seconds", "How long it took.", reader.pass_s)
+    yield _gauge("reader_failed", "1 when the last pass ended early.", float(bool(reader.failed)))
+    yield _gauge("reader_tails", "Listeners of /v1/tail.", reader.tails)
+    yield _gauge("reader_alarms", "Things that a person should see to.", len(reader.alarms))
+    yield _gauge("reader_corrupt_copies", "Copies that contradict their name.", len(reader.corrupt))
+    yield _gauge("reader_strays", "Objects that are not what their key says.", len(reader.strays))
+
+
+def _of_keeping(standing: Standing) -> Iterator[Metric]:
+    yield _counter("repaired_objects", "Copies put where they lacked.", standing.repaired_count)
+    last = standing.reconciled
+    if last is None:
+        return
+    yield _gauge("survey_timestamp_seconds", "The last survey.", last.ended_us / 1e6)
+    yield _gauge(
+        "survey_identical", "1 when all regions held the same then.", float(last.identical)
+    )
+    yield _gauge("survey_findings", "Findings of it for a person.", len(last.findings))
+    surveyed: Sequence[tuple[str, str, str]] = (
+        ("survey_lacking_objects", "Objects that the region lacked after it.", "lacking"),
+        ("survey_lag_segments", "Segments that it lacked before.", "lag_segments"),
+        ("survey_lag_bytes", "Their bytes.", "lag_bytes"),
+    )
+    for name, help, field in surveyed:
+        values = [((each.region,), float(getattr(each, field))) for each in last.regions]
+        yield _gauge(name, help, values, "region")
