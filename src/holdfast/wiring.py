@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from holdfast.errors import UnavailableError
 from holdfast.keep.repair import Keeper
 from holdfast.ports import Host
-from holdfast.read.compute import Renewing
+from holdfast.read.compute import Renewing, end_with_parent
 from holdfast.read.follow import FollowLimits
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
@@ -144,7 +144,8 @@ def real_host() -> Iterator[Host]:
 
 def _workers() -> Executor:
     # Spawned, never forked: a fork would take threads' locks and open stores along.
-    return ProcessPoolExecutor(COMPUTE_PROCESSES, multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(COMPUTE_PROCESSES, spawn, initializer=end_with_parent)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ lost jobs once more there. A job that kills its worker twice fails, with the poo
 """
 
 import logging
+import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -107,6 +109,22 @@ class Renewing(Executor):
             self.lost_count += 1
         log.warning("a worker process died; its jobs are run again in new ones")
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def end_with_parent() -> None:
+    """For a worker's start: end when the process that made it does, however that one ends.
+
+    A worker waits at a pipe whose other end it holds itself, so it would outlive a parent that was
+    killed, for ever, with all its memory.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _fail(outcome: Future[Result], error: BaseException) -> None:
