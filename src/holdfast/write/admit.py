@@ -258,8 +258,8 @@ class _Reading:
 
 def _are_plain(sents: Sequence[Sent]) -> bool:
     """Whether times can be read, and actors and attributes are well made; False: not proven."""
-    actors = [bytes(sent.actor) for sent in sents if sent.actor is not UNSET]
-    parts = actors + [bytes(sent.attributes) for sent in sents if sent.attributes is not UNSET]
+    actors = [sent.actor for sent in sents if sent.actor is not UNSET]
+    parts = actors + [sent.attributes for sent in sents if sent.attributes is not UNSET]
     times = [sent.time for sent in sents if sent.time is not UNSET]
     if odd := [time for time in times if time[-1:] != "Z"]:
         if not all(map(_is_time, odd)):
@@ -269,7 +269,7 @@ def _are_plain(sents: Sequence[Sent]) -> bool:
     if len(sents) > 1 and len(joined) > _JOINED_BYTES_MAX:
         return False  # one by one, for the sake of memory
     if len(joined) > _DEEP_BYTES_MIN:
-        large = [part for part in parts if len(part) > _DEEP_BYTES_MIN]
+        large = [bytes(part) for part in parts if len(part) > _DEEP_BYTES_MIN]
         if any(strict.is_deeper(part, DEPTH_MAX) for part in large):
             return False
     try:
