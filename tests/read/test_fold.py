@@ -21,20 +21,33 @@ def sort_key(one: Stored) -> tuple[bytes, int, str, int]:
 
 
 @settings(
-    max_examples=30,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(st.lists(st.lists(records(), min_size=1, max_size=8), min_size=1, max_size=6))
+@given(
+    st.lists(st.lists(records(), min_size=1, max_size=8), min_size=1, max_size=8),
+    st.lists(st.integers(0, 3), min_size=8, max_size=8),
+)
 def test_a_fold_holds_every_event_once_sorted_by_tenant_and_time(
-    tmp_path: Path, segments: list[list[bytes]]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    segments: list[list[bytes]],
+    older: list[int],
 ) -> None:
+    monkeypatch.setattr(fold_module, "ROW_GROUP_EVENTS", 3)
     trail = Trail(tmp_path)
     for number, lines in enumerate(segments):
         trail.add(NODES[number % 2], lines)
+    sources: list[Source] = [s for s, n in zip(trail.sources, older, strict=False) if n == 0]
+    for number in (1, 2, 3):  # the others are in older folds already
+        group = [s for s, n in zip(trail.sources, older, strict=False) if n == number]
+        if group:
+            old = str(tmp_path / f"old{number}.parquet")
+            sources.append(fold(group, old).source(old))
     path = tmp_path / "fold.parquet"
 
-    made = fold(trail.sources, str(path))
+    made = fold(sources, str(path))
 
     rows = pq.read_table(path).to_pylist()
     want = sorted(trail.stored, key=sort_key)

@@ -37,9 +37,9 @@ class Limits(Struct, frozen=True):
     """
 
     timeout_s: float = 30.0
-    memory_bytes: int = 256 << 20
+    memory_bytes: int = 128 << 20
     threads: int = 2
-    hot_bytes: int = 96 << 20
+    hot_bytes: int = 64 << 20
     group_events: int = 16_384
 
 
