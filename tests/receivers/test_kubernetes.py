@@ -161,7 +161,9 @@ def test_a_time_without_a_zone_moves_to_the_attributes_unless_another_can_be_rea
         changed(requestReceivedTimestamp="2022-11-29 00:09:04.38", stageTimestamp="absent"),
     )
     other = map_one("k8s", changed(requestReceivedTimestamp="2022-11-29 00:09:04.38"))
+    two = map_one("k8s", changed(requestReceivedTimestamp="first", stageTimestamp="second"))
 
+    assert two["attributes"]["time"] == "first"
     assert "time" not in none
     assert other["time"] == EVENT["stageTimestamp"]
     assert none["attributes"]["time"] == other["attributes"]["time"] == "2022-11-29 00:09:04.38"

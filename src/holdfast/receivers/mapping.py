@@ -75,7 +75,6 @@ def read_original(data: bytes) -> Original:
     """
     data = data.strip(_WHITE)
     try:
-        data.decode()
         compact = msgspec.json.format(data, indent=-1)
         if not is_deeper(compact, DEPTH_MAX):
             return Original(_decode(compact), compact, "", _sha256(compact))
