@@ -8,6 +8,7 @@ lost jobs once more there. A job that kills its worker twice fails, with the poo
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -115,8 +116,10 @@ def end_with_parent() -> None:
     """For a worker's start: end when the process that made it does, however that one ends.
 
     A worker waits at a pipe whose other end it holds itself, so it would outlive a parent that was
-    killed, for ever, with all its memory.
+    killed, for ever, with all its memory. Ctrl-C reaches a terminal's whole group: what a worker
+    does then is its parent's to say, which may still be answering.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"
 
