@@ -68,6 +68,10 @@ class DamagedError(HoldfastError):
     """The catalog cannot be used: set it aside and build it again."""
 
 
+class ClosedError(HoldfastError):
+    """The catalog was closed, perhaps to be made anew: look again soon."""
+
+
 class Entry(Struct, frozen=True, array_like=True):
     """A segment that searches see.
 
@@ -123,6 +127,7 @@ class Catalog:
         """
         self._turn = threading.RLock()
         self._numbers: dict[NodeId, int] = {}
+        self._closed = False
         self.path = path
         try:
             self._db = sqlite3.connect(
@@ -139,6 +144,7 @@ class Catalog:
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._turn:
+            self._closed = True
             self._db.close()
 
     def __enter__(self) -> Self:
@@ -186,6 +192,8 @@ class Catalog:
     @contextmanager
     def _damage(self) -> Iterator[None]:
         with self._turn:
+            if self._closed:
+                raise ClosedError("the catalog is closed")
             try:
                 yield
             except sqlite3.Error as error:
@@ -325,8 +333,8 @@ class Catalog:
         )
         return found[0] if found else None
 
-    def after(self, node: NodeId, position: int, limit: int) -> tuple[Entry, ...]:
-        """The next segments of a node with events at or beyond a position."""
+    def after(self, node: NodeId, position: int, limit: int = -1) -> tuple[Entry, ...]:
+        """The next segments of a node with events at or beyond a position; -1: all of them."""
         return self._entries(
             "node = ? AND first + count > ? ORDER BY first LIMIT ?", node, position, limit
         )

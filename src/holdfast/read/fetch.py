@@ -27,6 +27,7 @@ RETRY_FIRST_S = 1.0
 RETRY_MAX_S = 60.0
 _FOLDER = "seg"
 _NEW_READING_WEIGHT = 0.2
+_FORGETTING = 0.99
 
 
 class CorruptCopy(Struct, frozen=True):
@@ -49,6 +50,11 @@ class SegmentFiles:
     def size_bytes(self) -> int:
         """What the files take, as far as it was counted."""
         return sum(self._shards.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is more than there should be."""
+        return self.size_bytes > self._size_bytes_max
 
     def path(self, node: NodeId, name: SegmentName) -> Path:
         """Where a segment's file lies, whether it is there or not."""
@@ -86,7 +92,7 @@ class SegmentFiles:
     def evict(self, needed: Collection[Path]) -> None:
         """Bring the cache under its limit; files that are needed stay."""
         for shard in list(self._shards):
-            if self.size_bytes <= self._size_bytes_max:
+            if not self.is_full:
                 return
             kept = 0
             for file in shard.iterdir() if shard.is_dir() else ():
@@ -151,9 +157,7 @@ class Fetcher:
         found = await region.read(key)
         if not isinstance(found, Present):
             return None
-        took = loop.time() - begun
-        before = self._seconds.get(region.id, took)
-        self._seconds[region.id] = before + _NEW_READING_WEIGHT * (took - before)
+        self._measured(region.id, loop.time() - begun)
         digest = await _digest(found.data, self._host)
         if digest == sha256:
             self.corrupt.pop((region.id, key), None)
@@ -161,6 +165,12 @@ class Fetcher:
         if len(self.corrupt) < CORRUPT_MAX:
             self.corrupt[region.id, key] = CorruptCopy(region.id, key, self._host.now_us())
         return None
+
+    def _measured(self, region: str, seconds: float) -> None:
+        """Smooth it; and let the others seem a little faster, so that they are tried again."""
+        before = self._seconds.get(region, seconds)
+        self._seconds = {id: one * _FORGETTING for id, one in self._seconds.items()}
+        self._seconds[region] = before + _NEW_READING_WEIGHT * (seconds - before)
 
     def _in_order(self, holders: set[str]) -> list[Region]:
         """Regions that have it before those that may, known-bad copies last, fastest first."""

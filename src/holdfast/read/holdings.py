@@ -95,10 +95,11 @@ class Holdings:
     async def reopen(self, why: str) -> None:
         """Set aside what there is and begin anew. The folder itself may be gone."""
         log.warning("the cache is made anew: %s", why)
-        await self._host.offload(self._close)
-        self.unmatched.clear()
-        await self._host.offload(self._open, why)
-        await self._index_again()
+        async with self._folding, self._matching:
+            await self._host.offload(self._close)
+            self.unmatched.clear()
+            await self._host.offload(self._open, why)
+            await self._index_again()
 
     async def close(self) -> None:
         """Close what is open; nothing is lost."""
@@ -266,12 +267,15 @@ class Holdings:
         async with self._matching:
             self.shelf.remove(entries)
             self.unmatched = deque(one for one in self.unmatched if one.entry.name not in gone)
-            changed = await self._host.offload(self._drop, entries)
+            changed, shared = await self._host.offload(self._drop, entries)
             for entry in entries:
                 self.shelf.forget_places(entry.node, entry.first, entry.first + entry.count)
             self.shelf.stand((copy.place, copy.standing) for copy in changed)
+            for start in range(0, len(shared), JOB_SEGMENTS_MAX):
+                await self._index_segments(shared[start : start + JOB_SEGMENTS_MAX])
 
-    def _drop(self, entries: Sequence[Entry]) -> tuple[Copy, ...]:
+    def _drop(self, entries: Sequence[Entry]) -> tuple[tuple[Copy, ...], tuple[Entry, ...]]:
+        """Standings that changed, and segments that have some of the dropped positions now."""
         self.catalog.remove(entries)
         changed: list[bytes] = []
         first: dict[NodeId, int] = {}
@@ -281,10 +285,12 @@ class Holdings:
             first[entry.node] = min(entry.first, first.get(entry.node, entry.first))
         settled = settle(self.catalog.copies(changed))
         self.catalog.stand(settled)
+        shared: list[Entry] = []
         for node, position in first.items():
             self.ids.drop(node, position)
+            shared += self.catalog.after(node, position)
         self._count()
-        return settled
+        return settled, tuple(shared)
 
     async def lose(self, entries: Sequence[Entry]) -> None:
         """Forget segments whose files are gone or damaged; they are to be fetched again."""
@@ -427,8 +433,9 @@ class Holdings:
         merge = plan_merge(self.shelf.folds)
         if merge:
             await self._fold((), merge)
-        needed = {Path(one.source.path) for one in self.shelf.hot}
-        await self._host.offload(self.files.evict, needed)
+        if self.files.is_full:
+            needed = {Path(one.source.path) for one in self.shelf.hot}
+            await self._host.offload(self.files.evict, needed)
         return bool(hot or merge)
 
     async def _fold(self, hot: Sequence[Hot], folds: Sequence[Fold]) -> None:

@@ -78,6 +78,7 @@ class Passes:
         self._fetching = asyncio.Semaphore(limits.fetches)
         self._own: set[NodeId] = set()
         self._lost: list[Entry | int] = []  # segments and folds to be forgotten in the next pass
+        self._spoilt = ""  # why the catalog is to be made anew in the next pass
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -123,6 +124,7 @@ class Passes:
         self.follow = Follow(self._regions, self._host, self._limits.follow, self._clocks)
         self._lost.clear()
         await self.holdings.reopen(why)
+        self._spoilt = ""
         await self._take_up()
         self.follow.facts = dict(facts)
         self._withdraw("the catalog was lost and is made again from the regions")
@@ -136,8 +138,8 @@ class Passes:
             loop = asyncio.get_running_loop()
             begun = loop.time()
             try:
-                if not self.holdings.is_alive():
-                    await self._renew("its folder is gone")
+                if self._spoilt or not self.holdings.is_alive():
+                    await self._renew(self._spoilt or "its folder is gone")
                 await self._pass()
             except DamagedError as error:
                 await self._renew(str(error))
@@ -180,11 +182,11 @@ class Passes:
         """Report: first where it outlives this process, then in answers."""
         advanced = self._advance(judgement)
         through = judgement.complete_through_us
-        if self._lost:
+        if self._lost or self._spoilt:
             return
         if advanced or through != self.judgement.complete_through_us:
             await self._host.offload(self.holdings.catalog.report, through, advanced)
-        if not self._lost:
+        if not self._lost and not self._spoilt:
             self.judgement = judgement
             self.changed()
 
@@ -333,8 +335,8 @@ class Passes:
         """A file that searches read is gone or damaged: get it again, or withdraw the statement."""
         log.warning("%s", error)
         if not self.holdings.is_alive():
-            self._withdraw("the catalog was lost and is made again from the regions")
-            self._lost.append(-1)
+            self.spoil("its folder is gone")
+            return
         for hot in self.holdings.shelf.hot:
             if hot.source.path == error.path:
                 if await self.bring(hot.entry) is None:
@@ -346,6 +348,12 @@ class Passes:
                 self.holdings.shelf.remove_folds([fold.number])
                 self._lose(fold.number)
                 return
+
+    def spoil(self, why: str) -> None:
+        """The catalog cannot be used any more; the next pass, wanted at once, makes it anew."""
+        self._withdraw("the catalog was lost and is made again from the regions")
+        self._spoilt = why
+        self.wake.set()
 
     def _lose(self, what: Entry | int) -> None:
         self._withdraw("a file of the cache was lost and is made again from the regions")
@@ -359,6 +367,6 @@ class Passes:
         for what in lost:
             if isinstance(what, Entry):
                 await self.holdings.lose([what])
-            elif what >= 0:
+            else:
                 await self.holdings.lose_fold(what)
         await self._take_up_ledgers()

@@ -19,7 +19,7 @@ from holdfast.errors import UnavailableError
 from holdfast.model import Completeness, Counts, Found, NodeId, Page, Place, Query, Record
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
-from holdfast.read.catalog import Entry
+from holdfast.read.catalog import ClosedError, DamagedError, Entry
 from holdfast.read.decode import key_of
 from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Clocks, Stray
@@ -247,13 +247,17 @@ class Reader:
     async def _answer(self, ask: Callable[[], Awaitable[Result]], stated: int | None) -> Result:
         """Ask, once all that was stated is there; and again, if a file was lost meanwhile."""
         await self.open()
-        await self._match()
         for _ in range(ATTEMPTS_MAX):
-            await self._wait_for(stated)
             try:
+                await self._match()
+                await self._wait_for(stated)
                 return await ask()
             except SourceError as error:
                 await self._passes.heal(error)
+            except DamagedError as error:
+                self._passes.spoil(str(error))
+            except ClosedError:
+                await _wait(self._news, self._limits.match_wait_s)
         raise UnavailableError("the local cache keeps losing files")
 
     async def _match(self) -> None:
