@@ -8,6 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "holdfast"
+NOT_OURS = {".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"} | {
+    "__pycache__",
+    "holdfast-data",
+    "build",
+}
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,19 @@ def scripts() -> tuple[Path, ...]:
 
 @functools.cache
 def tracked() -> tuple[Path, ...]:
-    """Every file under version control, or every plain file where there is no repository."""
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=False
-    )
-    if listed.returncode:
-        found = (path for path in ROOT.rglob("*") if ".venv" not in path.parts)
-        return tuple(sorted(path for path in found if path.is_file()))
-    names = listed.stdout.decode().split("\0")
-    return tuple(ROOT / name for name in names if name and (ROOT / name).is_file())
+    """Every file under version control; where git is not there, every file that could be."""
+    names = _listed_by_git() or [
+        str(path.relative_to(ROOT))
+        for path in sorted(ROOT.rglob("*"))
+        if not NOT_OURS & set(path.relative_to(ROOT).parts)
+    ]
+    return tuple(ROOT / name for name in names if (ROOT / name).is_file())
+
+
+def _listed_by_git() -> list[str]:
+    command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    try:
+        listed = subprocess.run(command, capture_output=True, check=False)
+    except FileNotFoundError:
+        return []
+    return [name for name in listed.stdout.decode().split("\0") if name]
