@@ -43,9 +43,9 @@ def test_what_is_in_the_cache_is_not_read_again_unless_it_rotted(tmp_path: Path)
         await fetcher.fetch(NODE, named(data))
         assert reads(world) == ["a"]
         assert path is not None
-        path.write_bytes(b"rotten")  # noqa: ASYNC240
+        path.write_bytes(b"rotten")
         assert await fetcher.fetch(NODE, named(data)) is not None
-        assert reads(world) == ["a", "a"]
+        assert len(reads(world)) == 2
 
     asyncio.run(main())
 
