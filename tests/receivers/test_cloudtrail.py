@@ -214,3 +214,15 @@ def test_an_empty_record_is_still_an_event() -> None:
 
     assert event["action"] == "unknown"
     assert event["payload"] == {}
+
+
+def test_no_more_than_sixteen_targets_are_named() -> None:
+    resources = [{"ARN": f"arn:{number}"} for number in range(40)]
+
+    assert len(map_one("cloudtrail", changed(resources=resources))["targets"]) == 16
+
+
+def test_what_is_no_text_is_no_field() -> None:
+    event = map_one("cloudtrail", changed(userAgent=True, sourceIPAddress=["10.0.0.1"]))
+
+    assert "source" not in event

@@ -24,6 +24,7 @@ NO_ACTION: Final = "unknown"
 
 _WHITE: Final = b" \t\r\n"
 _decode = msgspec.json.Decoder(dict[str, object], float_hook=float).decode
+_check = msgspec.json.Decoder(Raw).decode  # grammar and escapes
 _encode = msgspec.json.Encoder().encode
 
 Json = object  # what a JSON parser returns
@@ -75,29 +76,40 @@ def read_original(data: bytes) -> Original:
     """
     data = data.strip(_WHITE)
     try:
+        text = data.decode()
         compact = msgspec.json.format(data, indent=-1)
-        if not is_deeper(compact, DEPTH_MAX):
-            return Original(_decode(compact), compact, "", _sha256(compact))
+        _check(compact)
+        if is_deeper(compact, DEPTH_MAX):
+            raise RecursionError
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    return _read_strange(data)
+        return _read_strange(data)
+    try:
+        fields = _decode(compact)
+    except msgspec.ValidationError:  # no object, or a number with thousands of digits
+        fields = _lenient(text)
+    return Original(fields, compact, "", _sha256(compact))
 
 
 def _read_strange(data: bytes) -> Original:
-    try:
-        fields = json.loads(data.decode(errors="replace"), parse_int=_whole, strict=False)
-    except RecursionError:
-        fields = {} if data.startswith(b"{") else None
-    except ValueError as error:
-        reason = str(error).partition(":")[0].lower()
-        raise RejectedError("malformed", Problem(0, "", f"not JSON: {reason}")) from None
-    if not isinstance(fields, dict):
-        raise RejectedError("malformed", Problem(0, "", "not a JSON object"))
+    fields = _lenient(data.decode(errors="replace"))
     try:
         payload, encoding = _encode(data.decode()), ""
     except UnicodeDecodeError:
         payload, encoding = _encode(b64encode(data).decode()), "base64"
     return Original(fields, payload, encoding, _sha256(data))
+
+
+def _lenient(text: str) -> Object:
+    try:
+        fields = json.loads(text, parse_int=_whole, strict=False)
+    except RecursionError:
+        fields = {} if text.startswith("{") else None
+    except ValueError as error:
+        reason = str(error).partition(":")[0].lower()
+        raise RejectedError("malformed", Problem(0, "", f"not JSON: {reason}")) from None
+    if not isinstance(fields, dict):
+        raise RejectedError("malformed", Problem(0, "", "not a JSON object"))
+    return fields
 
 
 def write_event(mapped: Mapped, original: Original) -> bytes:
