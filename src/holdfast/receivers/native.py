@@ -30,7 +30,6 @@ def map_event(data: bytes, account_as_tenant: bool = False) -> bytes:
         RejectedError: it is not a JSON object.
     """
     try:
-        data.decode()
         compact = msgspec.json.format(data, indent=-1)
         parts = _decode(compact)
     except _NOT_JSON as error:
