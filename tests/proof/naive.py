@@ -95,7 +95,7 @@ def perfect_subtrees(leaves: list[bytes]) -> list[bytes]:
 # Notes
 
 
-BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+BASE64 = r"(?=[^\n])(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 HASH = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 NUMBER = r"(?:0|[1-9][0-9]{0,18})"
 ID = r"[0-9a-f]{32}"

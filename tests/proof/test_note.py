@@ -143,6 +143,11 @@ def test_arbitrary_text_is_no_verifier_key_or_its_only_form(text: str) -> None:
         assert VerifierKey.parse(text).text == text
 
 
+def test_a_verifier_key_with_the_id_of_another_is_refused() -> None:
+    with pytest.raises(MalformedError, match="id"):
+        VerifierKey.parse(KEY.vkey.replace(KEY.verifier.id.hex(), OTHER.verifier.id.hex()))
+
+
 def test_a_verifier_key_of_another_algorithm_is_refused() -> None:
     for first in (0x00, 0x02, 0x04, 0x06):
         material = note.encode_base64(bytes([first]) + KEY.public)

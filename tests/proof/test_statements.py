@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -186,6 +187,34 @@ def test_a_string_in_another_form_is_refused(value: str) -> None:
 
     with pytest.raises(MalformedError):
         statements.parse_text(text.replace(why, value), Closed)
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_a_hash_of_another_size_is_refused(size: int) -> None:
+    sample = SAMPLES["region"]
+    key, wrong = (note.encode_base64(each) for each in (samples.TAG_KEY, bytes(size)))
+    text = statements.text(sample.statement, sample.origin)
+
+    with pytest.raises(MalformedError):
+        statements.parse_text(text.replace(key, wrong), Cookie)
+
+
+@pytest.mark.parametrize(("kind", "key"), [("heartbeat", "checkpoint"), ("fence", "certificate")])
+def test_a_line_with_an_empty_note_is_refused(kind: str, key: str) -> None:
+    sample = SAMPLES[kind]
+    text = statements.text(sample.statement, sample.origin)
+    empty = re.sub(f"^{key} .*$", f"{key} ", text, flags=re.MULTILINE)
+
+    with pytest.raises(MalformedError):
+        statements.parse_text(empty, type(sample.statement))
+    assert isinstance(naive.statement(empty), str)
+
+
+def test_a_string_without_a_utf_8_form_is_not_written() -> None:
+    closed = dataclasses.replace(SAMPLES["closed"].statement, why="\ud800")  # type: ignore[type-var]
+
+    with pytest.raises(MalformedError):
+        statements.write(closed, ORIGIN, CLOSER_KEY)
 
 
 @pytest.mark.parametrize(

@@ -50,14 +50,11 @@ def single(word: Word[T]) -> Lines[T]:
 
 
 def optional(word: Word[T], nothing: T) -> Lines[T]:
-    """One line, or none for `nothing`, which no line may stand for."""
-
-    def read(values: list[str]) -> T:
-        if values and word.read(values[0]) == nothing:
-            raise MalformedError("a line says nothing")
-        return single(word).read(values) if values else nothing
-
-    return Lines(lambda value: [] if value == nothing else [word.write(value)], read)
+    """One line, or none for `nothing`, which the word itself has no form for."""
+    return Lines(
+        lambda value: [] if value == nothing else [word.write(value)],
+        lambda values: single(word).read(values) if values else nothing,
+    )
 
 
 def repeated(word: Word[T], key: str) -> Lines[tuple[T, ...]]:
@@ -113,10 +110,23 @@ def _read_hash(text: str) -> bytes:
     return value
 
 
+def _write_note(value: bytes) -> str:
+    if not value:
+        raise MalformedError("a note within a note is empty")
+    return note.encode_base64(value)
+
+
+def _read_note(text: str) -> bytes:
+    value = note.decode_base64(text)
+    _write_note(value)
+    return value
+
+
 def _write_string(value: str) -> str:
-    """RFC 8785, section 3.2.2.2; `json` escapes what must be escaped, in the same forms."""
-    if any("\ud800" <= c <= "\udfff" for c in value):
-        raise MalformedError("a string has a lone surrogate")
+    """RFC 8785, section 3.2.2.2: `json` escapes the same, in the same forms.
+
+    A lone surrogate stays one, and has no place in a note.
+    """
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -152,7 +162,7 @@ def _check_unhashed(text: str) -> None:
 
 
 HASH = Word(_write_hash, _read_hash)
-BYTES = Word(note.encode_base64, note.decode_base64)
+NOTE = Word(_write_note, _read_note)
 STRING = Word(_write_string, _read_string)
 NUMBER = Word(_write_number, note.parse_number)
 ID = _checked(names.check_id)
@@ -161,8 +171,8 @@ STATE = _checked(names.check_state)
 TAG = _checked(names.check_hash)
 
 Hash = Annotated[bytes, single(HASH)]
-Bytes = Annotated[bytes, single(BYTES)]
-BytesOrNone = Annotated[bytes, optional(BYTES, b"")]
+NoteBytes = Annotated[bytes, single(NOTE)]
+NoteOrNone = Annotated[bytes, optional(NOTE, b"")]
 Number = Annotated[int, single(NUMBER)]
 Text = Annotated[str, single(STRING)]
 Id = Annotated[str, single(ID)]

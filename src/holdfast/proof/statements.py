@@ -106,7 +106,7 @@ class Birth(Statement):
     KIND = "holdfast-birth/1"
     trail_key: fields.Hash
     node_key: fields.Hash
-    certificate: fields.Bytes
+    certificate: fields.NoteBytes
     epoch: fields.Number
     instance: fields.Id
     started_us: fields.Number
@@ -134,7 +134,7 @@ class Fence(Statement):
     epoch: fields.Number
     by: fields.Id
     fenced_us: fields.Number
-    certificate: fields.Bytes
+    certificate: fields.NoteBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Closed(Statement):
     by: fields.Id
     why: fields.Text
     closed_us: fields.Number
-    certificate: fields.Bytes
+    certificate: fields.NoteBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Heartbeat(Statement):
     time_us: fields.Number
     promise_us: fields.Number
     promise_size: fields.Number
-    checkpoint: fields.BytesOrNone
+    checkpoint: fields.NoteOrNone
     regions: States
 
     def check(self) -> None:
