@@ -6,7 +6,6 @@ Nothing here looks into the events.
 import sys
 import zlib
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final, Protocol
 
 from holdfast.errors import Problem, RejectedError
@@ -32,7 +31,6 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-@lru_cache(maxsize=256)
 def media_type(header: bytes) -> str:
     """One of MEDIA_TYPES, by the Content-Type; judged before a body is listened to.
 
@@ -50,7 +48,6 @@ def media_type(header: bytes) -> str:
     return found
 
 
-@lru_cache(maxsize=256)
 def encoding(header: bytes) -> str:
     """One of ENCODINGS, by the Content-Encoding.
 

@@ -27,6 +27,7 @@ from holdfast.write.node import Node
 
 PATH: Final = "/v1/events"
 ARRIVING_BYTES_MAX: Final = 256 * 1024 * 1024
+OPENED_MAX: Final = 256  # kinds of heads that are remembered; senders use one or two
 
 _JSON: Final[tuple[Header, ...]] = ((b"content-type", b"application/json"),)
 _encode = msgspec.json.Encoder().encode
@@ -57,6 +58,7 @@ class Ingest:
         self._gate = gate
         self._limits = limits
         self.arriving_bytes = 0
+        self._opened: dict[tuple[str, tuple[bytes, bytes]], Opened] = {}
         self._receipt = b""
         self._shared = b""
 
@@ -68,14 +70,15 @@ class Ingest:
         try:
             if self._node is None:
                 raise UnavailableError("this process only reads", retry_after_seconds=60)
-            declared = headers.get(b"content-length", b"0")
-            if int(declared) > self.limit_bytes:
+            if int(headers.get(b"content-length", b"0")) > self.limit_bytes:
                 raise body.too_large(self.limit_bytes)
-            return Opened(
-                principal,
-                body.media_type(headers.get(b"content-type", b"")),
-                body.encoding(headers.get(b"content-encoding", b"")),
-            )
+            kinds = headers.get(b"content-type", b""), headers.get(b"content-encoding", b"")
+            opened = self._opened.get((principal, kinds))
+            if opened is None:
+                opened = Opened(principal, body.media_type(kinds[0]), body.encoding(kinds[1]))
+                if len(self._opened) < OPENED_MAX:
+                    self._opened[principal, kinds] = opened
+            return opened
         except HoldfastError as error:
             return from_error(error)
         except Exception as error:

@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 
 from holdfast.errors import UnavailableError
 from holdfast.serve.ingest import PATH, Ingest, Opened
-from holdfast.serve.problems import Reply, from_error, problem
+from holdfast.serve.problems import Header, Reply, from_error, problem
 from holdfast.write.batch import Acknowledgement, Taken
 
 HEAD_BYTES_MAX: Final = 64 * 1024  # beyond what came in with its first bytes
@@ -60,44 +60,48 @@ class _Call:
     The attributes up to `more_body` are what uvicorn asks of the request under way, whichever way
     that takes; while it is under way, whatever is pipelined behind it waits as usual.
 
-    opened: or why it will be refused, once its body was passed over.
+    opened: or why it will be refused, once its body was passed over. data: the body's first part,
+    which mostly is all of it; more: the parts behind it.
     """
 
-    __slots__ = (
-        "began",
-        "body",
-        "disconnected",
-        "keep_alive",
-        "message_event",
-        "more_body",
-        "opened",
-        "parts",
-        "response_complete",
-        "size_bytes",
-        "taken",
-    )
+    # On the class, so that what never changes for most requests costs them nothing.
+    response_complete = False
+    disconnected = False
+    message_event = _Nobody()
+    body = b""
+    more_body = True
+    data = b""
+    size_bytes = 0
+    more: list[bytes] | None = None
+    taken: Taken | None = None
 
     def __init__(self, opened: Opened | Reply, keep_alive: bool, began: float) -> None:
-        self.response_complete = False
-        self.disconnected = False
-        self.keep_alive = keep_alive
-        self.message_event = _NOBODY
-        self.body = b""
-        self.more_body = True
         self.opened = opened
+        self.keep_alive = keep_alive
         self.began = began
-        self.parts: list[bytes] = []
-        self.size_bytes = 0
-        self.taken: Taken | None = None
 
+    def add(self, part: bytes) -> None:
+        """More of the body."""
+        if not self.size_bytes:
+            self.data = part
+        elif self.more is None:
+            self.more = [part]
+        else:
+            self.more.append(part)
+        self.size_bytes += len(part)
 
-_NOBODY: Final = _Nobody()
+    def whole_body(self) -> bytes:
+        """All of it; forgotten here then."""
+        data = self.data if self.more is None else b"".join((self.data, *self.more))
+        self.data, self.more = b"", None
+        return data
 
 
 class Connection(HttpToolsProtocol):
     """One client's connection. `sweep` is to be called about once a second."""
 
-    ingest: Ingest  # set on the subclass that `with_ingest` makes
+    ingest: Ingest  # set, like _heads, on the subclass that `with_ingest` makes
+    _heads: "_Heads"
 
     def __init__(
         self,
@@ -162,7 +166,8 @@ class Connection(HttpToolsProtocol):
         self.headers = []
         self._is_in_head = True
         self._head_bytes = 0
-        self._wait(HEAD_SECONDS)
+        self._since = self.loop.time()
+        self._patience = HEAD_SECONDS
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
@@ -195,8 +200,7 @@ class Connection(HttpToolsProtocol):
                 self._refuse_in_parser(call.opened)
         else:
             refusal = self.ingest.arrived(len(body), call.size_bytes)
-            call.size_bytes += len(body)
-            call.parts.append(body)
+            call.add(body)
             if refusal is not None:
                 self._drop_body()
                 self._refuse_in_parser(refusal)
@@ -211,8 +215,7 @@ class Connection(HttpToolsProtocol):
         if isinstance(call.opened, Reply):
             self._answer(call.opened)
             return
-        taken = self.ingest.begin(call.opened, b"".join(call.parts))
-        call.parts.clear()
+        taken = self.ingest.begin(call.opened, call.whole_body())
         self.ingest.left(call.size_bytes)
         if isinstance(taken, Reply):
             self._answer(taken)
@@ -230,15 +233,17 @@ class Connection(HttpToolsProtocol):
     def _open(self) -> None:
         headers = dict(self.headers)
         opened = self.ingest.open(headers)
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
         call = _Call(opened, keep_alive, self.loop.time())
         self._call = self._arriving = call
         self.cycle = call  # type: ignore[assignment]  # as far as uvicorn looks, it is one
-        expects = _expects(headers)
-        if not isinstance(opened, Reply):
-            if expects:
+        is_refused = isinstance(opened, Reply)
+        if b"expect" in headers and _expects(headers):
+            if not is_refused:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        elif expects or int(headers.get(b"content-length", b"0")) > self.ingest.limit_bytes:
+        elif not is_refused or int(headers.get(b"content-length", b"0")) <= self.ingest.limit_bytes:
+            return
+        if isinstance(opened, Reply):
             self._arriving = None
             self._refuse_in_parser(opened)
 
@@ -326,18 +331,31 @@ class Connection(HttpToolsProtocol):
         self._wait(LINGER_SECONDS)
 
     def _write(self, reply: Reply, keep_alive: bool) -> None:
-        parts = [_STATUS_LINES[reply.status]]
-        for name, value in (*self.server_state.default_headers, *reply.headers):
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"content-length: %d\r\n" % len(reply.body))
-        parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-        parts.append(reply.body)
-        self.transport.write(b"".join(parts))
+        status, headers, body = reply
+        defaults = self.server_state.default_headers  # a new list every second, with the date
+        heads = self._heads
+        if heads.defaults is not defaults:
+            heads.defaults = defaults
+            heads.known.clear()
+        head = heads.known.get((status, headers))
+        if head is None:
+            lines = [b"%b: %b\r\n" % pair for pair in (*defaults, *headers)]
+            head = heads.known[status, headers] = b"".join((_STATUS_LINES[status], *lines))
+        end = b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"%bcontent-length: %d%b%b" % (head, len(body), end, body))
+
+
+class _Heads:
+    """Heads of answers, as they are within one second. known: by status and headers."""
+
+    def __init__(self) -> None:
+        self.defaults: list[tuple[bytes, bytes]] = []
+        self.known: dict[tuple[int, tuple[Header, ...]], bytes] = {}
 
 
 def with_ingest(ingest: Ingest) -> type[Connection]:
     """The class that uvicorn makes connections of."""
-    return type("Connection", (Connection,), {"ingest": ingest})
+    return type("Connection", (Connection,), {"ingest": ingest, "_heads": _Heads()})
 
 
 def _expects(headers: dict[bytes, bytes]) -> bool:

@@ -188,12 +188,7 @@ def _paths() -> JsonObject:
                 "parameters": [_parameter("kind", "path", {"enum": [*KINDS]}, "From a `type`.")],
             }
         },
-        "/": {
-            "get": {
-                **_plain("The page, for people.", "text/html", 400, 401, 421, 503),
-                "parameters": _query(parameters.SEARCH),
-            }
-        },
+        "/": {"get": _page()},
     }
 
 
@@ -262,6 +257,24 @@ def _plain(summary: str, media_type: str, *statuses: int) -> JsonObject:
 
 def _free(summary: str, media_type: str, *statuses: int) -> JsonObject:
     return {**_plain(summary, media_type, *statuses), "security": [{}]}
+
+
+def _page() -> JsonObject:
+    """What is wrong with a search is said in the page itself."""
+    told = {
+        "200": "The page, for people.",
+        "400": "The page; it says what is wrong with the search.",
+        "503": "The page; it says why nothing can be searched now.",
+    }
+    pages = {
+        status: {"description": text, "content": {"text/html": {"schema": {}}}}
+        for status, text in told.items()
+    }
+    return {
+        "summary": told["200"],
+        "parameters": _query(parameters.SEARCH),
+        "responses": {**pages, **_problems(401, 421, 500)},
+    }
 
 
 def _tail() -> JsonObject:
