@@ -1,6 +1,7 @@
 """STYLE: about 500 lines a module, 60 a function, 6 parameters, 100 columns."""
 
 import ast
+import re
 
 from tests.tidy.source import ROOT, modules, scripts
 
@@ -8,6 +9,7 @@ MODULE_LINES_MAX = 520  # "about 500"
 FUNCTION_LINES_MAX = 60
 PARAMETERS_MAX = 6
 COLUMNS_MAX = 100
+PRAGMA = re.compile(r"  # (type: ignore|noqa).*")  # a word to a tool, not to a reader
 
 
 def test_no_module_outgrows_its_room() -> None:
@@ -41,7 +43,7 @@ def test_no_line_of_code_is_wider_than_100_columns() -> None:
         f"{path.relative_to(ROOT)}:{number}"
         for path in scripts()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if len(line) > COLUMNS_MAX
+        if len(PRAGMA.sub("", line)) > COLUMNS_MAX
     ]
 
     assert wide == []
