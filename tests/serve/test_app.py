@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from holdfast.errors import CorruptError, UnavailableError
-from holdfast.model import Query
+from holdfast.model import Completeness, Query
 from holdfast.serve.app import Front, create_app
 from holdfast.serve.faces import QUESTIONS_MAX
 from holdfast.serve.ingest import ARRIVING_BYTES_MAX, PATH
@@ -46,6 +46,28 @@ class BrokenReader:
 
     async def search(self, query: Query) -> None:
         raise self._error
+
+
+class WitnessedReader:
+    """A reader that says in which order it was asked."""
+
+    def __init__(self, server: Running) -> None:
+        self.calls: list[str] = []
+        self._reader = server.system.reader
+        self.report = self._reader.report
+
+    def completeness(self) -> Completeness:
+        self.calls.append("completeness")
+        return self._reader.completeness()
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[object]]:
+        question: Callable[..., Awaitable[object]] = getattr(self._reader, name)
+
+        async def asked(*arguments: object) -> object:
+            self.calls.append("question")
+            return await question(*arguments)
+
+        return asked
 
 
 def broken(server: Running, error: Exception) -> Front:
@@ -158,6 +180,20 @@ def test_what_a_reader_says_is_translated(server: Running, error: Exception, sta
 
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/events", "/v1/events/count", "/v1/events/x", "/"], ids=lambda path: path
+)
+def test_a_statement_is_taken_before_its_question_is_asked(server: Running, path: str) -> None:
+    reader: Any = WitnessedReader(server)
+    front = create_app(dataclasses.replace(server.system, reader=reader))
+
+    answer = asked(server, front, getting(path))
+
+    assert answer.status_code == 200
+    assert reader.calls[-1] == "question"
+    assert "completeness" in reader.calls
 
 
 def test_the_page_tells_people_too(server: Running) -> None:

@@ -140,6 +140,15 @@ def test_every_problem_is_documented_with_its_status() -> None:
     assert listed == {type_uri(kind): str(found.status) for kind, found in KINDS.items()}
 
 
+def test_figures_to_alarm_on_are_there(server: Running) -> None:
+    server.post(EVENT)
+
+    figures = server.get("/metrics").text
+
+    for name in re.findall(r"`(holdfast_\w+)", PAGE):
+        assert re.search(rf"^{name}", figures, re.M) or name == "holdfast_", name
+
+
 def test_every_parameter_is_documented() -> None:
     def named(title: str) -> set[str]:
         return set(re.findall(r"`(\w+)`", " ".join(rows(section(title), "parameter"))))

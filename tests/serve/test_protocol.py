@@ -288,6 +288,19 @@ def test_a_client_that_does_not_read_is_dropped(server: Running) -> None:
         server.wait_until(lambda: not server.server.server_state.connections)
 
 
+def test_one_connection_too_many_is_told_so(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.serve.protocol.CONNECTIONS_MAX", 0)
+
+    with connected(server) as stream:
+        answer = Answer(stream)
+
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "1"
+        assert is_closed(stream)
+
+
 def test_nothing_is_stored_of_a_body_whose_sender_left(server: Running) -> None:
     before = server.get("/v1/status").json()["node"]["events"]
 
