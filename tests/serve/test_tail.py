@@ -94,6 +94,11 @@ def test_a_wrong_question_is_a_problem_and_no_stream(server: Running) -> None:
     assert lost.status_code == 400
 
 
+def test_a_stream_has_no_head_to_ask_for(server: Running) -> None:
+    with server.client() as client:
+        assert client.head("/v1/tail").status_code == 405
+
+
 def test_who_leaves_is_not_counted_any_more(server: Running) -> None:
     with listening(server):
         assert server.server.front.bounds.tails == 1

@@ -96,9 +96,10 @@ def create_app(system: System, token: bytes = b"") -> Front:
 
 
 def _routed(scope: Scope) -> Scope:
-    """As the routes want it: HEAD is a GET whose body the server leaves out, and parts of the path
-    stay percent-encoded, since an event's id may hold a slash."""
-    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    """As the routes want it: HEAD is a GET whose body the server leaves out (but a stream has no
+    end to wait for), and parts of the path stay percent-encoded: an event's id may hold a slash."""
+    is_head = scope["method"] == "HEAD" and scope["path"] != "/v1/tail"
+    method = "GET" if is_head else scope["method"]
     return {**scope, "method": method, "path": scope["raw_path"].decode("latin-1")}
 
 
