@@ -25,7 +25,7 @@ from tests.read.trails import ALL, World, Writer, tick
 from tests.regions.worlds import run_with_time
 
 STEPS = 60
-Shown = set[tuple[str, str, int]]  # id, node, position
+Shown = set[tuple[str, str, int, int]]  # id, node, position, received
 
 
 class Life:
@@ -145,10 +145,10 @@ class Story:
         said = reader.completeness().complete_through_us
         shown = await self.shown(reader)
         if said is not None:
-            below = {one for one in shown if self.received(one) <= said}
+            below = {one for one in shown if one[3] <= said}
             for through, before in self.stated.items():
                 if through <= said:
-                    still = {one for one in shown if self.received(one) <= through}
+                    still = {one for one in shown if one[3] <= through}
                     assert still == before, f"complete through {through}: {still ^ before}"
             self.stated[said] = below
         self.check_shown(shown)
@@ -170,20 +170,13 @@ class Story:
 
     async def shown(self, reader: Reader) -> Shown:
         page = await reader.search(Query(limit=1000))
+        records = [json.loads(bytes(one.record)) for one in page.events]
         found = [
-            (json.loads(bytes(one.record))["id"], one.node, one.position) for one in page.events
+            (record["id"], one.node, one.position, parse_time(record["received"]))
+            for one, record in zip(page.events, records, strict=True)
         ]
         assert len(set(found)) == len(found)
         return set(found)
-
-    def received(self, one: tuple[str, str, int]) -> int:
-        _, node, position = one
-        for life, encoded in self.names.values():
-            first, count = encoded.name.first, encoded.name.count
-            inside = first <= position < first + count
-            if life.writer.node == node and inside and encoded.name.text not in life.orphans:
-                return parse_time(_received(encoded))
-        raise AssertionError(f"{one} is not in the trail")
 
     def check_shown(self, shown: Shown) -> None:
         """With all regions well: of each (id, content) in them the first record, and no more."""
@@ -206,7 +199,7 @@ class Story:
                 least[key] = min(
                     least.get(key, (1 << 62, "", 0)), (parse_time(fields["received"]), *place)
                 )
-        expected = {(id, node, at) for (id, _), (_, node, at) in least.items()}
+        expected = {(id, node, at, when) for (id, _), (when, node, at) in least.items()}
         assert shown == expected, f"{shown ^ expected}"
 
     def is_closed(self, life: Life, encoded: Encoded) -> bool:

@@ -294,6 +294,26 @@ def test_what_is_promised_or_closed_and_held_is_settled() -> None:
     assert judge(view(reading), Judgement()).runs[0].settled == End()
 
 
+def test_a_promise_of_an_epoch_whose_birth_is_unknown_settles_nothing() -> None:
+    unborn = ledger(promises=(Promise(2, 500, 2),), segments=segments(0, 2))
+
+    assert judge(view(unborn), Judgement()).runs[0].settled == End()
+
+
+def test_where_an_earlier_epoch_ended_must_be_known() -> None:
+    skipped = ledger(
+        births=(born(), born(3, 300, at(1))),
+        promises=(Promise(3, 500, 2),),
+        segments=segments(0, 3),
+    )
+
+    judgement = judge(view(skipped), Judgement())
+
+    assert judgement.complete_through_us is None
+    assert kinds(judgement) == ["close"]
+    assert judgement.runs[0].settled == End()
+
+
 def test_what_nobody_promised_is_not_settled() -> None:
     open_end = ledger(promises=(Promise(1, 500, 2),), segments=segments(0, 4))
 

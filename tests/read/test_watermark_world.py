@@ -27,10 +27,10 @@ MUTATIONS = {
         "list(view.regions)",
     ),
     "clocks are right": ("view.started_us - view.clock_error_us", "view.started_us"),
-    "a promise counts beyond the run": ("if promise.size <= walk.held.size", "if promise"),
+    "a promise counts beyond the run": ("if p.size <= walk.held.size and", "if"),
     "what is listed counts, held or not": (
-        "if promise.size <= walk.held.size",
-        "if promise.size <= walk.end.size",
+        "p.size <= walk.held.size and p.epoch <= walk.held_epoch",
+        "p.size <= walk.end.size and p.epoch <= walk.epoch",
     ),
     "orphans are shown": ("beyond = close is not None and", "beyond = False and"),
     "the last epoch's close need not be reached": (

@@ -230,7 +230,7 @@ class World:
         todo = reader.todo[reader.step]
         if todo:
             at = todo.pop()
-            if at in reader.failing or self.draw.random() < 0.05:
+            if at in reader.failing or self.draw.random() < 0.12:
                 reader.failing.add(at)
             else:
                 self.visit(self.regions[at], reader.step)

@@ -28,6 +28,7 @@ from holdfast.read.watermark import End
 VERSION = 1
 QUICK_CHECK_BYTES_MAX = 64 << 20
 BUSY_S = 5.0
+NAMES_A_QUERY = 500
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -394,13 +395,16 @@ class Catalog:
 
     def copies(self, names: Iterable[bytes]) -> tuple[Copy, ...]:
         """All known copies under these names."""
+        wanted = sorted(set(names))
         with self._damage():
             found: list[Copy] = []
-            for name in set(names):
+            for start in range(0, len(wanted), NAMES_A_QUERY):
+                some = wanted[start : start + NAMES_A_QUERY]
+                marks = ",".join("?" * len(some))
                 rows = self._db.execute(
-                    "SELECT node, position, name, received, content, standing FROM copies"
-                    " JOIN nodes USING (n) WHERE name = ?",
-                    (name,),
+                    "SELECT node, position, name, received, content, standing FROM copies"  # noqa: S608
+                    f" JOIN nodes USING (n) WHERE name IN ({marks})",
+                    some,
                 )
                 found += [_copy(*row) for row in rows]
             return tuple(found)

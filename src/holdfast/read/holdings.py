@@ -400,12 +400,13 @@ class Holdings:
     def _settle(
         self, groups: dict[bytes, dict[Place, Copy]], entries: Sequence[Entry]
     ) -> tuple[Copy, ...]:
-        for copy in self.catalog.copies(groups):
+        known = {copy.place: copy for copy in self.catalog.copies(groups)}
+        for copy in known.values():
             groups[copy.name].setdefault(copy.place, copy)
         several = [copy for group in groups.values() if len(group) > 1 for copy in group.values()]
-        settled = settle(several)
-        self.catalog.stand(settled, entries)
-        return settled
+        changed = tuple(copy for copy in settle(several) if known.get(copy.place) != copy)
+        self.catalog.stand(changed, entries)
+        return changed
 
     # -- folds ---------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable
 from enum import IntEnum
 
+import msgspec
 from msgspec import Struct, structs
 
 from holdfast.errors import CorruptError
@@ -21,6 +22,7 @@ from holdfast.model import Place, Record
 DIGEST_BYTES = 16
 _OWN_FIELDS = frozenset({"received", "principal"})  # the server's, not the event's
 _EXPONENT_DIGITS_MAX = 15
+_INT_DIGITS_MAX = 4300  # what Python and msgspec read as an int
 
 
 class Standing(IntEnum):
@@ -68,78 +70,88 @@ def digests(record: Record) -> tuple[bytes, bytes]:
         strings and numbers and the order of fields; no tenant and "" are the same tenant.
     """
     try:
-        pairs = _parse(record).pairs
-        named = dict(pairs)
-        who = _canonical([named.get("tenant", ""), named.get("id", "")])
-        content = _canonical(_Fields([pair for pair in pairs if _is_content(*pair)]))
-    except RecursionError:
-        # Nested beyond what Python parses: the server's own two fields come last, and what is
-        # before them is compared as it stands.
-        who = content = record[: record.rfind(b',"received":"')].decode(errors="replace")
-    return _digest(who), _digest(content)
+        fields = _parse_plain(record)
+        if fields is None:
+            fields = _parse(record)
+        who = [fields.get("tenant") or "", fields.get("id")]
+        content = {k: v for k, v in fields.items() if k not in _OWN_FIELDS and (v or k != "tenant")}
+        return _digest(_encode(who)), _digest(_encode(content))
+    except (RecursionError, UnicodeEncodeError):
+        # Nested beyond what can be parsed, or half a surrogate pair: the server's own two fields
+        # come last, and what is before them is compared as it stands.
+        rest = record[: record.rfind(b',"received":"')]
+        return _digest(rest), _digest(rest)
 
 
-def _is_content(name: str, value: object) -> bool:
-    """Whether a field says something about the event itself."""
-    return name not in _OWN_FIELDS and not (name == "tenant" and value == "")
+def _parse_plain(record: Record) -> dict[str, object] | None:
+    """The quick way for nearly all records.
+
+    If what was parsed is not as long as it was spelled, something may have been lost that makes a
+    difference (one of two fields with one name): then the slow way.
+    """
+    try:
+        fields = _PLAIN.decode(record)
+    except msgspec.MsgspecError:
+        return None
+    if not isinstance(fields, dict) or len(msgspec.json.encode(fields)) != len(record):
+        return None
+    return fields
 
 
-class _Fields:
-    """An object as parsed: its pairs in their order, also where a name comes twice."""
-
-    __slots__ = ("pairs",)
-
-    def __init__(self, pairs: list[tuple[str, object]]) -> None:
-        self.pairs = pairs
-
-
-class _Number:
-    """A number's token: kept as text, since a float would make different numbers equal."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-def _parse(record: Record) -> _Fields:
-    fields = json.loads(
-        record,
-        object_pairs_hook=_Fields,
-        parse_int=_Number,
-        parse_float=_Number,
-        parse_constant=_Number,
-    )
-    if not isinstance(fields, _Fields):
+def _parse(record: Record) -> dict[str, object]:
+    """The slow way: numbers exact, objects that name a field twice as they are."""
+    try:
+        fields = json.loads(
+            record,
+            object_pairs_hook=_object,
+            parse_int=_number,
+            parse_float=_number,
+            parse_constant=_number,
+        )
+    except ValueError as error:
+        raise CorruptError(f"a record is not JSON: {error}") from error
+    if not isinstance(fields, dict):
         raise CorruptError("a record is not a JSON object")
     return fields
 
 
-def _canonical(value: object) -> str:
-    """One text for all spellings of a parsed value."""
-    if isinstance(value, _Fields):
-        inside = sorted(value.pairs, key=lambda pair: pair[0])
-        return f"{{{','.join(f'{json.dumps(name)}:{_canonical(of)}' for name, of in inside)}}}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_canonical, value))}]"
-    if isinstance(value, _Number):
-        return _normal_number(value.text)
-    return json.dumps(value)
+def _object(pairs: list[tuple[str, object]]) -> object:
+    """An object: a dict, or its text where a name comes twice, which no dict has."""
+    fields = dict(pairs)
+    if len(fields) == len(pairs):
+        return fields
+    inside = [_encode(name) + b":" + _encode(value) for name, value in pairs]
+    return msgspec.Raw(b"{" + b",".join(inside) + b"}")
 
 
-def _normal_number(text: str) -> str:
-    """The shortest digits and a power of ten: 1, 1.0 and 10e-1 are the same number."""
+def _number(text: str) -> object:
+    """A number by its value: 1, 1.0 and 10e-1 are the same; none is rounded.
+
+    A whole number becomes an int, as the quick way has it, unless it is longer than anybody counts;
+    any other its shortest digits and a power of ten.
+    """
     mantissa, _, power = text.lower().partition("e")
     whole, _, fraction = mantissa.removeprefix("-").partition(".")
-    digits = (whole + fraction).lstrip("0")
     if len(power) > _EXPONENT_DIGITS_MAX or not (whole + fraction).isdecimal():
-        return text
+        return msgspec.Raw(text.encode())
+    digits = (whole + fraction).lstrip("0")
     if not digits:
-        return "0e0"
+        return 0
     short = digits.rstrip("0")
     exponent = int(power or "0") - len(fraction) + len(digits) - len(short)
-    return f"{'-' if mantissa.startswith('-') else ''}{short}e{exponent}"
+    sign = "-" if mantissa.startswith("-") else ""
+    if 0 <= exponent <= _INT_DIGITS_MAX - len(short):
+        return int(f"{sign}{short}{'0' * exponent}")
+    return msgspec.Raw(f"{sign}{short}e{exponent}".encode())
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:DIGEST_BYTES]
+_PLAIN = msgspec.json.Decoder(float_hook=_number)
+
+
+def _encode(value: object) -> bytes:
+    """One text for a value, in whatever order its names came."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]

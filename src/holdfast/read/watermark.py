@@ -312,7 +312,7 @@ def _judge_node(ledger: Ledger, stores: set[str], enough: bool) -> _Verdict:
     if started is not None:
         promises += [Promise(last, started, end.size) for end in ends]
     owed = max([promise.size for promise in promises] + [end.size for end in closes.values()] + [0])
-    settled = _settle(walk.path, [p.size for p in ledger.promises], closes.values())
+    settled = _settle(walk, ledger.promises, closes)
     holds = tuple(_node_holds(ledger, stores, walk, problem, owed if enough else 0))
     orphans = () if problem else tuple(_orphans(ledger, closes))
     outside = {orphan.name for orphan in orphans}
@@ -325,10 +325,10 @@ def _judge_node(ledger: Ledger, stores: set[str], enough: bool) -> _Verdict:
         infinite=walk.held_epoch > last > 0,
         alarm=next((hold.reason for hold in holds if hold.kind in ("conflict", "hole")), ""),
     )
-    kept = [promise.time_us for promise in promises if promise.size <= walk.held.size]
+    reached = [p for p in promises if p.size <= walk.held.size and p.epoch <= walk.held_epoch]
     return _Verdict(
         run=run,
-        bound_us=max(kept, default=None),
+        bound_us=max((promise.time_us for promise in reached), default=None),
         freezes=any(hold.kind != "fetch" for hold in holds),
         holds=holds,
         orphans=orphans,
@@ -371,6 +371,8 @@ def _node_holds(
         yield _Hold(
             node, "hole", f"segment {walk.end.size} of {owed} is in none of the regions listed"
         )
+    elif walk.epoch < last:
+        yield _Hold(node, "close", f"where its epoch {walk.epoch} ended is not known")
     elif walk.held.size < walk.end.size or ledger.partial:
         yield _Hold(node, "fetch", f"segments from {walk.held.size} on are being read")
     for birth in ledger.births:
@@ -384,13 +386,16 @@ def _node_holds(
             )
 
 
-def _settle(path: Sequence[End], promised: Iterable[int], closes: Iterable[End]) -> End:
+def _settle(walk: _Walk, promises: Iterable[Promise], closes: Mapping[int, End]) -> End:
     """Where the ledger is final: held, and below a promise or a close, thus never an orphan.
 
-    Promises cover what is acknowledged, and no close lies below that, so any epoch's will do.
+    Only those of epochs that the walk has reached: where an earlier epoch ends is not known else,
+    and the segments beyond that end look like the run.
     """
-    final = max([*promised, *(end.size for end in closes)], default=0)
-    return path[max(0, min(final, path[-1].size) - path[0].size)]
+    sizes = [promise.size for promise in promises if promise.epoch <= walk.held_epoch]
+    sizes += [end.size for epoch, end in closes.items() if epoch <= walk.held_epoch]
+    settled, path = walk.path[0], walk.path
+    return path[max(0, min(max(sizes, default=0), path[-1].size) - settled.size)]
 
 
 def _orphans(ledger: Ledger, closes: Mapping[int, End]) -> Iterator[Orphan]:
