@@ -138,7 +138,7 @@ def real_host() -> Iterator[Host]:
     try:
         yield Host(lambda: time.time_ns() // 1000, os.urandom, threads, compute)
     finally:
-        # Python waits for the workers at its exit anyway, and stumbles (3.11) if it meets them there.
+        # Python waits for them at its exit anyway, and stumbles (3.11) where it meets them there.
         compute.shutdown(wait=True, cancel_futures=True)
         threads.close()
 
