@@ -138,6 +138,18 @@ def test_a_segment_that_is_not_read_yet_holds_t_at_what_is_held() -> None:
     assert kinds(judgement) == ["fetch"]
 
 
+def test_what_is_being_read_holds_nothing_back_while_a_late_promise_counts() -> None:
+    reading = ledger(
+        promises=(Promise(1, 5_000, 1),),
+        segments=segments(0, 1) + segments(1, 2, held=False),
+    )
+
+    judgement = judge(view(reading), Judgement())
+
+    assert judgement.complete_through_us == TOP
+    assert judgement.holding_back == ()
+
+
 def test_what_was_not_listed_yet_is_not_missing() -> None:
     partial = ledger(promises=(Promise(1, 500, 9),), segments=segments(0, 1), partial=True)
 

@@ -314,6 +314,11 @@ class Holdings:
             await self._host.offload(self.shelf.fold_path(number).unlink, True)
             await self._host.offload(self._count)
 
+    @property
+    def unmatched_events(self) -> int:
+        """How many events wait to be compared."""
+        return sum(len(one.matches) for one in self.unmatched)
+
     # -- repeats -------------------------------------------------------------------------------
 
     async def match(self, fetch: Callable[[Entry], Awaitable[Path | None]]) -> tuple[Entry, ...]:

@@ -9,6 +9,7 @@ regions have given it again.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ log = logging.getLogger("holdfast.read")
 BATCH_SEGMENTS = 64
 STEP_SEGMENTS = 2048  # read before what is final leaves memory
 OWN_PASSES = 8  # how long this process's node is left to enter its own segments
+UNMATCHED_MAX = 200_000  # events that may be repeats, before who brings more has to wait
+UNMATCHED_WAIT_S = 5.0
 
 
 class PassLimits(Struct, frozen=True, kw_only=True):
@@ -288,6 +291,7 @@ class Passes:
     ) -> None:
         """Enter a segment of this process's own node."""
         self._own.add(node)
+        await self._make_room()
         ledger = self.follow.ledger(node)
         if ledger.own(name):
             await self._drop(
@@ -299,6 +303,13 @@ class Passes:
             (entry,) = await self.holdings.enter([arrival])
             ledger.entered(seen, entry)
             self.changed()
+
+    async def _make_room(self) -> None:
+        """Who sends much again waits for its comparison, but not for ever: acks depend on it."""
+        if self.holdings.unmatched_events > UNMATCHED_MAX:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(UNMATCHED_WAIT_S):
+                    await self.match()
 
     async def match(self) -> None:
         """Decide what repeats what, among all that was entered so far."""

@@ -169,6 +169,10 @@ class _Verdict(Struct, frozen=True):
     holds: tuple[_Hold, ...]
     orphans: tuple[Orphan, ...]
 
+    def lags(self, top: int) -> bool:
+        """Whether it allows less than the pass does."""
+        return not self.run.infinite and (self.bound_us is None or self.bound_us < top)
+
 
 def judge(view: View, previous: Judgement) -> Judgement:
     """Say through which time everything is known, on what that rests, and what holds it back.
@@ -184,10 +188,13 @@ def judge(view: View, previous: Judgement) -> Judgement:
     enough = len(usable) >= view.needed
     verdicts = [_judge_node(ledger, stores, enough) for ledger in view.ledgers]
     frozen = _region_holds(view, usable)
-    holds = frozen + [hold for verdict in verdicts for hold in verdict.holds]
+    holds = list(frozen)
     through = previous.complete_through_us
-    if view.started_us is not None:
+    if view.started_us is None:
+        holds += [hold for verdict in verdicts for hold in verdict.holds]
+    else:
         top = view.started_us - view.clock_error_us
+        holds += [hold for one in verdicts for hold in one.holds if one.freezes or one.lags(top)]
         holds += _silent_nodes(verdicts, top)
         bounds = [verdict.bound_us for verdict in verdicts if not verdict.run.infinite]
         known = [bound for bound in bounds if bound is not None]
@@ -241,10 +248,7 @@ def _silent_nodes(verdicts: Iterable[_Verdict], top: int) -> list[_Hold]:
             verdict.bound_us,
         )
         for verdict in verdicts
-        if not verdict.run.infinite
-        and not verdict.holds
-        and verdict.bound_us is not None
-        and verdict.bound_us < top
+        if not verdict.holds and verdict.lags(top) and verdict.bound_us is not None
     ]
 
 
