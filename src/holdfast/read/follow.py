@@ -32,7 +32,7 @@ from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
 
 BEYOND_MAX = 2 * names.SHARD_SEGMENTS  # segments past the settled ones that one call may list
-SHARDS_MAX = 32  # listed in one pass, of all nodes
+SHARDS_MAX = 8  # listed in one pass, of all nodes
 BACK = 64  # a hole that stays: list again from so many before the region's newest
 READS_AT_ONCE = 8
 KEYS_A_SLICE = 2_000  # then the event loop gets its turn

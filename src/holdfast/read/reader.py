@@ -118,9 +118,9 @@ class Reader:
                 self._opened = True
 
     async def start(self) -> None:
-        """Open, and follow the regions from now on."""
+        """Open, and follow the regions from now on; idempotent."""
         await self.open()
-        self._tasks = [
+        self._tasks = self._tasks or [
             asyncio.create_task(self._follow_forever()),
             asyncio.create_task(self._tidy_forever()),
         ]
