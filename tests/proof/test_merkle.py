@@ -107,6 +107,18 @@ def test_a_consistency_proof_fails_for_any_other_size_root_or_path(
         merkle.verify_consistency(sizes[0], roots[0], sizes[1], roots[1], path)
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_either_root_must_be_the_one_that_the_path_implies(which: int) -> None:
+    for size in range(2, 20):
+        for old in range(1, size):
+            path = merkle.consistency_path(HASHES[:size], old)
+            roots = [merkle.root(HASHES[:old]), merkle.root(HASHES[:size])]
+            roots[which] = EMPTY_ROOT
+
+            with pytest.raises(MismatchError):
+                merkle.verify_consistency(old, roots[0], size, roots[1], path)
+
+
 def test_an_empty_tree_is_the_beginning_of_every_tree() -> None:
     merkle.verify_consistency(0, EMPTY_ROOT, 5, merkle.root(HASHES[:5]), ())
     merkle.verify_consistency(0, EMPTY_ROOT, 0, EMPTY_ROOT, ())
@@ -146,7 +158,7 @@ def test_a_compact_range_has_at_every_size_the_root_of_the_tree() -> None:
         found = found.append(leaf)
 
 
-@pytest.mark.parametrize(("size", "count"), [(-1, 0), (0, 1), (3, 1), (4, 2)])
+@pytest.mark.parametrize(("size", "count"), [(-1, 0), (-1, 1), (0, 1), (3, 1), (4, 2)])
 def test_a_compact_range_has_one_hash_for_each_perfect_subtree(size: int, count: int) -> None:
     with pytest.raises(MalformedError):
         CompactRange(size, tuple(HASHES[:count]))

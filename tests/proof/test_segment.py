@@ -276,6 +276,15 @@ def test_a_frame_that_needs_too_much_memory_is_refused_before_it_is_decoded() ->
     assert open_(*whole(wide)).records == SEALED.records  # single segment: content is small
 
 
+def test_a_frame_whose_window_is_its_whole_content_may_hold_8_mib() -> None:
+    for size, refused in ((8 << 20, False), ((8 << 20) + 1, True)):
+        frame = packed(bytes(size), window_log=24)
+        fault = naive.frame_content(frame[:-4]) if refused else ""
+        with pytest.raises(MalformedError, match="window" if refused else "lines"):
+            open_(*whole(frame))
+        assert fault == ("frame's size" if refused else "")
+
+
 def test_a_frame_that_lies_about_its_size_is_refused() -> None:
     at = 5 if FRAME[4] & 0x20 else 6
     lying = FRAME[:at] + bytes([FRAME[at] ^ 1]) + FRAME[at + 1 :]
@@ -285,6 +294,27 @@ def test_a_frame_that_lies_about_its_size_is_refused() -> None:
 
 
 # The trailer
+
+
+def test_a_trailer_that_is_longer_than_the_object_is_refused() -> None:
+    longer = (len(TRAILER) - 8 + 5).to_bytes(4, "little")
+
+    with pytest.raises(MalformedError, match="trailer"):
+        segment.read_trailer(TRAILER[:4] + longer + TRAILER[8:-4] + longer)
+
+
+def test_tenants_that_do_not_add_up_to_the_name_are_refused() -> None:
+    (first, count), *rest = segment.read_trailer(SEALED.data).statement.tenants
+
+    for tenants in (
+        ((first, count + 1), *rest),
+        tuple(rest),
+        ((first, count + rest[0][1]), rest[1]),
+    ):
+        data, name = whole(FRAME, tenants=tenants)
+        with pytest.raises(MismatchError, match="add up"):
+            segment.verify_trailer(data, name, NODE_KEY.public, ORIGIN)
+        assert naive_fault(data, name) == "counts"
 
 
 def test_one_read_of_the_end_gets_the_trailer() -> None:

@@ -162,6 +162,25 @@ def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
+def test_a_text_without_its_last_line_end_is_refused(kind: str) -> None:
+    sample = SAMPLES[kind]
+    text = statements.text(sample.statement, sample.origin)
+
+    with pytest.raises(MalformedError):
+        statements.parse_text(text[:-1], type(sample.statement))
+
+
+@pytest.mark.parametrize("tenants", ["", f"tenant {'a' * 64} 0\n"])
+def test_a_trailer_has_tenants_and_each_has_records(tenants: str) -> None:
+    trailer = Trailer(samples.fixed_names(1)[0].unhashed, bytes(32), bytes(32), (("a" * 64, 1),))
+    text = statements.text(trailer, ORIGIN).replace(f"tenant {'a' * 64} 1\n", tenants)
+
+    with pytest.raises(MalformedError, match="no records"):
+        statements.parse_text(text, Trailer)
+    assert isinstance(naive.statement(text), str)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
 def test_another_version_of_a_kind_is_refused_by_name(kind: str) -> None:
     data = resigned(kind, lambda text: text.replace("/1\n", "/2\n", 1))
 

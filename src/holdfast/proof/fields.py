@@ -1,13 +1,12 @@
-"""How the values of a statement stand in its text, one codec a type.
+"""How the values of a statement stand in its text: each in one form only, all else is refused.
 
-A statement's dataclass is its field table: each annotation names a codec, and the order of the
-fields is the order of the lines. A value has one form only; everything else is refused.
+A statement's dataclass is its field table: each annotation holds the `Line` of its field.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from holdfast.proof import names, note
 from holdfast.proof.errors import MalformedError, MismatchError
@@ -20,109 +19,67 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Word(Generic[T]):
-    """A value within a line. write and read raise ProofError for what has no form in it."""
+    """A value as text. What `form` and `parse` do not carry over and back is refused."""
 
-    write: Callable[[T], str]
-    read: Callable[[str], T]
+    form: Callable[[T], str]
+    parse: Callable[[str], T]
+
+    def write(self, value: T) -> str:
+        text = self.form(value)
+        if self.parse(text) != value:
+            raise MalformedError(f"{value!r} has no form in a statement")
+        return text
+
+    def read(self, text: str) -> T:
+        value = self.parse(text)
+        if self.form(value) != text:
+            raise MalformedError(f"{text[:80]!r} is not in its one form")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
-class Lines(Generic[T]):
-    """A value as lines with one key. write and read: what stands after the key in each.
+class Line:
+    """How a field stands: key, space, word. key: where it is not the field's name.
 
-    key: the word in the text, where it is not the field's name.
+    times: "1"; "?": none for the value `nothing`; "*": one for each of a tuple.
     """
 
-    write: Callable[[T], list[str]]
-    read: Callable[[list[str]], T]
+    word: Word[Any]
+    times: str = "1"
     key: str = ""
-
-
-def single(word: Word[T]) -> Lines[T]:
-    """Exactly one line."""
-
-    def read(values: list[str]) -> T:
-        if len(values) != 1:
-            raise MalformedError("a line is missing, out of order or repeated")
-        return word.read(values[0])
-
-    return Lines(lambda value: [word.write(value)], read)
-
-
-def optional(word: Word[T], nothing: T) -> Lines[T]:
-    """One line, or none for `nothing`, which the word itself has no form for."""
-    return Lines(
-        lambda value: [] if value == nothing else [word.write(value)],
-        lambda values: single(word).read(values) if values else nothing,
-    )
-
-
-def repeated(word: Word[T], key: str) -> Lines[tuple[T, ...]]:
-    """Any number of lines, in order."""
-    return Lines(
-        lambda value: [word.write(each) for each in value],
-        lambda values: tuple(word.read(each) for each in values),
-        key,
-    )
+    nothing: object = None
 
 
 def words(make: Callable[..., T], *parts: Word[str] | Word[int]) -> Word[T]:
-    """A tuple as words with single spaces between. make: it, of the values."""
+    """A tuple as words with single spaces between. make: builds it of the values."""
 
-    def read(text: str) -> T:
+    def parse(text: str) -> T:
         found = text.split(" ")
         if len(found) != len(parts):
             raise MalformedError(f"{text[:80]!r} does not have {len(parts)} words")
-        return make(*(part.read(each) for part, each in zip(parts, found, strict=True)))
+        return make(*(part.parse(each) for part, each in zip(parts, found, strict=True)))
 
-    def write(value: T) -> str:
+    def form(value: T) -> str:
         assert isinstance(value, tuple)
-        return " ".join(part.write(each) for part, each in zip(parts, value, strict=True))
+        return " ".join(part.form(each) for part, each in zip(parts, value, strict=True))
 
-    return Word(write, read)
-
-
-def _checked(check: Callable[[str], object]) -> Word[str]:
-    """Text that stands as it is, once checked, in both directions."""
-
-    def same(text: str) -> str:
-        check(text)
-        return text
-
-    return Word(same, same)
+    return Word(form, parse)
 
 
-def _write_number(number: int) -> str:
-    if not 0 <= number <= note.NUMBER_MAX:
-        raise MalformedError(f"{number} is not a number of a statement")
-    return str(number)
-
-
-def _write_hash(value: bytes) -> str:
+def _parse_hash(text: str) -> bytes:
+    value = note.decode_base64(text)
     if len(value) != HASH_BYTES:
         raise MalformedError(f"a value of {HASH_BYTES} bytes has {len(value)}")
-    return note.encode_base64(value)
-
-
-def _read_hash(text: str) -> bytes:
-    value = note.decode_base64(text)
-    _write_hash(value)
     return value
 
 
-def _write_note(value: bytes) -> str:
-    if not value:
+def _parse_note(text: str) -> bytes:
+    if not text:
         raise MalformedError("a note within a note is empty")
-    return note.encode_base64(value)
+    return note.decode_base64(text)
 
 
-def _read_note(text: str) -> bytes:
-    value = note.decode_base64(text)
-    _write_note(value)
-    return value
-
-
-def _write_string(value: str) -> str:
+def _form_string(value: str) -> str:
     """RFC 8785, section 3.2.2.2: `json` escapes the same, in the same forms.
 
     A lone surrogate stays one, and has no place in a note.
@@ -130,54 +87,54 @@ def _write_string(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read_string(text: str) -> str:
+def _parse_string(text: str) -> str:
     try:
         value = json.loads(text) if text.startswith('"') else None
     except ValueError as error:
         raise MalformedError(f"{text[:80]!r} is not a JSON string") from error
-    if not isinstance(value, str) or _write_string(value) != text:
-        raise MalformedError(f"{text[:80]!r} is not a JSON string in its canonical form")
+    if not isinstance(value, str):
+        raise MalformedError(f"{text[:80]!r} is not a JSON string")
     return value
 
 
-def _write_end(end: LedgerEnd) -> str:
-    numbers = (_write_number(each) for each in (end.size, end.first, end.sealed_us))
-    return " ".join((*numbers, *(_write_hash(each) for each in (end.root, *end.range.hashes))))
+def _form_end(end: LedgerEnd) -> str:
+    hashes = (note.encode_base64(each) for each in (end.root, *end.range.hashes))
+    return " ".join((str(end.size), str(end.first), str(end.sealed_us), *hashes))
 
 
-def _read_end(text: str) -> LedgerEnd:
+def _parse_end(text: str) -> LedgerEnd:
     numbers, hashes = text.split(" ")[:3], text.split(" ")[3:]
     if not hashes:
         raise MalformedError("the end of a ledger is cut off")
     size, first, sealed_us = (note.parse_number(each) for each in numbers)
-    root, *subtrees = (_read_hash(each) for each in hashes)
+    root, *subtrees = (_parse_hash(each) for each in hashes)
     end = LedgerEnd(size, first, sealed_us, CompactRange(size, tuple(subtrees)))
     if end.root != root:
         raise MismatchError("the root of a ledger's end is not that of its hashes")
     return end
 
 
-def _check_unhashed(text: str) -> None:
-    SegmentName.parse(f"{text}-{bytes(HASH_BYTES).hex()}")
+def _parse_unhashed(text: str) -> str:
+    return SegmentName.parse(f"{text}-{bytes(HASH_BYTES).hex()}").unhashed
 
 
-HASH = Word(_write_hash, _read_hash)
-NOTE = Word(_write_note, _read_note)
-STRING = Word(_write_string, _read_string)
-NUMBER = Word(_write_number, note.parse_number)
-ID = _checked(names.check_id)
-REGION = _checked(names.check_region)
-STATE = _checked(names.check_state)
-TAG = _checked(names.check_hash)
+NUMBER = Word(str, note.parse_number)
+HASH = Word(note.encode_base64, _parse_hash)
+NOTE = Word(note.encode_base64, _parse_note)
+STRING = Word(_form_string, _parse_string)
+ID = Word(str, names.check_id)
+REGION = Word(str, names.check_region)
+STATE = Word(str, names.check_state)
+TAG = Word(str, names.check_hash)
 
-Hash = Annotated[bytes, single(HASH)]
-NoteBytes = Annotated[bytes, single(NOTE)]
-NoteOrNone = Annotated[bytes, optional(NOTE, b"")]
-Number = Annotated[int, single(NUMBER)]
-Text = Annotated[str, single(STRING)]
-Id = Annotated[str, single(ID)]
-IdOrNone = Annotated[str, optional(ID, "")]
-Region = Annotated[str, single(REGION)]
-Name = Annotated[str, single(_checked(SegmentName.parse))]
-Unhashed = Annotated[str, single(_checked(_check_unhashed))]
-End = Annotated[LedgerEnd, single(Word(_write_end, _read_end))]
+Number = Annotated[int, Line(NUMBER)]
+Hash = Annotated[bytes, Line(HASH)]
+NoteBytes = Annotated[bytes, Line(NOTE)]
+NoteOrNone = Annotated[bytes, Line(NOTE, "?", nothing=b"")]
+Text = Annotated[str, Line(STRING)]
+Id = Annotated[str, Line(ID)]
+IdOrNone = Annotated[str, Line(ID, "?", nothing="")]
+Region = Annotated[str, Line(REGION)]
+Name = Annotated[str, Line(Word(str, lambda text: SegmentName.parse(text).text))]
+Unhashed = Annotated[str, Line(Word(str, _parse_unhashed))]
+End = Annotated[LedgerEnd, Line(Word(_form_end, _parse_end))]

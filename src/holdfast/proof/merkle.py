@@ -29,17 +29,13 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The root of a tree.
+    """The root over leaf hashes, in order. Source: RFC 6962, section 2.1.
 
-    Args:
-        leaves: Leaf hashes, in order.
-    Source: RFC 6962, section 2.1. Pairing level by level and carrying an odd last hash up gives
-        the same tree as its recursion.
+    Pairing level by level and carrying an odd last hash up gives the tree of its recursion.
     """
     if not leaves:
         return EMPTY_ROOT
-    sha256 = _sha256
-    level = list(leaves)
+    sha256, level = _sha256, list(leaves)
     while len(level) > 1:
         odd = level[-1:] if len(level) & 1 else []
         pairs = zip(level[::2], level[1::2], strict=False)
@@ -48,14 +44,9 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 def inclusion_path(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """The sibling hashes from a leaf to the root.
+    """The sibling hashes from a leaf (0-based) to the root. Source: RFC 9162, section 2.1.3.1.
 
-    Args:
-        leaves: All leaf hashes of the tree.
-        index: 0-based position of the leaf.
-    Raises:
-        MalformedError: index outside the tree.
-    Source: RFC 9162, section 2.1.3.1.
+    Raises MalformedError: index outside the tree.
     """
     size = len(leaves)
     if not 0 <= index < size:
@@ -96,14 +87,13 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
 
 
 def consistency_path(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
-    """The hashes that show a tree to begin with an older one.
+    """The hashes that show a tree to begin with an older one. Source: RFC 9162, 2.1.4.1.
 
     Args:
         leaves: All leaf hashes of the newer tree.
         old: Size of the older tree; 0 and the newer size itself need no hashes.
     Raises:
         MalformedError: the older tree is larger.
-    Source: RFC 9162, section 2.1.4.1.
     """
     if not 0 <= old <= len(leaves):
         raise MalformedError(f"a tree of {old} is not within one of {len(leaves)}")
@@ -111,10 +101,9 @@ def consistency_path(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
 
 
 def _subproof(leaves: Sequence[bytes], old: int, whole: bool) -> tuple[bytes, ...]:
-    size = len(leaves)
-    if old == size:
+    if old == len(leaves):
         return () if whole else (root(leaves),)
-    split = _split(size)
+    split = _split(len(leaves))
     if old <= split:
         return (*_subproof(leaves[:split], old, whole), root(leaves[split:]))
     return (*_subproof(leaves[split:], old - split, whole=False), root(leaves[:split]))
@@ -123,16 +112,14 @@ def _subproof(leaves: Sequence[bytes], old: int, whole: bool) -> tuple[bytes, ..
 def verify_consistency(
     old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]
 ) -> None:
-    """Check that a tree only grew.
+    """Check that a tree only grew. Source: RFC 9162, section 2.1.4.2.
 
     Args:
-        old_size, old_root: The older tree, from what is already verified.
-        new_size, new_root: The newer tree, likewise.
+        old_size, old_root, new_size, new_root: Both trees, from what is already verified.
         path: Hashes as `consistency_path` gives them; none for equal sizes or an empty old tree.
     Raises:
         MalformedError: sizes out of order, or a path of the wrong length.
         MismatchError: one of the two roots is another.
-    Source: RFC 9162, section 2.1.4.2.
     """
     if not 0 <= old_size <= new_size:
         raise MalformedError(f"a tree of {old_size} is not within one of {new_size}")
@@ -163,14 +150,13 @@ class CompactRange:
     """A tree reduced to what is needed to append to it and to know its root.
 
     size: leaves so far. hashes: the roots of its perfect subtrees, largest (leftmost) first: one
-    for each 1 bit of `size`.
+    for each 1 bit of `size`, or MalformedError.
     """
 
     size: int
     hashes: tuple[bytes, ...]
 
     def __post_init__(self) -> None:
-        """Raise MalformedError unless there is a hash for each subtree."""
         if self.size < 0:
             raise MalformedError("a range has no negative size")
         _check_path(self.hashes, self.size.bit_count())

@@ -23,7 +23,6 @@ SIGNATURES_MAX = 64
 NUMBER_MAX = 2**63 - 1
 
 _ED25519 = b"\x01"
-_KEY_BYTES = 32
 _FORBIDDEN = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _KEY_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
@@ -32,10 +31,7 @@ _KEY_ID = re.compile(r"[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """A public key and the name under which it signs. public: 32 bytes.
-
-    Raises MalformedError for a name that no note can carry.
-    """
+    """A public key of 32 bytes, and the name under which it signs, or MalformedError."""
 
     name: str
     public: bytes
@@ -43,16 +39,12 @@ class VerifierKey:
     def __post_init__(self) -> None:
         if not _KEY_NAME.fullmatch(self.name):
             raise MalformedError(f"{self.name!r} is not a key name")
-        if len(self.public) != _KEY_BYTES:
-            raise MalformedError(f"the public key has {len(self.public)} bytes, not {_KEY_BYTES}")
+        if len(self.public) != 32:
+            raise MalformedError(f"the public key has {len(self.public)} bytes, not 32")
 
     @classmethod
     def parse(cls, text: str) -> "VerifierKey":
-        """Read a vkey: `<name>+<key id>+<base64 of 0x01 ‖ public key>`.
-
-        Raises:
-            MalformedError: not of that form, another algorithm, or the id is not the key's.
-        """
+        """Read a vkey: `<name>+<key id>+<base64 of 0x01 ‖ public key>`. Raises MalformedError."""
         parts = text.split("+", 2)
         if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
             raise MalformedError("a verifier key has the form name+id+key")
@@ -132,11 +124,7 @@ class Note:
 
 
 def sign(text: str, *keys: SigningKey, bytes_max: int = NOTE_BYTES_MAX) -> bytes:
-    """Make a signed note.
-
-    Raises:
-        MalformedError: the text is not fit for a note, or the note would be too large.
-    """
+    """Make a signed note. Raises MalformedError: a text unfit for one, or too large."""
     try:
         signed = text.encode()
     except UnicodeEncodeError as error:
@@ -152,11 +140,7 @@ def sign(text: str, *keys: SigningKey, bytes_max: int = NOTE_BYTES_MAX) -> bytes
 
 
 def parse(data: bytes, bytes_max: int = NOTE_BYTES_MAX) -> Note:
-    """Read a note without checking who signed it.
-
-    Raises:
-        MalformedError: not a signed note, or larger than `bytes_max`.
-    """
+    """Read a note without checking who signed it. Raises MalformedError."""
     if len(data) > bytes_max:
         raise MalformedError(f"the note has {len(data)} bytes, more than {bytes_max}")
     if _FORBIDDEN.search(data):
@@ -227,11 +211,7 @@ class Checkpoint:
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """Read the text of a checkpoint.
-
-    Raises:
-        MalformedError: not of that form.
-    """
+    """Read the text of a checkpoint. Raises MalformedError."""
     if not text.endswith("\n"):
         raise MalformedError("a checkpoint ends in a newline")
     lines = text[:-1].split("\n")
@@ -247,8 +227,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
 def verify_checkpoint(data: bytes, key: VerifierKey) -> Checkpoint:
     """Read a checkpoint that a log signed of itself: its origin is the key's name.
 
-    Raises:
-        MalformedError, SignatureError: as `verify`; also for another log's origin.
+    Raises MalformedError and SignatureError as `verify`, the latter also for another's origin.
     """
     checkpoint = parse_checkpoint(verify(data, [key]).text)
     if checkpoint.origin != key.name:
@@ -269,11 +248,7 @@ def encode_base64(data: bytes) -> str:
 
 
 def decode_base64(text: str) -> bytes:
-    """The bytes of standard base64 with padding, in the one form that encoding gives.
-
-    Raises:
-        MalformedError: any other text.
-    """
+    """The bytes of base64 in the one form that encoding gives. Raises MalformedError."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

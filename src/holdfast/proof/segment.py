@@ -88,12 +88,7 @@ def blind(salt: bytes, node: str, index: int) -> bytes:
 
 
 def tenant_leaf(tag: str, blind: bytes, count: int, root: bytes) -> bytes:
-    """A leaf of the segment tree.
-
-    Args:
-        count: The tenant's records in the segment.
-        root: The root of the tree over them, 32 bytes.
-    """
+    """A leaf of the segment tree. count: the tenant's records; root: of the tree over them."""
     hidden = hashlib.sha256(blind + count.to_bytes(8, "big") + root).hexdigest()
     return f"{tag} {hidden}".encode()
 
@@ -128,8 +123,6 @@ def encode(
     if not members or not all(member.count for member in members):
         raise MalformedError("a segment, and each tenant in it, has at least one record")
     plain = b"\n".join([b"\n".join(groups[tenant]) for tenant, _ in tenants]) + b"\n"
-    if len(plain) > DECODED_BYTES_MAX:
-        raise MalformedError(f"a segment has at most {DECODED_BYTES_MAX} bytes decoded")
     frame = zstd.compress(plain, options=_OPTIONS)
     decoded = _decode(frame)
     records = _split(decoded, sum(member.count for member in members))
@@ -156,10 +149,7 @@ def encode(
 def trailer_bytes(tail: bytes) -> int:
     """How many bytes at the end of a segment are its trailer frame.
 
-    Args:
-        tail: The last bytes of the segment, at least 4.
-    Raises:
-        MalformedError: they do not say a possible length.
+    tail: the last bytes of the segment, at least 4. Raises MalformedError: no possible length.
     """
     size = int.from_bytes(tail[-_LENGTH_BYTES:], "little")
     if len(tail) < _LENGTH_BYTES or not size <= Trailer.BYTES_MAX + _LENGTH_BYTES:
@@ -168,12 +158,9 @@ def trailer_bytes(tail: bytes) -> int:
 
 
 def read_trailer(data: bytes) -> Signed[Trailer]:
-    """Parse the trailer; whoever signed it.
+    """Parse the trailer, whoever signed it. Raises ProofError.
 
-    Args:
-        data: A segment, or its last bytes, at least `trailer_bytes` of them.
-    Raises:
-        ProofError: there is none.
+    data: a segment, or its last bytes, at least `trailer_bytes` of them.
     """
     return statements.read(_trailer_note(data), Trailer)
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Generic, NamedTuple, TypeVar, cast, get_
 
 from holdfast.proof import fields, names, note
 from holdfast.proof.errors import MalformedError, MismatchError, SignatureError
+from holdfast.proof.fields import Line, words
 from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.note import Note, SigningKey, VerifierKey
 
@@ -30,21 +31,12 @@ def _pair(*values: object) -> tuple[object, ...]:
     return values
 
 
-Stores = Annotated[
-    tuple[tuple[str, str], ...],
-    fields.repeated(fields.words(_pair, fields.REGION, fields.ID), "region"),
-]
-Tenants = Annotated[
-    tuple[tuple[str, int], ...],
-    fields.repeated(fields.words(_pair, fields.TAG, fields.NUMBER), "tenant"),
-]
-States = Annotated[
-    tuple[RegionState, ...],
-    fields.repeated(
-        fields.words(RegionState, fields.REGION, fields.STATE, fields.NUMBER, fields.NUMBER),
-        "region",
-    ),
-]
+_STATE = words(RegionState, fields.REGION, fields.STATE, fields.NUMBER, fields.NUMBER)
+_STORE = words(_pair, fields.REGION, fields.ID)
+_COUNT = words(_pair, fields.TAG, fields.NUMBER)
+States = Annotated[tuple[RegionState, ...], Line(_STATE, "*", "region")]
+Stores = Annotated[tuple[tuple[str, str], ...], Line(_STORE, "*", "region")]
+Tenants = Annotated[tuple[tuple[str, int], ...], Line(_COUNT, "*", "tenant")]
 
 
 class Statement:
@@ -54,7 +46,6 @@ class Statement:
     name; else another may speak of that origin. BYTES_MAX: of the whole note.
     """
 
-    __slots__ = ()
     KIND: ClassVar[str]
     BY_ORIGIN: ClassVar[bool] = True
     BYTES_MAX: ClassVar[int] = note.NOTE_BYTES_MAX
@@ -63,7 +54,7 @@ class Statement:
         """Raise MalformedError for values that contradict each other."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cookie(Statement):
     """What a store is: one region of one trail. Signed by the trail.
 
@@ -80,7 +71,7 @@ class Cookie(Statement):
     replaces: fields.IdOrNone
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Certificate(Statement):
     """The trail admits a node. Signed by the trail, whose key is in it: it proves itself."""
 
@@ -95,7 +86,7 @@ class Certificate(Statement):
             raise MalformedError("the certificate's node is not that of its key")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Birth(Statement):
     """An epoch of a node begins. Signed by the node.
 
@@ -122,7 +113,7 @@ class Birth(Statement):
             raise MalformedError("the epoch does not fit its base")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fence(Statement):
     """Nothing that lands in this store after it counts for the epoch. Signed by the closer.
 
@@ -137,7 +128,7 @@ class Fence(Statement):
     certificate: fields.NoteBytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Vote(Statement):
     """A store's vote on where an epoch ends. Signed by the closer; equal votes have equal texts."""
 
@@ -147,7 +138,7 @@ class Vote(Statement):
     end: fields.End
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Closed(Statement):
     """Where an epoch ended, decided. Signed by the closer, whose certificate is in it."""
 
@@ -161,7 +152,7 @@ class Closed(Statement):
     certificate: fields.NoteBytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Heartbeat(Statement):
     """A node's word on where it stands. Signed by the node.
 
@@ -183,7 +174,7 @@ class Heartbeat(Statement):
         _check_ascending([state.region for state in self.regions])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Receipt(Statement):
     """The node counted a segment in those stores, a quorum. Signed by the node.
 
@@ -198,7 +189,7 @@ class Receipt(Statement):
         _check_stores(self.regions)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trailer(Statement):
     """What a segment says of itself, at the end of its bytes. Signed by the node.
 
@@ -232,12 +223,26 @@ class Signed(Generic[S]):
     note: Note
 
 
+KINDS: tuple[type[Statement], ...] = tuple(Statement.__subclasses__())
+_HINTS = {kind: get_type_hints(kind, include_extras=True) for kind in KINDS}
+_TABLES: dict[type[Statement], list[tuple[str, str, Line]]] = {
+    kind: [
+        (name, hint.__metadata__[0].key or name, hint.__metadata__[0])
+        for name, hint in hints.items()
+        if name.islower()
+    ]
+    for kind, hints in _HINTS.items()
+}
+
+
 def text(statement: Statement, origin: str) -> str:
     """The text of a statement. Raises MalformedError for values that have no form in it."""
     statement.check()
     lines = [statement.KIND, names.check_origin(origin)]
-    for attribute, key, codec in _TABLES[type(statement)]:
-        lines += (f"{key} {value}" for value in codec.write(getattr(statement, attribute)))
+    for attribute, key, line in _TABLES[type(statement)]:
+        value = getattr(statement, attribute)
+        values = value if line.times == "*" else [value] if value != line.nothing else []
+        lines += (f"{key} {line.word.write(each)}" for each in values)
     return "\n".join(lines) + "\n"
 
 
@@ -246,14 +251,32 @@ def parse_text(text: str, kind: type[S]) -> S:
     return _parse(text, kind)[1]
 
 
-def write(statement: Statement, origin: str, key: SigningKey) -> bytes:
-    """Sign a statement: its note.
+def _parse(text: str, kind: type[S]) -> tuple[str, S]:
+    first, *lines = text.split("\n")  # the last one, empty, ends the loop below
+    if first != kind.KIND:
+        raise MalformedError(f"the statement is of kind {first[:80]!r}, not {kind.KIND}")
+    if len(lines) < 2 or lines[-1]:
+        raise MalformedError("the statement is cut off")
+    origin, at, values = names.check_origin(lines[0]), 1, {}
+    for attribute, key, line in _TABLES[kind]:
+        found = []
+        while lines[at].startswith(f"{key} "):
+            found.append(line.word.read(lines[at][len(key) + 1 :]))
+            at += 1
+        if (line.times == "1" and not found) or (line.times != "*" and len(found) > 1):
+            raise MalformedError(f"a line `{key} ...` is missing, misplaced or repeated")
+        values[attribute] = tuple(found) if line.times == "*" else (*found, line.nothing)[0]
+    if at != len(lines) - 1:
+        raise MalformedError(f"{lines[at][:80]!r} is not expected here")
+    statement = cast(Callable[..., S], kind)(**values)
+    statement.check()
+    return origin, statement
 
-    Args:
-        origin: Of what it speaks: the trail's or a ledger's origin.
-        key: Of whoever FORMAT.md says must sign this kind.
-    Raises:
-        MalformedError: a value has no form in the text, or the note would be too large.
+
+def write(statement: Statement, origin: str, key: SigningKey) -> bytes:
+    """Sign a statement of that origin with the key of whom FORMAT.md says; the note.
+
+    Raises MalformedError: a value has no form in the text, or the note would be too large.
     """
     return note.sign(text(statement, origin), key, bytes_max=statement.BYTES_MAX)
 
@@ -261,6 +284,11 @@ def write(statement: Statement, origin: str, key: SigningKey) -> bytes:
 def read(data: bytes, kind: type[S]) -> Signed[S]:
     """Parse a statement, whoever signed it. Raises ProofError."""
     return _signed(note.parse(data, kind.BYTES_MAX), kind)
+
+
+def _signed(signed: Note, kind: type[S]) -> Signed[S]:
+    origin, statement = _parse(signed.text, kind)
+    return Signed(origin, statement, signed.text, signed)
 
 
 def verify(data: bytes, kind: type[S], *keys: VerifierKey) -> Signed[S]:
@@ -278,6 +306,9 @@ def verify(data: bytes, kind: type[S], *keys: VerifierKey) -> Signed[S]:
 
 
 OfTrail = TypeVar("OfTrail", Cookie, Certificate)
+OfCloser = TypeVar("OfCloser", Fence, Closed)
+
+# What follows takes no more on trust than the trail's id. All of it raises ProofError.
 
 
 def _verify_by_trail(data: bytes, kind: type[OfTrail], trail: str) -> Signed[OfTrail]:
@@ -288,32 +319,26 @@ def _verify_by_trail(data: bytes, kind: type[OfTrail], trail: str) -> Signed[OfT
 
 
 def verify_cookie(data: bytes, trail: str) -> Signed[Cookie]:
-    """Verify a store's cookie, knowing only the trail's id. Raises ProofError."""
+    """Verify a store's cookie."""
     return _verify_by_trail(data, Cookie, trail)
 
 
 def verify_certificate(
     data: bytes, trail: str, node_key: bytes | None = None
 ) -> Signed[Certificate]:
-    """Verify a certificate, knowing only the trail's id.
-
-    Args:
-        node_key: The public key that it must certify, where one is expected.
-    Raises:
-        ProofError: it does not hold, or certifies another key.
-    """
+    """Verify a certificate. node_key: the public key that it must certify, where one is known."""
     signed = _verify_by_trail(data, Certificate, trail)
     if node_key is not None and signed.statement.node_key != node_key:
         raise MismatchError("the certificate is of another node's key")
     return signed
 
 
-def verify_birth(data: bytes, trail: str) -> Signed[Birth]:
-    """Verify a birth, knowing only the trail's id: the trail certified the node, the node signed.
+def _node_key(trail: str, certificate: Certificate) -> VerifierKey:
+    return VerifierKey(names.ledger_origin(trail, certificate.node), certificate.node_key)
 
-    Raises:
-        ProofError: it does not hold.
-    """
+
+def verify_birth(data: bytes, trail: str) -> Signed[Birth]:
+    """Verify a birth: the trail certified the node, the node signed, of its own ledger."""
     birth = read(data, Birth).statement
     certificate = verify_certificate(birth.certificate, trail, birth.node_key).statement
     if certificate.trail_key != birth.trail_key:
@@ -321,16 +346,9 @@ def verify_birth(data: bytes, trail: str) -> Signed[Birth]:
     return verify(data, Birth, _node_key(trail, certificate))
 
 
-ByCloser = TypeVar("ByCloser", Fence, Closed)
-
-
-def verify_by_certificate(data: bytes, kind: type[ByCloser], trail: str) -> Signed[ByCloser]:
-    """Verify a fence or a decided close, knowing only the trail's id.
-
-    Raises:
-        ProofError: not signed by the closer that it names, or the trail did not certify that one,
-            or it speaks of another trail's ledger.
-    """
+def verify_by_certificate(data: bytes, kind: type[OfCloser], trail: str) -> Signed[OfCloser]:
+    """Verify a fence or a decided close: the trail certified the closer that it names, that one
+    signed, and it speaks of a ledger of the same trail."""
     claimed = read(data, kind).statement
     certificate = verify_certificate(claimed.certificate, trail).statement
     if certificate.node != claimed.by:
@@ -339,34 +357,6 @@ def verify_by_certificate(data: bytes, kind: type[ByCloser], trail: str) -> Sign
     if names.parse_ledger_origin(signed.origin)[0] != trail:
         raise MismatchError(f"{signed.origin} is not of the trail {trail}")
     return signed
-
-
-def _node_key(trail: str, certificate: Certificate) -> VerifierKey:
-    return VerifierKey(names.ledger_origin(trail, certificate.node), certificate.node_key)
-
-
-def _signed(signed: Note, kind: type[S]) -> Signed[S]:
-    origin, statement = _parse(signed.text, kind)
-    return Signed(origin, statement, signed.text, signed)
-
-
-def _parse(text: str, kind: type[S]) -> tuple[str, S]:
-    found, *lines = text.split("\n")  # the last one, empty, ends the loop below
-    if found != kind.KIND:
-        raise MalformedError(f"the statement is of kind {found[:80]!r}, not {kind.KIND}")
-    if len(lines) < 2 or lines[-1]:
-        raise MalformedError("the statement is cut off")
-    origin, at, values = names.check_origin(lines[0]), 1, {}
-    for attribute, key, codec in _TABLES[kind]:
-        start = at
-        while lines[at].startswith(f"{key} "):
-            at += 1
-        values[attribute] = codec.read([each[len(key) + 1 :] for each in lines[start:at]])
-    if at != len(lines) - 1:
-        raise MalformedError(f"{lines[at][:80]!r} is not expected here")
-    statement = cast(Callable[..., S], kind)(**values)
-    statement.check()
-    return origin, statement
 
 
 def _check_ascending(keys: Sequence[str]) -> None:
@@ -378,24 +368,3 @@ def _check_stores(regions: Sequence[tuple[str, str]]) -> None:
     _check_ascending([region for region, _ in regions])
     if not regions or len({store for _, store in regions}) != len(regions):
         raise MalformedError("a statement names no store, or one twice")
-
-
-def _table(kind: type[Statement]) -> tuple[tuple[str, str, fields.Lines[object]], ...]:
-    """(attribute, key, codec) of each field, from the annotations."""
-    hints = get_type_hints(kind, include_extras=True).items()
-    codecs = ((name, hint.__metadata__[0]) for name, hint in hints if name.islower())
-    return tuple((name, codec.key or name, codec) for name, codec in codecs)
-
-
-KINDS: tuple[type[Statement], ...] = (
-    Cookie,
-    Certificate,
-    Birth,
-    Fence,
-    Vote,
-    Closed,
-    Heartbeat,
-    Receipt,
-    Trailer,
-)
-_TABLES = {kind: _table(kind) for kind in KINDS}
