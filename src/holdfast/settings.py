@@ -54,6 +54,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clock_error_ms: int = 0
     reconcile_interval_s: int = 30
     checkpoint_interval_s: int = 3600
+    lost_after_s: int = 600
     ack_timeout_s: int = 30
     event_bytes_max: int = EVENT_BYTES_MAX
     request_bytes_max: int = REQUEST_BYTES_MAX
@@ -74,7 +75,10 @@ _INTERVALS = {  # key: (directories, object stores)
     "follow_interval_ms": (500, 5_000),
     "clock_error_ms": (2_000, 10_000),
 }
-_POSITIVE = (*_INTERVALS, "reconcile_interval_s", "checkpoint_interval_s", "ack_timeout_s")
+_POSITIVE = (
+    *_INTERVALS,
+    *("reconcile_interval_s", "checkpoint_interval_s", "ack_timeout_s", "lost_after_s"),
+)
 _AT_MOST = {
     "event_bytes_max": EVENT_BYTES_MAX,
     "request_bytes_max": REQUEST_BYTES_MAX,

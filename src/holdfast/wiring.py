@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from holdfast.errors import UnavailableError
-from holdfast.keep.repair import Keeper
+from holdfast.keep.keeper import Closer, Keeper
 from holdfast.ports import Host
 from holdfast.read.compute import Renewing, end_with_parent
 from holdfast.read.follow import FollowLimits
@@ -94,12 +94,16 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
             signing = founded.key.signing if founded.key else None
             files = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk())
             nodes.append(Node(regions, files, signing, host, _write_limits(settings), reader.enter))
+        closer = None
+        if nodes:
+            patience = float(settings.lost_after_s)
+            closer = Closer(regions, host, nodes[0].living_identity, patience)
         system = System(
             settings=settings,
             host=host,
             regions=regions,
             reader=reader,
-            keeper=Keeper(regions, host),
+            keeper=Keeper(regions, host, closer),
             node=nodes[0] if nodes else None,
             is_new=founded.is_new,
         )
@@ -199,8 +203,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _cache(data: Path, *, owned: bool) -> Iterator[Path]:
-    """Where to keep what is derived. A server's cache stays from one start to the next. A command
-    takes it while no server has it; else it makes one for as long as it runs."""
+    """Where to keep what is derived. A server has one, and commands share another, so that none of
+    them is in a server's way; where that is taken, or cannot be, one for as long as this lasts."""
     if owned:
         yield data / "cache"
         return
@@ -208,8 +212,8 @@ def _cache(data: Path, *, owned: bool) -> Iterator[Path]:
         folder = None
         if data.is_dir():
             with suppress(UnavailableError):
-                held.enter_context(_locked(data / LOCK_FILE))
-                folder = data / "cache"
+                held.enter_context(_locked(data / "cache-commands.lock"))
+                folder = data / "cache-commands"
         yield folder or Path(held.enter_context(TemporaryDirectory(prefix="holdfast-")))
 
 

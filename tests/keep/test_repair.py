@@ -2,7 +2,7 @@
 
 import asyncio
 
-from holdfast.keep.repair import Keeper, Reconciliation
+from holdfast.keep.keeper import Keeper, Reconciliation
 from holdfast.proof import ledger, names, segment
 from holdfast.proof.ledger import EMPTY_END
 from holdfast.regions.port import Unknown

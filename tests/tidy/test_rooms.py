@@ -57,6 +57,7 @@ PURE = {
     "receivers.formats",
     "read.watermark",
     "keep.drift",
+    "keep.lost",
     "serve.problems",
 }
 IMPURE_IMPORTS = {

@@ -7,7 +7,7 @@ from typer import Option
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, REFUTED, UNREACHED
 from holdfast.cli.options import Place
-from holdfast.keep.repair import Reconciliation
+from holdfast.keep.keeper import Reconciliation
 from holdfast.times import format_us
 
 CORRUPT = frozenset({"corrupt", "differs"})

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from holdfast.keep.drift import Extent
+from holdfast.keep.lost import EpochId
 from holdfast.proof import ProofError, names, statements
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Heartbeat
@@ -20,17 +21,27 @@ from holdfast.regions.region import Region
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """An epoch that nobody closed. beats: the largest number of a heartbeat of it; 0: none."""
+
+    birth: bytes
+    beats: int
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """What was seen.
 
     held: region -> key -> bytes, for the regions that were listed and have the right cookie.
-    absent: region -> why it is not among them. extents, node_keys: see `drift` and `_Statements`.
+    absent: region -> why it is not among them. extents: see `drift`. node_keys: of every node that
+    was born. open: each node's last epoch, if it is not closed.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
     absent: Mapping[RegionId, str]
-    extents: Mapping[tuple[str, int], Extent]
+    extents: Mapping[EpochId, Extent]
     node_keys: Mapping[str, VerifierKey]
+    open: Mapping[EpochId, Open]
 
 
 class Surveyor:
@@ -58,7 +69,7 @@ class Surveyor:
         epochs = await self._list(regions, names.NODES_PREFIX, "", absent)
         _add(seen, epochs)
         await self._statements.learn(regions, epochs)
-        promised = await self._statements.promises(regions, beats)
+        heard = await self._statements.hear(regions, beats)
         _add(seen, await self._list(regions, names.CHECKPOINTS_PREFIX, "", absent))
         for node in sorted(self._statements.nodes):
             start = 0 if whole else self._settled.get(node, 0)
@@ -69,7 +80,13 @@ class Surveyor:
             if why:
                 absent.setdefault(region.id, why)
         held = {region: keys for region, keys in seen.items() if region not in absent}
-        return Survey(held, absent, self._statements.extents(promised), self._statements.keys)
+        return Survey(
+            held=held,
+            absent=absent,
+            extents=self._statements.extents(heard),
+            node_keys=self._statements.keys,
+            open=self._statements.open(heard),
+        )
 
     async def _list(
         self,
@@ -108,8 +125,9 @@ class _Statements:
 
     def __init__(self, trail: str) -> None:
         self._trail = trail
-        self._births: dict[tuple[str, int], Birth] = {}
-        self._closes: dict[tuple[str, int], Closed] = {}
+        self._births: dict[EpochId, Birth] = {}
+        self._bytes: dict[EpochId, bytes] = {}
+        self._closes: dict[EpochId, Closed] = {}
         self.keys: dict[str, VerifierKey] = {}
 
     @property
@@ -144,6 +162,7 @@ class _Statements:
                 birth = statements.verify_birth(data, self._trail)
                 if birth.origin == origin and birth.statement.epoch == key.epoch:
                     self._births[place] = birth.statement
+                    self._bytes[place] = data
                     self.keys[key.node] = VerifierKey(origin, birth.statement.node_key)
             else:
                 closed = statements.verify_by_certificate(data, Closed, self._trail)
@@ -152,11 +171,11 @@ class _Statements:
         except ProofError:
             return
 
-    async def promises(
+    async def hear(
         self, regions: Iterable[Region], listings: Mapping[RegionId, Listing]
-    ) -> Mapping[tuple[str, int], int]:
-        """(node, epoch) -> the largest size that a heartbeat in any region promises."""
-        promised: dict[tuple[str, int], int] = {}
+    ) -> Mapping[EpochId, Heartbeat]:
+        """The newest heartbeat of each epoch that one is there of, in any region."""
+        heard: dict[EpochId, Heartbeat] = {}
         for region in regions:
             for entry in listings.get(region.id, ()):
                 node = entry.key.rpartition("/")[2].partition(".")[0]
@@ -167,13 +186,25 @@ class _Statements:
                     beat = statements.verify(answer.data, Heartbeat, self.keys[node]).statement
                 except ProofError:
                     continue
-                place = (node, beat.epoch)
-                promised[place] = max(promised.get(place, 0), beat.promise_size)
-        return promised
+                last = heard.get((node, beat.epoch))
+                if last is None or beat.n > last.n:
+                    heard[node, beat.epoch] = beat
+        return heard
 
-    def extents(self, promised: Mapping[tuple[str, int], int]) -> Mapping[tuple[str, int], Extent]:
+    def open(self, heard: Mapping[EpochId, Heartbeat]) -> Mapping[EpochId, Open]:
+        """Each node's last epoch, if it is not closed."""
+        last: dict[str, int] = {}
+        for node, epoch in self._births:
+            last[node] = max(last.get(node, 0), epoch)
+        return {
+            place: Open(self._bytes[place], heard[place].n if place in heard else 0)
+            for place in last.items()
+            if place not in self._closes
+        }
+
+    def extents(self, heard: Mapping[EpochId, Heartbeat]) -> Mapping[EpochId, Extent]:
         """How far each epoch reaches: as closed, as the next birth's base says, as promised."""
-        extents: dict[tuple[str, int], Extent] = {}
+        extents: dict[EpochId, Extent] = {}
         for node, epoch in self._births:
             closed = self._closes.get((node, epoch))
             following = self._births.get((node, epoch + 1))
@@ -182,5 +213,6 @@ class _Statements:
             elif following is not None:
                 extents[node, epoch] = Extent(following.base.size, True)
             else:
-                extents[node, epoch] = Extent(promised.get((node, epoch), 0), False)
+                beat = heard.get((node, epoch))
+                extents[node, epoch] = Extent(beat.promise_size if beat else 0, False)
         return extents

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast import __version__
-from holdfast.keep.repair import Reconciliation
+from holdfast.keep.keeper import Reconciliation
 from holdfast.regions.region import RegionReport
 from holdfast.serve.answers import (
     BasisShape,

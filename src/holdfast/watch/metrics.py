@@ -19,7 +19,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from holdfast.keep.repair import Reconciliation
+from holdfast.keep.keeper import Reconciliation
 from holdfast.model import Completeness
 from holdfast.read.reader import ReaderReport
 from holdfast.regions.region import Counter, RegionReport

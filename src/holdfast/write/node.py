@@ -146,6 +146,10 @@ class Node:
             raise UnavailableError(f"this node accepts nothing now: {self._why}")
         return self._epoch.take(admitted, principal)
 
+    def living_identity(self) -> Identity | None:
+        """Who this is while an epoch is open, and others can thus know its key; else None."""
+        return self.identity if self._epoch else None
+
     def clocks(self) -> Mapping[str, ClockInterval | Unknown]:
         """How far each region's clock is from this machine's, as last measured; empty at first."""
         return self._epoch.pulse.clocks if self._epoch else {}
