@@ -81,7 +81,7 @@ def test_one_region_alone_still_answers(data: Path, capsys: Capture) -> None:
 def test_with_one_region_and_no_cache_nothing_is_known_to_be_complete(
     data: Path, capsys: Capture
 ) -> None:
-    for lost in ("regions/a", "regions/c", "cache"):
+    for lost in ("regions/a", "regions/c", "cache-commands"):
         shutil.rmtree(data / lost, ignore_errors=True)
 
     code, said = ask(data, capsys, "completeness")
