@@ -38,7 +38,8 @@ class Finding:
     """A figure that was to be reached.
 
     value: None where it could not be measured; the note says why. limit: the most it may be, or the
-    least where `is_least`. samples: what the value is the median or the ratio of.
+    least where `is_least`. samples: what the value is the median or the ratio of. why: what is in
+    the way, said where it is missed.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Finding:
     is_least: bool = False
     note: str = ""
     samples: tuple[float, ...] = ()
+    why: str = ""
 
     @property
     def is_reached(self) -> bool | None:
@@ -112,8 +114,13 @@ def findings_table(findings: Sequence[Finding]) -> str:
             value += f" [{low:,.{digits}f}-{high:,.{digits}f}]"
         required = f"{sign} {finding.limit:g} {finding.unit}"
         lines.append(f"| {finding.name} | {value} | {required} | {finding.verdict} |")
-    notes = [f"- {finding.name}: {finding.note}" for finding in findings if finding.note]
+    notes = [f"- {finding.name}: {said}" for finding in findings if (said := _notes(finding))]
     return "\n".join(lines) + ("\n\n" + "\n".join(notes) if notes else "")
+
+
+def _notes(finding: Finding) -> str:
+    missed_because = finding.why if finding.is_reached is False else ""
+    return "; ".join(filter(None, (finding.note, missed_because)))
 
 
 def surroundings(directory: Path, postgres: str) -> dict[str, str]:
