@@ -276,6 +276,20 @@ def test_a_frame_that_needs_too_much_memory_is_refused_before_it_is_decoded() ->
     assert open_(*whole(wide)).records == SEALED.records  # single segment: content is small
 
 
+@pytest.mark.parametrize("bit", [0x01, 0x02, 0x08, 0x10])
+def test_a_frame_with_a_bit_that_must_be_clear_is_refused_by_its_header(bit: int) -> None:
+    data, name = whole(FRAME[:4] + bytes([FRAME[4] | bit]) + FRAME[5:])
+
+    with pytest.raises(MalformedError, match="dictionary"):
+        open_(data, name)
+    assert naive_fault(data, name) == "frame's flags"
+
+
+def test_a_frame_without_a_size_is_refused_by_its_header() -> None:
+    with pytest.raises(MalformedError, match="no checksum or size"):
+        open_(*whole(packed(CONTENT, content_size_flag=0)))
+
+
 def test_a_frame_whose_window_is_its_whole_content_may_hold_8_mib() -> None:
     for size, refused in ((8 << 20, False), ((8 << 20) + 1, True)):
         frame = packed(bytes(size), window_log=24)
@@ -326,6 +340,8 @@ def test_one_read_of_the_end_gets_the_trailer() -> None:
     assert signed.statement.segment == SEALED.name.unhashed
     with pytest.raises(MalformedError):
         segment.read_trailer(SEALED.data[1 - length :])
+    with pytest.raises(MalformedError, match="length"):
+        segment.trailer_bytes(b"\xff\xff\xff\xff")
 
 
 @pytest.mark.parametrize(
@@ -455,6 +471,14 @@ def test_tenants_that_lie_out_of_order_cannot_be_signed() -> None:
 def test_what_is_no_segment_is_not_sealed(groups: dict[str, list[bytes]]) -> None:
     with pytest.raises(MalformedError):
         samples.seal(groups=groups)
+
+
+def test_no_records_are_not_sealed_by_name() -> None:
+    nothing: list[dict[str, list[bytes]]] = [{}, {"a": []}]
+
+    for groups in nothing:
+        with pytest.raises(MalformedError, match="at least one record"):
+            samples.seal(groups=groups)
 
 
 def test_the_largest_segment_is_sealed_and_opened() -> None:

@@ -208,6 +208,23 @@ def test_a_string_in_another_form_is_refused(value: str) -> None:
         statements.parse_text(text.replace(why, value), Closed)
 
 
+def test_a_string_that_nests_is_refused_by_name() -> None:
+    text = statements.text(SAMPLES["closed"].statement, ORIGIN)
+    deep = re.sub("^why .*$", "why " + "[" * 50_000, text, flags=re.MULTILINE)
+
+    with pytest.raises(MalformedError):
+        statements.parse_text(deep, Closed)
+
+
+@pytest.mark.parametrize("line", ["region local", f"region local {'a' * 32} more", "region "])
+def test_a_line_with_another_number_of_words_is_refused(line: str) -> None:
+    sample = SAMPLES["receipt"]
+    text = statements.text(sample.statement, sample.origin)
+
+    with pytest.raises(MalformedError):
+        statements.parse_text(re.sub("^region local .*$", line, text, flags=re.MULTILINE), Receipt)
+
+
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_a_hash_of_another_size_is_refused(size: int) -> None:
     sample = SAMPLES["region"]
