@@ -582,3 +582,76 @@ def test_two_births_of_nothing_do_not_confuse(tmp_path: Path) -> None:
         assert reader.completeness().complete_through_us == world.now_us - DELTA_US
 
     reading(world, tmp_path, work)
+
+
+def test_a_late_orphan_of_the_own_node_is_not_fetched_before_its_close_is_listed(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    node = one_node(world, "one")
+    base = node.end
+
+    async def work(reader: Reader) -> None:
+        await reader.pass_once()
+        lost = node.encode({"id": "orphan"}, {"id": "another"})
+        node.born(regions="", base=base)  # no region that is listed has it yet
+        taken = node.encode({"id": "two"})
+        await reader.enter(node.node, taken.name, taken.data, taken.records)
+        node.store(lost, "c")
+
+        for _ in range(10):
+            await reader.pass_once()
+
+        assert await all_ids(reader) == ["one", "two"]
+
+    reading(world, tmp_path, work)
+
+
+def test_a_segment_whose_birth_was_not_listed_yet_waits_for_it(tmp_path: Path) -> None:
+    world = World()
+    node = one_node(world, "one")
+    base = node.end
+
+    async def work(reader: Reader) -> None:
+        node.seal("orphan", regions="c")
+        node.born(regions="", base=base)
+        node.seal("two")
+        await reader.pass_once()
+        assert await all_ids(reader) == ["one", "orphan"]
+
+        node.epoch -= 1
+        node.born(base=base)
+        await reader.pass_once()
+
+        assert await all_ids(reader) == ["one", "two"]
+
+    reading(world, tmp_path, work)
+
+
+def test_what_could_not_be_compared_yet_is_not_stated_complete(tmp_path: Path) -> None:
+    world = World()
+    node = one_node(world, "one")
+    other = Writer(world, seed=8)
+
+    async def work(reader: Reader) -> None:
+        await reader.pass_once()
+        (file,) = (tmp_path / "0" / "seg").rglob("*.zst")
+        file.unlink()
+        for key in world.keys("a", f"ev/seg/{node.node}"):
+            world.remove(key)
+        other.born()
+        born_us = world.now_us
+        other.seal("one")
+        tick(world)
+        other.beat()
+        node.beat()
+
+        await reader.pass_once()
+
+        said = reader.completeness()
+        assert reader.report().unmatched == 1
+        assert said.complete_through_us is not None
+        assert said.complete_through_us <= born_us
+        assert [holding.node for holding in said.holding_back] == [other.node]
+
+    reading(world, tmp_path, work)
