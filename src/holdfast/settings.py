@@ -55,6 +55,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reconcile_interval_s: int = 30
     checkpoint_interval_s: int = 3600
     lost_after_s: int = 600
+    scrub_period_days: int = 30
     ack_timeout_s: int = 30
     event_bytes_max: int = EVENT_BYTES_MAX
     request_bytes_max: int = REQUEST_BYTES_MAX
@@ -78,6 +79,7 @@ _INTERVALS = {  # key: (directories, object stores)
 _POSITIVE = (
     *_INTERVALS,
     *("reconcile_interval_s", "checkpoint_interval_s", "ack_timeout_s", "lost_after_s"),
+    "scrub_period_days",
 )
 _AT_MOST = {
     "event_bytes_max": EVENT_BYTES_MAX,

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from holdfast.errors import UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
+from holdfast.keep.scrub import Scrub
 from holdfast.ports import Host
 from holdfast.read.compute import Renewing, end_with_parent
 from holdfast.read.follow import FollowLimits
@@ -54,6 +55,7 @@ class System:
     regions: Regions
     reader: Reader
     keeper: Keeper
+    scrub: Scrub
     node: Node | None
     is_new: bool
 
@@ -104,6 +106,7 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
             regions=regions,
             reader=reader,
             keeper=Keeper(regions, host, closer),
+            scrub=Scrub(regions, host, settings.scrub_period_days),
             node=nodes[0] if nodes else None,
             is_new=founded.is_new,
         )
@@ -124,12 +127,16 @@ async def _alive(system: System) -> AsyncIterator[None]:
     await system.reader.start()
     await system.node.start()
     interval_seconds = float(system.settings.reconcile_interval_s)
-    keeping = asyncio.create_task(system.keeper.keep_forever(interval_seconds))
+    keeping = [
+        asyncio.create_task(system.keeper.keep_forever(interval_seconds)),
+        asyncio.create_task(system.scrub.scrub_forever()),
+    ]
     try:
         yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
         await system.node.stop()
         await system.reader.stop()
 

@@ -58,6 +58,7 @@ PURE = {
     "read.watermark",
     "keep.drift",
     "keep.lost",
+    "keep.objects",
     "serve.problems",
 }
 IMPURE_IMPORTS = {

@@ -6,15 +6,13 @@ its name, a note against its signature. What does not check is reported and spre
 """
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from holdfast.keep.drift import Lack
-from holdfast.proof import ProofError, names, note, statements
+from holdfast.keep.objects import why_wrong
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Closed
 from holdfast.regions import Regions
 from holdfast.regions.port import Differs, Present, RegionId, Stored
 
@@ -24,9 +22,10 @@ COPIES_AT_ONCE = 8
 class Finding(Struct, frozen=True):
     """Something that a person should know.
 
-    kind: "corrupt" (bytes contradict their name or signature), "unreadable" (no listed copy could
-    be read), "not-copied" (the region did not take the copy), "differs" (other bytes lie there),
-    "orphan" (beyond the close of its epoch, not in the trail), "foreign" (not a name of ours).
+    kind: "corrupt" (bytes contradict their name or signature), "unreadable" (a listed copy could
+    not be read), "vanished" (it was listed and is gone), "not-copied" (the region did not take the
+    copy), "differs" (other bytes lie there), "orphan" (beyond the close of its epoch, not in the
+    trail), "foreign" (not a name of ours).
     """
 
     kind: str
@@ -61,7 +60,7 @@ class Repair:
             answer = await self._regions.by_id[holder].read(lack.key)
             if not isinstance(answer, Present):
                 continue
-            wrong = self._why_wrong(lack.key, answer.data)
+            wrong = why_wrong(lack.key, answer.data, self._regions.trail, self._node_keys)
             if not wrong:
                 data = answer.data
                 break
@@ -77,27 +76,3 @@ class Repair:
             else:
                 findings.append(Finding("not-copied", target, lack.key, outcome.reason))
         return findings
-
-    def _why_wrong(self, key: str, data: bytes) -> str:
-        """Why these bytes are not what the name stands for; "" when they are."""
-        parsed = names.parse_key(key)
-        trail = self._regions.trail
-        try:
-            if isinstance(parsed, names.SegmentKey):
-                intact = hashlib.sha256(data).digest() == parsed.name.sha256
-                return "" if intact else "the bytes do not hash to the name"
-            if isinstance(parsed, names.CheckpointKey):
-                found = note.verify_checkpoint(data, self._node_keys[parsed.node])
-                return "" if found.size == parsed.size else "a checkpoint of another size"
-            if isinstance(parsed, names.EpochKey) and parsed.kind == "birth":
-                birth = statements.verify_birth(data, trail)
-                epoch, origin = birth.statement.epoch, birth.origin
-            elif isinstance(parsed, names.EpochKey):
-                closed = statements.verify_by_certificate(data, Closed, trail)
-                epoch, origin = closed.statement.epoch, closed.origin
-            else:
-                return "not an object that is copied"
-        except (ProofError, KeyError) as error:
-            return str(error)
-        same = epoch == parsed.epoch and origin == names.ledger_origin(trail, parsed.node)
-        return "" if same else "a statement of another epoch"

@@ -1,5 +1,6 @@
 """How everything stands, as GET /v1/status and `holdfast status --json` say it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -7,6 +8,8 @@ from msgspec import Struct
 
 from holdfast import __version__
 from holdfast.keep.keeper import Reconciliation
+from holdfast.keep.repair import Finding
+from holdfast.keep.scrub import ScrubReport
 from holdfast.regions.region import RegionReport
 from holdfast.serve.answers import (
     BasisShape,
@@ -21,6 +24,8 @@ from holdfast.watch.health import reasons_not_ready
 from holdfast.watch.metrics import Standing
 from holdfast.wiring import System
 from holdfast.write.node import NodeReport, RegionBacklog
+
+FINDINGS_SHOWN_MAX = 100
 
 
 class TrailShape(Struct, frozen=True):
@@ -127,17 +132,35 @@ class ReaderShape(Struct, frozen=True):
     strays: tuple[StrayShape, ...]
 
 
+class FindingShape(Struct, frozen=True):
+    """Something that a person should see to."""
+
+    kind: str
+    region: str
+    key: str
+    reason: str
+
+
 class SurveyShape(Struct, frozen=True):
     """The last survey of the regions by this process."""
 
     ended: Time
     identical: bool
     repaired: int
-    findings: int
+    findings: tuple[FindingShape, ...]
+
+
+class ScrubShape(Struct, frozen=True):
+    """The last share of all stored bytes that this process read and checked."""
+
+    ended: Time
+    objects: int
+    bytes: int
+    findings: tuple[FindingShape, ...]
 
 
 class StatusAnswer(Struct, frozen=True):
-    """How everything stands. node, survey: null where this process does not write."""
+    """How everything stands. node, survey, scrub: null where this process does not write."""
 
     version: str
     now: Time
@@ -148,6 +171,7 @@ class StatusAnswer(Struct, frozen=True):
     regions: tuple[RegionShape, ...]
     reader: ReaderShape
     survey: SurveyShape | None
+    scrub: ScrubShape | None
     complete_through: Time | None
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
@@ -166,6 +190,7 @@ def standing_of(system: System) -> Standing:
         quorum=system.regions.quorum,
         repaired_count=system.keeper.repaired_count,
         reconciled=system.keeper.last,
+        scrubbed=system.scrub.last,
     )
 
 
@@ -193,6 +218,7 @@ def status_answer(system: System) -> StatusAnswer:
         ),
         reader=_reader(standing),
         survey=_survey(standing.reconciled) if standing.reconciled else None,
+        scrub=_scrub(standing.scrubbed) if standing.scrubbed else None,
         **under,
     )
 
@@ -263,4 +289,17 @@ def _reader(standing: Standing) -> ReaderShape:
 
 def _survey(last: Reconciliation) -> SurveyShape:
     repaired = sum(region.repaired for region in last.regions)
-    return SurveyShape(format_us(last.ended_us), last.identical, repaired, len(last.findings))
+    return SurveyShape(format_us(last.ended_us), last.identical, repaired, _findings(last.findings))
+
+
+def _scrub(last: ScrubReport) -> ScrubShape:
+    return ScrubShape(
+        format_us(last.ended_us), last.objects, last.size_bytes, _findings(last.findings)
+    )
+
+
+def _findings(found: Sequence[Finding]) -> tuple[FindingShape, ...]:
+    return tuple(
+        FindingShape(each.kind, each.region, each.key, each.reason)
+        for each in found[:FINDINGS_SHOWN_MAX]
+    )

@@ -20,6 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from holdfast.keep.keeper import Reconciliation
+from holdfast.keep.scrub import ScrubReport
 from holdfast.model import Completeness
 from holdfast.read.reader import ReaderReport
 from holdfast.regions.region import Counter, RegionReport
@@ -70,6 +71,7 @@ class Standing(Struct, frozen=True):
     quorum: int
     repaired_count: int
     reconciled: Reconciliation | None
+    scrubbed: ScrubReport | None
 
 
 class Exposition(Collector):
@@ -248,6 +250,13 @@ def _of_reader(reader: ReaderReport) -> Iterator[Metric]:
 
 def _of_keeping(standing: Standing) -> Iterator[Metric]:
     yield _counter("repaired_objects", "Copies put where they lacked.", standing.repaired_count)
+    scrubbed = standing.scrubbed
+    found = scrubbed.findings if scrubbed else ()
+    yield _gauge("scrub_findings", "Findings of the last scrub for a person.", len(found))
+    if scrubbed is not None:
+        ended = scrubbed.ended_us / 1e6
+        yield _gauge("scrub_timestamp_seconds", "The last share of all bytes was read.", ended)
+        yield _gauge("scrub_objects", "Objects in it.", scrubbed.objects)
     last = standing.reconciled
     if last is None:
         return

@@ -1,0 +1,58 @@
+"""Whether the bytes under a key are what the key stands for. Pure.
+
+A segment is judged by the hash in its name; a note by its signature, and by its speaking of the
+place where it lies. What a segment holds inside is another, deeper question.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from holdfast.proof import ProofError, names, note, statements
+from holdfast.proof.names import CheckpointKey, EpochKey, HeartbeatKey, RegionKey, SegmentKey
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.statements import Closed, Fence, Vote
+
+
+def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, VerifierKey]) -> str:
+    """Why these bytes cannot be this object; "" where they are it.
+
+    Args:
+        trail: The trail's id.
+        node_keys: Of every node that was born; checkpoints and votes need them.
+    """
+    try:
+        parsed = names.parse_key(key)
+        if isinstance(parsed, SegmentKey):
+            intact = hashlib.sha256(data).digest() == parsed.name.sha256
+            return "" if intact else "the bytes do not hash to the name"
+        if isinstance(parsed, CheckpointKey):
+            found = note.verify_checkpoint(data, node_keys[parsed.node])
+            return "" if found.size == parsed.size else "a checkpoint of another size"
+        if isinstance(parsed, EpochKey):
+            return _why_wrong_epoch(parsed, data, trail, node_keys)
+        if isinstance(parsed, RegionKey):
+            statements.verify_cookie(data, trail)
+        elif isinstance(parsed, HeartbeatKey):
+            statements.verify(data, statements.Heartbeat, node_keys[parsed.node])
+    except (ProofError, KeyError) as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _why_wrong_epoch(
+    key: EpochKey, data: bytes, trail: str, node_keys: Mapping[str, VerifierKey]
+) -> str:
+    if key.kind == "birth":
+        birth = statements.verify_birth(data, trail)
+        place = (birth.origin, birth.statement.epoch)
+    elif key.kind == "fence":
+        fence = statements.verify_by_certificate(data, Fence, trail)
+        place = (fence.origin, fence.statement.epoch)
+    elif key.kind == "close":
+        vote = statements.verify(data, Vote, *node_keys.values())
+        place = (vote.origin, vote.statement.epoch)
+    else:
+        closed = statements.verify_by_certificate(data, Closed, trail)
+        place = (closed.origin, closed.statement.epoch)
+    here = (names.ledger_origin(trail, key.node), key.epoch)
+    return "" if place == here else "a statement of another epoch"

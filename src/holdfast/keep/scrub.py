@@ -1,0 +1,118 @@
+"""Read what is stored, over and over, before anybody needs it: bytes rot in silence.
+
+Each day has its share: the objects whose key falls to that day of the period. So a restart loses no
+progress, nothing about it has to be remembered, and every object is read once a period. One bad
+read proves nothing (a cable, a cache); two whole reads that are bad are a corrupt copy. It stays
+where it is, is never served, and its bytes come from another region.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from holdfast.keep.objects import why_wrong
+from holdfast.keep.repair import Finding
+from holdfast.keep.survey import Survey, Surveyor
+from holdfast.ports import Host
+from holdfast.regions import Regions
+from holdfast.regions.port import Absent, Present
+from holdfast.regions.region import Region
+
+log = logging.getLogger("holdfast.keep")
+
+FIRST_AFTER_SECONDS = 60.0
+DAY_US = 24 * 3600 * 1_000_000
+BYTES_PER_SECOND = 32 * 1024 * 1024  # of one region: reading what nobody waits for yields
+FINDINGS_MAX = 1000
+
+
+class ScrubReport(Struct, frozen=True):
+    """One day's share. objects, size_bytes: read, over all regions."""
+
+    started_us: int
+    ended_us: int
+    objects: int
+    size_bytes: int
+    findings: tuple[Finding, ...]
+
+
+class Scrub:
+    """Reads a share of every region's objects and checks their bytes."""
+
+    def __init__(self, regions: Regions, host: Host, period_days: int) -> None:
+        self.last: ScrubReport | None = None
+        self._regions = regions
+        self._host = host
+        self._period_days = period_days
+        self._surveyor = Surveyor(regions)
+
+    async def scrub_forever(self) -> None:
+        """A share soon after the start, and then every day."""
+        pause = FIRST_AFTER_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            pause = DAY_US / 1e6
+            try:
+                await self.read_share()
+            except Exception:
+                # Whatever it is, the next share is read; health is judged by when the last ended.
+                log.exception("a scrub ended early")
+
+    async def read_share(self) -> ScrubReport:
+        """Today's share of all that is listed.
+
+        Regions are read side by side; in each, one object after the other.
+        """
+        started_us = self._host.now_us()
+        survey = await self._surveyor.survey(whole=True)
+        day = started_us // DAY_US
+        tallies = await asyncio.gather(
+            *(
+                self._read_region(self._regions.by_id[region], self._share(day, held), survey)
+                for region, held in survey.held.items()
+            )
+        )
+        self.last = ScrubReport(
+            started_us=started_us,
+            ended_us=self._host.now_us(),
+            objects=sum(objects for objects, _, _ in tallies),
+            size_bytes=sum(size_bytes for _, size_bytes, _ in tallies),
+            findings=tuple(f for _, _, found in tallies for f in found)[:FINDINGS_MAX],
+        )
+        return self.last
+
+    def _share(self, day: int, held: Mapping[str, int]) -> Iterable[str]:
+        turn = day % self._period_days
+        return [key for key in held if zlib.crc32(key.encode()) % self._period_days == turn]
+
+    async def _read_region(
+        self, region: Region, keys: Iterable[str], survey: Survey
+    ) -> tuple[int, int, list[Finding]]:
+        objects = size_bytes = 0
+        findings: list[Finding] = []
+        for key in keys:
+            read_bytes, finding = await self._read(region, key, survey)
+            objects += 1
+            size_bytes += read_bytes
+            if finding is not None:
+                findings.append(finding)
+            await asyncio.sleep(read_bytes / BYTES_PER_SECOND)
+        return objects, size_bytes, findings
+
+    async def _read(self, region: Region, key: str, survey: Survey) -> tuple[int, Finding | None]:
+        """One object; once more, if it looks wrong. Returns the bytes read, and what is wrong."""
+        why, size_bytes = "", 0
+        for _ in range(2):
+            answer = await region.read(key)
+            if isinstance(answer, Absent):
+                return size_bytes, Finding("vanished", region.id, key, "it was listed and is gone")
+            if not isinstance(answer, Present):
+                return size_bytes, Finding("unreadable", region.id, key, answer.reason)
+            size_bytes += len(answer.data)
+            why = why_wrong(key, answer.data, self._regions.trail, survey.node_keys)
+            if not why:
+                return size_bytes, None
+        return size_bytes, Finding("corrupt", region.id, key, why)
