@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -29,6 +30,8 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> int:
     """0: measured, whatever the verdicts; 1: something could not be measured as it should."""
     options = _options()
+    # So that whatever was started is stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     cores = choose_cores()
     if cores.side == cores.client:
         say("ONE CORE ONLY: the client shares it with what is measured")
