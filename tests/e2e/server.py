@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -26,20 +27,24 @@ PATIENCE_SECONDS = 60.0
 class Server:
     """`holdfast serve` in a directory; its regions are those of the settings, or the default."""
 
-    def __init__(self, data: Path, config: Path | None = None) -> None:
+    def __init__(self, data: Path, config: Path | None = None, **settings: str) -> None:
+        """settings: by their names in the environment, without the prefix."""
         self.data = data
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.with_name(data.name + ".log")
         self._command = [HOLDFAST, "serve", "--data", str(data), "--port", str(self.port)]
         self._command += ["--config", str(config)] if config else []
+        self._environment = os.environ | {f"HOLDFAST_{k}": v for k, v in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, ready: bool = True) -> "Server":
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=self._environment
+            )
         if ready:
-            wait_until(self._is_ready, self.log.read_text)
+            wait_until(self.is_ready, self.log.read_text)
         return self
 
     def kill(self) -> None:
@@ -97,7 +102,7 @@ class Server:
             lambda: json.dumps(self.get("/v1/completeness"), indent=1),
         )
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text()
         with contextlib.suppress(OSError):
