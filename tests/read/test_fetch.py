@@ -4,9 +4,13 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from holdfast.proof import names
 from holdfast.proof.names import SegmentName
-from holdfast.read.fetch import Fetcher, SegmentFiles
+from holdfast.read import packs
+from holdfast.read.fetch import Fetcher
+from holdfast.read.packs import Packs
 from holdfast.regions.port import Unknown
 from tests.read.trails import World
 
@@ -22,37 +26,38 @@ def reads(world: World) -> list[str]:
 
 
 def test_a_region_that_was_seen_to_have_it_is_asked_first(tmp_path: Path) -> None:
-    world, data = World(), b"data"
+    world, data, cache = World(), b"data", Packs(tmp_path, 1 << 20)
     world.put(names.segment_key(NODE, named(data)), data, "c")
-    fetcher = Fetcher(world.regions(), SegmentFiles(tmp_path, 1 << 20), world.host)
+    fetcher = Fetcher(world.regions(), cache, world.host)
 
-    path = asyncio.run(fetcher.fetch(NODE, named(data), "c"))
+    spot = asyncio.run(fetcher.fetch(NODE, named(data), "c"))
 
-    assert path is not None
-    assert path.read_bytes() == data
+    assert spot is not None
+    assert cache.is_intact(spot, named(data))
     assert reads(world) == ["c"]
 
 
 def test_what_is_in_the_cache_is_not_read_again_unless_it_rotted(tmp_path: Path) -> None:
-    world, data = World(), b"data"
+    world, data, cache = World(), b"data", Packs(tmp_path, 1 << 20)
     world.put(names.segment_key(NODE, named(data)), data)
-    fetcher = Fetcher(world.regions(), SegmentFiles(tmp_path, 1 << 20), world.host)
+    fetcher = Fetcher(world.regions(), cache, world.host)
 
     async def main() -> None:
-        path = await fetcher.fetch(NODE, named(data))
-        await fetcher.fetch(NODE, named(data))
-        assert reads(world) == ["a"]
-        assert path is not None
-        path.write_bytes(b"rotten")
-        assert await fetcher.fetch(NODE, named(data)) is not None
+        spot = await fetcher.fetch(NODE, named(data))
+        assert await fetcher.fetch(NODE, named(data), spot=spot) == spot
+        assert len(reads(world)) == 1
+        assert spot is not None
+        cache.path(spot.pack).write_bytes(b"rotten")
+        moved = await fetcher.fetch(NODE, named(data), spot=spot)
+        assert moved not in (None, spot)
         assert len(reads(world)) == 2
 
     asyncio.run(main())
 
 
-def test_the_faster_region_is_asked_first_and_a_failing_one_is_passed_over(tmp_path: Path) -> None:
+def test_a_failing_region_is_passed_over(tmp_path: Path) -> None:
     world = World()
-    fetcher = Fetcher(world.regions(), SegmentFiles(tmp_path, 1 << 20), world.host)
+    fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
     for index in range(3):
         data = b"data %d" % index
         world.put(names.segment_key(NODE, named(data, index)), data, "bc")
@@ -67,7 +72,7 @@ def test_the_faster_region_is_asked_first_and_a_failing_one_is_passed_over(tmp_p
 
 def test_a_segment_that_nobody_has_is_not_asked_for_without_end(tmp_path: Path) -> None:
     world = World()
-    fetcher = Fetcher(world.regions(), SegmentFiles(tmp_path, 1 << 20), world.host)
+    fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
 
     async def main() -> None:
         assert await fetcher.fetch(NODE, named(b"data")) is None
@@ -77,21 +82,59 @@ def test_a_segment_that_nobody_has_is_not_asked_for_without_end(tmp_path: Path) 
     asyncio.run(main())
 
 
-def test_the_oldest_shards_go_first_and_what_is_needed_stays(tmp_path: Path) -> None:
-    files = SegmentFiles(tmp_path, 250)
-    paths = []
-    for index in range(4):
-        data = bytes([index]) * 100
-        name = named(data, index * names.SHARD_SEGMENTS)
-        paths.append(files.path(NODE, name))
-        files.put(paths[-1], data)
+def test_the_oldest_packs_go_first_and_what_is_needed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "PACK_BYTES", 100)
+    cache = Packs(tmp_path, 250)
+    spots = [cache.put(bytes([number]) * 100) for number in range(5)]
 
-    files.evict({paths[0]})
+    cache.evict({spots[0].pack})
 
-    assert [path.exists() for path in paths] == [True, False, False, True]
-    assert files.size_bytes == 200
-    again = SegmentFiles(tmp_path, 250)
-    again.count()
-    assert again.size_bytes == 200
-    again.clear()
-    assert not any(tmp_path.rglob("*.zst"))
+    assert [cache.path(spot.pack).exists() for spot in spots] == [True, False, False, False, True]
+    assert cache.size_bytes == 200
+    assert [cache.is_whole(spot) for spot in spots] == [True, False, False, False, True]
+
+
+def test_packs_of_an_earlier_process_are_read_and_not_written(tmp_path: Path) -> None:
+    first = Packs(tmp_path, 1 << 20)
+    spot = first.put(b"data")
+    first.close()
+
+    second = Packs(tmp_path, 1 << 20)
+    other = second.put(b"more")
+
+    assert other.pack != spot.pack
+    assert second.is_intact(spot, named(b"data"))
+    assert second.is_intact(other, named(b"more"))
+    assert not second.is_intact(other, named(b"data"))
+    assert second.size_bytes == 8
+
+
+def test_a_pack_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
+    first = Packs(tmp_path, 1 << 20)
+    spot = first.put(b"data")
+    first.close()
+    first.path(spot.pack).write_bytes(b"da")
+
+    assert not Packs(tmp_path, 1 << 20).is_whole(spot)
+    assert not first.is_intact(spot, named(b"data"))
+
+
+def test_a_pack_that_was_deleted_is_not_written_to(tmp_path: Path) -> None:
+    cache = Packs(tmp_path, 1 << 20)
+    lost = cache.put(b"data")
+    cache.path(lost.pack).unlink()
+
+    spot = cache.put(b"more")
+
+    assert cache.is_intact(spot, named(b"more"))
+
+
+def test_a_cache_that_was_cleared_can_be_filled_again(tmp_path: Path) -> None:
+    cache = Packs(tmp_path / "packs", 1 << 20)
+    cache.put(b"data")
+    cache.clear()
+
+    assert not (tmp_path / "packs").exists()
+    assert cache.size_bytes == 0

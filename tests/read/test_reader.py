@@ -378,7 +378,7 @@ def test_a_cached_file_that_is_lost_is_fetched_again(tmp_path: Path) -> None:
 
     async def work(reader: Reader) -> None:
         await reader.pass_once()
-        (file,) = (tmp_path / "0" / "seg").rglob("*.zst")
+        (file,) = (tmp_path / "0" / "packs").glob("*.pack")
         file.write_bytes(b"rotten")
 
         assert await all_ids(reader) == ["one"]
@@ -393,7 +393,7 @@ def test_a_lost_file_that_no_region_has_now_withdraws_the_statement(tmp_path: Pa
     async def work(reader: Reader) -> None:
         await reader.pass_once()
         before = reader.completeness().complete_through_us
-        (file,) = (tmp_path / "0" / "seg").rglob("*.zst")
+        (file,) = (tmp_path / "0" / "packs").glob("*.pack")
         file.unlink()
         for store in world.stores.values():
             store.failing = Unknown("gone")
@@ -635,7 +635,7 @@ def test_what_could_not_be_compared_yet_is_not_stated_complete(tmp_path: Path) -
 
     async def work(reader: Reader) -> None:
         await reader.pass_once()
-        (file,) = (tmp_path / "0" / "seg").rglob("*.zst")
+        (file,) = (tmp_path / "0" / "packs").glob("*.pack")
         file.unlink()
         for key in world.keys("a", f"ev/seg/{node.node}"):
             world.remove(key)

@@ -10,13 +10,22 @@ from holdfast.model import Place
 from holdfast.proof.names import SegmentName
 from holdfast.read import shelf
 from holdfast.read.catalog import Entry
-from holdfast.read.fetch import SegmentFiles
 from holdfast.read.fold import FoldFacts
+from holdfast.read.packs import Packs
 from holdfast.read.repeats import Standing
 from holdfast.read.shelf import Fold, FoldLimits, Hot, Shelf, plan_fold, plan_merge, segment_source
 
 LIMITS = FoldLimits(events=1000, segments=10, old_s=60, old_events=100, very_old_s=3600)
-FILES = SegmentFiles(Path("nowhere"), 1 << 20)
+
+
+class Nowhere(Packs):
+    """Packs that nobody opens."""
+
+    def __init__(self) -> None:
+        self._folder = Path("nowhere")
+
+
+PACKS = Nowhere()
 
 
 def hot(index: int, count: int = 10, received_us: int = 0, node: str = "n") -> Hot:
@@ -35,7 +44,7 @@ def hot(index: int, count: int = 10, received_us: int = 0, node: str = "n") -> H
         received_max_us=received_us,
         tenants=(),
     )
-    return Hot(entry, segment_source(FILES, entry))
+    return Hot(entry, segment_source(PACKS, entry))
 
 
 def fold(number: int, count: int) -> Fold:
@@ -106,7 +115,7 @@ PLACES = st.lists(
 
 @given(PLACES)
 def test_the_last_standing_of_a_place_counts(changes: list[tuple[str, int, Standing]]) -> None:
-    some = Shelf(FILES, Path("nowhere"))
+    some = Shelf(PACKS, Path("nowhere"))
     expected: dict[Place, Standing] = {}
 
     for node, position, standing in changes:
@@ -120,7 +129,7 @@ def test_the_last_standing_of_a_place_counts(changes: list[tuple[str, int, Stand
 
 
 def test_places_that_are_cut_are_forgotten() -> None:
-    some = Shelf(FILES, Path("nowhere"))
+    some = Shelf(PACKS, Path("nowhere"))
     some.stand((Place("n", at), Standing.REPEAT) for at in range(10))
 
     some.forget_places("n", 3, 8)
@@ -129,7 +138,7 @@ def test_places_that_are_cut_are_forgotten() -> None:
 
 
 def test_sources_follow_what_is_added_and_removed() -> None:
-    some = Shelf(FILES, Path("nowhere"))
+    some = Shelf(PACKS, Path("nowhere"))
     first = hot(0).entry
     some.add(first)
     some.add(first)

@@ -42,6 +42,7 @@ CREATE TABLE segments (
     time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,
     received_min INTEGER NOT NULL, received_max INTEGER NOT NULL,
     tenants TEXT NOT NULL, fold INTEGER, matched INTEGER NOT NULL,
+    pack INTEGER NOT NULL, offset INTEGER NOT NULL,
     PRIMARY KEY (n, idx, epoch)) WITHOUT ROWID;
 CREATE INDEX segments_hot ON segments (n, idx) WHERE fold IS NULL;
 CREATE INDEX segments_fold ON segments (fold) WHERE fold IS NOT NULL;
@@ -61,7 +62,7 @@ CREATE TABLE regions (region TEXT PRIMARY KEY, facts BLOB NOT NULL) WITHOUT ROWI
 
 _SEGMENT_COLUMNS = (
     "node, idx, epoch, first, count, name, bytes, time_min, time_max, received_min,"
-    " received_max, tenants, fold, matched"
+    " received_max, tenants, fold, matched, pack, offset"
 )
 
 
@@ -77,7 +78,7 @@ class Entry(Struct, frozen=True, array_like=True):
     """A segment that searches see.
 
     fold: number of the fold that holds its events, None: hot. matched: whether it was decided which
-    of its events are repeats.
+    of its events are repeats. pack, offset: where its bytes lay in the cache.
     """
 
     node: NodeId
@@ -94,6 +95,8 @@ class Entry(Struct, frozen=True, array_like=True):
     tenants: tuple[str, ...]
     fold: int | None = None
     matched: bool = True
+    pack: int = -1
+    offset: int = 0
 
 
 class Settled(Struct, frozen=True):
@@ -265,7 +268,7 @@ class Catalog:
         """Add segments; one that is there already stays as it is."""
         with self._write() as db:
             db.executemany(
-                "INSERT OR IGNORE INTO segments VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT OR IGNORE INTO segments VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 [
                     (
                         self._number(e.node),
@@ -282,9 +285,19 @@ class Catalog:
                         msgspec.json.encode(e.tenants).decode(),
                         e.fold,
                         e.matched,
+                        e.pack,
+                        e.offset,
                     )
                     for e in entries
                 ],
+            )
+
+    def move(self, entry: Entry) -> None:
+        """A segment's bytes lie elsewhere in the cache now."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE segments SET pack = ?, offset = ? WHERE n = ? AND idx = ? AND epoch = ?",
+                (entry.pack, entry.offset, self._number(entry.node), entry.index, entry.epoch),
             )
 
     def remove(self, entries: Iterable[Entry]) -> None:
@@ -356,7 +369,8 @@ class Catalog:
             ).fetchall()
             return tuple(
                 msgspec.convert(
-                    (*row[:11], msgspec.json.decode(row[11]), row[12], bool(row[13])), Entry
+                    (*row[:11], msgspec.json.decode(row[11]), row[12], bool(row[13]), *row[14:]),
+                    Entry,
                 )
                 for row in rows
             )

@@ -399,7 +399,7 @@ class Follow:
             if isinstance(key, SegmentKey) and key.node == ledger.node:
                 found.add(key.name.index)
                 if not ledger.is_settled(key.name):
-                    ledger.sight(key.name, region, each.size_bytes)
+                    ledger.sight(key.name, region)
         return found
 
     async def _indexes(self, listing: Listing) -> set[int]:

@@ -27,11 +27,20 @@ from holdfast.proof.names import SegmentName
 from holdfast.read import jobs
 from holdfast.read.catalog import Catalog, DamagedError, Entry
 from holdfast.read.decode import SegmentFacts, facts
-from holdfast.read.fetch import SegmentFiles
 from holdfast.read.fold import FoldFacts, fold
 from holdfast.read.ids import IdIndex
+from holdfast.read.packs import Packs, Spot
 from holdfast.read.repeats import Copy, settle
-from holdfast.read.shelf import Fold, FoldLimits, Hot, Shelf, plan_fold, plan_merge, segment_source
+from holdfast.read.shelf import (
+    Fold,
+    FoldLimits,
+    Hot,
+    Shelf,
+    plan_fold,
+    plan_merge,
+    segment_source,
+    spot_of,
+)
 from holdfast.read.slot import Slot, claim, set_aside
 
 log = logging.getLogger("holdfast.read")
@@ -44,13 +53,13 @@ Matches = tuple[tuple[int, Place], ...]  # (index in the segment, where its key 
 
 
 class Arrival(Struct, frozen=True):
-    """A verified segment to enter. Either its file is in the cache and its facts are known, or it
+    """A verified segment to enter. Either its bytes are in the cache and its facts are known, or it
     is one of this process's own, in `data` and `records`."""
 
     node: NodeId
     name: SegmentName
-    size_bytes: int
     facts: SegmentFacts | None = None
+    spot: Spot | None = None
     data: bytes = b""
     records: Sequence[Record] = ()
 
@@ -68,7 +77,7 @@ class Holdings:
     catalog: Catalog
     ids: IdIndex
     shelf: Shelf
-    files: SegmentFiles
+    packs: Packs
 
     def __init__(self, cache: Path, trail: str, size_bytes_max: int, host: Host) -> None:
         self._cache = cache
@@ -117,7 +126,6 @@ class Holdings:
         self.damaged = False
         folder = self._slot.path
         path = folder / "catalog.sqlite"
-        self.files = SegmentFiles(folder, self._size_bytes_max)
         if why:
             self._discard(folder, path)
         try:
@@ -132,14 +140,15 @@ class Holdings:
 
     def _discard(self, folder: Path, catalog: Path) -> None:
         set_aside(catalog)
-        for derived in ("ids", "folds"):
+        for derived in ("ids", "folds", "packs"):
             shutil.rmtree(folder / derived, ignore_errors=True)
 
     def _load(self, folder: Path, path: Path) -> None:
         self.catalog = Catalog(path, self._trail)
         try:
             (folder / "folds").mkdir(exist_ok=True)
-            self.shelf = Shelf(self.files, folder / "folds")
+            self.packs = Packs(folder / "packs", self._size_bytes_max)
+            self.shelf = Shelf(self.packs, folder / "folds")
             self.ids = IdIndex(folder / "ids")
             self._load_folds()
             self._load_hot()
@@ -161,9 +170,8 @@ class Holdings:
                 file.unlink()  # a crash between file and row
 
     def _load_hot(self) -> None:
-        self.files.count()
         hot = self.catalog.hot()
-        gone = [entry for entry in hot if not self._file(entry).exists()]
+        gone = [entry for entry in hot if not self.packs.is_whole(spot_of(entry))]
         self.catalog.remove(gone)
         self.damaged = self.damaged or bool(gone)
         for entry in hot:
@@ -177,6 +185,7 @@ class Holdings:
 
     def _close(self) -> None:
         self.catalog.close()
+        self.packs.close()
         try:
             self.ids.flush()
         except OSError as error:
@@ -217,7 +226,7 @@ class Holdings:
             await self._host.offload(self.ids.add, stretch.node, stretch.start, keys)
 
     async def _index_segments(self, entries: Sequence[Entry]) -> None:
-        sources = [segment_source(self.files, entry) for entry in entries]
+        sources = [segment_source(self.packs, entry) for entry in entries]
         found = await self._run(jobs.facts_of, sources)
         for entry, known in zip(entries, found, strict=True):
             if isinstance(known, jobs.Refused):
@@ -225,9 +234,6 @@ class Holdings:
                 continue
             matches = await self._host.offload(self.ids.add, entry.node, entry.first, known.keys)
             self._match_later(entry, matches)
-
-    def _file(self, entry: Entry) -> Path:
-        return self.files.path(entry.node, SegmentName.parse(entry.name))
 
     # -- segments ------------------------------------------------------------------------------
 
@@ -238,8 +244,8 @@ class Holdings:
             The entries, in the order of `arrivals`; matched where no event can be a repeat.
         """
         entered = await self._host.offload(self._enter, arrivals)
-        for entry, matches in entered:
-            self.shelf.add(entry)
+        for one, (entry, matches) in zip(arrivals, entered, strict=True):
+            self.shelf.add(entry, one.name)
             self.segments_count += 1
             self.events_count += entry.count
             self._match_later(entry, matches)
@@ -248,12 +254,10 @@ class Holdings:
     def _enter(self, arrivals: Sequence[Arrival]) -> list[tuple[Entry, Matches]]:
         entered: list[tuple[Entry, Matches]] = []
         for one in arrivals:
-            known = one.facts
-            if known is None:
-                self.files.put(self.files.path(one.node, one.name), one.data)
-                known = facts(one.records)
+            spot = one.spot or self.packs.put(one.data)
+            known = one.facts or facts(one.records)
             matches = self.ids.add(one.node, one.name.first, known.keys)
-            entered.append((_entry(one, known, not matches), matches))
+            entered.append((_entry(one, spot, known, not matches), matches))
         self.catalog.enter(entry for entry, _ in entered)
         return entered
 
@@ -292,6 +296,13 @@ class Holdings:
         self._count()
         return settled, tuple(shared)
 
+    async def move(self, entry: Entry, spot: Spot) -> Entry:
+        """A segment's bytes lie elsewhere in the cache now."""
+        moved = structs.replace(entry, pack=spot.pack, offset=spot.offset)
+        await self._host.offload(self.catalog.move, moved)
+        self.shelf.move(moved)
+        return moved
+
     async def lose(self, entries: Sequence[Entry]) -> None:
         """Forget segments whose files are gone or damaged; they are to be fetched again."""
         async with self._folding, self._matching:
@@ -321,18 +332,18 @@ class Holdings:
 
     # -- repeats -------------------------------------------------------------------------------
 
-    async def match(self, fetch: Callable[[Entry], Awaitable[Path | None]]) -> tuple[Entry, ...]:
+    async def match(self, fetch: Callable[[Entry], Awaitable[Entry | None]]) -> tuple[Entry, ...]:
         """Decide which events of unmatched segments are repeats.
 
         Args:
-            fetch: brings a segment's file into the cache, if it is not there.
+            fetch: brings a segment into the cache, if it is not there, and says where it lies now.
         Returns:
             The segments that are matched now; the others stay to be tried again.
         """
         async with self._matching:
             return await self._match(fetch)
 
-    async def _match(self, fetch: Callable[[Entry], Awaitable[Path | None]]) -> tuple[Entry, ...]:
+    async def _match(self, fetch: Callable[[Entry], Awaitable[Entry | None]]) -> tuple[Entry, ...]:
         batch = [self.unmatched.popleft() for _ in range(len(self.unmatched))]
         left: list[Unmatched] = []
         done: list[Entry] = []
@@ -352,7 +363,7 @@ class Holdings:
         return tuple(done)
 
     async def _copies(
-        self, some: Sequence[Unmatched], fetch: Callable[[Entry], Awaitable[Path | None]]
+        self, some: Sequence[Unmatched], fetch: Callable[[Entry], Awaitable[Entry | None]]
     ) -> dict[Place, Copy | None]:
         """Every record that is concerned, digested; None for places that no longer are any."""
         places = set().union(*map(_places, some))
@@ -365,8 +376,9 @@ class Holdings:
                 by_segment.setdefault(entry.name, (entry, []))[1].append(place.position)
         wanted: list[jobs.Wanted] = []
         for entry, positions in by_segment.values():
-            if await fetch(entry) is not None:
-                source = segment_source(self.files, entry)
+            there = await fetch(entry)
+            if there is not None:
+                source = segment_source(self.packs, there)
                 wanted.append(jobs.Wanted(source, tuple(positions)))
         for start in range(0, len(wanted), JOB_SEGMENTS_MAX):
             part = wanted[start : start + JOB_SEGMENTS_MAX]
@@ -439,9 +451,9 @@ class Holdings:
         merge = plan_merge(self.shelf.folds)
         if merge:
             await self._fold((), merge)
-        if self.files.is_full:
-            needed = {Path(one.source.path) for one in self.shelf.hot}
-            await self._host.offload(self.files.evict, needed)
+        if self.packs.is_full:
+            needed = {one.entry.pack for one in self.shelf.hot}
+            await self._host.offload(self.packs.evict, needed)
         return bool(hot or merge)
 
     async def _fold(self, hot: Sequence[Hot], folds: Sequence[Fold]) -> None:
@@ -475,7 +487,7 @@ def _places(one: Unmatched) -> set[Place]:
     return own | {place for _, place in one.matches}
 
 
-def _entry(one: Arrival, known: SegmentFacts, matched: bool) -> Entry:
+def _entry(one: Arrival, spot: Spot, known: SegmentFacts, matched: bool) -> Entry:
     return Entry(
         node=one.node,
         index=one.name.index,
@@ -483,7 +495,7 @@ def _entry(one: Arrival, known: SegmentFacts, matched: bool) -> Entry:
         first=one.name.first,
         count=one.name.count,
         name=one.name.text,
-        size_bytes=one.size_bytes,
+        size_bytes=spot.size_bytes,
         time_min_us=known.time_min_us,
         time_max_us=known.time_max_us,
         received_min_us=known.received_min_us,
@@ -491,4 +503,6 @@ def _entry(one: Arrival, known: SegmentFacts, matched: bool) -> Entry:
         tenants=known.tenants,
         fold=None,
         matched=matched,
+        pack=spot.pack,
+        offset=spot.offset,
     )

@@ -16,15 +16,17 @@ from holdfast.model import NodeId, Place
 from holdfast.proof import ProofError, segment
 from holdfast.proof.names import SegmentName
 from holdfast.read.decode import SegmentFacts, facts, keys_of, times_us
+from holdfast.read.packs import Spot
 from holdfast.read.repeats import Copy, digests
 from holdfast.read.segments import SourceError, read_lines
 from holdfast.read.sources import SegmentSource, Stretch
 
 
 class Fetched(Struct, frozen=True):
-    """A segment's file, and who must have signed it. key: the node's public key."""
+    """A segment's bytes in the cache, and who must have signed it. key: the node's public key."""
 
     path: str
+    spot: Spot
     name: str
     origin: str
     key: bytes
@@ -87,7 +89,9 @@ def keys_of_fold(path: str) -> tuple[tuple[Stretch, bytes], ...]:
 
 def _inspect(one: Fetched) -> SegmentFacts | Refused:
     try:
-        data = Path(one.path).read_bytes()
+        with Path(one.path).open("rb") as file:
+            file.seek(one.spot.offset)
+            data = file.read(one.spot.size_bytes)
     except OSError as error:
         return Refused(str(error), lasting=False)
     try:

@@ -26,7 +26,6 @@ class Seen:
     """
 
     name: SegmentName
-    size_bytes: int
     regions: set[str] = field(default_factory=set)
     entry: Entry | None = None
     refused: str = ""
@@ -83,11 +82,11 @@ class NodeLedger:
             self._unverified[epoch] = why
             self.run = None
 
-    def sight(self, name: SegmentName, region: str = "", size_bytes: int = 0) -> Seen:
+    def sight(self, name: SegmentName, region: str = "") -> Seen:
         """Take a segment's name from a listing, or (region "") from this process's own node."""
         seen = self.seen.get(name.text)
         if seen is None:
-            seen = self.seen[name.text] = Seen(name, size_bytes)
+            seen = self.seen[name.text] = Seen(name)
         if region:
             seen.regions.add(region)
         return seen

@@ -26,8 +26,9 @@ from holdfast.read.fetch import Fetcher
 from holdfast.read.follow import Clocks, Follow, FollowLimits
 from holdfast.read.holdings import Arrival, Holdings
 from holdfast.read.ledgers import NodeLedger, Seen
+from holdfast.read.packs import Spot
 from holdfast.read.segments import SourceError
-from holdfast.read.shelf import FoldLimits
+from holdfast.read.shelf import FoldLimits, spot_of
 from holdfast.read.watermark import Judgement, View, judge
 from holdfast.regions.regions import Regions
 
@@ -97,7 +98,7 @@ class Passes:
 
     async def _take_up(self) -> None:
         catalog = self.holdings.catalog
-        self.fetcher = Fetcher(self._regions, self.holdings.files, self._host)
+        self.fetcher = Fetcher(self._regions, self.holdings.packs, self._host)
         notes = await self._host.offload(catalog.statements)
         facts = await self._host.offload(catalog.regions)
         self.follow.restore(notes, facts)
@@ -144,7 +145,9 @@ class Passes:
                 if self._spoilt or not self.holdings.is_alive():
                     await self._renew(self._spoilt or "its folder is gone")
                 await self._pass()
-            except DamagedError as error:
+            except (DamagedError, OSError) as error:
+                if isinstance(error, OSError) and self.holdings.is_alive():
+                    raise
                 await self._renew(str(error))
                 await self._pass()
             self.seconds = loop.time() - begun
@@ -242,34 +245,35 @@ class Passes:
             await self._fetch_batch(todo[start : start + BATCH_SEGMENTS])
 
     async def _fetch_batch(self, todo: Sequence[tuple[NodeLedger, Seen]]) -> None:
-        paths = await asyncio.gather(
+        spots = await asyncio.gather(
             *(self._fetch(ledger.node, seen.name, seen.regions) for ledger, seen in todo)
         )
         there = [
-            (ledger, seen, path)
-            for (ledger, seen), path in zip(todo, paths, strict=True)
-            if path is not None
+            (ledger, seen, spot)
+            for (ledger, seen), spot in zip(todo, spots, strict=True)
+            if spot is not None
         ]
         asked = [
             jobs.Fetched(
-                str(path),
+                str(self.holdings.packs.path(spot.pack)),
+                spot,
                 seen.name.text,
                 names.ledger_origin(self._regions.trail, ledger.node),
                 ledger.key,
             )
-            for ledger, seen, path in there
+            for ledger, seen, spot in there
         ]
         if not asked:
             return
         answers = await asyncio.wrap_future(self._host.compute.submit(jobs.inspect, asked))
         arrivals: list[Arrival] = []
         of: list[tuple[NodeLedger, Seen]] = []
-        for (ledger, seen, _), facts in zip(there, answers, strict=True):
+        for (ledger, seen, spot), facts in zip(there, answers, strict=True):
             if isinstance(facts, jobs.Refused):
                 seen.refused = facts.reason if facts.lasting else ""
                 log.error("segment %s of node %s: %s", seen.name.index, ledger.node, facts.reason)
             elif seen.entry is None and not ledger.is_superseded(seen.name):
-                arrivals.append(Arrival(ledger.node, seen.name, seen.size_bytes, facts))
+                arrivals.append(Arrival(ledger.node, seen.name, facts, spot))
                 of.append((ledger, seen))
         entries = await self.holdings.enter(arrivals)
         for (ledger, seen), entry in zip(of, entries, strict=True):
@@ -277,14 +281,18 @@ class Passes:
         self.changed()
 
     async def _fetch(
-        self, node: NodeId, name: SegmentName, holders: set[str] | None = None
-    ) -> Path | None:
+        self, node: NodeId, name: SegmentName, holders: set[str], spot: Spot | None = None
+    ) -> Spot | None:
         async with self._fetching:
-            return await self.fetcher.fetch(node, name, holders or ())
+            return await self.fetcher.fetch(node, name, holders, spot)
 
-    async def bring(self, entry: Entry) -> Path | None:
-        """A segment's file in the cache, if it can be had."""
-        return await self._fetch(entry.node, SegmentName.parse(entry.name))
+    async def bring(self, entry: Entry) -> Entry | None:
+        """A segment whose bytes are in the cache, wherever they lie now; None: not to be had."""
+        lay = spot_of(entry)
+        spot = await self._fetch(entry.node, SegmentName.parse(entry.name), set(), lay)
+        if spot is None or spot == lay:
+            return None if spot is None else entry
+        return await self.holdings.move(entry, spot)
 
     async def enter(
         self, node: NodeId, name: SegmentName, data: bytes, records: Sequence[Record]
@@ -299,7 +307,7 @@ class Passes:
             )
         seen = ledger.sight(name)
         if seen.entry is None:
-            arrival = Arrival(node, name, len(data), None, data, records)
+            arrival = Arrival(node, name, data=data, records=records)
             (entry,) = await self.holdings.enter([arrival])
             ledger.entered(seen, entry)
             self.changed()
@@ -349,11 +357,9 @@ class Passes:
             self.spoil("its folder is gone")
             return
         for hot in self.holdings.shelf.hot:
-            if hot.source.path == error.path:
-                if await self.bring(hot.entry) is None:
-                    self.holdings.shelf.remove([hot.entry])
-                    self._lose(hot.entry)
-                return
+            if hot.source.path == error.path and await self.bring(hot.entry) is None:
+                self.holdings.shelf.remove([hot.entry])
+                self._lose(hot.entry)
         for fold in self.holdings.shelf.folds:
             if fold.source.path == error.path:
                 self.holdings.shelf.remove_folds([fold.number])

@@ -28,7 +28,7 @@ from holdfast.read.query import LIMIT_MAX, Wanted, check
 from holdfast.read.search import run_counts, run_page
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source
-from holdfast.read.sources import Source, prune, stretches_of
+from holdfast.read.sources import SegmentSource, Source, prune, stretches_of
 from holdfast.read.tail import Ends, Tail, matches
 from holdfast.regions.regions import Regions
 
@@ -328,9 +328,13 @@ class Reader:
 
     async def matching(self, entries: Sequence[Entry], query: Query) -> Sequence[Found]:
         """See `tail.Feed`."""
-        there = [entry for entry in entries if await self._passes.bring(entry) is not None]
-        shelf, files = self._passes.holdings.shelf, self._passes.holdings.files
-        sources = [segment_source(files, entry) for entry in there]
+        shelf, packs = self._passes.holdings.shelf, self._passes.holdings.packs
+        sources: list[SegmentSource] = []
+        for entry in entries:
+            there = await self._passes.bring(entry)
+            if there is None:
+                raise UnavailableError(f"segment {entry.index} of {entry.node} cannot be read now")
+            sources.append(segment_source(packs, there))
         return await self._run(matches, sources, query, shelf.repeats, shelf.conflicts)
 
     def _tell(self) -> None:
@@ -356,7 +360,7 @@ class Reader:
             repeats=shelf.repeats_count,
             conflicts=shelf.conflicts_count,
             unmatched=len(passes.holdings.unmatched),
-            cache_bytes=passes.holdings.files.size_bytes,
+            cache_bytes=passes.holdings.packs.size_bytes,
             passes=passes.count,
             passed_us=passes.ended_us,
             pass_s=passes.seconds,

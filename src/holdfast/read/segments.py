@@ -31,7 +31,9 @@ def read_lines(source: SegmentSource) -> Lines:
         SourceError: it cannot be read, or holds other bytes than its name promises.
     """
     try:
-        data = Path(source.path).read_bytes()
+        with Path(source.path).open("rb") as file:
+            file.seek(source.offset)
+            data = file.read(source.size_bytes)
     except OSError as error:
         raise SourceError(f"a cached segment cannot be read: {error}", source.path) from error
     if hashlib.sha256(data).hexdigest() != source.sha256:

@@ -13,8 +13,8 @@ from msgspec import Struct
 from holdfast.model import NodeId, Place
 from holdfast.proof.names import SegmentName
 from holdfast.read.catalog import Entry
-from holdfast.read.fetch import SegmentFiles
 from holdfast.read.fold import FoldFacts
+from holdfast.read.packs import Packs, Spot
 from holdfast.read.repeats import Standing
 from holdfast.read.sources import FoldSource, Places, SegmentSource, Source
 
@@ -58,8 +58,8 @@ Key = tuple[NodeId, int, str]  # node, index, name
 class Shelf:
     """All of it. Changed only by the event loop; `sources` and the places are safe to hand on."""
 
-    def __init__(self, files: SegmentFiles, folder: Path) -> None:
-        self._files = files
+    def __init__(self, packs: Packs, folder: Path) -> None:
+        self._packs = packs
         self._folder = folder
         self._hot: dict[Key, Hot] = {}
         self._folds: dict[int, Fold] = {}
@@ -112,12 +112,19 @@ class Shelf:
         """Where a fold's file lies."""
         return self._folder / f"{number:08d}.parquet"
 
-    def add(self, entry: Entry) -> None:
-        """A segment whose file is in the cache."""
+    def add(self, entry: Entry, name: SegmentName | None = None) -> None:
+        """A segment whose file is in the cache. name: the entry's, if it is parsed already."""
         key = (entry.node, entry.index, entry.name)
         if key not in self._hot:
-            self._hot[key] = Hot(entry, segment_source(self._files, entry))
+            self._hot[key] = Hot(entry, segment_source(self._packs, entry, name))
             self.hot_events += entry.count
+            self._sources = None
+
+    def move(self, entry: Entry) -> None:
+        """The bytes of a segment lie elsewhere in the cache now, if it is hot."""
+        key = (entry.node, entry.index, entry.name)
+        if key in self._hot:
+            self._hot[key] = Hot(entry, segment_source(self._packs, entry))
             self._sources = None
 
     def remove(self, entries: Iterable[Entry]) -> None:
@@ -187,19 +194,26 @@ class _PlaceSet:
             self._places = None
 
 
-def segment_source(files: SegmentFiles, entry: Entry) -> SegmentSource:
-    """A segment as a search takes it."""
-    name = SegmentName.parse(entry.name)
+def spot_of(entry: Entry) -> Spot:
+    """Where a segment's bytes lay in the cache."""
+    return Spot(entry.pack, entry.offset, entry.size_bytes)
+
+
+def segment_source(packs: Packs, entry: Entry, name: SegmentName | None = None) -> SegmentSource:
+    """A segment as a search takes it. name: the entry's, if it is parsed already."""
+    name = name or SegmentName.parse(entry.name)
     return SegmentSource(
         node=entry.node,
         index=entry.index,
         first=entry.first,
         count=entry.count,
-        path=str(files.path(entry.node, name)),
+        path=str(packs.path(entry.pack)),
         sha256=name.sha256.hex(),
         time_min_us=entry.time_min_us,
         time_max_us=entry.time_max_us,
         tenants=entry.tenants,
+        offset=entry.offset,
+        size_bytes=entry.size_bytes,
     )
 
 
