@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SEED ?= 0
+MINUTES ?= 10
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 TOOLS_READY := $(VENV)/.tools-ready
@@ -12,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check demo bench format lock clean
+.PHONY: help setup run test check sim soak demo bench format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -35,6 +37,12 @@ check: $(DEV_READY)  ## the quick part of `make test`
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+sim: $(DEV_READY)  ## replay one simulated world, with its trace (SEED=n)
+	PYTHONPATH=src:. $(BIN)/python -m tests.sim replay $(SEED)
+
+soak: $(DEV_READY)  ## search for a simulated world that breaks a promise (MINUTES=n)
+	PYTHONPATH=src:. $(BIN)/python -m tests.sim soak $(MINUTES)
 
 demo: $(RUN_READY)  ## import real events, lose a region, kill the server, prove nothing is lost
 	$(BIN)/python dev/demo.py $(ARGS)

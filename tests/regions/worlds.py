@@ -1,12 +1,22 @@
-"""Small worlds for the tests of this room: a store in memory, a disk that remembers, a clock."""
+"""Small worlds for the tests of this room: a store in memory, a disk that remembers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from holdfast.regions.disk import FILE_MODE, PosixDisk
 from holdfast.regions.keys import check_bytes, check_key, check_prefix
 from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from tests.world import VirtualTime, run_with_time
+
+__all__ = [
+    "MemoryWorld",
+    "RecordingDisk",
+    "SwiftDisk",
+    "VirtualTime",
+    "at_once",
+    "run_with_time",
+]
 
 Result = TypeVar("Result")
 
@@ -142,40 +152,3 @@ class RecordingDisk(PosixDisk):
         error = self.fail.pop((call, shown), None)
         if error:
             raise error
-
-
-def run_with_time(work: Callable[["VirtualTime"], Awaitable[Result]]) -> Result:
-    """Run on an event loop whose time stands still, and jumps when everything waits."""
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
-        loop = runner.get_loop()
-        assert isinstance(loop, _VirtualLoop)
-
-        async def main() -> Result:
-            return await work(VirtualTime(loop))
-
-        return runner.run(main())
-
-
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    now = 0.0
-
-    def time(self) -> float:
-        return self.now
-
-    def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]
-        super()._run_once()  # type: ignore[misc]
-
-
-class VirtualTime:
-    def __init__(self, loop: _VirtualLoop) -> None:
-        self._loop = loop
-        self.complaints: list[str] = []
-        loop.set_exception_handler(
-            lambda _, context: self.complaints.append(str(context["message"]))
-        )
-
-    @property
-    def now(self) -> float:
-        return self._loop.now

@@ -1,0 +1,314 @@
+"""Who lives in the simulated world: machines with a node and a keeper, their clients, readers."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from holdfast.errors import HoldfastError, OutcomeUnknownError, RejectedError, UnavailableError
+from holdfast.keep.keeper import Closer, Keeper
+from holdfast.model import Record
+from holdfast.proof import ProofError, names, segment
+from holdfast.proof.names import SegmentName
+from holdfast.read.catalog import Entry
+from holdfast.read.follow import Follow, FollowLimits
+from holdfast.read.watermark import Judgement, judge
+from holdfast.regions.port import Present
+from holdfast.write.admit import admit
+from holdfast.write.batch import Acknowledgement, Taken
+from holdfast.write.closing import Undecided, close_epoch
+from holdfast.write.epoch import WriteLimits
+from holdfast.write.node import Node
+from tests.sim.processes import Process
+from tests.sim.world import DELTA_US, ROLE, TRAIL, World
+from tests.write.world import Keys
+
+LIMITS = WriteLimits(
+    heartbeat_seconds=2.5,
+    checkpoint_seconds=6.0,
+    ack_timeout_seconds=8.0,
+    drain_seconds=4.0,
+    clock_error_us=DELTA_US,
+)
+ANSWER_SECONDS = LIMITS.ack_timeout_seconds + 3.0
+
+
+@dataclass(eq=False)
+class Request:
+    """What a client sent and was told. outcome: "waiting", "acked", "unknown" or "refused"."""
+
+    body: bytes
+    process: Process
+    sent_at: float
+    outcome: str = "waiting"
+    ids: tuple[str, ...] = ()
+    records: Sequence[Record] = ()
+    received_us: int = 0
+    ack: Acknowledgement | None = None
+
+
+@dataclass(eq=False)
+class Said:
+    """A reader's statement, and what it showed then."""
+
+    reader: str
+    through_us: int
+    shown: frozenset[str]
+
+
+class Machine:
+    """A machine with a data directory: one node's process after the other."""
+
+    def __init__(self, world: World, name: str, keys: Keys | None = None) -> None:
+        self.world = world
+        self.name = name
+        self.keys = keys or Keys()
+        self.skew_us = world.draw.randint(-900_000, 900_000)
+        self.lives = 0
+        self.mistaken = False  # it runs with settings that take one bucket for two regions
+        self.process: Process | None = None
+        self.node: Node | None = None
+        self.keeper: Keeper | None = None
+        self.requests: list[Request] = []
+        self.acks: list[tuple[Process, Acknowledgement]] = []
+        self.seeds: list[bytes] = []
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.alive
+
+    @property
+    def open(self) -> bool:
+        return self.alive and self.node is not None and self.node.report().state == "open"
+
+    @property
+    def is_ending(self) -> bool:
+        return self.node is not None and self.node.report().state in ("stopping", "stopped")
+
+    def start(self) -> None:
+        """A new process, as `holdfast serve` begins one."""
+        self.lives += 1
+        self.mistaken = bool(self.world.alias)
+        self.node = self.keeper = None
+        self.process = Process(f"{self.name}.{self.lives}", self.world.loop)
+        self.world.say(f"{self.process.name} starts")
+        self.process.spawn(self._live(self.process))
+
+    async def _live(self, process: Process) -> None:
+        regions = self.world.regions(f"{self.name}-{self.lives}")
+        host = self.world.host(lambda: self.skew_us)
+        try:
+            await regions.verify()
+        except RejectedError as error:
+            self.world.say(f"{process.name} refuses to start: {error}")
+            process.kill()
+            return
+        node = Node(regions, self.keys, TRAIL.signing, host, LIMITS, self._enter)
+        closer = Closer(regions, host, lambda: node.identity if self.open else None, 15.0)
+        self.keeper = Keeper(regions, host, closer)
+        self._regions, self._host = regions, host
+        await node.start()
+        self.node = node
+
+    async def _enter(
+        self, node: str, name: SegmentName, data: bytes, records: Sequence[Record]
+    ) -> None:
+        """No catalog: the reader finds it in the regions."""
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.world.say(f"{self.process.name} is killed")
+            self.process.kill()
+
+    def stop(self) -> None:
+        """Stop it as a service manager does."""
+        process, node = self.process, self.node
+        if process is None or node is None:
+            return
+        self.world.say(f"{process.name} is asked to stop")
+
+        async def end() -> None:
+            await node.stop()
+            self.world.say(f"{process.name} has stopped")
+            process.kill()
+
+        process.spawn(end())
+
+    # -- its client ----------------------------------------------------------------------------
+
+    def send(self, number: int, again: Request | None = None) -> None:
+        """A client sends a request: a new one, or one again whose outcome is unknown."""
+        if not self.alive or self.process is None or self.node is None:
+            return
+        draw = self.world.draw
+        body = again.body if again else _body(draw.randint(1, 3), number, draw.random() < 0.8)
+        request = Request(body, self.process, self.world.loop.now)
+        self.requests.append(request)
+        self.process.spawn(self._request(self.node, request))
+
+    async def _request(self, node: Node, request: Request) -> None:
+        world = self.world
+        try:
+            taken = node.take(admit(request.body, "application/x-ndjson"), "client")
+        except UnavailableError:
+            request.outcome = "refused"
+            return
+        request.ids, request.records = taken.ids, taken.records
+        request.received_us = taken.received_us
+        taken.outcome.add_done_callback(lambda _: self._told(request, taken))
+        await asyncio.wait([taken.outcome], timeout=ANSWER_SECONDS)
+        if not taken.outcome.done() and not request.process.was_paused:
+            world.problem(f"I22: a request to {request.process.name} was not answered in time")
+
+    def _told(self, request: Request, taken: Taken) -> None:
+        error = taken.outcome.exception()
+        if error is not None:
+            request.outcome = "unknown"
+            if not isinstance(error, OutcomeUnknownError) or error.ids != taken.ids:
+                self.world.problem(f"a request failed with {error!r}")
+            return
+        request.outcome, request.ack = "acked", taken.outcome.result()
+        self.acks.append((request.process, request.ack))
+        self._check(request.ack)
+
+    def _check(self, ack: Acknowledgement) -> None:
+        """What must hold in the very moment of an acknowledgement."""
+        world, name = self.world, SegmentName.parse(ack.segment)
+        where = f"segment {name.index} of epoch {name.epoch}, node {ack.node[:6]}"
+        world.say(f"acknowledged {where}")
+        if len(set(ack.regions)) < world.quorum:
+            world.problem(f"I2: {where} was acknowledged with {ack.regions}")
+        held = world.holders(names.segment_key(ack.node, name))
+        if len(held) < world.quorum:
+            world.problem(f"I1: {where} was acknowledged, and lies durably in {held} only")
+        born = world.holders(names.birth_key(ack.node, name.epoch))
+        if len(born) < world.quorum:
+            world.problem(f"I7: {where} was acknowledged, its birth lies in {born} only")
+
+    # -- what it does when told to -------------------------------------------------------------
+
+    def keep(self, whole: bool) -> None:
+        """A pass of its keeper."""
+        if self.alive and self.process is not None and self.keeper is not None:
+            self.process.spawn(self._keep(self.keeper, whole))
+
+    async def _keep(self, keeper: Keeper, whole: bool) -> None:
+        ROLE.set("keeper")
+        try:
+            await keeper.reconcile(whole=whole)
+        except (HoldfastError, ProofError) as error:
+            self.world.problem(f"a reconciliation raised {error!r}")
+
+    def close_other(self, node: str, epoch: int, birth: bytes) -> None:
+        """Close somebody's epoch, lost or not, in the name of this node."""
+        if self.open and self.process is not None:
+            self.process.spawn(self._close(node, epoch, birth))
+
+    async def _close(self, node: str, epoch: int, birth: bytes) -> None:
+        assert self.node is not None
+        self.world.say(f"{self.name} closes epoch {epoch} of {node[:6]}")
+        try:
+            end = await close_epoch(self._regions, birth, self.node.identity, self._host, "lost")
+        except ProofError as error:
+            self.world.say(f"the birth does not verify: {error}")
+            return
+        told = end.reason if isinstance(end, Undecided) else f"closed at {end.size}"
+        self.world.say(f"{self.name}: epoch {epoch} of {node[:6]}: {told}")
+
+
+def _body(events: int, number: int, named: bool) -> bytes:
+    lines = []
+    for each in range(events):
+        id = f'"id":"r{number}-{each}",' if named else ""
+        tenant = ("", '"tenant":"t",', '"tenant":"u",')[(number + each) % 3]
+        lines.append(f'{{{id}{tenant}"action":"act.{number}","reason":"{each}"}}')
+    return "\n".join(lines).encode()
+
+
+@dataclass(eq=False)
+class LightReader:
+    """A reader that keeps no catalog: the shipped pass and judgement over segments in memory."""
+
+    world: World
+    name: str
+    skew_us: int
+    said: list[Said] = field(default_factory=list)
+    busy: bool = False
+
+    def start(self) -> None:
+        """A new process, that remembers nothing."""
+        self.process = Process(self.name, self.world.loop)
+        self.regions = self.world.regions(self.name)
+        host = self.world.host(lambda: self.skew_us)
+        self.follow = Follow(self.regions, host, FollowLimits(DELTA_US, suspect_s=5.0), None)
+        self.judgement = Judgement()
+        self.busy = False
+
+    def look(self) -> None:
+        if not self.busy and self.process.alive:
+            self.busy = True
+            self.process.spawn(self._pass())
+
+    async def _pass(self) -> None:
+        view = await self.follow.look()
+        first = judge(view, self.judgement)
+        orphans = {orphan.name for orphan in first.orphans}
+        for ledger in self.follow.ledgers.values():
+            for text, seen in ledger.seen.items():
+                if text in orphans:
+                    seen.entry = None
+                elif seen.entry is None and ledger.key and seen.name.epoch <= ledger.last:
+                    seen.entry = await self._fetch(ledger.node, ledger.key, seen.name)
+        before = self.judgement.complete_through_us
+        self.judgement = judge(self.follow.again(view), self.judgement)
+        for run in self.judgement.runs:
+            ledger = self.follow.ledgers[run.node]
+            self._keep_settled(ledger.node, run.settled.size)
+            ledger.advance(run)
+        through = self.judgement.complete_through_us
+        if before is not None and (through is None or through < before):
+            self.world.problem(f"I11: {self.name} went back from {before} to {through}")
+        if through is not None:
+            self.said.append(Said(self.name, through, self._shown()))
+            self.world.say(f"{self.name} reports {(through - 1_800_000_000_000_000) / 1e6:.4f}")
+        self.busy = False
+
+    def _keep_settled(self, node: str, size: int) -> None:
+        self._settled = getattr(self, "_settled", {})
+        for text, seen in self.follow.ledgers[node].seen.items():
+            if seen.name.index < size and seen.entry is not None:
+                self._settled[text] = node
+
+    def _shown(self) -> frozenset[str]:
+        hot = {
+            text
+            for ledger in self.follow.ledgers.values()
+            for text, seen in ledger.seen.items()
+            if seen.entry is not None
+        }
+        return frozenset(hot | getattr(self, "_settled", {}).keys())
+
+    async def _fetch(self, node: str, key: bytes, name: SegmentName) -> Entry | None:
+        origin = names.ledger_origin(TRAIL.trail, node)
+        for region in self.regions:
+            found = await region.read(names.segment_key(node, name))
+            if isinstance(found, Present):
+                try:
+                    segment.verify(found.data, name, key, origin)
+                except ProofError:
+                    continue
+                at = name.sealed_us
+                return Entry(
+                    node,
+                    name.index,
+                    name.epoch,
+                    name.first,
+                    name.count,
+                    name.text,
+                    len(found.data),
+                    at,
+                    at,
+                    at,
+                    at,
+                    (),
+                )
+        return None

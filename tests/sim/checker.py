@@ -1,0 +1,260 @@
+"""The judge: every outcome, answer and statement against what the stores hold in the end.
+
+It reads the stores by itself and verifies with `holdfast.proof` alone; the product's own reading
+has no say here. The invariants' numbers are the design's.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from holdfast.proof import ProofError, ledger, names, note, segment, statements
+from holdfast.proof.ledger import EMPTY_END, LedgerEnd
+from holdfast.proof.names import SegmentName
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.segment import Opened
+from holdfast.proof.statements import Birth, Closed, Heartbeat, Receipt, Vote
+from holdfast.times import parse_time
+from tests.sim.actors import Machine, Said
+from tests.sim.world import TRAIL, World
+
+TRAIL_ID = TRAIL.trail
+TAG_KEY = statements.verify_cookie(TRAIL.cookie("a"), TRAIL_ID).statement.tag_key
+
+
+@dataclass
+class NodeTruth:
+    """One node, as the stores show it in the end. ledger: name -> its records' `received`, µs."""
+
+    key: VerifierKey
+    births: dict[int, list[Birth]] = field(default_factory=dict)
+    closes: dict[int, set[LedgerEnd]] = field(default_factory=dict)
+    segments: dict[str, tuple[SegmentName, bytes]] = field(default_factory=dict)
+    checkpoints: dict[int, set[bytes]] = field(default_factory=dict)
+    chain: list[SegmentName] = field(default_factory=list)
+    ends: list[LedgerEnd] = field(default_factory=lambda: [EMPTY_END])
+
+
+class Checker:
+    """Judges one world after its end. Everything wrong becomes a problem of the world."""
+
+    def __init__(self, world: World, machines: Iterable[Machine], said: Iterable[Said]) -> None:
+        self.world = world
+        self.machines = list(machines)
+        self.said = list(said)
+        self.nodes: dict[str, NodeTruth] = {}
+        self.opened: dict[str, Opened] = {}
+        self.received: dict[str, tuple[int, ...]] = {}
+
+    def run(self) -> None:
+        held = {id: store.content() for id, store in self.world.stores.items()}
+        self._read(held)
+        for node, truth in sorted(self.nodes.items()):
+            self._check_closes(node, truth)
+            self._walk(node, truth)
+            self._check_statements(node, truth)
+        self._check_acks()
+        self._check_repairs()
+        for said in self.said:
+            self._check_said(said)
+
+    def wrong(self, text: str) -> None:
+        self.world.problem(text)
+
+    # -- what is there -------------------------------------------------------------------------
+
+    def _read(self, held: Mapping[str, Mapping[str, bytes]]) -> None:
+        objects = {(key, data) for content in held.values() for key, data in content.items()}
+        later = []
+        for key, data in sorted(objects):
+            try:
+                parsed = names.parse_key(key)
+            except ProofError:
+                self.wrong(f"there is an object that is none of ours: {key}")
+                continue
+            if isinstance(parsed, names.EpochKey) and parsed.kind == "birth":
+                self._take_birth(parsed, data)
+            elif not isinstance(parsed, names.RegionKey):
+                later.append((parsed, data))
+        for parsed, data in later:
+            node = self.nodes.get(getattr(parsed, "node", ""))
+            if node is None:
+                continue
+            try:
+                self._take(node, parsed, data)
+            except ProofError:
+                continue  # rotten; an intact copy is found elsewhere, or missed below
+
+    def _take_birth(self, key: names.EpochKey, data: bytes) -> None:
+        try:
+            signed = statements.verify_birth(data, TRAIL_ID)
+        except ProofError:
+            return
+        verifier = VerifierKey(signed.origin, signed.statement.node_key)
+        truth = self.nodes.setdefault(key.node, NodeTruth(verifier))
+        truth.births.setdefault(key.epoch, []).append(signed.statement)
+
+    def _take(self, truth: NodeTruth, key: names.Key, data: bytes) -> None:
+        if isinstance(key, names.SegmentKey):
+            if hashlib.sha256(data).digest() == key.name.sha256:
+                truth.segments[key.name.text] = (key.name, data)
+        elif isinstance(key, names.EpochKey) and key.kind == "closed":
+            closed = statements.verify_by_certificate(data, Closed, TRAIL_ID)
+            truth.closes.setdefault(key.epoch, set()).add(closed.statement.end)
+        elif isinstance(key, names.CheckpointKey):
+            checkpoint = note.verify_checkpoint(data, truth.key)
+            truth.checkpoints.setdefault(checkpoint.size, set()).add(checkpoint.root)
+
+    # -- ledgers -------------------------------------------------------------------------------
+
+    def _check_closes(self, node: str, truth: NodeTruth) -> None:
+        told = {epoch: set(ends) for epoch, ends in truth.closes.items()}
+        for epoch, births in truth.births.items():
+            for birth in births:
+                told.setdefault(epoch - 1, set()).add(birth.base)
+        for epoch, ends in sorted(told.items()):
+            if len(ends) > 1:
+                sizes = sorted(end.size for end in ends)
+                self.wrong(f"I18: epoch {epoch} of {node[:6]} ends at {sizes}")
+        for epoch in truth.births:
+            if epoch not in told:
+                self.wrong(f"epoch {epoch} of {node[:6]} was never closed")
+        truth.closes = told
+
+    def _walk(self, node: str, truth: NodeTruth) -> None:
+        """The ledger from its beginning: what every close says, name after name."""
+        places: dict[tuple[int, int], list[SegmentName]] = {}
+        for name, _ in truth.segments.values():
+            places.setdefault((name.epoch, name.index), []).append(name)
+        for epoch in sorted(truth.births):
+            for close in sorted(truth.closes.get(epoch, ()), key=lambda end: end.size)[:1]:
+                while truth.ends[-1].size < close.size:
+                    end = truth.ends[-1]
+                    found = places.get((epoch, end.size), [])
+                    if len(found) != 1:
+                        which = f"segment {end.size} of {node[:6]}, epoch {epoch}"
+                        self.wrong(f"I4: {len(found)} objects are {which}")
+                        return
+                    self._take_segment(node, truth, found[0])
+                if truth.ends[-1] != close and truth.ends[-1].size == close.size:
+                    self.wrong(f"epoch {epoch} of {node[:6]} was closed on another ledger")
+
+    def _take_segment(self, node: str, truth: NodeTruth, name: SegmentName) -> None:
+        end = truth.ends[-1]
+        data = truth.segments[name.text][1]
+        where = f"segment {name.index} of {node[:6]}"
+        truth.chain.append(name)
+        try:
+            opened = segment.verify(data, name, truth.key.public, truth.key.name)
+            segment.verify_tenants(opened, TAG_KEY, node)
+            truth.ends.append(ledger.extend(end, name))
+        except ProofError as error:
+            self.wrong(f"I16/I17: {where} does not verify: {error}")
+            truth.ends.append(
+                LedgerEnd(
+                    end.size + 1,
+                    end.first + name.count,
+                    name.sealed_us,
+                    end.range.append(b"\0" * 32),
+                )
+            )
+            return
+        if opened.trailer.root_before != end.root:
+            self.wrong(f"I16: {where} continues another ledger")
+        received = tuple(parse_time(str(json.loads(r)["received"])) for r in opened.records)
+        self.opened[name.text], self.received[name.text] = opened, received
+        if not all(end.sealed_us < at <= name.sealed_us for at in received):
+            self.wrong(f"I8: {where} holds events outside its time")
+
+    def _check_statements(self, node: str, truth: NodeTruth) -> None:
+        """I9, I16: heartbeats and checkpoints, every one that was ever written."""
+        sizes = dict(enumerate(truth.ends))
+        for size, roots in truth.checkpoints.items():
+            if size not in sizes or roots != {sizes[size].root}:
+                self.wrong(f"I16: a checkpoint of {node[:6]} at {size} is not the ledger's")
+        for data, owner in self.world.beats.items():
+            if owner != node:
+                continue
+            beat = statements.verify(data, Heartbeat, truth.key).statement
+            if not beat.epoch:
+                continue
+            where = f"a promise of {node[:6]} in epoch {beat.epoch}"
+            if beat.promise_size not in sizes:
+                self.wrong(f"I9: {where} covers {beat.promise_size}, beyond the close")
+            for name in truth.chain[beat.promise_size :]:
+                times = self.received.get(name.text, ())
+                if name.epoch == beat.epoch and times and min(times) <= beat.promise_us:
+                    self.wrong(f"I9: {where} is broken by segment {name.index}")
+            found = note.verify_checkpoint(beat.checkpoint, truth.key)
+            if found.size not in sizes or found.root != sizes[found.size].root:
+                self.wrong(f"I16: {where} carries a checkpoint of another ledger")
+
+    # -- what was told -------------------------------------------------------------------------
+
+    def _check_acks(self) -> None:
+        names_of = {node: {n.text for n in truth.chain} for node, truth in self.nodes.items()}
+        instances: dict[tuple[str, int], str] = {}
+        last: dict[tuple[str, str], int] = {}
+        for machine in self.machines:
+            for process, ack in machine.acks:
+                name = SegmentName.parse(ack.segment)
+                where = f"segment {name.index} of epoch {name.epoch}, {ack.node[:6]}"
+                if ack.segment not in names_of.get(ack.node, ()):
+                    self.wrong(f"LOST: {where} was acknowledged and is not in the ledger")
+                if instances.setdefault((ack.node, name.epoch), process.name) != process.name:
+                    self.wrong(f"I6: two processes acknowledged in epoch {name.epoch}")
+                if name.index < last.get((process.name, ack.node), 0):
+                    self.wrong(f"I5: {where} was acknowledged after a later one")
+                last[process.name, ack.node] = name.index
+                held = self.world.holders(names.segment_key(ack.node, name))
+                if len(held) < self.world.quorum:
+                    self.wrong(f"I1: {where} lies in {held} only, in the end")
+                self._check_receipt(ack.node, ack.segment, ack.receipt, ack.regions)
+            for request in machine.requests:
+                if request.ack is not None and request.ack.segment in self.opened:
+                    stored = self.opened[request.ack.segment].records
+                    if not set(request.records) <= set(stored):
+                        self.wrong("an acknowledged event is not in its segment")
+
+    def _check_receipt(self, node: str, text: str, data: bytes, counted: tuple[str, ...]) -> None:
+        if node not in self.nodes:
+            return
+        receipt = statements.verify(data, Receipt, self.nodes[node].key).statement
+        if receipt.segment != text or tuple(id for id, _ in receipt.regions) != counted:
+            self.wrong("a receipt says another thing than the acknowledgement")
+
+    def _check_repairs(self) -> None:
+        """I19."""
+        for key, data in self.world.repairs:
+            parsed = names.parse_key(key)
+            if isinstance(parsed, names.SegmentKey):
+                truth = self.nodes.get(parsed.node)
+                if hashlib.sha256(data).digest() != parsed.name.sha256:
+                    self.wrong("I19: a keeper spread a corrupt copy")
+                elif truth and parsed.name.text not in {n.text for n in truth.chain}:
+                    self.wrong("I19: a keeper spread an orphan")
+
+    def _check_said(self, said: Said) -> None:
+        """I10: nothing at or below a reported time appears or disappears."""
+        for node, truth in self.nodes.items():
+            final = {name.text for name in truth.chain}
+            for name in truth.chain:
+                times = self.received.get(name.text, ())
+                if name.text not in said.shown and times and min(times) <= said.through_us:
+                    self.wrong(
+                        f"I10: {said.reader} did not know segment {name.index} of "
+                        f"{node[:6]}, epoch {name.epoch}"
+                    )
+            for text, (name, data) in truth.segments.items():
+                if text in said.shown and text not in final:
+                    opened = segment.verify(data, name, truth.key.public, truth.key.name)
+                    first = min(parse_time(str(json.loads(r)["received"])) for r in opened.records)
+                    if first <= said.through_us:
+                        self.wrong(
+                            f"I10: {said.reader} showed segment {name.index} of "
+                            f"{node[:6]}, epoch {name.epoch}, which is an orphan"
+                        )
+
+
+__all__ = ["Checker", "Vote"]

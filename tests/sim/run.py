@@ -1,0 +1,193 @@
+"""Run a seed: the story, the healing, the audit, the judgement."""
+
+import asyncio
+import gc
+import logging
+from dataclasses import dataclass
+
+from holdfast.errors import HoldfastError
+from holdfast.proof import ProofError, names
+from holdfast.proof.note import SigningKey
+from holdfast.regions.port import Unknown
+from holdfast.write.closing import Undecided, close_epoch
+from holdfast.write.identity import Identity, certify
+from tests.sim.checker import Checker
+from tests.sim.processes import Killed, Process
+from tests.sim.script import Story
+from tests.sim.world import START_US, TRAIL, World, render
+
+STEPS = 50
+CATCH_UP_SECONDS = 90.0
+
+
+@dataclass
+class Outcome:
+    """What came of a seed. problems: empty when all invariants held."""
+
+    seed: int
+    problems: list[str]
+    trace: list[str]
+    digest: str
+    events: int
+    faults: dict[str, int]
+    restarts: int
+    calls: int
+
+
+def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False) -> Outcome:
+    """Simulate one seed from its beginning to the judgement."""
+    logging.disable(logging.CRITICAL)
+    world = World(seed)
+    loop = world.loop
+    loop.set_exception_handler(lambda _, context: _complain(world, context.get("exception")))
+    gc.disable()
+    try:
+        world.loop.run_until_complete(_run(world, story := Story(world), steps))
+        for machine in story.machines:
+            machine.kill()
+        Checker(
+            world, story.machines, (said for reader in story.readers for said in reader.said)
+        ).run()
+    finally:
+        logging.disable(logging.NOTSET)
+        loop.set_exception_handler(lambda _, context: None)
+        asyncio.events._set_running_loop(loop)
+        loop.bury()
+        asyncio.events._set_running_loop(None)
+        loop.close()
+        gc.enable()
+    return Outcome(
+        seed=seed,
+        problems=world.problems,
+        trace=[render(line) for line in world.trace] if traced else [],
+        digest=world.digest() if traced else "",
+        events=sum(len(request.ids) for m in story.machines for request in m.requests),
+        faults=world.faults,
+        restarts=sum(machine.lives for machine in story.machines),
+        calls=len(world.trace),
+    )
+
+
+async def _run(world: World, story: Story, steps: int) -> None:
+    await story.play(steps)
+    if world.draw.random() < 0.3:
+        await _recover(world, story)
+    world.heal()
+    for machine in story.machines:
+        machine.kill()
+    for reader in story.readers:
+        if reader.process.paused:
+            reader.process.resume()
+    await _close_all(world, story)
+    for reader in story.readers:
+        await asyncio.sleep(20)
+        reader.look()
+    await asyncio.sleep(40)
+
+
+async def _recover(world: World, story: Story) -> None:
+    """I20: all faults end; then everyone writes again, the stores become equal, T catches up."""
+    world.heal()
+    healed_us = world.true_us()
+    for machine in story.machines:
+        machine.skew_us = 0
+        if machine.process is not None and machine.process.paused:
+            machine.process.resume()
+        if machine.is_ending or machine.mistaken:
+            machine.kill()
+        if not machine.alive:
+            machine.start()
+    deadline = world.loop.now + CATCH_UP_SECONDS
+    while world.loop.now < deadline:
+        await asyncio.sleep(3)
+        last = [reader.judgement.complete_through_us or 0 for reader in story.readers]
+        sent = [machine.requests[-1].outcome for machine in story.machines if machine.requests]
+        if (
+            set(sent) <= {"acked"}
+            and all(machine.open for machine in story.machines)
+            and min(last) >= healed_us
+            and not _drift(world)
+        ):
+            world.say(f"recovered in {(world.true_us() - healed_us) / 1e6:.0f} s")
+            return
+        for machine in story.machines:
+            if not machine.alive:
+                machine.start()
+            story.sent += 1
+            machine.send(story.sent)
+            machine.keep(whole=True)
+        for reader in story.readers:
+            reader.look()
+    _complain_of_slowness(world, story, healed_us)
+
+
+def _complain_of_slowness(world: World, story: Story, healed_us: int) -> None:
+    for machine in story.machines:
+        if not machine.open:
+            state = machine.node.report().why if machine.node else "no node"
+            world.problem(f"I20: {machine.name} does not write again: {state}")
+    for reader in story.readers:
+        if (reader.judgement.complete_through_us or 0) < healed_us:
+            why = "; ".join(h.reason for h in reader.judgement.holding_back)
+            world.problem(f"I20: {reader.name} does not catch up: {why}")
+    for text in _drift(world):
+        world.problem(f"I20: {text}")
+
+
+def _drift(world: World) -> list[str]:
+    """What some store lacks of what every store must have in the end."""
+    contents = {id: store.content() for id, store in world.stores.items()}
+    acked = {key for content in contents.values() for key in content if _is_kept(key)}
+    return [
+        f"{id} lacks {key}" for key in sorted(acked) for id in contents if key not in contents[id]
+    ]
+
+
+def _is_kept(key: str) -> bool:
+    return key.endswith(("/birth.note", "/closed.note")) or key.startswith("ev/cp/")
+
+
+async def _close_all(world: World, story: Story) -> None:
+    """Every epoch that is still open is closed, as its node's next start would."""
+    process = Process("auditor", world.loop)
+    outcome = process.spawn(_close_each(world, story))
+    await asyncio.wait([outcome], timeout=600)
+    if not outcome.done():
+        world.problem("the closing of all epochs does not end")
+    elif outcome.exception() is not None:
+        world.problem(f"the closing of all epochs failed: {outcome.exception()!r}")
+
+
+async def _close_each(world: World, story: Story) -> None:
+    regions = world.regions("auditor")
+    await regions.verify()
+    host = world.host(lambda: 0)
+    for node, (epoch, data) in sorted(story.last_births().items()):
+        seed = _seed_of(story, node)
+        if seed is None:
+            world.problem(f"nobody has the key of {node[:6]}")
+            continue
+        key = SigningKey.generate(names.ledger_origin(TRAIL.trail, node), seed)
+        certificate = certify(TRAIL.trail, TRAIL.signing, key.public, host.now_us())
+        try:
+            end = await close_epoch(regions, data, Identity(node, key, certificate), host, "audit")
+        except ProofError:
+            continue  # a rotten birth; an intact one lies elsewhere
+        if isinstance(end, Undecided):
+            world.problem(f"epoch {epoch} of {node[:6]} cannot be closed: {end.reason}")
+
+
+def _seed_of(story: Story, node: str) -> bytes | None:
+    for machine in story.machines:
+        for seed in [*machine.keys.old, machine.keys.now[0]]:
+            if seed and names.node_id(SigningKey.generate("", seed).public) == node:
+                return seed
+    return None
+
+
+def _complain(world: World, error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, HoldfastError | Killed | asyncio.CancelledError):
+        world.problem(f"nobody awaited {error!r}")
+
+
+__all__ = ["START_US", "Outcome", "Unknown", "run_seed"]

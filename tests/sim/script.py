@@ -1,0 +1,290 @@
+"""What happens in a simulated world, as its seed draws it."""
+
+import asyncio
+from collections.abc import Callable
+
+from holdfast.proof import ProofError, names, statements
+from tests.sim.actors import LightReader, Machine, Request
+from tests.sim.buckets import Bucket, Weather
+from tests.sim.disks import SimDisk
+from tests.sim.world import TRAIL, World
+from tests.write.world import Keys
+
+Action = Callable[[], None]
+
+
+class Story:
+    """The machines and readers of a world, and what befalls them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.draw = world.draw
+        self.machines = [Machine(world, f"m{n}") for n in range(self.draw.choice([1, 2, 2, 3]))]
+        self.readers = [
+            LightReader(world, f"r{n}", self.draw.randint(-700_000, 700_000)) for n in range(2)
+        ]
+        self.sent = 0
+        self.snapshots: dict[str, dict[str, bytes]] = {}
+        self.actions: list[tuple[Action, float]] = [
+            (self.send, 14), (self.look, 6), (self.weather, 6), (self.clear, 5), (self.kill, 3),
+            (self.fuse, 3), (self.restart, 5), (self.pause, 3), (self.resume, 4), (self.stop, 1.5),
+            (self.close_some, 3), (self.keep, 4), (self.clone, 1), (self.old_copy, 0.5),
+            (self.rot, 1), (self.snapshot, 1), (self.roll_back, 1.5), (self.wipe, 0.5),
+            (self.hide, 2), (self.clock, 1), (self.alias, 0.7), (self.power_cut, 2),
+            (self.reader_again, 0.7),
+        ]  # fmt: skip
+
+    async def play(self, steps: int) -> None:
+        for machine in self.machines:
+            machine.start()
+        for reader in self.readers:
+            reader.start()
+        actions = [action for action, _ in self.actions]
+        weights = [weight for _, weight in self.actions]
+        await asyncio.sleep(0.5)
+        for _ in range(steps):
+            action = self.draw.choices(actions, weights)[0]
+            action()
+            await asyncio.sleep(self.draw.choice([0.0, 0.02, 0.1, 0.3, 1.0, 2.0]))
+
+    # -- use -----------------------------------------------------------------------------------
+
+    def machine(self) -> Machine:
+        return self.draw.choice(self.machines)
+
+    def send(self) -> None:
+        for _ in range(self.draw.choice([1, 1, 2, 5])):
+            self.sent += 1
+            again = self.unknown() if self.draw.random() < 0.3 else None
+            self.machine().send(self.sent, again)
+
+    def unknown(self) -> Request | None:
+        found = [
+            request
+            for machine in self.machines
+            for request in machine.requests
+            if request.outcome == "unknown"
+        ]
+        return self.draw.choice(found) if found else None
+
+    def look(self) -> None:
+        self.draw.choice(self.readers).look()
+
+    def keep(self) -> None:
+        self.machine().keep(self.draw.random() < 0.5)
+
+    def close_some(self) -> None:
+        """Somebody closes the last epoch of some node, perhaps two at once."""
+        births = sorted(self.last_births().items())
+        if births:
+            node, (epoch, data) = self.draw.choice(births)
+            for _ in range(self.draw.choice([1, 1, 2])):
+                self.machine().close_other(node, epoch, data)
+
+    def last_births(self) -> dict[str, tuple[int, bytes]]:
+        """The last birth of each node that any store holds."""
+        last: dict[str, tuple[int, bytes]] = {}
+        for store in self.world.stores.values():
+            for key, data in store.content().items():
+                if not key.endswith("/birth.note"):
+                    continue
+                try:
+                    parsed = names.parse_key(key)
+                except ProofError:
+                    continue
+                try:
+                    statements.verify_birth(data, TRAIL.trail)
+                except ProofError:
+                    continue  # rotten; an intact one lies elsewhere
+                if isinstance(parsed, names.EpochKey):
+                    held = last.get(parsed.node, (0, b""))
+                    last[parsed.node] = max(held, (parsed.epoch, data))
+        return last
+
+    # -- processes -----------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        self.machine().kill()
+
+    def fuse(self) -> None:
+        """It will die in the midst of what it does with a disk."""
+        process = self.machine().process
+        if process is not None and self.world.is_disks:
+            process.fuse = self.draw.randint(0, 60)
+
+    def restart(self) -> None:
+        machine = self.machine()
+        if not machine.alive:
+            machine.start()
+
+    def pause(self) -> None:
+        process = self.machine().process
+        if process is not None and process.alive:
+            self.world.say(f"{process.name} is paused")
+            process.paused = process.was_paused = True
+
+    def resume(self) -> None:
+        process = self.machine().process
+        if process is not None and process.paused:
+            self.world.say(f"{process.name} is resumed")
+            process.resume()
+
+    def stop(self) -> None:
+        self.machine().stop()
+
+    def clone(self) -> None:
+        """The data directory is copied, and both are started."""
+        if len(self.machines) < 5:
+            old = self.machine()
+            keys = Keys()
+            keys.now = old.keys.now
+            self.world.fault("clone", old.name)
+            self.machines.append(Machine(self.world, f"m{len(self.machines)}", keys))
+            self.machines[-1].start()
+
+    def old_copy(self) -> None:
+        """A data directory is restored from an older copy."""
+        machine = self.machine()
+        if machine.keys.old:
+            self.world.fault("old copy", machine.name)
+            machine.kill()
+            machine.keys.now = (machine.keys.old[0], None)
+
+    def reader_again(self) -> None:
+        """A reader's process dies, and its cache with it."""
+        reader = self.draw.choice(self.readers)
+        reader.process.kill()
+        reader.start()
+
+    def clock(self) -> None:
+        """A machine's clock jumps; or it is mended."""
+        machine = self.machine()
+        jump = self.draw.choice([0, 0, -5, 5, -60, 60, 3600]) * 1_000_000
+        machine.skew_us = jump + self.draw.randint(-900_000, 900_000)
+        self.world.fault("clock", f"{machine.name}: {machine.skew_us / 1e6:+.1f} s")
+
+    # -- stores --------------------------------------------------------------------------------
+
+    def store(self) -> Bucket | SimDisk:
+        return self.world.stores[self.draw.choice(sorted(self.world.stores))]
+
+    def weather(self) -> None:
+        store, draw = self.store(), self.draw
+        kind = draw.choice(
+            ["down", "readonly", "denied", "mixed", "mixed", "late", "slow", "drop", "bent", "disk"]
+        )
+        weather = Weather()
+        if kind in ("down", "readonly", "denied"):
+            setattr(weather, kind, True)
+        elif kind == "mixed":
+            weather.before, weather.after, weather.conflict = 0.15, 0.15, 0.1
+            weather.hang, weather.late = 0.05, 0.1
+        elif kind == "late":
+            weather.late = 0.5
+        elif kind == "slow":
+            weather.slow = draw.choice([0.2, 1.0, 3.0])
+        elif kind == "drop":
+            weather.drop = 0.5
+        elif kind == "bent":
+            weather.bent = 0.3
+        if isinstance(store, SimDisk):
+            store.full, store.failing = (0.1, 0.1) if kind == "disk" else (0.0, 0.0)
+        store.weather = weather
+        self.world.fault(kind, store.id)
+
+    def clear(self) -> None:
+        store = self.store()
+        store.weather = Weather()
+        if isinstance(store, SimDisk):
+            store.full = store.failing = 0.0
+        self.world.say(f"{store.id} is well")
+
+    def losable(self, store: Bucket | SimDisk) -> list[str]:
+        content = store.content()
+        return [
+            key for key, data in sorted(content.items()) if self.world.may_lose(store, key, data)
+        ]
+
+    def rot(self) -> None:
+        """A bit of an object flips, for good."""
+        store = self.store()
+        kinds = ("ev/seg/", "ev/cp/", "ev/node/")
+        keys = [
+            key
+            for key in self.losable(store)
+            if key.startswith(kinds)
+            and not key.endswith(("fence.note", "close.note", "closed.note"))
+        ]
+        if keys:
+            key = self.draw.choice(keys)
+            data = store.content()[key]
+            if data:
+                at = self.draw.randrange(len(data))
+                bent = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+                store.damage(key, bent)
+                self.world.fault("rot", f"{store.id} {key}")
+
+    def snapshot(self) -> None:
+        store = self.store()
+        self.snapshots[store.id] = store.content()
+
+    def roll_back(self) -> None:
+        """A store is put back to what it was, as far as others hold the rest."""
+        store = self.store()
+        old = self.snapshots.get(store.id)
+        if old is None or not store.is_itself:
+            return
+        gone = [key for key in self.losable(store) if key not in old]
+        for key in gone:
+            if self.world.may_lose(store, key, store.content().get(key, b"")):
+                store.remove(key)
+        self.world.fault("rollback", f"{store.id} loses {len(gone)}")
+
+    def wipe(self) -> None:
+        store = self.store()
+        content = store.content()
+        rest = [key for key in content if key != names.REGION_KEY]
+        if not store.is_itself or not all(
+            self.world.may_lose(store, key, content[key]) for key in rest
+        ):
+            return
+        self.world.saved[store.id] = content
+        for key in content:
+            store.remove(key)
+        self.world.fault("wipe", store.id)
+
+    def hide(self) -> None:
+        """A stale listing, or a delete marker: what is there does not show for a while."""
+        store = self.store()
+        if isinstance(store, SimDisk):
+            return
+        keys = self.losable(store)
+        hidden = [key for key in keys if self.draw.random() < 0.5]
+        for key in hidden:
+            if self.world.may_lose(store, key, store.content()[key]):
+                store.hidden.add(key)
+        self.world.fault("hidden", f"{store.id}: {len(hidden)}")
+        self.world.loop.call_later(
+            self.draw.choice([0.5, 3.0, 10.0]), store.hidden.clear, context=self.world.context
+        )
+
+    def alias(self) -> None:
+        """Two regions are one bucket, for a while, by somebody's mistake."""
+        ids = sorted(self.world.stores)
+        if self.world.is_disks or len(ids) < 2 or self.world.alias:
+            self.world.alias.clear()
+            return
+        one, other = self.draw.sample(ids, 2)
+        self.world.alias[one] = other
+        self.world.fault("alias", f"{one} is {other}")
+
+    def power_cut(self) -> None:
+        """Everything stops at once; disks lose what was not synced."""
+        if not self.world.is_disks:
+            return
+        self.world.fault("power cut", "all")
+        for machine in self.machines:
+            machine.kill()
+        for store in self.world.stores.values():
+            if isinstance(store, SimDisk):
+                store.crash()

@@ -1,0 +1,79 @@
+"""Worlds in which everything fails, a seed each. `make sim SEED=n` shows what happened in one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import holdfast
+from tests.sim.run import run_seed
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = 15
+BLOCKS = 6
+
+# Seeds that once failed, and what they found. They are only ever added to.
+FOUND: dict[int, str] = {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_every_invariant_holds_whatever_fails(block: int) -> None:
+    failed = {
+        seed: problems[:3]
+        for seed in range(block * BLOCK, (block + 1) * BLOCK)
+        if (problems := run_seed(seed).problems)
+    }
+
+    assert failed == {}, "make sim SEED=<n> shows it"
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_what_once_failed_holds(seed: int) -> None:
+    assert run_seed(seed).problems == []
+
+
+def test_a_seed_has_one_trace_whatever_python_hashes() -> None:
+    script = (
+        "from tests.sim.run import run_seed\n"
+        "print([run_seed(seed, traced=True).digest for seed in range(4)])"
+    )
+
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for hashes in ("1", "2")
+    }
+
+    assert len(traces) == 1
+    assert len(set(eval(traces.pop()))) == 4
+
+
+def test_the_code_under_test_is_the_code_that_ships() -> None:
+    run_seed(0)
+
+    strangers = {
+        name: module.__file__
+        for name, module in sys.modules.items()
+        if name.split(".")[0] == "holdfast"
+        and not Path(module.__file__ or "").is_relative_to(ROOT / "src" / "holdfast")
+    }
+
+    assert strangers == {}
+    assert Path(holdfast.__file__).is_relative_to(ROOT / "src" / "holdfast")
+    assert {
+        "holdfast.write.node",
+        "holdfast.write.closing",
+        "holdfast.regions.region",
+        "holdfast.regions.directory",
+        "holdfast.keep.keeper",
+        "holdfast.read.follow",
+        "holdfast.read.watermark",
+    } <= sys.modules.keys()

@@ -1,0 +1,274 @@
+"""The simulated world: stores, clocks, faults, and a memory of all that was ever said.
+
+One seed draws everything. `note` is the trace; equal seeds have equal traces. A fault never takes
+what the design does not survive: whatever a store loses, W others hold (`may_lose`).
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextvars import Context, ContextVar, copy_context
+from pathlib import Path
+from random import Random
+from typing import Any, ParamSpec, TypeVar
+
+from holdfast.ports import Host
+from holdfast.proof import ProofError, names
+from holdfast.regions import Region, Regions
+from holdfast.regions.directory import DirectoryStore
+from holdfast.regions.port import Stored, Unknown
+from holdfast.regions.region import RegionLimits
+from holdfast.regions.trailkey import TrailKey
+from tests.sim.buckets import Bucket, BucketStore, Weather
+from tests.sim.disks import SimDisk
+from tests.sim.processes import CURRENT, Killed, Loop, Process
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+START_US = 1_800_000_000_000_000
+DELTA_US = 2_000_000
+TRAIL = TrailKey(bytes(range(32)), "simulated")
+SHAPES = ((3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (1, 1), (4, 3), (5, 3), (3, 3))
+ROLE: ContextVar[str] = ContextVar("role", default="")
+
+
+class Inline(Executor):
+    """Runs a job at once."""
+
+    def submit(
+        self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        future: Future[Result] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class World:
+    """See the module. trace: (time, process, store, operation, key, answer)."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.draw = Random(seed)
+        self.loop = Loop()
+        self.context: Context = copy_context()
+        self.count, self.quorum = self.draw.choice(SHAPES)
+        self.is_disks = self.draw.random() < 0.4
+        self.trace: list[tuple[Any, ...]] = []
+        self.problems: list[str] = []
+        self.beats: dict[bytes, str] = {}  # every heartbeat ever written -> node
+        self.repairs: list[tuple[str, bytes]] = []  # what keepers put
+        self.alias: dict[str, str] = {}  # for processes that start: region -> whose bucket it is
+        self.faults: dict[str, int] = {}
+        self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
+        self.stores: dict[str, Bucket | SimDisk] = {
+            id: self._store(id) for id in "abcde"[: self.count]
+        }
+
+    def _store(self, id: str) -> Bucket | SimDisk:
+        if not self.is_disks:
+            bucket = Bucket(id, TRAIL.cookie(id))
+            bucket.skew_us = self.draw.randint(-200_000, 200_000)
+            return bucket
+        disk = SimDisk(id, TRAIL.cookie(id), self.draw, self.true_us)
+        disk.interrupt = self._interrupt
+        disk.written = self.saw_control
+        return disk
+
+    # -- time, processes, what they are given --------------------------------------------------
+
+    def true_us(self) -> int:
+        return START_US + round(self.loop.now * 1e6)
+
+    def host(self, skew_us: Callable[[], int]) -> Host:
+        """A machine whose clock is wrong by so much."""
+        return Host(lambda: self.true_us() + skew_us(), self.draw.randbytes, _at_once, Inline())
+
+    def regions(self, process: str) -> Regions:
+        """The regions as a new process meets them."""
+        limits = RegionLimits()
+        regions = [
+            Region(id, self._way(process, id), url=f"sim://{id}", limits=limits)
+            for id in self.stores
+        ]
+        return Regions(regions, self.quorum, TRAIL.trail)
+
+    def _way(self, process: str, id: str) -> "BucketStore | Directory":
+        store = self.stores[id]
+        if isinstance(store, SimDisk):
+            return Directory(self, store, process)
+
+        # A mistake in the settings lasts as long as the process that has them.
+        bucket = self.stores[self.alias.get(id, id)]
+        assert isinstance(bucket, Bucket)
+        return Way(self, bucket)
+
+    def _interrupt(self, call: str, path: str) -> None:
+        process = CURRENT.get()
+        if process is None:
+            return
+        if process.fuse is not None:
+            process.fuse -= 1
+            if process.fuse < 0:
+                self.note(process, "", f"killed in {call}", path, None, None)
+                process.kill()
+        if not process.alive:
+            raise Killed
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def note(
+        self,
+        process: Process | None,
+        store: str,
+        operation: str,
+        key: str,
+        answer: object,
+        told: Unknown | None,
+    ) -> None:
+        """One line of the trace."""
+        name = process.name if process else ""
+        self.trace.append((self.loop.now, name, store, operation, key, answer, told))
+
+    def say(self, text: str) -> None:
+        self.trace.append((self.loop.now, "", "", text, "", None, None))
+
+    def problem(self, text: str) -> None:
+        """Something that must not be."""
+        if text not in self.problems:
+            self.problems.append(text)
+            self.say(f"PROBLEM: {text}")
+
+    def fault(self, kind: str, text: str) -> None:
+        self.faults[kind] = self.faults.get(kind, 0) + 1
+        self.say(f"{kind}: {text}")
+
+    def saw_control(self, key: str, data: bytes) -> None:
+        if key.startswith(names.HEARTBEATS_PREFIX):
+            self.beats.setdefault(data, key.rpartition("/")[2].partition(".")[0])
+
+    def digest(self) -> str:
+        """Of the whole trace."""
+        text = "\n".join(render(line) for line in self.trace)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    # -- what may be lost ----------------------------------------------------------------------
+
+    def holders(self, key: str, data: bytes | None = None) -> list[str]:
+        """The stores that hold a key whatever crashes now; with just those bytes, if given."""
+        found = [(id, store.durable(key)) for id, store in self.stores.items()]
+        return [id for id, held in found if held is not None and data in (None, held)]
+
+    def may_lose(self, store: Bucket | SimDisk, key: str, data: bytes) -> bool:
+        """Whether a store may lose an object, without a word, and the trail survives it."""
+        if key.startswith("ctl/"):
+            return True
+        try:
+            parsed = names.parse_key(key)
+        except ProofError:
+            return True
+        if isinstance(parsed, names.RegionKey):
+            return False
+        same: bytes | None = data
+        if isinstance(parsed, names.EpochKey) and parsed.kind != "birth":
+            same = None
+            closed = names.closed_key(parsed.node, parsed.epoch)
+            if len([id for id in self.holders(closed) if id != store.id]) < self.quorum:
+                return False
+        return len([id for id in self.holders(key, same) if id != store.id]) >= self.quorum
+
+    def bend(self, data: bytes) -> bytes:
+        """Truncated, or with a flipped bit."""
+        if not data or self.draw.random() < 0.5:
+            return data[: self.draw.randint(0, max(len(data) - 1, 0))]
+        at = self.draw.randrange(len(data))
+        return data[:at] + bytes([data[at] ^ (1 << self.draw.randrange(8))]) + data[at + 1 :]
+
+    def heal(self) -> None:
+        """End every fault; a wiped store comes back as it was, by hand."""
+        self.say("all faults end")
+        self.alias.clear()
+        for id, store in self.stores.items():
+            store.weather = Weather()
+            store.hidden.clear()
+            if isinstance(store, SimDisk):
+                store.full = store.failing = 0.0
+            if not store.is_itself and id in self.saved:
+                there = store.content()
+                for key, data in {**self.saved[id], names.REGION_KEY: store.cookie}.items():
+                    if key not in there:
+                        place(store, key, data)
+
+
+def place(store: Bucket | SimDisk, key: str, data: bytes) -> None:
+    """Put an object by hand."""
+    if isinstance(store, SimDisk):
+        store.put(key, data)
+    else:
+        store.objects[key] = (data, 1)
+
+
+async def _at_once(function: Callable[..., Result], /, *arguments: object) -> Result:
+    return function(*arguments)
+
+
+class Way(BucketStore):
+    """A bucket, whose keepers are watched."""
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        if ROLE.get() == "keeper":
+            self._world.repairs.append((key, data))
+        return await super().create(key, data)
+
+
+class Directory(DirectoryStore):
+    """The shipped directory store on a simulated disk, with threads that take their time."""
+
+    def __init__(self, world: World, disk: SimDisk, process: str) -> None:
+        self._world, self._sim = world, disk
+        super().__init__(Path("/sim") / disk.id, disk, self._thread, writer=process)
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        if ROLE.get() == "keeper":
+            self._world.repairs.append((key, data))
+        answer = await super().create(key, data)
+        self._world.note(CURRENT.get(), self._sim.id, "create", key, answer, None)
+        return answer
+
+    async def _thread(self, function: Callable[..., Result], /, *arguments: object) -> Result:
+        weather, draw = self._sim.weather, self._world.draw.random
+        seconds = weather.slow * (0.5 + draw())
+        if draw() < weather.late + weather.hang:
+            seconds = 2.0 + 15 * draw()
+        await asyncio.sleep(seconds)
+        answer = function(*arguments)
+        if draw() < 0.2:
+            await asyncio.sleep(seconds)
+        return answer
+
+
+def render(line: tuple[Any, ...]) -> str:
+    """A line of the trace, for a person."""
+    now, process, store, operation, key, answer, told = line
+    if not (process or store):
+        return f"{now:9.4f} ** {operation}"
+    shown = type(answer).__name__ if answer is not None else "nothing"
+    if answer is not None and hasattr(answer, "objects"):
+        shown = f"{len(answer.objects)} listed"
+    elif isinstance(answer, Unknown):
+        shown = answer.reason
+    said = f", told: {told.reason}" if told is not None else ""
+    return f"{now:9.4f} {process:8} {store} {operation} {_short(key)} -> {shown}{said}"
+
+
+def _short(key: str) -> str:
+    """Keys without what nobody reads."""
+    parts = key.split("/")
+    if len(parts) == 5 and parts[1] == "seg":
+        index, epoch, first, *_, sha = parts[4].split("-")
+        return f"seg/{parts[2][:6]}/{int(index, 16)}-{int(epoch, 16)}-{int(first, 16)}-{sha[:6]}"
+    return "/".join(part[:6] if len(part) == 32 else part for part in parts[1:])
