@@ -42,6 +42,24 @@ def _of(report: Reconciliation, region: str) -> tuple[int, int, int]:
     return drift.lag_segments, drift.repaired, drift.lacking
 
 
+def test_a_region_that_was_away_when_the_keeper_began_is_repaired_once_it_is_back() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 1)).stop()
+        del world.stores["b"].objects[next(iter(_segments(world, "b")))]
+        world.stores["b"].failing = Unknown("away")
+        keeper = await _keeper(world)
+        world.stores["b"].failing = None
+        await asyncio.sleep(60)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert report.identical
+        assert _evidence(world, "a") == _evidence(world, "b")
+
+    run(story)
+
+
 def test_a_region_that_was_away_is_brought_up_to_the_others_byte_for_byte() -> None:
     async def story() -> None:
         world = World()

@@ -13,7 +13,7 @@ from holdfast.keep.drift import Extent
 from holdfast.keep.lost import EpochId
 from holdfast.proof import ProofError, names, statements
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Birth, Closed, Heartbeat
+from holdfast.proof.statements import Birth, Closed, Cookie, Heartbeat
 from holdfast.regions import Regions
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.port import Listing, Present, RegionId, Unknown
@@ -110,6 +110,8 @@ class Surveyor:
         cookie = await read_cookie(region, self._regions.trail)
         if isinstance(cookie, Unknown):
             return cookie.reason
+        if isinstance(cookie, Cookie):
+            self._regions.recognise(region, cookie)
         if getattr(cookie, "store", "") != region.store_uuid:
             return "its cookie is gone or another store's"
         return ""

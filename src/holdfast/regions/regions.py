@@ -92,6 +92,18 @@ class Regions:
         else:
             region.why_unverified = answer.reason
 
+    def recognise(self, region: Region, cookie: Cookie) -> None:
+        """Take up a region whose cookie was read after `verify`, when it did not answer yet.
+
+        Not as another store than it was known to be, and not as a store that has a region already.
+        """
+        taken = {other.store_uuid for other in self if other is not region}
+        if region.store_uuid or cookie.store in taken:
+            return
+        if region.named_uuid in ("", cookie.store):
+            region.store_uuid = region.named_uuid = cookie.store
+            region.why_unverified = ""
+
     async def _find_named(self) -> None:
         """For regions never seen by this process: the store that a late birth names for them."""
         verified = [region for region in self if region.store_uuid]
