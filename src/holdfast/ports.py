@@ -28,11 +28,13 @@ class Host:
     now_us: wall clock, µs since 1970, UTC; may jump in any direction.
     random: that many unpredictable bytes.
     offload: blocking calls (files, SQL), in threads.
-    compute: CPU-bound jobs (decode, fold, search), in spawned processes. Functions and arguments
-        must be picklable; a job that dies must not take anything with it.
+    compute: CPU-bound jobs that somebody waits for (search), in spawned processes. Functions and
+        arguments must be picklable; a job that dies must not take anything with it.
+    background: the same for long jobs that nobody waits for (fold); they yield to all others.
     """
 
     now_us: Callable[[], int]
     random: Callable[[int], bytes]
     offload: Offload
     compute: Executor
+    background: Executor

@@ -20,10 +20,11 @@ from holdfast.errors import UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub
 from holdfast.ports import Host
-from holdfast.read.compute import Renewing, end_with_parent
+from holdfast.read.compute import Renewing, begin_work
 from holdfast.read.follow import FollowLimits
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
+from holdfast.read.search import prepare
 from holdfast.regions import Region, Regions
 from holdfast.regions.clock import ClockInterval
 from holdfast.regions.directory import DirectoryStore
@@ -38,7 +39,7 @@ from holdfast.write.keyfiles import KeyFiles
 from holdfast.write.node import Node
 
 LOCK_FILE = "lock"
-COMPUTE_PROCESSES = 1
+NICE = 10
 REGION_THREADS = 8
 FILE_THREADS = 4
 
@@ -124,6 +125,7 @@ async def _alive(system: System) -> AsyncIterator[None]:
         finally:
             await system.reader.stop()
         return
+    system.host.compute.submit(prepare)  # or the first search would wait for its worker to load
     await system.reader.start()
     await system.node.start()
     interval_seconds = float(system.settings.reconcile_interval_s)
@@ -145,19 +147,20 @@ async def _alive(system: System) -> AsyncIterator[None]:
 def real_host() -> Iterator[Host]:
     """The machine this runs on."""
     threads = Threads("files", FILE_THREADS)
-    compute = Renewing(_workers)
+    compute, background = Renewing(lambda: _worker(0)), Renewing(lambda: _worker(NICE))
     try:
-        yield Host(lambda: time.time_ns() // 1000, os.urandom, threads, compute)
+        yield Host(lambda: time.time_ns() // 1000, os.urandom, threads, compute, background)
     finally:
         # Python waits for them at its exit anyway, and stumbles (3.11) where it meets them there.
-        compute.shutdown(wait=True, cancel_futures=True)
+        for each in (compute, background):
+            each.shutdown(wait=True, cancel_futures=True)
         threads.close()
 
 
-def _workers() -> Executor:
+def _worker(nice: int) -> Executor:
     # Spawned, never forked: a fork would take threads' locks and open stores along.
     spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(COMPUTE_PROCESSES, spawn, initializer=end_with_parent)
+    return ProcessPoolExecutor(1, spawn, initializer=begin_work, initargs=(nice,))
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class World:
 
     @property
     def host(self) -> Host:
-        return Host(lambda: self.now_us, bytes, at_once, Inline())
+        return Host(lambda: self.now_us, bytes, at_once, Inline(), Inline())
 
     def put(self, key: str, data: bytes, regions: Iterable[str] = ALL) -> None:
         """Store an object as a node would have; written now."""

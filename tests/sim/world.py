@@ -49,15 +49,18 @@ class Inline(Executor):
 
 
 class World:
-    """See the module. trace: (time, process, store, operation, key, answer)."""
+    """See the module. only: "disks" or "buckets", else the seed draws which.
 
-    def __init__(self, seed: int) -> None:
+    trace: (time, process, store, operation, key, answer, what was told instead).
+    """
+
+    def __init__(self, seed: int, only: str = "") -> None:
         self.seed = seed
         self.draw = Random(seed)
         self.loop = Loop()
         self.context: Context = copy_context()
         self.count, self.quorum = self.draw.choice(SHAPES)
-        self.is_disks = self.draw.random() < 0.4
+        self.is_disks = (self.draw.random() < 0.4 or only == "disks") and only != "buckets"
         self.trace: list[tuple[Any, ...]] = []
         self.problems: list[str] = []
         self.beats: dict[bytes, str] = {}  # every heartbeat ever written -> node
@@ -86,7 +89,7 @@ class World:
 
     def host(self, skew_us: Callable[[], int]) -> Host:
         """A machine whose clock is wrong by so much."""
-        return Host(lambda: self.true_us() + skew_us(), self.draw.randbytes, _at_once, Inline())
+        return Host(lambda: self.true_us() + skew_us(), self.draw.randbytes, _at_once, Inline(), Inline())
 
     def regions(self, process: str) -> Regions:
         """The regions as a new process meets them."""

@@ -15,7 +15,8 @@ from holdfast.write.keyfiles import KeyFiles
 from tests.regions.worlds import at_once
 from tests.write.world import TRAIL
 
-HOST = Host(lambda: 1, os.urandom, at_once, ThreadPoolExecutor(1))
+THREADS = ThreadPoolExecutor(1)
+HOST = Host(lambda: 1, os.urandom, at_once, THREADS, THREADS)
 
 
 def test_a_node_keeps_its_key_over_restarts(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ class World:
         self.quorum = quorum
         self.skew_us = 0
         self.entered: list[tuple[str, SegmentName, Sequence[Record]]] = []
-        self.host = Host(self.now_us, self.random.randbytes, at_once, ThreadPoolExecutor(1))
+        threads = ThreadPoolExecutor(1)
+        self.host = Host(self.now_us, self.random.randbytes, at_once, threads, threads)
 
     def now_us(self) -> int:
         true_us = START_US + round(asyncio.get_running_loop().time() * 1e6)

@@ -112,13 +112,15 @@ class Renewing(Executor):
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def end_with_parent() -> None:
-    """For a worker's start: end when the process that made it does, however that one ends.
+def begin_work(nice: int) -> None:
+    """For a worker's start: yield to others, and end when the process that made it does, however
+    that one ends.
 
     A worker waits at a pipe whose other end it holds itself, so it would outlive a parent that was
     killed, for ever, with all its memory. Ctrl-C reaches a terminal's whole group: what a worker
     does then is its parent's to say, which may still be answering.
     """
+    os.nice(nice)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"

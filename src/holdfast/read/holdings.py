@@ -474,7 +474,7 @@ class Holdings:
 
     async def _run_fold(self, sources: Sequence[object], destination: str) -> FoldFacts:
         return await asyncio.wrap_future(
-            self._host.compute.submit(fold, sources, destination)  # type: ignore[arg-type]
+            self._host.background.submit(fold, sources, destination)  # type: ignore[arg-type]
         )
 
     async def _run(self, job: Callable[[Argument], Result], argument: Argument) -> Result:

@@ -17,6 +17,7 @@ known. One process at a time may have a directory open.
 import re
 import threading
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +63,11 @@ class _Table:
             self.first[key] = place
 
     def arrays(self) -> tuple[UInt64s, UInt64s]:
-        pairs = [*self.first.items()]
-        pairs += [(key, place) for key, places in self.more.items() for place in places]
-        both = np.array(pairs, np.uint64).reshape(-1, 2)
-        order = np.argsort(both[:, 0], kind="stable")
-        return both[order, 0], both[order, 1]
+        more = [(key, place) for key, places in self.more.items() for place in places]
+        keys = np.fromiter(chain(self.first, (key for key, _ in more)), np.uint64)
+        places = np.fromiter(chain(self.first.values(), (place for _, place in more)), np.uint64)
+        order = np.argsort(keys, kind="stable")
+        return keys[order], places[order]
 
 
 class IdIndex:

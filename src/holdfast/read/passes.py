@@ -265,7 +265,7 @@ class Passes:
         ]
         if not asked:
             return
-        answers = await asyncio.wrap_future(self._host.compute.submit(jobs.inspect, asked))
+        answers = await asyncio.wrap_future(self._host.background.submit(jobs.inspect, asked))
         arrivals: list[Arrival] = []
         of: list[tuple[NodeLedger, Seen]] = []
         for (ledger, seen, spot), facts in zip(there, answers, strict=True):

@@ -184,3 +184,7 @@ def engine_of(limits: Limits) -> Engine:
         if engine is None:
             engine = _engines[limits] = Engine(limits)
         return engine
+
+
+def prepare() -> None:
+    """Nothing more: a worker that was asked for it has loaded what a search needs."""

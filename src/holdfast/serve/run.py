@@ -9,6 +9,7 @@ signal does not wait for clients any more; the node is stopped in any case.
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import resource
 import signal
@@ -32,6 +33,8 @@ from holdfast.wiring import System, open_system
 LOOPBACK: Final = "127.0.0.1"
 GRACE_SECONDS: Final = 15
 BACKLOG: Final = 4096
+M_TRIM_THRESHOLD: Final = -1  # as <malloc.h> has them
+M_MMAP_THRESHOLD: Final = -3
 SWEEP_TICKS: Final = 10  # of uvicorn's, a tenth of a second each
 
 Say = Callable[[str], None]
@@ -57,6 +60,7 @@ def serve(settings: Settings, say: Say) -> None:
     if refusal:
         say(refusal)
     _allow_many_files()
+    _keep_buffers()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(settings, host, token, say))
@@ -209,3 +213,15 @@ def _allow_many_files() -> None:
     if soft < hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _keep_buffers() -> None:
+    """Let glibc keep what segments are made in, instead of mapping it anew for each of them.
+
+    Fresh pages cost more than compressing into them: 1.4 of 6.3 µs an event, sealing 5,000. Without
+    glibc nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024)
+        libc.mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024)
