@@ -11,6 +11,7 @@ from holdfast.proof.statements import Closed, Receipt
 from holdfast.regions.port import Stored, Unknown
 from holdfast.write.closing import close_epoch
 from holdfast.write.identity import identify
+from tests.regions.worlds import MemoryWorld
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
 
 
@@ -46,6 +47,29 @@ def test_a_lone_event_does_not_wait_for_the_seal_interval() -> None:
         return took
 
     assert run(story) < 0.01
+
+
+def test_a_stop_that_takes_long_begins_no_next_epoch() -> None:
+    class Slow(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            if key.endswith("/closed.note"):
+                await asyncio.sleep(4)  # heartbeats, and their looks for a fence, would go on
+            return await super().create(key, data)
+
+    async def story() -> None:
+        world = World()
+        for id, store in world.stores.items():
+            world.stores[id] = Slow()
+            world.stores[id].objects = store.objects
+        node = await started(world.node(Keys()))
+        await send(node, "login")
+
+        await node.stop()
+
+        births = {key for key in world.keys_under("a", "ev/node/") if key.endswith("/birth.note")}
+        assert len(births) == 1
+
+    run(story)
 
 
 def test_a_stopped_node_goes_on_in_the_next_epoch_where_it_ended() -> None:

@@ -120,15 +120,17 @@ class Node:
         """Drain, checkpoint, close the epoch; what cannot be drained is left to the next start."""
         self._state, self._why = "stopping", "stopping"
         epoch = self._epoch
-        if epoch is not None and await epoch.drain():
+        is_drained = epoch is not None and await epoch.drain()
+        if self._life is not None:
+            # Before the close, whose fence would look like another's: a next epoch would be begun.
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+        if epoch is not None and is_drained:
             outcome = await close_epoch(
                 self._regions, epoch.born.birth_bytes, self.identity, self._host, "stopped"
             )
             if isinstance(outcome, Undecided):
                 log.warning("epoch %d stays open: %s", epoch.born.epoch, outcome.reason)
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
         self._state, self._why = "stopped", "stopped"
 
     async def ready(self) -> None:
