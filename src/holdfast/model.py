@@ -60,9 +60,15 @@ class Basis(Struct, frozen=True):
 
 
 class Holding(Struct, frozen=True):
-    """What keeps `complete_through` from advancing. node: "" when no single node is the cause."""
+    """What keeps `complete_through` from advancing.
+
+    node: "" when no single node is the cause. kind: a stable word for programs. "hole" (a segment
+    that must exist is in no region) and "conflict" (what is stored contradicts itself) do not go
+    away by waiting; "regions", "clock", "birth", "close", "fetch", "silent", "settings" may.
+    """
 
     node: NodeId
+    kind: str
     reason: str
     since_us: int
 

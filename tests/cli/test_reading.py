@@ -16,7 +16,7 @@ RECORD = (
 STATEMENT = (
     b'"complete_through":"2026-11-24T10:00:01.000000Z",'
     b'"basis":[{"region":"a","listed_from":"x","listed_to":"y"}],'
-    b'"holding_back":[{"node":"","reason":"region c is away","since":"z"}],"gaps":[]'
+    b'"holding_back":[{"node":"","kind":"silent","reason":"region c is away","since":"z"}],"gaps":[]'
 )
 
 
@@ -140,6 +140,15 @@ def test_completeness_is_4_where_nothing_is_known_to_be_complete(capsys: Capture
 
     assert (good, bad) == (0, 4)
     assert "complete through: unknown" in capsys.readouterr().out
+
+
+def test_completeness_is_4_where_a_hole_is_not_explained(capsys: Capture) -> None:
+    hole = STATEMENT.replace(b'"kind":"silent"', b'"kind":"hole"')
+    with serving(lambda _: answering(b"{" + hole + b"}")) as server:
+        code = ask(server, "completeness", "--json")
+
+    assert code == 4
+    assert capsys.readouterr().out
 
 
 def test_an_id_is_quoted_and_one_that_is_not_there_is_2(capsys: Capture) -> None:

@@ -19,7 +19,7 @@ RECORD = b'{"id":"x","action":"a","payload":{"n":1.0e2,"n":[1,  2]},"received":"
 SAID = Completeness(
     1_000_000,
     (Basis("a", 2_000_000, 3_000_000),),
-    (Holding(NODE, "is slow", 4_000_000),),
+    (Holding(NODE, "silent", "is slow", 4_000_000),),
     (Gap(NODE, 1, 2, 5_000_000, 6_000_000, "lost"),),
 )
 NOTHING = Completeness(None, (), (), ())
@@ -69,7 +69,12 @@ def test_the_statement_names_regions_reasons_and_gaps() -> None:
         }
     ]
     assert answer["holding_back"] == [
-        {"node": NODE, "reason": "is slow", "since": "1970-01-01T00:00:04.000000Z"}
+        {
+            "node": NODE,
+            "kind": "silent",
+            "reason": "is slow",
+            "since": "1970-01-01T00:00:04.000000Z",
+        }
     ]
     assert answer["gaps"] == [
         {

@@ -95,7 +95,7 @@ def test_a_watermark_of_another_day_has_its_date() -> None:
 
 
 def test_not_known_is_never_none() -> None:
-    unknown = Completeness(None, (), (Holding("", "1 of 2 regions listed", NOW),), ())
+    unknown = Completeness(None, (), (Holding("", "regions", "1 of 2 regions listed", NOW),), ())
     silent = region("b", usable=False, ok_us=None)
 
     assert sentence(unknown, region("a"), silent) == (

@@ -9,11 +9,16 @@ from holdfast.cli.exits import GOOD, INCOMPLETE
 from holdfast.cli.options import Where
 from holdfast.cli.source import decode, open_source
 
+LASTING = ("hole", "conflict")
+
 
 def completeness(
     where: Where, json: Annotated[bool, Option("--json", help="One JSON object.")] = False
 ) -> int:
-    """Say through when the trail is complete. Exit 4: a gap, or nothing is known to be complete."""
+    """Say through when the trail is complete.
+
+    Exit 4: a gap, a hole that nothing explains, or nothing is known to be complete.
+    """
     with open_source(where) as source:
         answer = source.completeness()
     said = decode(answer)
@@ -22,4 +27,6 @@ def completeness(
     else:
         for text in printer.statement_lines(said):
             printer.line(text)
-    return INCOMPLETE if said["complete_through"] is None or said["gaps"] else GOOD
+    lasting = any(holding["kind"] in LASTING for holding in said["holding_back"])
+    incomplete = said["complete_through"] is None or said["gaps"] or lasting
+    return INCOMPLETE if incomplete else GOOD

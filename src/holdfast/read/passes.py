@@ -117,7 +117,7 @@ class Passes:
             self.follow.ledger(node).restore(settled.get(node), entries.get(node, ()))
 
     def _withdraw(self, why: str, through_us: int | None = None) -> None:
-        held = Holding("", why, self._host.now_us())
+        held = Holding("", "fetch", why, self._host.now_us())
         self.judgement = Judgement(complete_through_us=through_us, holding_back=(held,))
 
     async def _renew(self, why: str) -> None:

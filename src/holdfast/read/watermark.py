@@ -207,7 +207,8 @@ def judge(view: View, previous: Judgement) -> Judgement:
         complete_through_us=through,
         basis=tuple(Basis(look.region, look.from_us, look.to_us) for look in usable),
         holding_back=tuple(
-            Holding(hold.node, hold.reason, since[hold.node, hold.kind]) for hold in holds
+            Holding(hold.node, hold.kind, hold.reason, since[hold.node, hold.kind])
+            for hold in holds
         ),
         runs=tuple(verdict.run for verdict in verdicts),
         orphans=tuple(orphan for verdict in verdicts for orphan in verdict.orphans),

@@ -31,6 +31,7 @@ class HoldingShape(Struct, frozen=True):
     """What keeps `complete_through` from advancing; `node` is "" where no single node does."""
 
     node: str
+    kind: str
     reason: str
     since: Time
 
@@ -120,7 +121,7 @@ def completeness_answer(said: Completeness) -> CompletenessAnswer:
             for each in said.basis
         ),
         holding_back=tuple(
-            HoldingShape(each.node, each.reason, format_us(each.since_us))
+            HoldingShape(each.node, each.kind, each.reason, format_us(each.since_us))
             for each in said.holding_back
         ),
         gaps=tuple(
