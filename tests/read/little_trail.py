@@ -141,7 +141,17 @@ NAMES = ("u1", "u2", "root", "Zoë", 'a"b\\c')
 ACTIONS = ("iam.create", "iam.delete", "iamx", "s3.get", "S3.get")
 OUTCOMES = ("success", "failure", "denied", "unknown")
 IPS = ("10.0.0.1", "10.0.0.2", "2001:db8::1")
-WORDS = ("approved", "APPROVED by", "ticket TCK-42", "Straße", "naïve", "a\nb", "☃", "x" * 70)
+WORDS = (
+    "approved",
+    "APPROVED by",
+    "ticket TCK-42",
+    "Tck-42",
+    "Straße",
+    "naïve",
+    "a\nb",
+    "☃",
+    "x" * 70,
+)
 SHAPES = ("{}Z", "{}.5Z", "{}.123Z", "{}.123456Z", "{}.123456789Z", "{}+02:00", "{}.25-03:30")
 
 
@@ -186,7 +196,7 @@ def records() -> st.SearchStrategy[bytes]:
     )
 
 
-TEXTS = ("APPROVED", "tck-42", "straSSe", "straße", "NAÏVE", "a\nb", "☃", 'a"b\\c', "zoë", "id-1")
+TEXTS = ("APPROVED", "TCK-42", "straSSe", "straße", "NAÏVE", "a\nb", "☃", 'a"b\\c', "zoë", "id-1")
 
 
 def _seldom(values: tuple[str, ...]) -> st.SearchStrategy[str]:

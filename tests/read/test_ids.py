@@ -226,7 +226,7 @@ def test_a_damaged_run_is_set_aside_and_its_events_are_not_claimed_to_be_known(
     filled(tmp_path)
     victim = runs_in(tmp_path)[0]
     data = victim.read_bytes()
-    lost = Run(victim, lambda _: 0).footer.covered
+    lost = Run(victim).footer.covered
 
     for bad in damaged(data):
         victim.write_bytes(bad)
@@ -238,6 +238,20 @@ def test_a_damaged_run_is_set_aside_and_its_events_are_not_claimed_to_be_known(
         assert not victim.exists()
 
 
+def test_a_run_of_an_index_that_numbered_its_nodes_differently_is_set_aside(tmp_path: Path) -> None:
+    for name, nodes in (("one", NODES), ("other", NODES[::-1])):
+        index = IdIndex(tmp_path / name)
+        for node in nodes:
+            index.add(node, 0, packed([1]))
+        index.flush()
+    shutil.copy(runs_in(tmp_path / "other")[0], tmp_path / "one" / "000000000077.run")
+
+    index = IdIndex(tmp_path / "one")
+
+    assert index.set_aside == ("000000000077.run",)
+    assert index.find(1) == tuple(Place(node, 0) for node in sorted(NODES))
+
+
 def test_every_run_is_checked_whole_when_it_is_opened(tmp_path: Path) -> None:
     filled(tmp_path)
     path = runs_in(tmp_path)[0]
@@ -246,7 +260,7 @@ def test_every_run_is_checked_whole_when_it_is_opened(tmp_path: Path) -> None:
     path.write_bytes(data)
 
     with pytest.raises(CorruptError):
-        Run(path, lambda _: 0)
+        Run(path)
 
 
 def test_a_crash_between_a_merge_and_the_end_of_its_sources_leaves_no_event_twice(

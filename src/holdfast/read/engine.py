@@ -26,7 +26,6 @@ from holdfast.read.sources import FoldSource, Places, SegmentSource, Source, hid
 HOT_EVENTS_MAX = 262_144
 TEXT_EVENTS_MAX = 32_768
 
-_GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
 Row = tuple[Any, ...]
 
 
@@ -136,7 +135,7 @@ class Engine:
     def records(self, fold: str, rows: Sequence[int]) -> dict[int, bytes]:
         """The records at some rows of a fold."""
         question = sql.records(rows)
-        values = ([fold.translate(_GLOB)], *question.values)
+        values = ([fold], *question.values)
         return {row: text.encode() for row, text in self._ask(sql.Part(question.text, values))}
 
     def _relations(
@@ -157,7 +156,7 @@ class Engine:
             for fold in folds:
                 self._check_time()
                 self._check_whole(fold)
-            paths = [fold.path.translate(_GLOB) for fold in folds]
+            paths = [fold.path for fold in folds]
             with self._tables({sql.HIDDEN: _table_of(folds, hidden)}) as names:
                 yield sql.Part(sql.FOLDS, (paths,)), sql.HIDDEN in names
 

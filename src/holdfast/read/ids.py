@@ -163,7 +163,7 @@ class IdIndex:
             while self._frozen:
                 self._write(self._frozen[0])
             while group := self._to_merge():
-                self._replace(group, [(run.keys, run.places()) for run in group])
+                self._replace(group, [(run.keys, run.places) for run in group])
 
     def flush(self) -> None:
         """Write everything to disk, so that opening it again knows all that is known now."""
@@ -182,7 +182,7 @@ class IdIndex:
                 number = self._number(node)
             for run in self._runs:
                 if any(s.node == node and s.end > from_position for s in run.footer.covered):
-                    places = run.places()
+                    places = run.places
                     of_node = places >> np.uint64(POSITION_BITS) == np.uint64(number)
                     beyond = places & np.uint64(POSITION_MASK) >= np.uint64(from_position)
                     stay = ~(of_node & beyond)
@@ -266,7 +266,7 @@ class IdIndex:
             self._next = max(self._next, int(name[1], 16) + 1)
             if _NAME.fullmatch(path.name):
                 try:
-                    runs.append(Run(path, self._number))
+                    runs.append(self._opened(path))
                 except CorruptError:
                     path.replace(path.with_name(path.name + ".damaged"))
                     self.set_aside += (path.name,)
@@ -275,6 +275,15 @@ class IdIndex:
             if run.path.name in replaced:
                 run.path.unlink()  # a crash after its successor was complete
         return tuple(run for run in runs if run.path.name not in replaced)
+
+    def _opened(self, path: Path) -> Run:
+        run = Run(path)
+        nodes = list(run.footer.nodes)
+        if any(mine != its for mine, its in zip(self._nodes, nodes, strict=False)):
+            raise CorruptError(f"{path.name} numbers nodes differently")
+        for node in nodes:
+            self._number(node)
+        return run
 
     def _write(self, table: _Table) -> None:
         run = self._new_run([table.arrays()], joined(table.covered), ())
@@ -318,7 +327,7 @@ class IdIndex:
         with self._turn:
             nodes = tuple(self._nodes)
         write_run(path, parts, nodes, covered, replaces)
-        return Run(path, self._number)
+        return Run(path)
 
 
 def _cut(stretch: Stretch, node: NodeId, end: int) -> Stretch:

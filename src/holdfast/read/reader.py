@@ -23,6 +23,7 @@ from holdfast.read.catalog import ClosedError, DamagedError, Entry
 from holdfast.read.decode import key_of
 from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Clocks, Stray
+from holdfast.read.ids import PLACES_MAX
 from holdfast.read.passes import Passes, PassLimits
 from holdfast.read.query import LIMIT_MAX, Wanted, check
 from holdfast.read.search import run_counts, run_page
@@ -291,6 +292,8 @@ class Reader:
         if not wanted.id or wanted.tenant is None:
             return found
         places = self._passes.holdings.ids.find(key_of(wanted.tenant, wanted.id))
+        if len(places) == PLACES_MAX:
+            return found  # the index may know no more of them
         return [source for source in found if any(_holds(source, place) for place in places)]
 
     async def _run(

@@ -13,7 +13,7 @@ Files are written beside their final name, made durable, renamed. A footer names
 import os
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -41,7 +41,11 @@ _ONE = np.uint64(1)
 
 
 class Footer(Struct, frozen=True):
-    """nodes: by number. covered: the positions whose keys are all here."""
+    """What is in a run.
+
+    nodes: by number; those of a later run begin with those of every earlier one. covered: the
+    positions whose keys are all here.
+    """
 
     count: int
     words: int
@@ -52,9 +56,9 @@ class Footer(Struct, frozen=True):
 
 
 class Run:
-    """One open file. Places go out with the index's node numbers, which `number_of` gives."""
+    """One open file."""
 
-    def __init__(self, path: Path, number_of: Callable[[NodeId], int]) -> None:
+    def __init__(self, path: Path) -> None:
         """Open and check every byte.
 
         Raises:
@@ -69,14 +73,12 @@ class Run:
         count, words = self.footer.count, self.footer.words
         whole = body.view("<u8")
         self.keys: UInt64s = whole[:count]
-        self._places: UInt64s = whole[count : 2 * count]
+        self.places: UInt64s = whole[count : 2 * count]
         self._filter: UInt64s = whole[2 * count : 2 * count + words]
         # One number out of a view costs a third of one out of an array.
         self._key_at, self._place_at, self._word_at = (
-            array.data for array in (self.keys, self._places, self._filter)
+            array.data for array in (self.keys, self.places, self._filter)
         )
-        self._numbers = [number_of(node) for node in self.footer.nodes]
-        self._same_numbers = self._numbers == list(range(len(self._numbers)))
 
     def __len__(self) -> int:
         return self.footer.count
@@ -103,26 +105,12 @@ class Run:
                 if places := self._places_from(start, int(keys[index])):
                     yield index, places
 
-    def places(self) -> UInt64s:
-        """All packed places, in order of their keys."""
-        if self._same_numbers:
-            return self._places
-        numbers = np.array(self._numbers, np.uint64) << np.uint64(POSITION_BITS)
-        nodes = (self._places >> np.uint64(POSITION_BITS)).astype(np.int64)
-        places: UInt64s = numbers[nodes] | (self._places & np.uint64(POSITION_MASK))
-        return places
-
     def _places_from(self, start: int, key: int) -> list[int]:
         end = start
         while end < self.footer.count and self._key_at[end] == key:
             end += 1
         packed: list[int] = self._place_at[start:end].tolist()
-        if self._same_numbers:
-            return packed
-        return [
-            self._numbers[place >> POSITION_BITS] << POSITION_BITS | place & POSITION_MASK
-            for place in packed
-        ]
+        return packed
 
 
 def filter_words(keys: UInt64s, words: int) -> npt.NDArray[np.int64]:
