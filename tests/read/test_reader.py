@@ -11,6 +11,7 @@ from holdfast.errors import RejectedError, UnavailableError
 from holdfast.model import Query
 from holdfast.proof import ledger
 from holdfast.proof.ledger import EMPTY_END
+from holdfast.read.ids import PLACES_MAX
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
 from holdfast.regions.port import Unknown
@@ -536,6 +537,24 @@ def test_a_count_leaves_repeats_out(tmp_path: Path) -> None:
 
         assert counts.count == 3
         assert counts.groups == ((("acme",), 3),)
+
+    reading(world, tmp_path, work)
+
+
+def test_every_event_of_an_id_is_found_however_many_share_it(tmp_path: Path) -> None:
+    world = World()
+    node = Writer(world)
+    node.born()
+    for number in range(2 * PLACES_MAX):  # each in a segment of its own
+        node.seal({"id": "same", "reason": f"{number}"})
+
+    async def work(reader: Reader) -> None:
+        await reader.pass_once()
+
+        found = await reader.event("acme", "same")
+
+        assert len(found) == 2 * PLACES_MAX
+        assert all(one.conflict for one in found)
 
     reading(world, tmp_path, work)
 
