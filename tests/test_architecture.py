@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 TEXT = (Path(__file__).parents[1] / "ARCHITECTURE.md").read_text("utf-8")
-LINES_MAX = 70
+LINES_MAX = 75
 
 
 def test_it_fits_a_screen() -> None:
