@@ -90,15 +90,15 @@ def _node_key(trail: str, seed: bytes) -> SigningKey:
 
 def _certify(trail: str, trail_key: SigningKey | None, key: SigningKey, host: Host) -> bytes:
     if trail_key is None:
-        node = names.node_id(key.public)
         raise RejectedError(
             "uncertified",
             Problem(
                 0,
-                "node",
-                f"node {node} has no certificate and the trail's key is not here: run "
-                f"`holdfast keys admit` where it is, for {key.verifier.text}, and put its answer "
-                "beside node.key as node.cert",
+                "",
+                f"node {names.node_id(key.public)} has no certificate, and the trail's key is not "
+                "here to make one. Where that is, run\n"
+                f"    holdfast keys admit --data DIR '{key.verifier.text}' > node.cert\n"
+                "and put node.cert beside this node's node.key",
             ),
         )
     return certify(trail, trail_key, key.public, host.now_us())
