@@ -192,7 +192,7 @@ class Machine:
             self.process.spawn(self._keep(self.keeper, whole))
 
     async def _keep(self, keeper: Keeper, whole: bool) -> None:
-        ROLE.set("keeper")
+        ROLE.set(self.node.identity.node if self.node else "")
         try:
             await keeper.reconcile(whole=whole)
         except (HoldfastError, ProofError) as error:

@@ -161,7 +161,10 @@ class BucketStore:
         fate = draw()
         refusal = _refusal(weather, writes)
         told: Unknown | None = None
-        at, wait, works = weather.slow * (0.5 + draw()), 0.0, True
+        # Some calls take many times as long as most, on the way there or on the way back.
+        at, wait, works = weather.slow * (0.3 + 6 * draw() ** 5), 0.0, True
+        if draw() < 0.3:
+            wait = weather.slow * 4 * draw()
         if refusal is not None:
             told, works = refusal, False
         elif fate < (least := weather.before):

@@ -226,7 +226,7 @@ class Checker:
 
     def _check_repairs(self) -> None:
         """I19."""
-        for key, data in self.world.repairs:
+        for keeper, key, data in self.world.repairs:
             parsed = names.parse_key(key)
             if isinstance(parsed, names.SegmentKey):
                 truth = self.nodes.get(parsed.node)
@@ -234,6 +234,10 @@ class Checker:
                     self.wrong("I19: a keeper spread a corrupt copy")
                 elif truth and parsed.name.text not in {n.text for n in truth.chain}:
                     self.wrong("I19: a keeper spread an orphan")
+            if isinstance(parsed, names.EpochKey) and parsed.kind in ("fence", "close"):
+                signers = {signature.name for signature in note.parse(data).signatures}
+                if signers != {names.ledger_origin(TRAIL_ID, keeper)}:
+                    self.wrong(f"I19: a keeper spread another's {parsed.kind}")
 
     def _check_said(self, said: Said) -> None:
         """I10: nothing at or below a reported time appears or disappears."""

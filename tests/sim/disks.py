@@ -169,7 +169,7 @@ class SimDisk:
         inode, path = self._handles[handle]
         self._enter("fsync", path)
         if self._draw.random() < self.failing:
-            inode.lost = not inode.is_directory
+            inode.lost = not inode.is_directory and inode.synced != inode.data
             raise OSError(errno.EIO, "input/output error")
         if inode.is_directory:
             inode.kept = dict(inode.entries)

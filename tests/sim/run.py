@@ -34,10 +34,10 @@ class Outcome:
     calls: int
 
 
-def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False) -> Outcome:
-    """Simulate one seed from its beginning to the judgement."""
+def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str = "") -> Outcome:
+    """Simulate one seed from its beginning to the judgement. only: see `World`."""
     logging.disable(logging.CRITICAL)
-    world = World(seed)
+    world = World(seed, only)
     loop = world.loop
     loop.set_exception_handler(lambda _, context: _complain(world, context.get("exception")))
     gc.disable()

@@ -24,6 +24,7 @@ class Story:
             LightReader(world, f"r{n}", self.draw.randint(-700_000, 700_000)) for n in range(2)
         ]
         self.sent = 0
+        self.is_over = False
         self.snapshots: dict[str, dict[str, bytes]] = {}
         self.actions: list[tuple[Action, float]] = [
             (self.send, 14), (self.look, 6), (self.weather, 6), (self.clear, 5), (self.kill, 3),
@@ -31,7 +32,7 @@ class Story:
             (self.close_some, 3), (self.keep, 4), (self.clone, 1), (self.old_copy, 0.5),
             (self.rot, 1), (self.snapshot, 1), (self.roll_back, 1.5), (self.wipe, 0.5),
             (self.hide, 2), (self.clock, 1), (self.alias, 0.7), (self.power_cut, 2),
-            (self.reader_again, 0.7),
+            (self.reader_again, 0.7), (self.duel, 5),
         ]  # fmt: skip
 
     async def play(self, steps: int) -> None:
@@ -40,12 +41,16 @@ class Story:
         for reader in self.readers:
             reader.start()
         actions = [action for action, _ in self.actions]
-        weights = [weight for _, weight in self.actions]
+        weights = [
+            weight + 20 * (getattr(action, "__name__", "") in self.world.only)
+            for action, weight in self.actions
+        ]
         await asyncio.sleep(0.5)
         for _ in range(steps):
             action = self.draw.choices(actions, weights)[0]
             action()
             await asyncio.sleep(self.draw.choice([0.0, 0.02, 0.1, 0.3, 1.0, 2.0]))
+        self.is_over = True
 
     # -- use -----------------------------------------------------------------------------------
 
@@ -80,6 +85,32 @@ class Story:
             node, (epoch, data) = self.draw.choice(births)
             for _ in range(self.draw.choice([1, 1, 2])):
                 self.machine().close_other(node, epoch, data)
+
+    def duel(self) -> None:
+        """A node that writes is closed by another in the midst of it; all stores are slow."""
+        machine = self.machine()
+        node = machine.node.identity.node if machine.node else ""
+        born = self.last_births().get(node)
+        if born is None or not machine.open:
+            return
+        if self.draw.random() < 0.5:
+            for store in self.world.stores.values():
+                store.weather.slow = self.draw.choice([0.02, 0.1, 0.5])
+        other = self.machine()
+        later = self.world.loop.call_later
+        for _ in range(self.draw.randint(2, 8)):
+            self.sent += 1
+            later(1.5 * self.draw.random(), machine.send, self.sent, context=self.world.context)
+        at = 1.5 * self.draw.random()
+        later(at, other.close_other, node, *born, context=self.world.context)
+        if self.draw.random() < 0.3:
+            at += self.draw.random()
+            later(at, self.stop_and_start, machine, context=self.world.context)
+
+    def stop_and_start(self, machine: Machine) -> None:
+        if not self.is_over:
+            machine.kill()
+            machine.start()
 
     def last_births(self) -> dict[str, tuple[int, bytes]]:
         """The last birth of each node that any store holds."""
@@ -148,7 +179,7 @@ class Story:
         if machine.keys.old:
             self.world.fault("old copy", machine.name)
             machine.kill()
-            machine.keys.now = (machine.keys.old[0], None)
+            machine.keys.write(machine.keys.old[0], None)
 
     def reader_again(self) -> None:
         """A reader's process dies, and its cache with it."""

@@ -31,7 +31,7 @@ START_US = 1_800_000_000_000_000
 DELTA_US = 2_000_000
 TRAIL = TrailKey(bytes(range(32)), "simulated")
 SHAPES = ((3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (1, 1), (4, 3), (5, 3), (3, 3))
-ROLE: ContextVar[str] = ContextVar("role", default="")
+ROLE: ContextVar[str] = ContextVar("role", default="")  # the node whose keeper is at work
 
 
 class Inline(Executor):
@@ -49,7 +49,8 @@ class Inline(Executor):
 
 
 class World:
-    """See the module. only: "disks" or "buckets", else the seed draws which.
+    """See the module. only: words that narrow what the seed draws: "disks" or "buckets", and names
+    of actions, which then make up most of what happens.
 
     trace: (time, process, store, operation, key, answer, what was told instead).
     """
@@ -60,11 +61,14 @@ class World:
         self.loop = Loop()
         self.context: Context = copy_context()
         self.count, self.quorum = self.draw.choice(SHAPES)
-        self.is_disks = (self.draw.random() < 0.4 or only == "disks") and only != "buckets"
+        self.only = only.split()
+        self.is_disks = self.draw.random() < 0.4
+        if "disks" in self.only or "buckets" in self.only:
+            self.is_disks = "disks" in self.only
         self.trace: list[tuple[Any, ...]] = []
         self.problems: list[str] = []
         self.beats: dict[bytes, str] = {}  # every heartbeat ever written -> node
-        self.repairs: list[tuple[str, bytes]] = []  # what keepers put
+        self.repairs: list[tuple[str, str, bytes]] = []  # what the keeper of a node put
         self.alias: dict[str, str] = {}  # for processes that start: region -> whose bucket it is
         self.faults: dict[str, int] = {}
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
@@ -89,7 +93,9 @@ class World:
 
     def host(self, skew_us: Callable[[], int]) -> Host:
         """A machine whose clock is wrong by so much."""
-        return Host(lambda: self.true_us() + skew_us(), self.draw.randbytes, _at_once, Inline(), Inline())
+        return Host(
+            lambda: self.true_us() + skew_us(), self.draw.randbytes, _at_once, Inline(), Inline()
+        )
 
     def regions(self, process: str) -> Regions:
         """The regions as a new process meets them."""
@@ -223,8 +229,8 @@ class Way(BucketStore):
     """A bucket, whose keepers are watched."""
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
-        if ROLE.get() == "keeper":
-            self._world.repairs.append((key, data))
+        if keeper := ROLE.get():
+            self._world.repairs.append((keeper, key, data))
         return await super().create(key, data)
 
 
@@ -236,8 +242,8 @@ class Directory(DirectoryStore):
         super().__init__(Path("/sim") / disk.id, disk, self._thread, writer=process)
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
-        if ROLE.get() == "keeper":
-            self._world.repairs.append((key, data))
+        if keeper := ROLE.get():
+            self._world.repairs.append((keeper, key, data))
         answer = await super().create(key, data)
         self._world.note(CURRENT.get(), self._sim.id, "create", key, answer, None)
         return answer
