@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import multiprocessing
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -394,6 +396,18 @@ def test_thousands_of_lone_events_are_found_like_few_large_segments(tmp_path: Pa
             one for one in trail.newest_first(query) if one.time_us < START_US + known * SECOND_US
         ]
         assert [bytes(one.record) for one in page.events] == [one.record for one in want]
+
+
+def test_a_process_that_ends_right_after_a_search_says_nothing_about_it() -> None:
+    code = (
+        "from holdfast.read.search import engine_of\n"
+        "from holdfast.read.engine import DEFAULTS\n"
+        "with engine_of(DEFAULTS).working(): pass"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    assert done.stderr == done.stdout == b""
 
 
 def test_threads_of_one_process_may_search_at_the_same_time(tmp_path: Path) -> None:

@@ -85,9 +85,10 @@ class Engine:
             RejectedError: the time was over, or it needed more memory than it may have.
         """
         with self._turn:
-            self._late.clear()
-            timer = threading.Timer(self.limits.timeout_s, self._cut_off)
-            timer.daemon = True
+            self._late = late = threading.Event()
+            # No daemon: one that has not yet noticed its end would keep DuckDB from being closed
+            # when the interpreter ends, which DuckDB reports at length.
+            timer = threading.Timer(self.limits.timeout_s, self._cut_off, (late,))
             timer.start()
             try:
                 yield self
@@ -194,9 +195,10 @@ class Engine:
         if self._late.is_set():
             raise self._too_long()
 
-    def _cut_off(self) -> None:
-        self._late.set()
-        self._database.interrupt()
+    def _cut_off(self, late: threading.Event) -> None:
+        late.set()
+        if self._late is late:  # and not yet the next search's
+            self._database.interrupt()
 
     def _too_long(self) -> RejectedError:
         reason = f"took longer than {self.limits.timeout_s:g} s: narrow its times or filters"
