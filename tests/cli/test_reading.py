@@ -16,7 +16,8 @@ RECORD = (
 STATEMENT = (
     b'"complete_through":"2026-11-24T10:00:01.000000Z",'
     b'"basis":[{"region":"a","listed_from":"x","listed_to":"y"}],'
-    b'"holding_back":[{"node":"","kind":"silent","reason":"c is away","since":"z"}],"gaps":[]'
+    b'"holding_back":[{"node":"","kind":"silent","reason":"region c is away","since":"z"}],'
+    b'"gaps":[]'
 )
 
 
