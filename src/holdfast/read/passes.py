@@ -159,23 +159,20 @@ class Passes:
         view = await self.follow.look()
         await self._host.offload(self._remember)
         first = judge(view, self.judgement)
-        orphans = {orphan.name for orphan in first.orphans}
-        await self._drop(
-            [
-                (ledger, seen)
-                for ledger in self.follow.ledgers.values()
-                for name, seen in ledger.seen.items()
-                if name in orphans
-            ]
-        )
-        todo = self._to_fetch(orphans)
+        await self._drop_orphans(first)
+        todo = self._to_fetch({orphan.name for orphan in first.orphans})
         for start in range(0, len(todo), STEP_SEGMENTS):
             await self._fetch_all(todo[start : start + STEP_SEGMENTS])
             await self.match()
             if start + STEP_SEGMENTS < len(todo):
                 await self._settle_some(view)
         await self.match()
-        await self._conclude(judge(self.follow.again(view), self.judgement))
+        judgement = judge(self.follow.again(view), self.judgement)
+        # A late region may have told of a close since, and so of orphans that were fetched.
+        while await self._drop_orphans(judgement):
+            await self.match()
+            judgement = judge(self.follow.again(view), self.judgement)
+        await self._conclude(judgement)
 
     def _remember(self) -> None:
         catalog, changes = self.holdings.catalog, self.follow.changes
@@ -326,6 +323,18 @@ class Passes:
             seen = ledger.seen.get(entry.name)
             if seen is not None and seen.entry is not None:
                 ledger.entered(seen, entry)
+
+    async def _drop_orphans(self, judgement: Judgement) -> bool:
+        """Take from searches what a judgement calls an orphan; whether anything was there."""
+        orphans = {orphan.name for orphan in judgement.orphans}
+        held = [
+            (ledger, seen)
+            for ledger in self.follow.ledgers.values()
+            for name, seen in ledger.seen.items()
+            if name in orphans and seen.entry is not None
+        ]
+        await self._drop(held)
+        return bool(held)
 
     async def _drop(self, orphans: Sequence[tuple[NodeLedger, Seen]]) -> None:
         held = [(ledger, seen, seen.entry) for ledger, seen in orphans if seen.entry is not None]
