@@ -9,6 +9,7 @@ from holdfast.keep.keeper import Closer, Keeper
 from holdfast.model import Record
 from holdfast.proof import ProofError, names, segment
 from holdfast.proof.names import SegmentName
+from holdfast.proof.note import SigningKey
 from holdfast.read.catalog import Entry
 from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import Judgement, judge
@@ -70,7 +71,6 @@ class Machine:
         self.keeper: Keeper | None = None
         self.requests: list[Request] = []
         self.acks: list[tuple[Process, Acknowledgement]] = []
-        self.seeds: list[bytes] = []
 
     @property
     def alive(self) -> bool:
@@ -79,6 +79,12 @@ class Machine:
     @property
     def open(self) -> bool:
         return self.alive and self.node is not None and self.node.report().state == "open"
+
+    @property
+    def nodes(self) -> dict[str, bytes]:
+        """Every node that it ever was -> the seed of its key."""
+        seeds = [seed for seed in (*self.keys.old, self.keys.now[0]) if seed]
+        return {names.node_id(SigningKey.generate("", seed).public): seed for seed in seeds}
 
     @property
     def is_ending(self) -> bool:
@@ -192,7 +198,7 @@ class Machine:
             self.process.spawn(self._keep(self.keeper, whole))
 
     async def _keep(self, keeper: Keeper, whole: bool) -> None:
-        ROLE.set(self.node.identity.node if self.node else "")
+        ROLE.set(self.name)
         try:
             await keeper.reconcile(whole=whole)
         except (HoldfastError, ProofError) as error:
@@ -252,14 +258,19 @@ class LightReader:
         view = await self.follow.look()
         first = judge(view, self.judgement)
         orphans = {orphan.name for orphan in first.orphans}
-        for ledger in self.follow.ledgers.values():
-            for text, seen in ledger.seen.items():
+        for ledger in tuple(self.follow.ledgers.values()):
+            for text, seen in tuple(ledger.seen.items()):
                 if text in orphans:
                     seen.entry = None
                 elif seen.entry is None and ledger.key and seen.name.epoch <= ledger.last:
                     seen.entry = await self._fetch(ledger.node, ledger.key, seen.name)
         before = self.judgement.complete_through_us
         self.judgement = judge(self.follow.again(view), self.judgement)
+        late = {orphan.name for orphan in self.judgement.orphans}
+        for ledger in self.follow.ledgers.values():
+            for text, seen in ledger.seen.items():
+                if text in late:
+                    seen.entry = None
         for run in self.judgement.runs:
             ledger = self.follow.ledgers[run.node]
             self._keep_settled(ledger.node, run.settled.size)

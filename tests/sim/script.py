@@ -87,15 +87,24 @@ class Story:
                 self.machine().close_other(node, epoch, data)
 
     def duel(self) -> None:
-        """A node that writes is closed by another in the midst of it; all stores are slow."""
+        """A node that writes is closed by another in the midst of it; stores are slow or fail."""
         machine = self.machine()
         node = machine.node.identity.node if machine.node else ""
         born = self.last_births().get(node)
         if born is None or not machine.open:
             return
-        if self.draw.random() < 0.5:
-            for store in self.world.stores.values():
-                store.weather.slow = self.draw.choice([0.02, 0.1, 0.5])
+        kind = self.draw.choice(["", "", "slow", "mixed", "split", "split"])
+        slow = self.draw.choice([0.02, 0.1, 0.5])
+        away = self.draw.choice(sorted(self.world.stores))
+        for store in self.world.stores.values():
+            weather = store.weather = Weather(slow=slow if kind else 0.005)
+            if kind == "mixed":
+                weather.before, weather.after, weather.late = 0.2, 0.05, 0.05
+            elif kind == "split" and store.id != away:
+                # One store is slow to take what is written, others often fail to answer closers.
+                weather.before = 0.3
+            elif kind == "split":
+                weather.slow = 4 * slow
         other = self.machine()
         later = self.world.loop.call_later
         for _ in range(self.draw.randint(2, 8)):

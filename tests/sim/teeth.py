@@ -158,11 +158,6 @@ TEETH: dict[str, Tooth] = {
         'REPAIRED_KINDS = frozenset({"birth", "closed", "close"})',
         0,
         "buckets duel keep",
-        (
-            "keep.repair",
-            '                return "not an object that is copied"',
-            '                return ""',
-        ),
     ),
     "no Δ": Tooth(
         "read.watermark",
@@ -194,7 +189,7 @@ TEETH: dict[str, Tooth] = {
         "buckets duel",
     ),
     "a corrupt copy is used for repair": Tooth(
-        "keep.repair",
+        "keep.objects",
         'return "" if intact else "the bytes do not hash to the name"',
         'return ""',
         0,

@@ -31,7 +31,7 @@ START_US = 1_800_000_000_000_000
 DELTA_US = 2_000_000
 TRAIL = TrailKey(bytes(range(32)), "simulated")
 SHAPES = ((3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (1, 1), (4, 3), (5, 3), (3, 3))
-ROLE: ContextVar[str] = ContextVar("role", default="")  # the node whose keeper is at work
+ROLE: ContextVar[str] = ContextVar("role", default="")  # whose keeper is at work
 
 
 class Inline(Executor):
@@ -68,7 +68,7 @@ class World:
         self.trace: list[tuple[Any, ...]] = []
         self.problems: list[str] = []
         self.beats: dict[bytes, str] = {}  # every heartbeat ever written -> node
-        self.repairs: list[tuple[str, str, bytes]] = []  # what the keeper of a node put
+        self.repairs: list[tuple[str, str, bytes]] = []  # what a machine's keeper put
         self.alias: dict[str, str] = {}  # for processes that start: region -> whose bucket it is
         self.faults: dict[str, int] = {}
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
