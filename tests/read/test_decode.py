@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from holdfast.read.decode import (
     NARROW,
     SCHEMA,
     Lines,
+    cuts,
     decode,
     facts,
     facts_from,
@@ -55,6 +58,7 @@ def test_columns_hold_what_a_json_parser_reads(lines: list[bytes], first: int) -
                 "node": NODES[0],
                 "segment": 3,
                 "position": first + number,
+                "size_bytes": len(line),
                 "record": line.decode(),
             }
         )
@@ -202,6 +206,20 @@ def test_a_payload_may_nest_deeper_than_a_parser_goes(depth: int) -> None:
     assert entered == facts([event])
     assert (row["id"], row["tenant"], row["action"]) == ("1", "t", "a")
     assert row["record"].encode() == line
+
+
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 10), st.integers(1, 100))
+def test_pieces_are_bounded_and_hold_everything_in_order(
+    sizes: list[int], events_max: int, bytes_max: int
+) -> None:
+    offsets = np.cumsum([0, *sizes]).astype(np.int32)
+
+    bounds = cuts(offsets, events_max, bytes_max)
+
+    assert (bounds[0], bounds[-1]) == (0, len(sizes))
+    for start, end in pairwise(bounds):
+        assert 1 <= end - start <= events_max
+        assert sum(sizes[start:end]) <= bytes_max or end == start + 1
 
 
 def test_a_segment_that_cannot_be_decoded_is_named() -> None:

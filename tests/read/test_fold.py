@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.read import fold as fold_module
+from holdfast.read import segments as segments_module
 from holdfast.read.decode import SCHEMA
 from holdfast.read.fold import fold
 from holdfast.read.segments import SourceError
@@ -28,14 +29,18 @@ def sort_key(one: Stored) -> tuple[bytes, int, str, int]:
 @given(
     st.lists(st.lists(records(), min_size=1, max_size=8), min_size=1, max_size=8),
     st.lists(st.integers(0, 3), min_size=8, max_size=8),
+    st.sampled_from([1, 2_000, 1 << 20]),
 )
 def test_a_fold_holds_every_event_once_sorted_by_tenant_and_time(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     segments: list[list[bytes]],
     older: list[int],
+    held_bytes: int,
 ) -> None:
     monkeypatch.setattr(fold_module, "ROW_GROUP_EVENTS", 3)
+    monkeypatch.setattr(fold_module, "HELD_BYTES", held_bytes)
+    monkeypatch.setattr(segments_module, "BATCH_EVENTS", 4)
     trail = Trail(tmp_path)
     for number, lines in enumerate(segments):
         trail.add(NODES[number % 2], lines)
@@ -55,6 +60,7 @@ def test_a_fold_holds_every_event_once_sorted_by_tenant_and_time(
     assert [(row["node"], row["position"]) for row in rows] == [
         (one.node, one.position) for one in want
     ]
+    assert list(tmp_path.glob("*.tmp")) == []
     assert made.count == len(want)
     assert (made.time_min_us, made.time_max_us) == (
         min(one.time_us for one in want),
@@ -97,6 +103,23 @@ def test_row_groups_are_small_sorted_and_carry_bounds_and_a_bloom_filter(
     assert len(bounds) == 5
     assert all(one.max <= two.min for one, two in pairwise(bounds))
     assert file.metadata.row_group(0).column(tenants).has_column_index
+
+
+def test_row_groups_hold_few_events_where_these_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fold_module, "GROUP_BYTES", 1_000)
+    trail = Trail(tmp_path)
+    for size in (10, 300, 5_000, 300, 300, 10):
+        trail.add(NODES[0], [record_of({"id": "1", "reason": "x" * size}, START_US)])
+    path = tmp_path / "fold.parquet"
+
+    fold(trail.sources, str(path))
+
+    table = pq.ParquetFile(path)
+    groups = [table.read_row_group(number) for number in range(table.num_row_groups)]
+    assert len(groups) > 2
+    assert all(len(group) == 1 or sum(group["size_bytes"].to_pylist()) <= 1_000 for group in groups)
 
 
 def test_nothing_lies_under_the_final_name_when_a_source_is_lost(tmp_path: Path) -> None:

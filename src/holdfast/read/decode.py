@@ -6,6 +6,7 @@ from the records. Fields that were not sent become "", so that a column never ho
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -19,6 +20,7 @@ from holdfast.errors import CorruptError
 from holdfast.model import NodeId, Record
 from holdfast.times import parse_time
 
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
 _FEW = 16
@@ -41,6 +43,7 @@ SCHEMA: pa.Schema = pa.schema(
         ("node", _WORD),
         ("segment", pa.int64()),
         ("position", pa.int64()),
+        ("size_bytes", pa.int32()),  # of the record
         ("record", pa.string()),  # without its line end
     ]
 )
@@ -126,9 +129,10 @@ def decode(parts: Sequence[Lines]) -> pa.Table:
         sizes.append(len(events) - before)
     columns = _event_columns(events)
     columns |= _place_columns(parts, sizes)
-    columns["record"] = records_of([part.data for part in parts])
-    if len(columns["record"]) != len(events):
+    records = records_of([part.data for part in parts])
+    if len(records) != len(events):
         raise CorruptError("a segment holds lines that are no records")
+    columns |= {"record": records, "size_bytes": pa.array(np.diff(offsets_of(records)))}
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
@@ -150,6 +154,25 @@ def records_of(datas: Sequence[bytes]) -> pa.Array:
     if not data.isascii():
         _refuse_other_than_utf8(data)
     return array
+
+
+def offsets_of(records: pa.Array) -> Int32s:
+    """Where each record begins in the array's bytes, and where the last one ends."""
+    return np.frombuffer(records.buffers()[1], np.int32, len(records) + 1, 4 * records.offset)
+
+
+def cuts(offsets: Int32s | Int64s, events_max: int, bytes_max: int) -> list[int]:
+    """Where to cut records, given their offsets, into pieces of at most so much, but one at least.
+
+    Returns:
+        The first row of each piece, and the end of the last.
+    """
+    ends = offsets.data
+    bounds = [0]
+    while (start := bounds[-1]) < len(offsets) - 1:
+        full = bisect_right(ends, ends[start] + bytes_max) - 1
+        bounds.append(max(start + 1, min(start + events_max, full)))
+    return bounds
 
 
 def _refuse_other_than_utf8(data: bytes) -> None:

@@ -23,8 +23,7 @@ from holdfast.read.query import Spot, Wanted
 from holdfast.read.segments import SourceError, check_fold
 from holdfast.read.sources import FoldSource, Places, SegmentSource, Source, hidden_in
 
-HOT_EVENTS_MAX = 262_144
-TEXT_EVENTS_MAX = 32_768
+FOLDS_KNOWN_MAX = 4_096
 
 Row = tuple[Any, ...]
 
@@ -46,10 +45,14 @@ DEFAULTS = Limits()
 
 
 class Hit(Struct, frozen=True):
-    """An event that matched. fold: path of the fold that holds it, "": hot. row: its row there."""
+    """An event that matched.
+
+    size_bytes: of its record. fold: path of the fold that holds it, "": hot. row: its row there.
+    """
 
     spot: Spot
     segment: int
+    size_bytes: int
     fold: str
     row: int
 
@@ -61,7 +64,7 @@ class Engine:
         self.limits = limits
         self._turn = threading.Lock()
         self._late = threading.Event()
-        self._whole: set[FoldSource] = set()
+        self._whole: set[tuple[str, str]] = set()
         self.hot = HotMemo(limits.hot_bytes)
         self._database = duckdb.connect(
             ":memory:",
@@ -113,8 +116,8 @@ class Engine:
         for relation, hiding in self._relations(sources, wanted, hidden):
             question = sql.page(relation, conditions, hiding=hiding, limit=limit)
             hits += [
-                Hit(Spot(time, node, position), segment, fold, row)
-                for time, node, segment, position, fold, row in self._ask(question)
+                Hit(Spot(time, node, position), segment, size, fold, row)
+                for time, node, position, segment, size, fold, row in self._ask(question)
             ]
         return hits
 
@@ -147,10 +150,10 @@ class Engine:
         Each comes with whether the table of what is hidden holds any of its events.
         """
         hot = [source for source in sources if isinstance(source, SegmentSource)]
-        for group in _bounded(hot, TEXT_EVENTS_MAX if wanted.texts else HOT_EVENTS_MAX):
+        hidden_hot = _table_of(hot, hidden)
+        for table in self.hot.tables(hot, records=bool(wanted.texts)):
             self._check_time()
-            table = self.hot.table(group, records=bool(wanted.texts))
-            with self._tables({sql.HOT: table, sql.HIDDEN: _table_of(group, hidden)}) as names:
+            with self._tables({sql.HOT: table, sql.HIDDEN: hidden_hot}) as names:
                 yield sql.Part(sql.HOT), sql.HIDDEN in names
         folds = [source for source in sources if isinstance(source, FoldSource)]
         if folds:
@@ -185,11 +188,13 @@ class Engine:
 
     def _check_whole(self, fold: FoldSource) -> None:
         """Hash a fold the first time; after that it must only still be there."""
-        if fold in self._whole and Path(fold.path).exists():
+        key = (fold.path, fold.sha256)
+        if key in self._whole and Path(fold.path).exists():
             return
-        self._whole.discard(fold)
         check_fold(fold)
-        self._whole.add(fold)
+        if len(self._whole) >= FOLDS_KNOWN_MAX:
+            self._whole.clear()
+        self._whole.add(key)
 
     def _check_time(self) -> None:
         if self._late.is_set():
@@ -203,20 +208,6 @@ class Engine:
     def _too_long(self) -> RejectedError:
         reason = f"took longer than {self.limits.timeout_s:g} s: narrow its times or filters"
         return RejectedError("too-slow", Problem(0, "", f"the search {reason}"))
-
-
-def _bounded(sources: Sequence[SegmentSource], events_max: int) -> Iterator[list[SegmentSource]]:
-    """Sources in their order, in groups of so many events."""
-    group: list[SegmentSource] = []
-    events = 0
-    for source in sources:
-        group.append(source)
-        events += source.count
-        if events >= events_max:
-            yield group
-            group, events = [], 0
-    if group:
-        yield group
 
 
 def _table_of(sources: Sequence[Source], hidden: Places) -> pa.Table:

@@ -10,6 +10,8 @@ import hashlib
 import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +20,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from holdfast.read.decode import SCHEMA, decode
-from holdfast.read.segments import SourceError, check_fold, read_lines
+from holdfast.read.decode import SCHEMA, cuts, decode, offsets_of
+from holdfast.read.segments import SourceError, check_fold, read_batches
 from holdfast.read.sources import (
     FoldSource,
     SegmentSource,
     Source,
     Stretch,
-    batches,
     joined,
     stretches_of,
 )
 
 ROW_GROUP_EVENTS = 10_000
+GROUP_BYTES = 16 << 20  # of records; an engine holds several row groups at a time
+PART_GROUP_BYTES = 2 << 20
+HELD_BYTES = 160 << 20  # about 150,000 usual events
 _INT64_MAX = (1 << 63) - 1
 _WORDS = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type)]
 _ORDER = [(name, "ascending") for name in ("tenant", "time_us", "node", "position")]
@@ -70,24 +74,24 @@ class FoldFacts(Struct, frozen=True):
 def fold(sources: Sequence[Source], destination: str) -> FoldFacts:
     """Write the events of segments, and of older folds, into one new fold.
 
-    Runs in a worker. Segments are held in memory, about 1.3 kB an event: the caller bounds them.
-    Folds are not, but for a row group of each, about 50 MB. No two sources may share an event.
+    Runs in a worker. Holds HELD_BYTES of records, and 2 to 50 MB for each fold that goes in: what
+    segments hold beyond that is sorted through files beside the new one. No two sources may share
+    an event.
 
     Raises:
         SourceError: a source that cannot be read, or holds other bytes than it must.
         CorruptError: a segment that holds what is no record.
         OSError: the new file cannot be written.
     """
-    segments = [source for source in sources if isinstance(source, SegmentSource)]
-    folds = [source for source in sources if isinstance(source, FoldSource)]
-    streams = [_stored(source) for source in folds]
-    if segments:
-        streams.append(_sorted(_decoded(segments)))
     path = Path(destination)
     temporary = path.with_name(path.name + ".tmp")
     seen = _Seen()
-    _write(seen.each(_in_groups(_merged(streams))), temporary)
-    streams.clear()
+    with ExitStack() as parts:
+        streams = [_stored(source) for source in sources if isinstance(source, FoldSource)]
+        segments = [source for source in sources if isinstance(source, SegmentSource)]
+        streams += _sorted_streams(segments, path, parts)
+        _write(seen.each(_in_groups(_merged(streams), GROUP_BYTES)), temporary)
+        streams.clear()
     if seen.count != sum(source.count for source in sources):
         raise SourceError("what was to be folded holds another number of events")
     with temporary.open("rb") as file:
@@ -137,16 +141,39 @@ def _wider(bounds: tuple[int, int], column: pa.ChunkedArray) -> tuple[int, int]:
     return min(bounds[0], pc.min(column).as_py()), max(bounds[1], pc.max(column).as_py())
 
 
-def _decoded(segments: Sequence[SegmentSource]) -> list[pa.Table]:
-    return [decode([read_lines(one) for one in batch]) for batch in batches(segments)]
-
-
 def _stored(source: FoldSource) -> Iterator[pa.Table]:
-    """The row groups of a fold, in its order."""
     check_fold(source)
-    with pq.ParquetFile(source.path, pre_buffer=False) as file:
+    yield from _row_groups(Path(source.path))
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number, use_threads=False).cast(SCHEMA)
+
+
+def _sorted_streams(
+    segments: Sequence[SegmentSource], path: Path, parts: ExitStack
+) -> list[Iterator[pa.Table]]:
+    """The events of segments, as streams in order; all but the last from files.
+
+    parts: what will remove the files.
+    """
+    streams: list[Iterator[pa.Table]] = []
+    tables: list[pa.Table] = []
+    size = 0
+    for _, lines in read_batches(segments):
+        tables.append(decode(lines))
+        size += tables[-1].nbytes
+        if size >= HELD_BYTES:
+            part = path.with_name(f"{path.name}.{len(streams)}.tmp")
+            parts.callback(part.unlink, missing_ok=True)
+            _write(_in_groups(_sorted(tables), PART_GROUP_BYTES), part)
+            streams.append(_row_groups(part))
+            tables, size = [], 0
+    if tables:
+        streams.append(_sorted(tables))
+    return streams
 
 
 def _sorted(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
@@ -156,21 +183,21 @@ def _sorted(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
     columns = pa.concat_tables([table.drop_columns("record") for table in tables]).combine_chunks()
     records = [chunk for table in tables for chunk in table.column("record").chunks]
     datas = [memoryview(chunk.buffers()[2] or b"") for chunk in records]
-    offsets = [np.frombuffer(chunk.buffers()[1], np.int32, len(chunk) + 1) for chunk in records]
+    offsets_in = [offsets_of(chunk) for chunk in records]
     chunk_of = np.repeat(np.arange(len(records)), [len(chunk) for chunk in records])
-    starts = np.concatenate([each[:-1] for each in offsets])
-    ends = np.concatenate([each[1:] for each in offsets])
-    order = _order(columns)
-    for first in range(0, len(order), ROW_GROUP_EVENTS):
-        rows = order.slice(first, ROW_GROUP_EVENTS)
-        at = rows.to_numpy()
+    starts = np.concatenate([each[:-1] for each in offsets_in])
+    ends = np.concatenate([each[1:] for each in offsets_in])
+    order = _order(columns).to_numpy()
+    bounds = np.zeros(len(order) + 1, np.int64)
+    np.cumsum((ends - starts)[order], out=bounds[1:])
+    for first, end in pairwise(cuts(bounds, ROW_GROUP_EVENTS, GROUP_BYTES)):
+        at = order[first:end]
         places = zip(chunk_of[at].tolist(), starts[at].tolist(), ends[at].tolist(), strict=True)
         data = b"".join([datas[chunk][start:end] for chunk, start, end in places])
-        bounds = np.zeros(len(at) + 1, np.int32)
-        np.cumsum(ends[at] - starts[at], out=bounds[1:])
-        buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+        offsets = (bounds[first : end + 1] - bounds[first]).astype(np.int32)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
         texts = pa.Array.from_buffers(pa.string(), len(at), buffers)
-        yield columns.take(rows).append_column("record", texts)
+        yield columns.take(pa.array(at)).append_column("record", texts)
 
 
 def _order(columns: pa.Table) -> pa.Array:
@@ -211,19 +238,28 @@ def _count_through(table: pa.Table, bound: tuple[bytes, int, str, int]) -> int:
     return bisect_right(range(len(table)), bound, key=lambda row: _key(table, row))
 
 
-def _in_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows, in tables of ROW_GROUP_EVENTS."""
+def _in_groups(tables: Iterable[pa.Table], bytes_max: int) -> Iterator[pa.Table]:
+    """The same rows, in tables of ROW_GROUP_EVENTS, or fewer where these hold more bytes."""
     waiting: list[pa.Table] = []
-    count = 0
+    count = size = 0
     for table in tables:
         waiting.append(table)
         count += len(table)
-        while count >= ROW_GROUP_EVENTS:
+        size += pc.sum(table["size_bytes"]).as_py()
+        if count >= ROW_GROUP_EVENTS or size >= bytes_max:
             joint = pa.concat_tables(waiting)
-            yield joint.slice(0, ROW_GROUP_EVENTS)
-            waiting, count = [joint.slice(ROW_GROUP_EVENTS)], count - ROW_GROUP_EVENTS
+            *whole, rest = _cut(joint, bytes_max)
+            yield from whole
+            waiting, count, size = [rest], len(rest), pc.sum(rest["size_bytes"]).as_py()
     if count:
-        yield pa.concat_tables(waiting)
+        yield from _cut(pa.concat_tables(waiting), bytes_max)
+
+
+def _cut(table: pa.Table, bytes_max: int) -> list[pa.Table]:
+    offsets = np.zeros(len(table) + 1, np.int64)
+    np.cumsum(table["size_bytes"].to_numpy(), out=offsets[1:])
+    bounds = pairwise(cuts(offsets, ROW_GROUP_EVENTS, bytes_max))
+    return [table.slice(start, end - start) for start, end in bounds]
 
 
 def _write(tables: Iterable[pa.Table], path: Path) -> None:

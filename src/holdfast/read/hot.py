@@ -11,17 +11,24 @@ blocks that stayed small are joined.
 """
 
 import sys
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby, pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from holdfast.read.decode import NARROW, decode
-from holdfast.read.segments import SourceError, read_lines
-from holdfast.read.sources import BLOCK_EVENTS, SegmentSource, batches
+from holdfast.read.decode import Lines, cuts, decode, offsets_of
+from holdfast.read.segments import (
+    BATCH_BYTES,
+    BATCH_EVENTS,
+    SourceError,
+    read_batches,
+    read_lines,
+)
+from holdfast.read.sources import SegmentSource
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -30,7 +37,9 @@ else:
 
 SMALL_BLOCKS_MAX = 16
 SLICES_MAX = 16  # a block of which more pieces are wanted is copied
+TABLE_BYTES = 48 << 20
 PACK_EVENTS = 64
+PACK_BYTES = 64 << 10
 PACK_LEVEL = 1
 
 _Key = str  # the hash in a segment's name
@@ -41,25 +50,21 @@ class _Records:
     """The records of a block, packed."""
 
     def __init__(self, records: pa.Array) -> None:
-        _, offsets, data = records.buffers()
-        assert records.offset == 0
-        self._count = len(records)
-        self._offsets: npt.NDArray[np.int32] = np.frombuffer(offsets, np.int32, self._count + 1)
-        bounds = [*self._offsets[::PACK_EVENTS].tolist(), int(self._offsets[-1])]
-        view = memoryview(data)
-        self._packs = [
-            zstd.compress(view[start:end], PACK_LEVEL)
-            for start, end in pairwise(bounds)
-            if start < end
-        ]
+        self._offsets = offsets_of(records)
+        self._starts = cuts(self._offsets, PACK_EVENTS, PACK_BYTES)
+        view = memoryview(records.buffers()[2] or b"")
+        bounds = pairwise(self._offsets[self._starts].tolist())
+        self._packs = [zstd.compress(view[start:end], PACK_LEVEL) for start, end in bounds]
+        self.raw_bytes = int(self._offsets[-1])
         self.size_bytes = self._offsets.nbytes + sum(map(len, self._packs))
 
     def some(self, rows: Iterable[int]) -> dict[int, bytes]:
         """The records of some rows."""
         found: dict[int, bytes] = {}
-        for number, within in groupby(sorted(rows), lambda row: row // PACK_EVENTS):
-            pack = zstd.decompress(self._packs[number])
-            first = self._offsets[number * PACK_EVENTS]
+        number_of = partial(bisect_right, self._starts)
+        for number, within in groupby(sorted(rows), number_of):
+            pack = zstd.decompress(self._packs[number - 1])
+            first = self._offsets[self._starts[number - 1]]
             for row in within:
                 found[row] = pack[self._offsets[row] - first : self._offsets[row + 1] - first]
         return found
@@ -68,7 +73,7 @@ class _Records:
         """The records of all rows."""
         data = b"".join(map(zstd.decompress, self._packs))
         buffers = [None, pa.py_buffer(self._offsets), pa.py_buffer(data)]
-        return pa.Array.from_buffers(pa.string(), self._count, buffers)
+        return pa.Array.from_buffers(pa.string(), len(self._offsets) - 1, buffers)
 
 
 class _Block:
@@ -82,6 +87,10 @@ class _Block:
 
     def __len__(self) -> int:
         return len(self.columns)
+
+    @property
+    def is_small(self) -> bool:
+        return len(self) < BATCH_EVENTS // 2 and self.records.raw_bytes < BATCH_BYTES // 4
 
     def whole(self) -> pa.Table:
         """The columns and the records."""
@@ -98,32 +107,46 @@ class HotMemo:
         self._block_of: dict[_Key, int] = {}
         self._made = 0
 
-    def table(self, sources: Sequence[SegmentSource], *, records: bool) -> pa.Table:
-        """The columns of segments, of SCHEMA with `records` and of NARROW without.
+    def tables(self, sources: Sequence[SegmentSource], *, records: bool) -> Iterator[pa.Table]:
+        """The columns of segments, of SCHEMA with `records` and of NARROW without, in any order.
+
+        In tables of about TABLE_BYTES, so that a search holds no more than that beside the memo.
 
         Raises:
             SourceError: a segment cannot be read.
         """
+        waiting: list[pa.Table] = []
+        size = 0
+        for block, wanted in self._blocks_with(sources):
+            waiting.append(_rows(block.whole() if records else block.columns, block.spans, wanted))
+            size += waiting[-1].nbytes
+            if size >= TABLE_BYTES:
+                yield pa.concat_tables(waiting)
+                waiting, size = [], 0
+        if waiting:
+            yield pa.concat_tables(waiting)
+        self._join_small()
+
+    def _blocks_with(
+        self, sources: Sequence[SegmentSource]
+    ) -> Iterator[tuple[_Block, list[SegmentSource]]]:
+        """The blocks that hold segments, and which ones; those that must be decoded last."""
+        known: dict[int, list[SegmentSource]] = {}
         missing: list[SegmentSource] = []
-        used: dict[int, tuple[_Block, list[SegmentSource]]] = {}
         for source in sources:
             number = self._block_of.get(source.sha256)
             if number is None:
                 missing.append(source)
             else:
-                self._blocks.move_to_end(number)
-                used.setdefault(number, (self._blocks[number], []))[1].append(source)
-        for batch in batches(missing):
-            block = _decode(batch)
-            used[self._keep(block)] = (block, batch)
-        tables = [
-            _rows(block.whole() if records else block.columns, block.spans, wanted)
-            for block, wanted in used.values()
-        ]
-        self._join_small()
-        while self.size_bytes > self._size_bytes_max and self._blocks:
-            self._forget(next(iter(self._blocks)))
-        return pa.concat_tables(tables) if tables else NARROW.empty_table()
+                known.setdefault(number, []).append(source)
+        for block, wanted in [(self._blocks[number], known[number]) for number in known]:
+            yield block, wanted
+        for number in known:
+            self._blocks.move_to_end(number)
+        for batch, parts in read_batches(missing):
+            block = _decode(batch, parts)
+            self._keep(block)
+            yield block, batch
 
     def records(self, places: Sequence[tuple[SegmentSource, int]]) -> list[bytes]:
         """Events as stored, by segment and position.
@@ -136,7 +159,7 @@ class HotMemo:
         for source, position in places:
             number = self._block_of.get(source.sha256)
             if number is None:
-                number = self._keep(_decode([source]))
+                number = self._keep(_decode([source], [read_lines(source)]))
             block, wanted = blocks.setdefault(number, (self._blocks[number], []))
             wanted.append(block.spans[source.sha256][0] + position - source.first)
             rows.append((number, wanted[-1]))
@@ -148,6 +171,8 @@ class HotMemo:
         self._blocks[self._made] = block
         self.size_bytes += block.size_bytes
         self._block_of.update(dict.fromkeys(block.spans, self._made))
+        while self.size_bytes > self._size_bytes_max and len(self._blocks) > 1:
+            self._forget(next(iter(self._blocks)))
         return self._made
 
     def _forget(self, number: int) -> _Block:
@@ -158,18 +183,18 @@ class HotMemo:
         return block
 
     def _join_small(self) -> None:
-        small = [number for number, block in self._blocks.items() if len(block) < BLOCK_EVENTS // 2]
+        small = [number for number, block in self._blocks.items() if block.is_small]
         if len(small) > SMALL_BLOCKS_MAX:
             self._keep(_joined([self._forget(number) for number in small]))
 
 
-def _decode(batch: Sequence[SegmentSource]) -> _Block:
+def _decode(batch: Sequence[SegmentSource], parts: Sequence[Lines]) -> _Block:
     spans: dict[_Key, _Span] = {}
     start = 0
     for source in batch:
         spans[source.sha256] = (start, start + source.count)
         start += source.count
-    table = decode([read_lines(source) for source in batch])
+    table = decode(parts)
     if len(table) != start:
         raise SourceError("cached segments hold another number of events", batch[0].path)
     return _Block(table, spans)

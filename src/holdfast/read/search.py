@@ -30,6 +30,7 @@ from holdfast.read.sources import (
 )
 
 GROUPS_MAX = 10_000
+PAGE_BYTES_MAX = 16 << 20
 GROUP_GROWTH = 4
 GROUP_EVENTS_MAX = 262_144
 FOLD_WEIGHT_EVENTS = 16_384  # what a look into a fold costs, in hot events
@@ -42,7 +43,7 @@ def run_page(
     conflicts: Places = NOWHERE,
     limits: Limits = DEFAULTS,
 ) -> Page:
-    """One page of a search, newest first.
+    """One page of a search, newest first; shorter than its limit where records are large.
 
     Args:
         sources: everything that is in the trail, or at least what `prune` keeps of it; no event
@@ -54,9 +55,8 @@ def run_page(
     """
     wanted = check(query)
     with engine_of(limits).working() as engine:
-        hits = _newest(engine, sources, wanted, hidden)
-        more = len(hits) > wanted.limit
-        hits = hits[: wanted.limit]
+        found = _newest(engine, sources, wanted, hidden)
+        hits = _first(found, wanted.limit)
         records = _records(engine, sources, hits)
     return Page(
         events=tuple(
@@ -69,7 +69,7 @@ def run_page(
             )
             for hit, record in zip(hits, records, strict=True)
         ),
-        next=cursor_after(wanted, hits[-1].spot) if more else "",
+        next=cursor_after(wanted, hits[-1].spot) if len(found) > len(hits) else "",
     )
 
 
@@ -136,6 +136,16 @@ def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: P
         hits += engine.hits(group, wanted, hidden, enough)
         hits = sorted(hits, key=lambda hit: hit.spot, reverse=True)[:enough]
     return hits
+
+
+def _first(hits: Sequence[Hit], limit: int) -> Sequence[Hit]:
+    """As many hits as a page shows: fewer than its limit where their records are large."""
+    size = 0
+    for number, hit in enumerate(hits[:limit]):
+        size += hit.size_bytes
+        if size > PAGE_BYTES_MAX and number:
+            return hits[:number]
+    return hits[:limit]
 
 
 def _groups(sources: Sequence[Source], size: int) -> Iterator[list[Source]]:

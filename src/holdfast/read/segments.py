@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from holdfast.errors import CorruptError, HoldfastError
@@ -14,6 +15,8 @@ else:
     from backports import zstd
 
 SEGMENT_BYTES_MAX = 16 << 20
+BATCH_EVENTS = 1_024  # the objects of more no longer fit a CPU's cache
+BATCH_BYTES = 4 << 20
 
 
 class SourceError(HoldfastError):
@@ -39,6 +42,33 @@ def read_lines(source: SegmentSource) -> Lines:
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise SourceError(f"{source.path} does not hash to its name", source.path)
     return Lines(source.node, source.index, source.first, records_in(data))
+
+
+def read_batches(
+    sources: Iterable[SegmentSource],
+) -> Iterator[tuple[list[SegmentSource], list[Lines]]]:
+    """The records of segments, as many as are best decoded together at a time.
+
+    One segment by itself, but small neighbours together.
+
+    Raises:
+        SourceError: as `read_lines`.
+    """
+    batch: list[SegmentSource] = []
+    parts: list[Lines] = []
+    events = size = 0
+    for source in sources:
+        lines = read_lines(source)
+        events += source.count
+        size += len(lines.data)
+        if batch and (events > BATCH_EVENTS or size > BATCH_BYTES):
+            yield batch, parts
+            batch, parts = [], []
+            events, size = source.count, len(lines.data)
+        batch.append(source)
+        parts.append(lines)
+    if batch:
+        yield batch, parts
 
 
 def check_fold(fold: FoldSource) -> None:

@@ -3,7 +3,7 @@
 A hot source is one segment in the cache, a fold is a Parquet file made of many.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from holdfast.model import NodeId, Place
 from holdfast.read.query import Wanted
 
 Positions = npt.NDArray[np.uint64]
-BLOCK_EVENTS = 1_024  # what is decoded together; the objects of more no longer fit a CPU's cache
 _UINT64 = np.dtype("<u8")
 
 
@@ -136,17 +135,3 @@ def joined(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
         else:
             done.append(stretch)
     return tuple(done)
-
-
-def batches(sources: Sequence[SegmentSource]) -> Iterator[list[SegmentSource]]:
-    """Neighbours that are decoded together: a large one alone, small ones up to BLOCK_EVENTS."""
-    batch: list[SegmentSource] = []
-    events = 0
-    for source in sources:
-        if batch and events + source.count > BLOCK_EVENTS:
-            yield batch
-            batch, events = [], 0
-        batch.append(source)
-        events += source.count
-    if batch:
-        yield batch

@@ -73,9 +73,9 @@ def matches(wanted: Wanted) -> list[Part]:
 
 
 def page(relation: Part, conditions: Sequence[Part], *, hiding: bool, limit: int) -> Part:
-    """The newest events of a relation: time_us, node, segment, position, fold, row."""
+    """The newest events of a relation, as columns of a `Hit`."""
     row = "'' AS fold, -1 AS row" if relation.text == HOT else "filename, file_row_number"
-    columns = Part(f"time_us, node, segment, position, {row}")
+    columns = Part(f"time_us, node, position, segment, size_bytes, {row}")
     rows = _union([_select(columns, relation, part, hiding) for part in conditions])
     return Part(f"SELECT * FROM ({rows.text}) {ORDER} LIMIT ?", (*rows.values, limit))
 
