@@ -8,7 +8,7 @@ import pytest
 from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
 from holdfast.proof import names, statements
 from holdfast.proof.statements import Closed, Receipt
-from holdfast.regions.port import Stored, Unknown
+from holdfast.regions.port import Listing, Stored, Unknown
 from holdfast.write.closing import close_epoch
 from holdfast.write.identity import identify
 from tests.regions.worlds import MemoryWorld
@@ -69,6 +69,80 @@ def test_a_stop_that_takes_long_begins_no_next_epoch() -> None:
 
         births = {key for key in world.keys_under("a", "ev/node/") if key.endswith("/birth.note")}
         assert len(births) == 1
+
+    run(story)
+
+
+class Bent(MemoryWorld):
+    """refuses: ends of keys that are not stored, or prefixes that are not listed. forgetful: it is
+    wiped when births are listed, just after its cookie was read."""
+
+    refuses = ("none",)
+    forgetful = False
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        if key.endswith(self.refuses):
+            return Unknown("refused", answered=True)
+        return await super().create(key, data)
+
+    async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+        if prefix.startswith(self.refuses):
+            return Unknown("refused", answered=True)
+        if self.forgetful and prefix.startswith("ev/node/"):
+            self.objects.clear()
+        return await super().list(prefix, after)
+
+
+def _bent(world: World) -> list[Bent]:
+    """The same stores, bent."""
+    bent = []
+    for id, store in world.stores.items():
+        bent.append(Bent())
+        bent[-1].objects = store.objects
+        world.stores[id] = bent[-1]
+    return bent
+
+
+def test_a_birth_in_a_store_without_its_cookie_does_not_count() -> None:
+    async def story() -> None:
+        world = World()
+        a, b, _ = _bent(world)
+        del a.objects["ev/region.note"]
+        b.refuses = ("/birth.note",)
+        node = world.node(Keys())
+
+        await node.start()
+        await asyncio.sleep(30)
+
+        assert node.report().state == "starting"
+        b.refuses = ("none",)
+        await asyncio.sleep(30)
+        assert node.report().state == "open"
+        await node.stop()
+
+    run(story)
+
+
+def test_a_store_that_lost_its_cookie_does_not_tell_where_a_ledger_ends() -> None:
+    async def story() -> None:
+        world = World()
+        a, b, c = _bent(world)
+        c.refuses = ("/birth.note",)
+        keys = Keys()
+        first = await started(world.node(keys))
+        await send(first, "login")
+        await kill(first)
+        b.forgetful = True
+        a.refuses = ("ev/node/",)
+        c.refuses = ("none",)
+
+        node = world.node(keys)
+        await node.start()
+        await asyncio.sleep(30)
+
+        assert node.report().state == "starting"
+        assert not any(key.endswith("/birth.note") for key in c.objects)
+        await node.stop()
 
     run(story)
 

@@ -19,9 +19,10 @@ from holdfast.ports import Host
 from holdfast.proof import ProofError, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import SigningKey
-from holdfast.proof.statements import Birth, Heartbeat
+from holdfast.proof.statements import Birth, Cookie, Heartbeat
 from holdfast.regions import Regions
 from holdfast.regions.clock import ClockInterval, measure_clock
+from holdfast.regions.cookie import read_cookie
 from holdfast.regions.port import Differs, Listing, Present, Stored, Unknown
 from holdfast.write.admit import Admitted
 from holdfast.write.batch import Taken
@@ -271,7 +272,11 @@ class Node:
                 key = names.parse_key(entry.key)
                 if isinstance(key, names.EpochKey) and key.kind == "birth":
                     seen.setdefault(key.epoch, []).append(at)
-        if sum(isinstance(listing, Listing) for listing in listings) < self._regions.needed:
+        true = await self._true_stores()
+        listed = zip(self._regions, listings, strict=True)
+        if sum(r.id in true and isinstance(seen, Listing) for r, seen in listed) < (
+            self._regions.needed
+        ):
             raise _NotYetError("too few regions could be listed to find the node's last epoch")
         if not seen:
             return _Found(0, ())
@@ -284,6 +289,22 @@ class Node:
             raise _NotYetError(f"the birth of epoch {number} is listed but cannot be read")
         # The one that most stores hold first: only a birth in W of its stores ever counted.
         return _Found(number, sorted(set(births), key=births.count, reverse=True))
+
+    async def _true_stores(self) -> set[str]:
+        """The regions that are, now, the stores that they are taken for.
+
+        To be asked after whatever is to be counted: a store that was wiped takes a birth as well
+        as any, and lists nothing.
+        """
+        named = dict(self._regions.stores)
+        cookies = await asyncio.gather(
+            *(read_cookie(region, self._regions.trail) for region in self._regions)
+        )
+        return {
+            region.id
+            for region, cookie in zip(self._regions, cookies, strict=True)
+            if isinstance(cookie, Cookie) and cookie.store == named.get(region.id)
+        }
 
     async def _close(self, last: _Found) -> LedgerEnd:
         self._why = f"closing epoch {last.number}"
@@ -320,10 +341,12 @@ class Node:
         self._created = number
         key = names.birth_key(self.identity.node, number)
         outcomes = await asyncio.gather(*(region.keep(key, birth) for region in self._regions))
-        own = sum(isinstance(outcome, Stored) for outcome in outcomes)
+        true = await self._true_stores()
+        counted = [o for r, o in zip(self._regions, outcomes, strict=True) if r.id in true]
+        own = sum(isinstance(outcome, Stored) for outcome in counted)
         if own < self._regions.quorum:
-            foreign = sum(isinstance(outcome, Differs) for outcome in outcomes)
-            if foreign > len(outcomes) - self._regions.quorum:
+            foreign = sum(isinstance(outcome, Differs) for outcome in counted)
+            if foreign > len(self._regions) - self._regions.quorum:
                 raise _NewNodeError(f"another process was born as epoch {number}")
             raise _NotYetError(f"the birth of epoch {number} lies in {own} regions only")
         await self._check_clocks()
