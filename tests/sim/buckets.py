@@ -160,6 +160,8 @@ class BucketStore:
         process = CURRENT.get()
         fate = draw()
         refusal = _refusal(weather, writes)
+        if process and (process.name.partition(".")[0], bucket.id) in world.cuts:
+            refusal = Unknown("cut off")
         told: Unknown | None = None
         # Some calls take many times as long as most, on the way there or on the way back.
         at, wait, works = weather.slow * (0.3 + 6 * draw() ** 5), 0.0, True

@@ -32,7 +32,7 @@ class Story:
             (self.close_some, 3), (self.keep, 4), (self.clone, 1), (self.old_copy, 0.5),
             (self.rot, 1), (self.snapshot, 1), (self.roll_back, 1.5), (self.wipe, 0.5),
             (self.hide, 2), (self.clock, 1), (self.alias, 0.7), (self.power_cut, 2),
-            (self.reader_again, 0.7), (self.duel, 5),
+            (self.reader_again, 0.7), (self.duel, 5), (self.race, 3), (self.cut, 2),
         ]  # fmt: skip
 
     async def play(self, steps: int) -> None:
@@ -106,6 +106,8 @@ class Story:
             elif kind == "split":
                 weather.slow = 4 * slow
         other = self.machine()
+        for _ in range(self.draw.choice([0, 2, 4])):
+            self.cut_for_a_while(self.draw.choice([machine, other]))
         later = self.world.loop.call_later
         for _ in range(self.draw.randint(2, 8)):
             self.sent += 1
@@ -115,6 +117,45 @@ class Story:
         if self.draw.random() < 0.3:
             at += self.draw.random()
             later(at, self.stop_and_start, machine, context=self.world.context)
+
+    def cut(self) -> None:
+        self.cut_for_a_while(self.machine())
+
+    def cut_for_a_while(self, machine: Machine) -> None:
+        """A machine does not reach a store, which others reach."""
+        pair = (machine.name, self.draw.choice(sorted(self.world.stores)))
+        later, begin = self.world.loop.call_later, 1.5 * self.draw.random()
+        end = begin + self.draw.choice([0.05, 0.2, 0.5, 1.0, 3.0])
+        if not self.is_over:
+            later(begin, self.world.cuts.add, pair, context=self.world.context)
+        later(end, self.world.cuts.discard, pair, context=self.world.context)
+
+    def race(self) -> None:
+        """A node ends, by itself or not, and begins again while readers look."""
+        machine, later = self.machine(), self.world.loop.call_later
+        if self.draw.random() < 0.6:
+            machine.stop()
+        else:
+            machine.kill()
+        slow = self.draw.choice([0.005, 0.1, 0.3])
+        late = self.draw.choice([0.0, 0.0, 0.4])
+        for store in self.world.stores.values():
+            store.weather = Weather(slow=slow, late=late)
+        at = self.draw.choice([0.1, 0.5, 2.0])
+        later(at, self.begin_again, machine, context=self.world.context)
+        for _ in range(6):
+            reader = self.draw.choice(self.readers)
+            later(at + 2.5 * self.draw.random(), reader.look, context=self.world.context)
+            self.sent += 1
+            after = at + 3 * self.draw.random()
+            later(after, machine.send, self.sent, context=self.world.context)
+
+    def begin_again(self, machine: Machine) -> None:
+        if not self.is_over and machine.process is not None:
+            if machine.is_ending:
+                machine.kill()
+            if not machine.alive:
+                machine.start()
 
     def stop_and_start(self, machine: Machine) -> None:
         if not self.is_over:

@@ -66,6 +66,7 @@ TEETH: dict[str, Tooth] = {
         "if own < self._regions.quorum:",
         "if own < 1:",
         0,
+        "buckets restart cut send",
     ),
     "acknowledged out of order": Tooth(
         "write.quorum",
@@ -136,7 +137,7 @@ TEETH: dict[str, Tooth] = {
         "[promise for promise in ledger.promises if promise.epoch == last]",
         "list(ledger.promises)",
         0,
-        "buckets duel look",
+        "buckets clock race",
     ),
     "orphans are shown": Tooth(
         "read.watermark",
@@ -164,7 +165,7 @@ TEETH: dict[str, Tooth] = {
         "view.started_us - view.clock_error_us",
         "view.started_us",
         0,
-        "buckets restart look",
+        "buckets race",
     ),
     "a watermark over a hole": Tooth(
         "read.watermark",
@@ -200,14 +201,14 @@ TEETH: dict[str, Tooth] = {
         "floor_us = max(base.sealed_us, started_us, self._host.now_us())",
         "floor_us = self._host.now_us()",
         0,
-        "buckets duel look",
+        "buckets clock race",
     ),
     "a clock that is wrong at the birth": Tooth(
         "write.node",
         "        if len(good) < self._regions.quorum:\n            told",
         "        if False:\n            told",
         0,
-        "buckets duel look",
+        "buckets clock race",
     ),
 }
 

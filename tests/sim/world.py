@@ -70,6 +70,7 @@ class World:
         self.beats: dict[bytes, str] = {}  # every heartbeat ever written -> node
         self.repairs: list[tuple[str, str, bytes]] = []  # what a machine's keeper put
         self.alias: dict[str, str] = {}  # for processes that start: region -> whose bucket it is
+        self.cuts: set[tuple[str, str]] = set()  # (machine, store) that do not reach each other
         self.faults: dict[str, int] = {}
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
         self.stores: dict[str, Bucket | SimDisk] = {
@@ -201,6 +202,7 @@ class World:
         """End every fault; a wiped store comes back as it was, by hand."""
         self.say("all faults end")
         self.alias.clear()
+        self.cuts.clear()
         for id, store in self.stores.items():
             store.weather = Weather()
             store.hidden.clear()
