@@ -123,6 +123,29 @@ def test_a_birth_in_a_store_without_its_cookie_does_not_count() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("damaged", [b"", b"\0", b"zzz"])
+def test_a_corrupt_copy_of_a_birth_does_not_hold_up_a_start(damaged: bytes) -> None:
+    async def story() -> None:
+        world = World()
+        a, _, c = _bent(world)
+        c.refuses = ("/birth.note",)
+        keys = Keys()
+        first = await started(world.node(keys))
+        await send(first, "login")
+        await kill(first)
+        key = names.birth_key(first.identity.node, 1)
+        intact = a.objects[key][0]
+        a.objects[key] = (intact[: len(intact) // 2] + damaged, 1)
+        c.refuses = ("none",)
+
+        node = await started(world.node(keys))
+
+        assert (node.identity.node, node.report().epoch) == (first.identity.node, 2)
+        await node.stop()
+
+    run(story)
+
+
 def test_a_store_that_lost_its_cookie_does_not_tell_where_a_ledger_ends() -> None:
     async def story() -> None:
         world = World()

@@ -267,7 +267,7 @@ class Follow:
             if isinstance(answer, Present):
                 self._take_note(region.id, text, answer.data)
                 self.changes.statements.append((region.id, text, answer.data))
-        for node, epoch in epochs:
+        for node, epoch in sorted(epochs):
             self.ledger(node).doubt(epoch, "it was listed, and no good copy could be read")
         if gone:
             return f"{len(gone)} births or closes that it held are gone, such as {gone[0]}"

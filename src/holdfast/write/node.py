@@ -284,11 +284,22 @@ class Node:
         regions = tuple(self._regions)
         birth_key = names.birth_key(self.identity.node, number)
         answers = await asyncio.gather(*(regions[at].read(birth_key) for at in seen[number]))
-        births = [answer.data for answer in answers if isinstance(answer, Present)]
+        births = [
+            answer.data
+            for answer in answers
+            if isinstance(answer, Present) and self._is_birth(answer.data)
+        ]
         if not births:
-            raise _NotYetError(f"the birth of epoch {number} is listed but cannot be read")
+            raise _NotYetError(f"the birth of epoch {number} is listed but cannot be read intact")
         # The one that most stores hold first: only a birth in W of its stores ever counted.
-        return _Found(number, sorted(set(births), key=births.count, reverse=True))
+        return _Found(number, sorted(set(births), key=lambda each: (-births.count(each), each)))
+
+    def _is_birth(self, data: bytes) -> bool:
+        try:
+            statements.verify_birth(data, self._regions.trail)
+        except ProofError:
+            return False  # a corrupt copy; it must not hold up the start
+        return True
 
     async def _true_stores(self) -> set[str]:
         """The regions that are, now, the stores that they are taken for.
