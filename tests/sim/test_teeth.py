@@ -17,7 +17,7 @@ SEARCH = 100  # seeds beside the known one: a change of the script moves what a 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("rule", TEETH)
+@pytest.mark.parametrize("rule", [rule for rule in TEETH if TEETH[rule].seed is not None])
 def test_a_build_without_the_rule_is_caught(rule: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "tests.sim.teeth", rule, "0", str(SEARCH)],
