@@ -161,6 +161,16 @@ class World:
         if key.startswith(names.HEARTBEATS_PREFIX):
             self.beats.setdefault(data, key.rpartition("/")[2].partition(".")[0])
 
+    def saw_repair(self, keeper: str, key: str, data: bytes) -> None:
+        """What a keeper puts. Not of an epoch that it may be closing: a closer brings its run to W
+        before it votes, and the vote may go against it."""
+        parsed = names.parse_key(key)
+        if isinstance(parsed, names.SegmentKey):
+            closed = names.closed_key(parsed.node, parsed.name.epoch)
+            if parsed.name.sha256 == hashlib.sha256(data).digest() and not self.holders(closed):
+                return
+        self.repairs.append((keeper, key, data))
+
     def digest(self) -> str:
         """Of the whole trace."""
         text = "\n".join(render(line) for line in self.trace)
@@ -232,7 +242,7 @@ class Way(BucketStore):
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
         if keeper := ROLE.get():
-            self._world.repairs.append((keeper, key, data))
+            self._world.saw_repair(keeper, key, data)
         return await super().create(key, data)
 
 
@@ -245,7 +255,7 @@ class Directory(DirectoryStore):
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
         if keeper := ROLE.get():
-            self._world.repairs.append((keeper, key, data))
+            self._world.saw_repair(keeper, key, data)
         answer = await super().create(key, data)
         self._world.note(CURRENT.get(), self._sim.id, "create", key, answer, None)
         return answer
