@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from holdfast.read import fold as fold_module
 from holdfast.read import segments as segments_module
@@ -130,6 +131,18 @@ def test_nothing_lies_under_the_final_name_when_a_source_is_lost(tmp_path: Path)
         fold(trail.sources, str(tmp_path / "fold.parquet"))
 
     assert caught.value.path == trail.sources[1].path
+    assert not (tmp_path / "fold.parquet").exists()
+
+
+def test_sources_that_hold_more_or_less_than_is_known_of_them_are_not_folded(
+    tmp_path: Path,
+) -> None:
+    trail = several(tmp_path, segments=2)
+    fewer = structs.replace(trail.sources[0], count=4)
+
+    with pytest.raises(SourceError):
+        fold([fewer, trail.sources[1]], str(tmp_path / "fold.parquet"))
+
     assert not (tmp_path / "fold.parquet").exists()
 
 
