@@ -160,6 +160,27 @@ def test_an_id_is_quoted_and_one_that_is_not_there_is_2(capsys: Capture) -> None
     assert server.requests[0].path == "/v1/events/a%2Fb%20c?tenant=t"
 
 
+@pytest.mark.parametrize("id", ["count", ".", ".."])
+def test_an_id_that_a_path_would_misread_is_searched_for(
+    id: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with serving(then=lambda _: answering(page(RECORD))) as server:
+        code = ask(server, "show", id, "--tenant", "t", "--json")
+
+    assert code == 0
+    assert server.requests[0].path.startswith("/v1/events?")
+    assert _parameters(server.requests[0]) == {"id": id, "limit": "1000", "tenant": "t"}
+    assert capsysbinary.readouterr().out == page(RECORD).replace(b',"next":null', b"") + b"\n"
+
+
+@pytest.mark.parametrize("place", [("--server", "http://127.0.0.1:1"), ("--data", "nowhere")])
+def test_an_empty_id_is_2_and_asks_nobody(place: tuple[str, str], capsys: Capture) -> None:
+    code = run(["show", "", *place])
+
+    assert code == 2
+    assert capsys.readouterr().err.startswith("holdfast: ID: is empty")
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "code"),
     [

@@ -7,7 +7,7 @@ from typer import Argument, Option
 from holdfast.cli import printer
 from holdfast.cli.exits import BAD_INPUT, GOOD
 from holdfast.cli.options import Where
-from holdfast.cli.source import decode, open_source
+from holdfast.cli.source import decode, open_source, rejected
 
 
 def show(
@@ -17,6 +17,8 @@ def show(
     json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
 ) -> int:
     """Show an event in full. Two events that differ under one id are both shown."""
+    if not id:
+        raise rejected("ID", "is empty: every event has an id")
     parameters = {} if tenant is None else {"tenant": tenant}
     with open_source(where) as source:
         answer = source.show(id, parameters)

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+import msgspec
+
 from holdfast.cli.options import Target, Where
 from holdfast.client import Client, Endpoint, Patience, UnreachableError
 from holdfast.errors import Problem, RejectedError
+from holdfast.read.query import LIMIT_MAX
 
 Parameters = Mapping[str, str]
 QUESTION_TIMEOUT_SECONDS = 120.0
+# In a path these would read as another place: an endpoint of its own, or the folder above.
+IDS_NOT_FOR_A_PATH = ("count", ".", "..")
 
 
 class Source(Protocol):
@@ -26,7 +31,8 @@ class Source(Protocol):
 
     def count(self, parameters: Parameters) -> bytes: ...
 
-    def show(self, id: str, parameters: Parameters) -> bytes: ...
+    def show(self, id: str, parameters: Parameters) -> bytes:
+        """Every event under an id, which is not empty."""
 
     def completeness(self) -> bytes: ...
 
@@ -108,7 +114,13 @@ class ServerSource:
         return self._client.get_bytes("/v1/events/count", parameters)
 
     def show(self, id: str, parameters: Parameters) -> bytes:
-        return self._client.get_bytes(f"/v1/events/{quote(id, safe='')}", parameters)
+        assert id, "no id would be every id"
+        if id not in IDS_NOT_FOR_A_PATH:
+            return self._client.get_bytes(f"/v1/events/{quote(id, safe='')}", parameters)
+        page = self.search({"id": id, "limit": str(LIMIT_MAX), **parameters})
+        answer = msgspec.json.decode(page, type=dict[str, msgspec.Raw])  # records stay as they are
+        answer.pop("next", None)
+        return msgspec.json.encode(answer)
 
     def completeness(self) -> bytes:
         return self._client.get_bytes("/v1/completeness")

@@ -106,6 +106,7 @@ class RegionsSource:
         return self._run(ask())
 
     def show(self, id: str, asked: Parameters) -> bytes:
+        assert id, "no id would be every id"
         tenant = parameters.query_of(_values(asked, parameters.EVENT)).tenant
 
         async def ask() -> bytes:
