@@ -1,7 +1,9 @@
 """Kinds of bodies, and decompression that ends."""
 
 import gzip
+import random
 import sys
+import time
 import zlib
 from contextlib import suppress
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import RejectedError
-from holdfast.serve.body import decode, encoding, media_type
+from holdfast.serve.body import MEMBERS_MAX, decode, encoding, media_type
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -18,6 +20,7 @@ else:
     from backports import zstd
 
 LIMIT = 1000
+SKIPPABLE_FRAME = bytes.fromhex("502a4d1800000000")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,41 @@ def test_many_small_members_are_one_body_to_the_limit() -> None:
         decode(gzip.compress(bytes(LIMIT // 2)) * 3, "gzip", LIMIT)
 
     assert refused.value.kind == "too-large"
+
+
+@pytest.mark.parametrize(
+    ("coding", "member"), [("gzip", gzip.compress(b"")), ("zstd", SKIPPABLE_FRAME)]
+)
+def test_hundreds_of_thousands_of_empty_members_are_refused_at_once(
+    coding: str, member: bytes
+) -> None:
+    body = member * 300_000
+    started = time.perf_counter()
+
+    with pytest.raises(RejectedError, match="more than 1,000") as refused:
+        decode(body, coding, LIMIT)
+
+    assert refused.value.kind == "too-large"
+    assert time.perf_counter() - started < 1
+
+
+def test_as_many_members_as_the_limit_allows_are_taken() -> None:
+    assert decode(gzip.compress(b"x") * MEMBERS_MAX, "gzip", LIMIT) == b"x" * MEMBERS_MAX
+    assert decode(zstd.compress(b"x") * MEMBERS_MAX, "zstd", LIMIT) == b"x" * MEMBERS_MAX
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_members_longer_than_a_piece_are_joined(coding: str) -> None:
+    compress = gzip.compress if coding == "gzip" else zstd.compress
+    contents = [random.Random(size).randbytes(size) for size in (200_000, 0, 65_500, 300_000)]
+    contents.append(bytes(1_000_000))
+
+    body = b"".join(compress(each) for each in contents)
+    whole = b"".join(contents)
+
+    assert decode(body, coding, len(whole)) == whole
+    with pytest.raises(RejectedError, match="cut off"):
+        decode(body[:-1], coding, len(whole))
 
 
 def test_a_body_of_exactly_the_limit_is_taken() -> None:

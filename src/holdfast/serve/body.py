@@ -1,6 +1,7 @@
 """A request's body: which kind it is, and its bytes, bounded before and after decompression.
 
-Nothing here looks into the events.
+Nothing here looks into the events. A body may be made of many compressed members; each costs time
+of its own, however little it holds, so that their number has a limit as well as their bytes.
 """
 
 import sys
@@ -18,6 +19,8 @@ else:
 
 MEDIA_TYPES: Final = (MEDIA_TYPE_JSON, *MEDIA_TYPES_OF_LINES)
 ENCODINGS: Final = ("identity", "gzip", "zstd")
+MEMBERS_MAX: Final = 1000
+_PIECE_BYTES: Final = 64 * 1024  # what a member leaves of a piece is copied, never the whole body
 _WINDOW_LOG_MAX: Final = 23  # 8 MiB, as for segments: what a decompressor may be made to allocate
 
 
@@ -28,7 +31,7 @@ class _Decompressor(Protocol):
     @property
     def unused_data(self) -> bytes: ...
 
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+    def decompress(self, data: memoryview, max_length: int, /) -> bytes: ...
 
 
 def media_type(header: bytes) -> str:
@@ -65,7 +68,8 @@ def decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
     """Undo the Content-Encoding, never beyond the limit.
 
     Raises:
-        RejectedError: too-large (a bomb), malformed (damaged, cut off, or followed by other bytes).
+        RejectedError: too-large (a bomb, too many members), malformed (damaged, cut off, or
+            followed by other bytes).
     """
     match coding:
         case "gzip":
@@ -82,28 +86,39 @@ def _decode_members(
     data: bytes, limit_bytes: int, coding: str, decompressor: Callable[[], _Decompressor]
 ) -> bytes:
     """Both formats let members follow each other; their contents are joined."""
-    parts, room_bytes = [], limit_bytes
-    while data:
-        member = decompressor()
+    if not data:
+        raise _damaged(coding, "it is empty")
+    view, start, room_bytes = memoryview(data), 0, limit_bytes
+    parts: list[bytes] = []
+    member, members = decompressor(), 1
+    while start < len(data):
+        if member.eof:
+            member, members = decompressor(), members + 1
+            if members > MEMBERS_MAX:
+                raise _too_many(coding)
+        piece = view[start : start + _PIECE_BYTES]
         try:
-            part = member.decompress(data, room_bytes + 1)
+            part = member.decompress(piece, room_bytes + 1)
         except (zlib.error, zstd.ZstdError) as error:
             raise _damaged(coding, str(error)) from None
         room_bytes -= len(part)
         if room_bytes < 0:
             raise too_large(limit_bytes)
-        if not member.eof:
-            raise _damaged(coding, "it is cut off")
         parts.append(part)
-        data = member.unused_data
-    if not parts:
-        raise _damaged(coding, "it is empty")
+        start += len(piece) - (len(member.unused_data) if member.eof else 0)
+    if not member.eof:
+        raise _damaged(coding, "it is cut off")
     return b"".join(parts)
 
 
 def too_large(limit_bytes: int) -> RejectedError:
     """The refusal of a body beyond the limit."""
     reason = f"more than {limit_bytes:,} bytes (compressed or not) in one request"
+    return RejectedError("too-large", Problem(0, "", reason))
+
+
+def _too_many(coding: str) -> RejectedError:
+    reason = f"more than {MEMBERS_MAX:,} {coding} members or frames in one request: compress once"
     return RejectedError("too-large", Problem(0, "", reason))
 
 
