@@ -153,3 +153,19 @@ def test_the_doctor_shows_every_setting_and_a_key_that_others_can_read(
     bad = [each["check"] for each in found["checks"] if each["state"] == "bad"]
     assert bad == ["trail key"]
     assert found["settings"]["quorum"] == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage\n", b"\xff" * 5000])
+@pytest.mark.parametrize(("key", "check"), [("trail.key", "trail key"), ("node.key", "node key")])
+def test_the_doctor_refuses_a_key_that_the_server_would_refuse(
+    data: Path, capsys: Capture, key: str, check: str, content: bytes
+) -> None:
+    path = next(data.rglob(key))
+    path.write_bytes(content)
+
+    code, found = ask(data, capsys, "doctor")
+
+    bad = [each for each in found["checks"] if each["state"] == "bad"]
+    assert code == 3
+    assert [each["check"] for each in bad] == [check]
+    assert f"{path}: is not a " in bad[0]["detail"]

@@ -5,7 +5,7 @@ import platform
 import shutil
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +21,10 @@ from holdfast.cli.options import Place
 from holdfast.cli.place import settings_of
 from holdfast.cli.region import look
 from holdfast.errors import HoldfastError
-from holdfast.regions.trailkey import KEY_FILE
+from holdfast.regions.disk import PosixDisk
+from holdfast.regions.trailkey import FILE_BYTES_MAX, KEY_FILE, parse_trail_key
 from holdfast.settings import Settings
+from holdfast.write.keyfiles import KeyFiles
 
 FREE_BYTES_LOW = 1024 * 1024 * 1024
 TOKEN_BYTES_MIN = 16
@@ -77,18 +79,36 @@ def _data(data: Path) -> Iterator[Check]:
     free = shutil.disk_usage(data).free
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
-    yield _private("trail key", data / KEY_FILE, "keep a backup of it elsewhere")
-    yield _private("node key", data / "nodes" / "0" / "node.key", "a lost one needs no backup")
+    trail_key, node = data / KEY_FILE, data / "nodes" / "0"
+    yield _private("trail key", trail_key, _read_trail_key, "keep a backup of it elsewhere")
+    yield _private("node key", node / "node.key", _read_node_key, "a lost one needs no backup")
 
 
-def _private(name: str, path: Path, advice: str) -> Check:
-    """A key's file: there, and nobody else's to read."""
-    if not path.exists():
+def _private(name: str, path: Path, read: Callable[[Path], object], advice: str) -> Check:
+    """A key's file: there, one that the server takes, and nobody else's to read."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        read(path)
+    except FileNotFoundError:
         return Check(name, "warning", f"{path} is not there")
-    mode = stat.S_IMODE(path.stat().st_mode)
+    except (HoldfastError, OSError) as error:
+        return Check(name, "bad", text_of(error))
     if mode & 0o077:
         return Check(name, "bad", f"{path} can be read by others (mode {mode:04o}, not 0600)")
     return Check(name, "ok", f"{path}: {advice}")
+
+
+def _read_trail_key(path: Path) -> None:
+    disk = PosixDisk()
+    root = disk.open_root(path.parent)
+    try:
+        parse_trail_key(disk.read(root, path.name, FILE_BYTES_MAX)[0], str(path))
+    finally:
+        disk.close(root)
+
+
+def _read_node_key(path: Path) -> None:
+    KeyFiles(path.parent, PosixDisk()).read()
 
 
 def _secrets(settings: Settings) -> Iterator[Check]:
