@@ -1,5 +1,6 @@
 """The process: when it starts, where it listens, how it stops."""
 
+import asyncio
 import datetime
 import ipaddress
 import json
@@ -23,8 +24,9 @@ from cryptography.x509.oid import NameOID
 
 from holdfast.errors import RejectedError, UnavailableError
 from holdfast.serve.auth import bind_refusal, token_from
-from holdfast.serve.run import serve
+from holdfast.serve.run import banner, serve
 from holdfast.settings import Settings, load
+from holdfast.wiring import open_system
 from tests.serve.running import EVENT, Running, running
 
 TOKEN = "a-token-of-some-length"
@@ -103,6 +105,7 @@ def test_a_signal_ends_it_in_order_and_the_first_start_says_more(tmp_path: Path)
     assert str(tmp_path / "data" / "trail.key") in told
     assert "stopping" in told
     assert "Back up" not in again
+    assert f"trail main ({trail}) on " in again
     assert f"http://127.0.0.1:{second.port}/" in again
     closed = (tmp_path / "data" / "regions" / "a").rglob("closed.note")
     assert {path.parent.name for path in closed} == {"000001", "000002"}
@@ -154,6 +157,27 @@ def test_a_port_that_is_taken_is_told_before_anything_is_founded(tmp_path: Path)
             serve(settings(tmp_path / "data", port=port), say_nothing)
 
     assert not (tmp_path / "data").exists()
+
+
+def test_every_start_names_the_trail_by_its_id_and_the_first_its_key(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    first, trail = asyncio.run(said_at_start(data))
+    again, _ = asyncio.run(said_at_start(data))
+    (data / "regions").rename(tmp_path / "away")
+    alone, _ = asyncio.run(said_at_start(data))
+
+    assert all(
+        f"trail main ({trail}) on http://127.0.0.1:8420/ " in said for said in (first, again)
+    )
+    assert first == f"{again}; its key: {data / 'trail.key'}"
+    assert f"trail unknown ({trail}) on " in alone
+
+
+async def said_at_start(data: Path) -> tuple[str, str]:
+    """The banner of a start, and the trail's id."""
+    async with open_system(settings(data), write=True) as system:
+        return banner(system, "127.0.0.1", 8420), system.regions.trail
 
 
 def test_two_servers_do_not_share_a_data_directory(tmp_path: Path) -> None:

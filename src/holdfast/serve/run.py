@@ -132,7 +132,7 @@ async def _serve(settings: Settings, host: str, token: bytes, say: Say) -> None:
     async with open_system(settings, write=True) as system:
         for line in first_words(system) if system.is_new else ():
             say(line)
-        server = server_of(system, host, token, lambda port: say(_address(system, host, port)))
+        server = server_of(system, host, token, lambda port: say(banner(system, host, port)))
 
         def stop() -> None:
             say("stopping: what was taken in is being acknowledged")
@@ -150,14 +150,20 @@ def _on_signal(react: Callable[[], object]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, react)
 
 
-def _address(system: System, host: str, port: int) -> str:
+def banner(system: System, host: str, port: int) -> str:
+    """Which trail listens where. Said at every start: a kill may swallow the founder's first words.
+
+    The trail's name lies in the regions: while all are away it is not known.
+    """
     scheme = "https" if system.settings.tls_certificate else "http"
     name = f"[{host}]" if ":" in host else host
     regions = system.regions
     ids = ", ".join(region.id for region in regions)
+    trail = f"{regions.trail_name or 'unknown'} ({regions.trail or 'unknown'})"
+    key = f"; its key: {system.settings.data_path / 'trail.key'}" if system.is_new else ""
     return (
-        f"holdfast {__version__}: trail {regions.trail_name} on {scheme}://{name}:{port}/ "
-        f"(regions {ids}; {regions.quorum} must hold an event before it is acknowledged)"
+        f"holdfast {__version__}: trail {trail} on {scheme}://{name}:{port}/ "
+        f"(regions {ids}; {regions.quorum} must hold an event before it is acknowledged){key}"
     )
 
 
