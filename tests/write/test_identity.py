@@ -75,8 +75,9 @@ def test_a_change_of_keys_that_died_before_the_certificate_is_mended(tmp_path: P
     statements.verify_certificate(found.certificate, TRAIL.trail, found.key.public)
 
 
-def test_a_damaged_key_is_named(tmp_path: Path) -> None:
-    (tmp_path / "node.key").write_text("holdfast-node-key/1\nseed AAAA\n\n")
+@pytest.mark.parametrize("rest", ["seed AAAA\n", "seed AAAA\n\n", "seed \n", ""])
+def test_a_damaged_key_is_named(tmp_path: Path, rest: str) -> None:
+    (tmp_path / "node.key").write_text(f"holdfast-node-key/1\n{rest}")
 
     with pytest.raises(RejectedError, match=r"node\.key: is not a node's key"):
         KeyFiles(tmp_path, PosixDisk()).read()

@@ -17,6 +17,7 @@ from holdfast.regions.disk import Disk, make_directory, write_whole
 KEY_FILE = "node.key"
 CERTIFICATE_FILE = "node.cert"
 FILE_BYTES_MAX = 64 * 1024
+SEED_BYTES = 32
 PRIVATE_MODE = 0o600
 
 _FIRST_LINE = "holdfast-node-key/1"
@@ -93,7 +94,7 @@ class KeyFiles:
         with contextlib.suppress(ValueError):
             _, seed, _ = data.decode("ascii").split("\n")
             found = base64.b64decode(seed.removeprefix("seed "), validate=True)
-            if _text(found) == data:
+            if len(found) == SEED_BYTES and _text(found) == data:
                 return found
         path = str(self.directory / KEY_FILE)
         raise RejectedError("node-key-unreadable", Problem(0, path, "is not a node's key"))
