@@ -34,10 +34,16 @@ class Server:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
 
     def get(self, path: str, **parameters: str) -> tuple[int, bytes]:
-        """Status and body, over one connection that is kept."""
-        self._connection.request("GET", f"{path}?{urlencode(parameters)}" if parameters else path)
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
+        """Status and body, over one connection that is kept while the server keeps it."""
+        target = f"{path}?{urlencode(parameters)}" if parameters else path
+        for _ in range(2):
+            try:
+                self._connection.request("GET", target)
+                answer = self._connection.getresponse()
+                return answer.status, answer.read()
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                self._connection.close()  # it was idle for too long; the next request opens another
+        raise RuntimeError(f"GET {path}: the server hung up twice")
 
     def ask(self, path: str, **parameters: str) -> Any:
         """The JSON of an answer that must be 200."""
