@@ -4,16 +4,21 @@ import asyncio
 import json
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.model import Place, Query
+from holdfast.ports import Host
 from holdfast.read.reader import Reader
 from holdfast.read.repeats import Copy, Standing, digests, settle
 from tests.read.trails import World, Writer, all_ids, ids
+
+Result = TypeVar("Result")
 
 COPIES = st.lists(
     st.builds(
@@ -292,6 +297,47 @@ def test_a_segment_of_the_own_node_is_compared_before_the_next_question(tmp_path
         await reader.enter(node.node, again.name, again.data, again.records)
 
         assert await all_ids(reader) == ["one", "three", "two"]
+        await reader.stop()
+
+    asyncio.run(main())
+
+
+class Yielding(World):
+    """A world where every call to a thread takes a turn of the event loop."""
+
+    @property
+    def host(self) -> Host:
+        async def offload(function: Callable[..., Result], /, *arguments: object) -> Result:
+            await asyncio.sleep(0)
+            return function(*arguments)
+
+        return replace(super().host, offload=offload)
+
+
+def test_a_comparison_that_nobody_waits_for_any_more_goes_on(tmp_path: Path) -> None:
+    world = Yielding()
+    node = Writer(world)
+    node.born()
+    node.seal("one", "two")
+
+    async def main() -> None:
+        reader = world.reader(tmp_path)
+        await reader.pass_once()
+        for turns in range(30):
+            again = node.encode({"id": "two"}, {"id": "one"})
+            await reader.enter(node.node, again.name, again.data, again.records)
+            impatient = asyncio.ensure_future(reader._passes.match())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            impatient.cancel()
+            await asyncio.gather(impatient, return_exceptions=True)
+
+        await reader.pass_once()
+
+        assert reader.report().unmatched == 0
+        assert await all_ids(reader) == ["one", "two"]
+        seen = reader._passes.follow.ledger(node.node).seen.values()
+        assert [one.entry.matched for one in seen if one.entry] == [True] * len(seen)
         await reader.stop()
 
     asyncio.run(main())

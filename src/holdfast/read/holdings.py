@@ -332,35 +332,30 @@ class Holdings:
 
     # -- repeats -------------------------------------------------------------------------------
 
-    async def match(self, fetch: Callable[[Entry], Awaitable[Entry | None]]) -> tuple[Entry, ...]:
-        """Decide which events of unmatched segments are repeats.
+    async def match(
+        self,
+        fetch: Callable[[Entry], Awaitable[Entry | None]],
+        matched: Callable[[Sequence[Entry]], None],
+    ) -> None:
+        """Decide which events of the segments that are unmatched now are repeats.
+
+        A segment leaves `unmatched` only once it is matched, whatever ends this before.
 
         Args:
             fetch: brings a segment into the cache, if it is not there, and says where it lies now.
-        Returns:
-            The segments that are matched now; the others stay to be tried again.
+            matched: told of segments as they are matched; the others stay to be tried again.
         """
         async with self._matching:
-            return await self._match(fetch)
-
-    async def _match(self, fetch: Callable[[Entry], Awaitable[Entry | None]]) -> tuple[Entry, ...]:
-        batch = [self.unmatched.popleft() for _ in range(len(self.unmatched))]
-        left: list[Unmatched] = []
-        done: list[Entry] = []
-        while batch:
-            some, batch = batch[:JOB_SEGMENTS_MAX], batch[JOB_SEGMENTS_MAX:]
-            try:
+            batch = list(self.unmatched)
+            for start in range(0, len(batch), JOB_SEGMENTS_MAX):
+                some = batch[start : start + JOB_SEGMENTS_MAX]
                 found = await self._copies(some, fetch)
-            except BaseException:
-                self.unmatched.extend([*left, *some, *batch])
-                raise
-            ready = [one for one in some if _places(one) <= found.keys()]
-            left += [one for one in some if not _places(one) <= found.keys()]
-            entries = [structs.replace(one.entry, matched=True) for one in ready]
-            await self._stand(ready, found, entries)
-            done += entries
-        self.unmatched.extend(left)
-        return tuple(done)
+                ready = [one for one in some if _places(one) <= found.keys()]
+                entries = [structs.replace(one.entry, matched=True) for one in ready]
+                await self._stand(ready, found, entries)
+                names = {entry.name for entry in entries}
+                self.unmatched = deque(one for one in self.unmatched if one.entry.name not in names)
+                matched(entries)
 
     async def _copies(
         self, some: Sequence[Unmatched], fetch: Callable[[Entry], Awaitable[Entry | None]]

@@ -80,6 +80,7 @@ class Passes:
         self._clocks = clocks
         self._turn = asyncio.Lock()
         self._fetching = asyncio.Semaphore(limits.fetches)
+        self._comparing: set[asyncio.Future[None]] = set()
         self._own: set[NodeId] = set()
         self._lost: list[Entry | int] = []  # segments and folds to be forgotten in the next pass
         self._spoilt = ""  # why the catalog is to be made anew in the next pass
@@ -94,6 +95,9 @@ class Passes:
     async def close(self) -> None:
         """Close what is open."""
         self.follow.close()
+        for comparing in self._comparing:
+            comparing.cancel()
+        await asyncio.gather(*self._comparing, return_exceptions=True)
         await self.holdings.close()
 
     async def _take_up(self) -> None:
@@ -317,8 +321,18 @@ class Passes:
                     await self.match()
 
     async def match(self) -> None:
-        """Decide what repeats what, among all that was entered so far."""
-        for entry in await self.holdings.match(self.bring):
+        """Decide what repeats what, among all that was entered so far.
+
+        Whoever gives up waiting leaves the comparison running: ended half-way, it would have told
+        the catalog what searches were not told.
+        """
+        comparing = asyncio.ensure_future(self.holdings.match(self.bring, self._matched))
+        self._comparing.add(comparing)
+        comparing.add_done_callback(self._comparing.discard)
+        await asyncio.shield(comparing)
+
+    def _matched(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
             ledger = self.follow.ledger(entry.node)
             seen = ledger.seen.get(entry.name)
             if seen is not None and seen.entry is not None:

@@ -154,7 +154,8 @@ class _Writer:
         self._words = count * _FILTER_BITS // _WORD_BITS + 1
         size = (2 * count + self._words) * 8
         with self._temporary.open("wb") as file:
-            file.truncate(size)
+            # Not a hole: writing into a mapped one while the disk is full kills the process.
+            os.posix_fallocate(file.fileno(), 0, size)
         self._whole = np.memmap(self._temporary, "<u8", "r+")
         self._filter = self._whole[2 * count :]
         self._done = 0
