@@ -15,6 +15,7 @@ from backports import zstd
 from hypothesis import strategies as st
 
 from holdfast.model import Query
+from holdfast.read.decode import facts
 from holdfast.read.sources import SegmentSource
 from holdfast.times import format_us, parse_time
 
@@ -77,7 +78,7 @@ class Trail:
             sha256=digest,
             time_min_us=min(one.time_us for one in stored),
             time_max_us=max(one.time_us for one in stored),
-            tenants=tuple(sorted({one.event.get("tenant", "") for one in stored})),
+            tenants=facts(records).tenants,
         )
         self.sources.append(source)
         return source

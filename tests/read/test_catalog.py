@@ -17,6 +17,7 @@ from holdfast.read.catalog import (
     RegionFacts,
     Settled,
 )
+from holdfast.read.decode import Part
 from holdfast.read.repeats import Copy, Standing
 from holdfast.read.slot import claim, set_aside
 from holdfast.read.watermark import End
@@ -37,7 +38,7 @@ def entry(index: int, node: str = "n", epoch: int = 1, count: int = 10) -> Entry
         time_max_us=2,
         received_min_us=3,
         received_max_us=4,
-        tenants=("a", "é"),
+        tenants={"a": Part(0, 2, 0, 80), "é": Part(2, 5, 80, 200)},
     )
 
 

@@ -15,6 +15,7 @@ from holdfast.read.decode import (
     NARROW,
     SCHEMA,
     Lines,
+    Part,
     cuts,
     decode,
     facts,
@@ -125,7 +126,16 @@ def test_facts_are_the_bounds_the_tenants_and_one_key_a_record(lines: list[bytes
     assert found.time_max_us == max(row["time_us"] for row in rows)
     assert found.received_min_us == min(row["received_us"] for row in rows)
     assert found.received_max_us == max(row["received_us"] for row in rows)
-    assert found.tenants == tuple(sorted({row["tenant"] for row in rows}))
+    tenants = [row["tenant"] for row in rows]
+    assert found.tenants.keys() == set(tenants)
+    whole = b"".join(line + b"\n" for line in lines)
+    for tenant, part in found.tenants.items():
+        within = tenants[part.start : part.end]
+        assert within[0] == within[-1] == tenant
+        assert within.count(tenant) == tenants.count(tenant)
+        assert (
+            whole[part.start_byte : part.end_byte].split(b"\n")[:-1] == lines[part.start : part.end]
+        )
     assert found.keys == b"".join(
         hashlib.sha256(f"{row['tenant']}\0{row['id']}".encode()).digest()[:8] for row in rows
     )
@@ -135,7 +145,11 @@ def test_who_knows_the_events_already_gets_the_same_facts() -> None:
     lines = [record_of({"id": f"{n}", "tenant": "t"}, START_US + n) for n in range(3)]
 
     found = facts_from(
-        (START_US, START_US + 2), (START_US, START_US + 2), ["t"] * 3, ["0", "1", "2"]
+        (START_US, START_US + 2),
+        (START_US, START_US + 2),
+        ["t"] * 3,
+        ["0", "1", "2"],
+        [len(line) for line in lines],
     )
 
     assert found == facts(lines)
@@ -203,7 +217,8 @@ def test_a_payload_may_nest_deeper_than_a_parser_goes(depth: int) -> None:
     entered = facts([line])
     row = decode([lines_of([line])]).to_pylist()[0]
 
-    assert entered == facts([event])
+    assert entered.keys == facts([event]).keys
+    assert entered.tenants == {"t": Part(0, 1, 0, len(line) + 1)}
     assert (row["id"], row["tenant"], row["action"]) == ("1", "t", "a")
     assert row["record"].encode() == line
 

@@ -42,7 +42,7 @@ def hot(index: int, count: int = 10, received_us: int = 0, node: str = "n") -> H
         time_max_us=0,
         received_min_us=received_us,
         received_max_us=received_us,
-        tenants=(),
+        tenants={},
     )
     return Hot(entry, segment_source(PACKS, entry))
 
@@ -84,7 +84,7 @@ def test_what_is_not_final_is_not_folded() -> None:
 
 
 def test_a_fold_is_bounded_and_takes_the_oldest() -> None:
-    some = [hot(index, 60_000, received_us=9 - index) for index in range(4)]
+    some = [hot(index, 30_000, received_us=9 - index) for index in range(4)]
 
     assert planned(some) == [3, 2]
 
@@ -102,7 +102,7 @@ def test_eight_folds_of_about_one_size_are_merged_and_large_ones_never() -> None
 
 
 def test_a_merge_is_bounded() -> None:
-    folds = [fold(number, 40_000) for number in range(8)]
+    folds = [fold(number, 20_000) for number in range(8)]
 
     assert sum(one.facts.count for one in plan_merge(folds)) <= shelf.FOLD_EVENTS_MAX
     assert len(plan_merge(folds)) > 1

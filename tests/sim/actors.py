@@ -320,6 +320,6 @@ class LightReader:
                     at,
                     at,
                     at,
-                    (),
+                    {},
                 )
         return None

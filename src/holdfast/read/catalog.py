@@ -22,10 +22,11 @@ from msgspec import Struct
 
 from holdfast.errors import HoldfastError
 from holdfast.model import NodeId, Place
+from holdfast.read.decode import Part
 from holdfast.read.repeats import Copy, Standing
 from holdfast.read.watermark import End
 
-VERSION = 1
+VERSION = 2
 QUICK_CHECK_BYTES_MAX = 64 << 20
 BUSY_S = 5.0
 NAMES_A_QUERY = 500
@@ -92,7 +93,7 @@ class Entry(Struct, frozen=True, array_like=True):
     time_max_us: int
     received_min_us: int
     received_max_us: int
-    tenants: tuple[str, ...]
+    tenants: dict[str, Part]
     fold: int | None = None
     matched: bool = True
     pack: int = -1

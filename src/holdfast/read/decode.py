@@ -8,7 +8,7 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import accumulate, chain, groupby
 
 import msgspec
 import numpy as np
@@ -59,18 +59,27 @@ class Lines(Struct, frozen=True):
     data: bytes
 
 
+class Part(Struct, frozen=True, array_like=True):
+    """Lines [start, end) of a segment: bytes [start_byte, end_byte) of what it decompresses to."""
+
+    start: int
+    end: int
+    start_byte: int
+    end_byte: int
+
+
 class SegmentFacts(Struct, frozen=True):
     """What the catalog keeps of a segment.
 
-    tenants: each once, sorted. keys: one hash of (tenant, id) a record, in stored order, as
-    little-endian uint64.
+    tenants: the part of the segment in which each one's records are. keys: one hash of (tenant, id)
+    a record, in stored order, as little-endian uint64.
     """
 
     time_min_us: int
     time_max_us: int
     received_min_us: int
     received_max_us: int
-    tenants: tuple[str, ...]
+    tenants: dict[str, Part]
     keys: bytes
 
 
@@ -202,6 +211,7 @@ def facts(records: Sequence[Record]) -> SegmentFacts:
         (int(received.min()), int(received.max())),
         [stub.tenant for stub in stubs],
         [stub.id for stub in stubs],
+        [len(record) for record in records],
     )
 
 
@@ -210,21 +220,35 @@ def facts_from(
     received_us: tuple[int, int],
     tenants: Sequence[str],
     ids: Sequence[str],
+    sizes: Sequence[int],
 ) -> SegmentFacts:
     """The same for who knows the events already, and need not parse them again.
 
     Args:
         time_us, received_us: least and greatest of the segment.
-        tenants, ids: one a record, in stored order.
+        tenants, ids, sizes (bytes without the line end): one a record, in stored order.
     """
     return SegmentFacts(
         time_min_us=time_us[0],
         time_max_us=time_us[1],
         received_min_us=received_us[0],
         received_max_us=received_us[1],
-        tenants=tuple(sorted(set(tenants))),
+        tenants=_parts(tenants, sizes),
         keys=keys_of(tenants, ids),
     )
+
+
+def _parts(tenants: Sequence[str], sizes: Sequence[int]) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
+    ends = list(accumulate(sizes, lambda end, size: end + size + 1, initial=0))
+    start = 0
+    for tenant, run in groupby(tenants):  # one run each, by the format
+        end = start + sum(1 for _ in run)
+        before = parts.get(tenant)
+        first = start if before is None else before.start
+        parts[tenant] = Part(first, end, ends[first], ends[end])
+        start = end
+    return parts
 
 
 def keys_of(tenants: Iterable[str], ids: Iterable[str]) -> bytes:

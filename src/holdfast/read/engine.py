@@ -38,7 +38,7 @@ class Limits(Struct, frozen=True):
     memory_bytes: int = 128 << 20
     threads: int = 2
     hot_bytes: int = 64 << 20
-    group_events: int = 16_384
+    group_events: int = 256
 
 
 DEFAULTS = Limits()

@@ -34,7 +34,7 @@ from holdfast.read.sources import (
 ROW_GROUP_EVENTS = 10_000
 GROUP_BYTES = 16 << 20  # of records; an engine holds several row groups at a time
 PART_GROUP_BYTES = 2 << 20
-HELD_BYTES = 160 << 20  # about 150,000 usual events
+HELD_BYTES = 96 << 20  # about 90,000 usual events
 _INT64_MAX = (1 << 63) - 1
 _WORDS = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type)]
 _ORDER = [(name, "ascending") for name in ("tenant", "time_us", "node", "position")]

@@ -8,6 +8,9 @@ hundred segments is unpacked in 4 ms, where reading their files again took 80.
 Segments of one event arrive twenty a second where little happens. Decoded and searched one by one
 they would cost a hundred times what their events do; so small neighbours share one block, and
 blocks that stayed small are joined.
+
+For who asks for one tenant, only that tenant's part of a segment is decoded: its records lie
+together, and are few of all.
 """
 
 import sys
@@ -20,7 +23,7 @@ from itertools import groupby, pairwise
 import numpy as np
 import pyarrow as pa
 
-from holdfast.read.decode import Lines, cuts, decode, offsets_of
+from holdfast.read.decode import Lines, Part, cuts, decode, offsets_of
 from holdfast.read.segments import (
     BATCH_BYTES,
     BATCH_EVENTS,
@@ -42,7 +45,7 @@ PACK_EVENTS = 64
 PACK_BYTES = 64 << 10
 PACK_LEVEL = 1
 
-_Key = str  # the hash in a segment's name
+_Key = tuple[str, Part | None]  # the hash in a segment's name, and which part of it, None: all
 _Span = tuple[int, int]  # first row, end
 
 
@@ -134,7 +137,7 @@ class HotMemo:
         known: dict[int, list[SegmentSource]] = {}
         missing: list[SegmentSource] = []
         for source in sources:
-            number = self._block_of.get(source.sha256)
+            number = self._number_of(source)
             if number is None:
                 missing.append(source)
             else:
@@ -157,14 +160,20 @@ class HotMemo:
         blocks: dict[int, tuple[_Block, list[int]]] = {}
         rows: list[tuple[int, int]] = []
         for source, position in places:
-            number = self._block_of.get(source.sha256)
+            number = self._number_of(source)
             if number is None:
                 number = self._keep(_decode([source], [read_lines(source)]))
             block, wanted = blocks.setdefault(number, (self._blocks[number], []))
-            wanted.append(block.spans[source.sha256][0] + position - source.first)
+            before = source.first + source.lines.start
+            wanted.append(_rows_of(block.spans, source)[0] + position - before)
             rows.append((number, wanted[-1]))
         found = {number: block.records.some(wanted) for number, (block, wanted) in blocks.items()}
         return [found[number][row] for number, row in rows]
+
+    def _number_of(self, source: SegmentSource) -> int | None:
+        """The block that holds the lines that are wanted of a segment."""
+        whole = self._block_of.get((source.sha256, None))
+        return self._block_of.get((source.sha256, source.part)) if whole is None else whole
 
     def _keep(self, block: _Block) -> int:
         self._made += 1
@@ -192,8 +201,8 @@ def _decode(batch: Sequence[SegmentSource], parts: Sequence[Lines]) -> _Block:
     spans: dict[_Key, _Span] = {}
     start = 0
     for source in batch:
-        spans[source.sha256] = (start, start + source.count)
-        start += source.count
+        spans[source.sha256, source.part] = (start, start + len(source.lines))
+        start += len(source.lines)
     table = decode(parts)
     if len(table) != start:
         raise SourceError("cached segments hold another number of events", batch[0].path)
@@ -209,10 +218,18 @@ def _joined(blocks: Sequence[_Block]) -> _Block:
     return _Block(pa.concat_tables([block.whole() for block in blocks]).combine_chunks(), spans)
 
 
+def _rows_of(spans: dict[_Key, _Span], source: SegmentSource) -> _Span:
+    """Where a block has the lines that are wanted of a segment."""
+    whole = spans.get((source.sha256, None))
+    if whole is None:
+        return spans[source.sha256, source.part]
+    return whole[0] + source.lines.start, whole[0] + source.lines.stop
+
+
 def _rows(table: pa.Table, spans: dict[_Key, _Span], wanted: Sequence[SegmentSource]) -> pa.Table:
     """The rows of some of a block's segments."""
     pieces: list[_Span] = []
-    for start, end in sorted(spans[source.sha256] for source in wanted):
+    for start, end in sorted(_rows_of(spans, source) for source in wanted):
         if pieces and pieces[-1][1] == start:
             pieces[-1] = (pieces[-1][0], end)
         else:

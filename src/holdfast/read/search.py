@@ -54,10 +54,11 @@ def run_page(
         SourceError: a file that must be made again.
     """
     wanted = check(query)
+    kept = prune(sources, wanted)
     with engine_of(limits).working() as engine:
-        found = _newest(engine, sources, wanted, hidden)
+        found = _newest(engine, kept, wanted, hidden)
         hits = _first(found, wanted.limit)
-        records = _records(engine, sources, hits)
+        records = _records(engine, kept, hits)
     return Page(
         events=tuple(
             Found(
@@ -127,7 +128,7 @@ def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: P
     """The first hits in order, one more than a page, reading no more sources than it takes."""
     enough = wanted.limit + 1
     hits: list[Hit] = []
-    for group in _groups(prune(sources, wanted), engine.limits.group_events):
+    for group in _groups(sources, engine.limits.group_events):
         if len(hits) == enough:
             oldest_us = hits[-1].spot.time_us
             if group[0].time_max_us < oldest_us:
@@ -154,12 +155,18 @@ def _groups(sources: Sequence[Source], size: int) -> Iterator[list[Source]]:
     weight = 0
     for source in sources:
         group.append(source)
-        weight += FOLD_WEIGHT_EVENTS if isinstance(source, FoldSource) else source.count
+        weight += _weight(source)
         if weight >= size:
             yield group
             size, group, weight = min(size * GROUP_GROWTH, GROUP_EVENTS_MAX), [], 0
     if group:
         yield group
+
+
+def _weight(source: Source) -> int:
+    if isinstance(source, FoldSource):
+        return FOLD_WEIGHT_EVENTS
+    return len(source.lines)
 
 
 def _records(engine: Engine, sources: Sequence[Source], hits: Sequence[Hit]) -> list[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from holdfast.errors import CorruptError, HoldfastError
-from holdfast.read.decode import Lines
+from holdfast.read.decode import Lines, Part
 from holdfast.read.sources import FoldSource, SegmentSource
 
 if sys.version_info >= (3, 14):
@@ -28,7 +28,7 @@ class SourceError(HoldfastError):
 
 
 def read_lines(source: SegmentSource) -> Lines:
-    """Read a cached segment and decompress its records.
+    """Read a cached segment and decompress the records that are to be read of it.
 
     Raises:
         SourceError: it cannot be read, or holds other bytes than its name promises.
@@ -41,7 +41,8 @@ def read_lines(source: SegmentSource) -> Lines:
         raise SourceError(f"a cached segment cannot be read: {error}", source.path) from error
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise SourceError(f"{source.path} does not hash to its name", source.path)
-    return Lines(source.node, source.index, source.first, records_in(data))
+    first = source.first + source.lines.start
+    return Lines(source.node, source.index, first, records_in(data, source.part))
 
 
 def read_batches(
@@ -59,12 +60,12 @@ def read_batches(
     events = size = 0
     for source in sources:
         lines = read_lines(source)
-        events += source.count
+        events += len(source.lines)
         size += len(lines.data)
         if batch and (events > BATCH_EVENTS or size > BATCH_BYTES):
             yield batch, parts
             batch, parts = [], []
-            events, size = source.count, len(lines.data)
+            events, size = len(source.lines), len(lines.data)
         batch.append(source)
         parts.append(lines)
     if batch:
@@ -86,14 +87,16 @@ def check_fold(fold: FoldSource) -> None:
         raise SourceError(f"{fold.path} does not hash to what was written", fold.path)
 
 
-def records_in(data: bytes) -> bytes:
-    """The records of a segment, a line each: its first frame, decompressed.
+def records_in(data: bytes, part: Part | None = None) -> bytes:
+    """The records of a segment, a line each: its first frame, decompressed; or a part of them.
 
     Raises:
         CorruptError: not a zstd frame, or one that is too large.
     """
     decompressor = zstd.ZstdDecompressor()
     try:
+        if part is not None:
+            return decompressor.decompress(data, part.end_byte)[part.start_byte :]
         lines = decompressor.decompress(data, SEGMENT_BYTES_MAX + 1)
     except zstd.ZstdError as error:
         raise CorruptError(f"a segment is not zstd: {error}") from error

@@ -18,7 +18,7 @@ from holdfast.read.packs import Packs, Spot
 from holdfast.read.repeats import Standing
 from holdfast.read.sources import FoldSource, Places, SegmentSource, Source
 
-FOLD_EVENTS_MAX = 131_072  # a fold job holds its events in memory: about 1.3 kB each
+FOLD_EVENTS_MAX = 65_536  # a fold job holds its events in memory: about 1.3 kB each
 FOLD_WHOLE = FOLD_EVENTS_MAX // 2  # a fold of so many events is not merged any more
 MERGE_FAN = 8
 _CLASS_BITS = 3  # folds within a factor of 8 are merged with each other

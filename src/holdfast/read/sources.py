@@ -10,6 +10,7 @@ import numpy.typing as npt
 from msgspec import Struct, structs
 
 from holdfast.model import NodeId, Place
+from holdfast.read.decode import Part
 from holdfast.read.query import Wanted
 
 Positions = npt.NDArray[np.uint64]
@@ -21,7 +22,8 @@ class SegmentSource(Struct, frozen=True):
 
     path: a file that holds the object's bytes as in a region: `size_bytes` from `offset` on, or
     (-1) all that follow. sha256: what they must hash to, as hex.
-    tenants: those with events in it; empty: not known.
+    tenants: the part in which each one's events are; empty: not known. part: what is to be read of
+    it, None: all.
     """
 
     node: NodeId
@@ -32,9 +34,15 @@ class SegmentSource(Struct, frozen=True):
     sha256: str
     time_min_us: int
     time_max_us: int
-    tenants: tuple[str, ...] = ()
+    tenants: dict[str, Part] = {}
     offset: int = 0
     size_bytes: int = -1
+    part: Part | None = None
+
+    @property
+    def lines(self) -> range:
+        """Those that are to be read."""
+        return range(self.count) if self.part is None else range(self.part.start, self.part.end)
 
 
 class Stretch(Struct, frozen=True, order=True, array_like=True):
@@ -98,13 +106,9 @@ def stretches_of(source: Source) -> tuple[Stretch, ...]:
 
 
 def prune(sources: Sequence[Source], wanted: Wanted) -> list[Source]:
-    """Leave out what cannot hold a wanted event; the rest by greatest time, newest first.
-
-    Without their tenants, which have done their part: they are nine tenths of what would otherwise
-    be sent to a worker.
-    """
+    """Leave out what cannot hold a wanted event; the rest by greatest time, newest first."""
     kept = [
-        structs.replace(source, tenants=())
+        _narrowed(source, wanted.tenant)
         for source in sources
         if source.time_max_us >= wanted.from_us
         and source.time_min_us <= wanted.newest_us
@@ -112,6 +116,18 @@ def prune(sources: Sequence[Source], wanted: Wanted) -> list[Source]:
     ]
     kept.sort(key=lambda source: source.time_max_us, reverse=True)
     return kept
+
+
+def _narrowed(source: Source, tenant: str | None) -> Source:
+    """Only the tenant's part of a segment.
+
+    And without the tenants, which have done their part: they are nine tenths of what would
+    otherwise be sent to a worker.
+    """
+    if isinstance(source, FoldSource):
+        return structs.replace(source, tenants=())
+    part = source.part if tenant is None else source.tenants.get(tenant, source.part)
+    return structs.replace(source, tenants={}, part=part)
 
 
 def hidden_in(sources: Sequence[Source], hidden: Places) -> Mapping[NodeId, Positions]:
