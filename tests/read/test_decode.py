@@ -19,7 +19,6 @@ from holdfast.read.decode import (
     cuts,
     decode,
     facts,
-    facts_from,
     key_of,
     keys_of,
     times_us,
@@ -139,20 +138,6 @@ def test_facts_are_the_bounds_the_tenants_and_one_key_a_record(lines: list[bytes
     assert found.keys == b"".join(
         hashlib.sha256(f"{row['tenant']}\0{row['id']}".encode()).digest()[:8] for row in rows
     )
-
-
-def test_who_knows_the_events_already_gets_the_same_facts() -> None:
-    lines = [record_of({"id": f"{n}", "tenant": "t"}, START_US + n) for n in range(3)]
-
-    found = facts_from(
-        (START_US, START_US + 2),
-        (START_US, START_US + 2),
-        ["t"] * 3,
-        ["0", "1", "2"],
-        [len(line) for line in lines],
-    )
-
-    assert found == facts(lines)
 
 
 def test_a_key_is_the_same_alone_and_among_others() -> None:

@@ -206,35 +206,14 @@ def facts(records: Sequence[Record]) -> SegmentFacts:
         stubs = [_stub_of(_tolerant(record)) for record in records]
     received = times_us([stub.received for stub in stubs])
     times = times_us([stub.time or stub.received for stub in stubs])
-    return facts_from(
-        (int(times.min()), int(times.max())),
-        (int(received.min()), int(received.max())),
-        [stub.tenant for stub in stubs],
-        [stub.id for stub in stubs],
-        [len(record) for record in records],
-    )
-
-
-def facts_from(
-    time_us: tuple[int, int],
-    received_us: tuple[int, int],
-    tenants: Sequence[str],
-    ids: Sequence[str],
-    sizes: Sequence[int],
-) -> SegmentFacts:
-    """The same for who knows the events already, and need not parse them again.
-
-    Args:
-        time_us, received_us: least and greatest of the segment.
-        tenants, ids, sizes (bytes without the line end): one a record, in stored order.
-    """
+    tenants = [stub.tenant for stub in stubs]
     return SegmentFacts(
-        time_min_us=time_us[0],
-        time_max_us=time_us[1],
-        received_min_us=received_us[0],
-        received_max_us=received_us[1],
-        tenants=_parts(tenants, sizes),
-        keys=keys_of(tenants, ids),
+        time_min_us=int(times.min()),
+        time_max_us=int(times.max()),
+        received_min_us=int(received.min()),
+        received_max_us=int(received.max()),
+        tenants=_parts(tenants, [len(record) for record in records]),
+        keys=keys_of(tenants, [stub.id for stub in stubs]),
     )
 
 
