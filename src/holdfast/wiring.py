@@ -48,7 +48,8 @@ FILE_THREADS = 4
 class System:
     """What one process is made of. node: None where it only reads.
 
-    is_new: the trail was founded by this very start.
+    is_new: the trail was founded by this very start. has_trail_key: it is in the data directory.
+    is_admitted: the node's certificate was made elsewhere.
     """
 
     settings: Settings
@@ -59,6 +60,8 @@ class System:
     scrub: Scrub
     node: Node | None
     is_new: bool
+    has_trail_key: bool
+    is_admitted: bool
 
 
 @asynccontextmanager
@@ -84,8 +87,9 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
         else:
             founded = Founded(await home.read())
         regions.trail = founded.key.trail if founded.key else ""
-        await _verify(regions)
+        await _verify(regions, write=write)
         cache = closing.enter_context(_cache(settings.data_path, owned=write))
+        files = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk())
         nodes: list[Node] = []
 
         def clocks() -> Mapping[str, ClockInterval | Unknown]:
@@ -95,7 +99,6 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
         reader = Reader(regions, host, cache, limits, clocks if write else None)
         if write:
             signing = founded.key.signing if founded.key else None
-            files = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk())
             nodes.append(Node(regions, files, signing, host, _write_limits(settings), reader.enter))
         closer = None
         if nodes:
@@ -110,6 +113,8 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
             scrub=Scrub(regions, host, settings.scrub_period_days),
             node=nodes[0] if nodes else None,
             is_new=founded.is_new,
+            has_trail_key=founded.key is not None,
+            is_admitted=write and files.is_admitted(),
         )
         async with _alive(system):
             yield system
@@ -185,10 +190,13 @@ def real_regions(settings: Settings) -> Iterator[Regions]:
             each.close()
 
 
-async def _verify(regions: Regions) -> None:
-    """Learn the trail where its key is not here, and refuse regions that are mixed up."""
-    verified = await regions.verify()
-    if not verified and not regions.trail:
+async def _verify(regions: Regions, *, write: bool) -> None:
+    """Learn the trail where its key is not here. Regions that are mixed up are refused by whoever
+    is to write, or cannot even tell which trail is meant; else the right ones are read."""
+    await regions.verify()
+    if write or not regions.trail:
+        regions.refuse_mix_ups()
+    if not regions.trail:
         told = "; ".join(f"{region.id}: {region.why_unverified}" for region in regions)
         raise UnavailableError(f"no region shows which trail this is ({told})")
 

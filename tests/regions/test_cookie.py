@@ -120,6 +120,46 @@ def test_a_look_that_cannot_read_the_fence_is_unknown() -> None:
     assert look_at(blind) == Unknown("reset")
 
 
+def test_a_look_that_failed_without_a_word_is_not_free() -> None:
+    silent = world(KEY.cookie("a", STORE))
+    silent.failing = Unknown("")
+    region = Region("a", silent)
+
+    assert asyncio.run(look(region, KEY.trail, NODE, 3, STORE)) == Unknown("")
+    assert region.why_unverified
+
+
+def test_a_region_is_told_what_each_look_found() -> None:
+    async def story() -> list[str]:
+        store = world(KEY.cookie("a", STORE))
+        region = Region("a", store)
+        told = []
+
+        async def look_once() -> None:
+            await look(region, KEY.trail, NODE, 3, STORE)
+            told.append(region.why_unverified)
+
+        await look_once()
+        del store.objects[names.REGION_KEY]
+        await look_once()
+        store.objects[names.REGION_KEY] = (KEY.cookie("b", STORE), 1)
+        await look_once()
+        store.failing = Unknown("reset")
+        await look_once()
+        store.failing = None
+        store.objects[names.REGION_KEY] = (KEY.cookie("a", STORE), 1)
+        await look_once()
+        return told
+
+    assert asyncio.run(story()) == [
+        "",
+        "its cookie is gone",
+        "its store is that of the region b",
+        "reset",
+        "",
+    ]
+
+
 @pytest.mark.parametrize("reads_before", [0, 1, 2])
 def test_a_fenced_store_that_is_replaced_during_the_look_is_never_free(reads_before: int) -> None:
     """Why the fence is read first: the cookie then says whose fence it was that is not there."""

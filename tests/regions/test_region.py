@@ -12,6 +12,13 @@ from tests.regions.worlds import MemoryWorld, VirtualTime, run_with_time
 KEY = "ev/seg/name"
 
 
+def verified(store: MemoryWorld, limits: RegionLimits | None = None) -> Region:
+    """A region whose store showed the right cookie."""
+    region = Region("a", store, limits=limits)
+    region.why_unverified = ""
+    return region
+
+
 def test_evidence_and_control_go_to_their_own_stores() -> None:
     async def story(_: VirtualTime) -> None:
         evidence, control = MemoryWorld(), MemoryWorld()
@@ -72,7 +79,7 @@ def test_a_region_that_wakes_up_is_found_by_a_probe() -> None:
     async def story(time: VirtualTime) -> None:
         world = MemoryWorld()
         world.gate = asyncio.Event()
-        region = Region("a", world, limits=RegionLimits(in_flight_max=4))
+        region = verified(world, RegionLimits(in_flight_max=4))
         await asyncio.gather(*(region.create(f"ev/{n}", b"") for n in range(9)))
 
         world.gate.set()
@@ -80,7 +87,7 @@ def test_a_region_that_wakes_up_is_found_by_a_probe() -> None:
         found = await region.create("ev/again", b"")
 
         assert found == Stored() and region.reachable
-        assert region.report().state == "ok" and region.report().last_error == ""
+        assert region.report().state == "ok" and region.report().why == ""
         assert region.report().in_flight == 0
         # Late calls really happened, though everyone was told "unknown".
         assert await region.read("ev/0") != Absent()
@@ -129,7 +136,7 @@ def test_a_cancelled_call_goes_on_and_keeps_its_place() -> None:
 
 def test_a_mistake_of_ours_reaches_the_caller() -> None:
     async def story(_: VirtualTime) -> None:
-        region = Region("a", MemoryWorld())
+        region = verified(MemoryWorld())
 
         with pytest.raises(ValueError):
             await region.create("ev/Not a key", b"")
@@ -145,7 +152,7 @@ def test_a_cancelled_probe_does_not_leave_the_region_alone_for_ever() -> None:
     async def story(_: VirtualTime) -> None:
         world = MemoryWorld()
         world.failing = Unknown("refused", permanent=True)
-        region = Region("a", world)
+        region = verified(world)
         await region.read(KEY)
         world.failing, world.gate = None, asyncio.Event()
         await asyncio.sleep(60)
@@ -165,14 +172,32 @@ def test_one_permanent_failure_opens_the_breaker_and_its_reason_is_told() -> Non
     async def story(_: VirtualTime) -> None:
         world = MemoryWorld()
         world.failing = Unknown("403 forbidden", permanent=True)
-        region = Region("a", world)
+        region = verified(world)
 
         await region.create(KEY, b"")
         refused = await region.create(KEY, b"")
 
         assert isinstance(refused, Unknown) and refused.permanent and "403" in refused.reason
-        assert region.report().last_error == "403 forbidden"
+        assert region.report().why == "403 forbidden"
         assert len(world.log) == 1
+
+    run_with_time(story)
+
+
+def test_a_region_is_relied_on_while_it_answers_and_its_cookie_is_right() -> None:
+    async def story(_: VirtualTime) -> None:
+        region = Region("a", MemoryWorld())
+        at_first = region.report()
+        region.why_unverified = ""
+        right = region.report()
+        region.why_unverified = "its cookie is gone"
+
+        wrong = region.report()
+
+        assert (at_first.state, at_first.why) == ("unverified", "its cookie was not read yet")
+        assert (right.state, right.why) == ("ok", "")
+        assert (wrong.state, wrong.why) == ("unverified", "its cookie is gone")
+        assert (wrong.reading, wrong.writing) == ("closed", "closed") and not region.reachable
 
     run_with_time(story)
 
@@ -197,7 +222,7 @@ def test_a_region_that_cannot_be_written_is_still_read() -> None:
 
 def test_answers_that_refuse_a_call_are_no_failures_of_the_region() -> None:
     async def story(_: VirtualTime) -> None:
-        region = Region("a", MemoryWorld())
+        region = verified(MemoryWorld())
         await region.create(KEY, b"")
 
         outcomes = [await region.create(KEY, data) for data in (b"", b"1", b"2") * 3]

@@ -151,11 +151,32 @@ def test_no_store_is_ever_named_twice() -> None:
     assert [id for id, _ in regions.stores] == ["a", "b"]
 
 
+async def _begin_to_write(regions: Regions) -> None:
+    await regions.verify()
+    regions.refuse_mix_ups()
+
+
 def problems(stores: dict[str, MemoryWorld], trail: str = KEY.trail) -> str:
+    """What is told to whoever would write."""
     with pytest.raises(RejectedError) as caught:
-        asyncio.run(regions_of(stores, trail).verify())
+        asyncio.run(_begin_to_write(regions_of(stores, trail)))
     assert caught.value.kind == "regions-mixed-up"
     return str(caught.value)
+
+
+def reading(
+    stores: dict[str, MemoryWorld], trail: str = KEY.trail
+) -> tuple[list[str], dict[str, str]]:
+    """The regions that are right for whoever reads, and why each of the others is not."""
+    regions = regions_of(stores, trail)
+    right = asyncio.run(regions.verify())
+    return [region.id for region in right], {
+        region.id: region.why_unverified for region in regions if region.why_unverified
+    }
+
+
+def test_regions_that_are_not_mixed_up_may_be_written() -> None:
+    asyncio.run(_begin_to_write(regions_of(worlds())))
 
 
 def test_one_store_behind_two_regions_is_refused_by_both_names() -> None:
@@ -163,6 +184,23 @@ def test_one_store_behind_two_regions_is_refused_by_both_names() -> None:
     stores["b"] = stores["a"]
 
     assert "the regions a and b have one store" in problems(stores)
+
+
+def test_one_store_behind_two_regions_is_read_once() -> None:
+    stores = worlds()
+    stores["b"] = stores["a"]
+
+    assert reading(stores) == (["a", "c"], {"b": "its store is that of the region a"})
+
+
+def test_two_cookies_of_one_store_are_read_as_one_region() -> None:
+    stores = worlds()
+    stores["c"].objects[names.REGION_KEY] = (KEY.cookie("c", store_of("b")), 1)
+
+    right, why = reading(stores)
+
+    assert (right, why) == (["a", "b"], {"c": "it is the same store as b"})
+    assert "the regions b and c have one store" in problems(stores)
 
 
 def test_swapped_regions_are_refused() -> None:
@@ -176,6 +214,20 @@ def test_swapped_regions_are_refused() -> None:
 
 
 @pytest.mark.parametrize("trail", [KEY.trail, ""])
+def test_beside_swapped_regions_the_others_are_read(trail: str) -> None:
+    stores = worlds()
+    stores["b"], stores["c"] = stores["c"], stores["b"]
+
+    right, why = reading(stores, trail)
+
+    assert right == ["a"]
+    assert why == {
+        "b": "its store is that of the region c",
+        "c": "its store is that of the region b",
+    }
+
+
+@pytest.mark.parametrize("trail", [KEY.trail, ""])
 def test_another_trails_store_is_refused_by_both_ids(trail: str) -> None:
     stores = worlds()
     stores["b"].objects[names.REGION_KEY] = (OTHER.cookie("b", store_of("b")), 1)
@@ -183,3 +235,49 @@ def test_another_trails_store_is_refused_by_both_ids(trail: str) -> None:
     told = problems(stores, trail)
 
     assert "b" in told and KEY.trail in told and OTHER.trail in told
+
+
+@pytest.mark.parametrize("trail", [KEY.trail, ""])
+def test_beside_another_trails_store_the_others_are_read(trail: str) -> None:
+    stores = worlds()
+    stores["a"].objects[names.REGION_KEY] = (OTHER.cookie("a", store_of("a")), 1)
+
+    right, why = reading(stores, trail)
+
+    assert right == ["b", "c"]
+    assert f"the trail {OTHER.trail} (other), not to {KEY.trail}" in why["a"]
+
+
+def test_the_trail_whose_key_is_here_is_meant_even_where_most_are_of_another() -> None:
+    stores = worlds()
+    for id in ("a", "b"):
+        stores[id].objects[names.REGION_KEY] = (OTHER.cookie(id, store_of(id)), 1)
+
+    assert reading(stores)[0] == ["c"]
+    assert reading(stores, "")[0] == ["a", "b"]
+
+
+def test_where_no_trail_has_most_regions_none_is_right_and_each_names_its_own() -> None:
+    stores = worlds()
+    stores["b"].objects[names.REGION_KEY] = (OTHER.cookie("b", store_of("b")), 1)
+    stores["c"].failing = Unknown("connection refused")
+    regions = regions_of(stores, "")
+
+    assert asyncio.run(regions.verify()) == ()
+    assert regions.trail == ""
+    assert KEY.trail in regions.by_id["a"].why_unverified
+    assert OTHER.trail in regions.by_id["b"].why_unverified
+    assert regions.by_id["c"].why_unverified == "connection refused"
+
+
+def test_a_mix_up_that_was_mended_is_refused_no_more() -> None:
+    stores = worlds()
+    stores["b"].objects[names.REGION_KEY] = (KEY.cookie("c", store_of("c")), 1)
+    regions = regions_of(stores)
+    with pytest.raises(RejectedError):
+        asyncio.run(_begin_to_write(regions))
+
+    stores["b"].objects[names.REGION_KEY] = (KEY.cookie("b", store_of("b")), 1)
+
+    asyncio.run(_begin_to_write(regions))
+    assert regions.by_id["b"].store_uuid == store_of("b")

@@ -104,6 +104,7 @@ class Machine:
         host = self.world.host(lambda: self.skew_us)
         try:
             await regions.verify()
+            regions.refuse_mix_ups()
         except RejectedError as error:
             self.world.say(f"{process.name} refuses to start: {error}")
             process.kill()

@@ -38,7 +38,7 @@ NODE = msgspec.convert(
 )
 
 
-def region(id: str, state: str = "ok", last_error: str = "") -> RegionReport:
+def region(id: str, state: str = "ok", why: str = "") -> RegionReport:
     return RegionReport(
         id=id,
         url="",
@@ -46,7 +46,7 @@ def region(id: str, state: str = "ok", last_error: str = "") -> RegionReport:
         state=state,
         reading="closed",
         writing="closed",
-        last_error=last_error,
+        why=why,
         ok_seconds_ago=None,
         in_flight=0,
     )

@@ -19,10 +19,10 @@ from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED, text_of
 from holdfast.cli.options import Place
 from holdfast.cli.place import settings_of
-from holdfast.cli.region import look
+from holdfast.cli.region import look, read_trail_key
 from holdfast.errors import HoldfastError
 from holdfast.regions.disk import PosixDisk
-from holdfast.regions.trailkey import FILE_BYTES_MAX, KEY_FILE, parse_trail_key
+from holdfast.regions.trailkey import KEY_FILE
 from holdfast.settings import Settings
 from holdfast.write.keyfiles import KeyFiles
 
@@ -80,7 +80,7 @@ def _data(data: Path) -> Iterator[Check]:
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
     trail_key, node = data / KEY_FILE, data / "nodes" / "0"
-    yield _private("trail key", trail_key, _read_trail_key, "keep a backup of it elsewhere")
+    yield _private("trail key", trail_key, read_trail_key, "keep a backup of it elsewhere")
     yield _private("node key", node / "node.key", _read_node_key, "a lost one needs no backup")
 
 
@@ -96,15 +96,6 @@ def _private(name: str, path: Path, read: Callable[[Path], object], advice: str)
     if mode & 0o077:
         return Check(name, "bad", f"{path} can be read by others (mode {mode:04o}, not 0600)")
     return Check(name, "ok", f"{path}: {advice}")
-
-
-def _read_trail_key(path: Path) -> None:
-    disk = PosixDisk()
-    root = disk.open_root(path.parent)
-    try:
-        parse_trail_key(disk.read(root, path.name, FILE_BYTES_MAX)[0], str(path))
-    finally:
-        disk.close(root)
 
 
 def _read_node_key(path: Path) -> None:
@@ -136,11 +127,7 @@ def _token(path: Path) -> Check:
 
 
 def _regions(settings: Settings) -> Iterator[Check]:
-    try:
-        seen = look(settings)
-    except HoldfastError as error:
-        yield Check("regions", "bad", text_of(error))
-        return
+    seen = look(settings)
     for region in seen.regions:
         state = "ok" if region.state == "ok" else "bad"
         detail = f"{region.url}: {region.why or 'store ' + region.store}"

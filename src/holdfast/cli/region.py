@@ -1,7 +1,9 @@
 """`holdfast region`: the stores that the trail is kept in."""
 
 import asyncio
+import contextlib
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 from typer import Option
@@ -10,6 +12,9 @@ from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED
 from holdfast.cli.options import Place
 from holdfast.cli.place import settings_of
+from holdfast.errors import HoldfastError
+from holdfast.regions.disk import PosixDisk
+from holdfast.regions.trailkey import FILE_BYTES_MAX, KEY_FILE, TrailKey, parse_trail_key
 from holdfast.settings import Settings
 
 
@@ -17,7 +22,8 @@ from holdfast.settings import Settings
 class Seen:
     """A region as this machine sees it.
 
-    state: "ok" when its store showed the trail's cookie, else "unverified"; why: then, why not.
+    state: "ok" when its store showed the region's own cookie, else "unverified"; why: then, why
+    not.
     store: the store's uuid; "" until it is known.
     """
 
@@ -53,14 +59,12 @@ def list_regions(
 
 
 def look(settings: Settings) -> SeenTrail:
-    """Read every region's cookie once.
-
-    Raises:
-        RejectedError: the regions do not belong together; names them.
-    """
+    """Read every region's cookie once, and judge it by the trail whose key is here, if one is."""
     from holdfast.wiring import real_regions
 
     with real_regions(settings) as regions:
+        with contextlib.suppress(HoldfastError, OSError):  # the doctor says what is wrong with it
+            regions.trail = read_trail_key(settings.data_path / KEY_FILE).trail
         asyncio.run(regions.verify())
         return SeenTrail(
             trail=regions.trail,
@@ -78,6 +82,20 @@ def look(settings: Settings) -> SeenTrail:
                 for region in regions
             ),
         )
+
+
+def read_trail_key(path: Path) -> TrailKey:
+    """The trail's key, as the server reads it.
+
+    Raises:
+        RejectedError: damaged. OSError: not there, or not to be read.
+    """
+    disk = PosixDisk()
+    root = disk.open_root(path.parent)
+    try:
+        return parse_trail_key(disk.read(root, path.name, FILE_BYTES_MAX)[0], str(path))
+    finally:
+        disk.close(root)
 
 
 def _print(seen: SeenTrail) -> None:

@@ -15,7 +15,7 @@ from holdfast.proof import ProofError, names, statements
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Cookie, Heartbeat
 from holdfast.regions import Regions
-from holdfast.regions.cookie import read_cookie
+from holdfast.regions.cookie import Foreign, read_cookie
 from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 
@@ -108,13 +108,13 @@ class Surveyor:
 
     async def _why_not(self, region: Region) -> str:
         cookie = await read_cookie(region, self._regions.trail)
-        if isinstance(cookie, Unknown):
+        if isinstance(cookie, Foreign | Unknown):
             return cookie.reason
         if isinstance(cookie, Cookie):
             self._regions.recognise(region, cookie)
-        if getattr(cookie, "store", "") != region.store_uuid:
-            return "its cookie is gone or another store's"
-        return ""
+            if cookie.store == region.store_uuid:
+                return ""
+        return "its cookie is gone or another store's"
 
 
 def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Listing]) -> None:

@@ -221,6 +221,11 @@ class Follow:
 
     async def _look_for_heartbeats(self, tour: _Tour) -> str:
         region = tour.region
+        cookie = await read_cookie(region, self._regions.trail)
+        if isinstance(cookie, Foreign):
+            # What another region's store shows, or another trail's, is not to be noted as shown by
+            # this one: once the mix-up is mended, it would be missed here.
+            return cookie.reason
         listing = await region.list(names.HEARTBEATS_PREFIX)
         if isinstance(listing, Unknown):
             return f"its heartbeats could not be listed: {listing.reason}"

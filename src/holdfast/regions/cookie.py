@@ -54,10 +54,15 @@ def judge_cookie(data: bytes, region: str, trail: str) -> Cookie | Foreign | Unk
     """The same for the bytes of a cookie. Pure."""
     try:
         claimed = statements.read(data, Cookie).statement
-        its_trail = names.trail_id(claimed.trail_key)
-        cookie = statements.verify_cookie(data, its_trail).statement
+        cookie = statements.verify_cookie(data, names.trail_id(claimed.trail_key)).statement
     except ProofError as error:
         return Unknown(f"its cookie is corrupt: {error}", permanent=True)
+    return placed(cookie, region, trail)
+
+
+def placed(cookie: Cookie, region: str, trail: str) -> Cookie | Foreign:
+    """The cookie where it belongs, or why it does not. Pure; "" as for `read_cookie`."""
+    its_trail = names.trail_id(cookie.trail_key)
     if trail not in ("", its_trail):
         return Foreign(
             f"its store belongs to the trail {its_trail} ({cookie.trail_name}), not to {trail}",
@@ -77,6 +82,9 @@ async def look(
     the two is found out by the cookie; read first, the cookie would still be the old store's, and
     the fence that is absent that of the new one.
 
+    The region is told what was found: until a look finds the right store, it is not relied on, and
+    nothing is taken in that could not be counted.
+
     Args:
         trail, node, epoch: Whose fence to look for.
         store: The id that the epoch's birth names for this region.
@@ -85,8 +93,12 @@ async def look(
     cookie = await read_cookie(region, trail)
     if isinstance(fence, Present):
         return Fenced(fence.data)
-    if isinstance(fence, Unknown):
-        return fence
+    seen = fence if isinstance(fence, Unknown) else _judge(cookie, store)
+    region.why_unverified = "" if isinstance(seen, Free) else seen.reason or "it was not read"
+    return seen
+
+
+def _judge(cookie: Cookie | Foreign | Absent | Unknown, store: str) -> Free | Unknown:
     if isinstance(cookie, Absent):
         return Unknown("its cookie is gone")
     if isinstance(cookie, Foreign | Unknown):

@@ -10,7 +10,7 @@ Reading and writing are judged apart: a full or read-only store still reads.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -64,10 +64,12 @@ class Counter:
 
 
 class RegionReport(Struct, frozen=True):
-    """How a region does. state: "ok", or "open" when reading or writing is left alone.
+    """How a region does.
 
-    reading, writing: states of the two breakers. last_error: "" while all is well.
-    ok_seconds_ago: since the last answer; None: there never was one.
+    state: "ok"; "open" when reading or writing is left alone; "unverified" when it answers, and its
+    store did not show the right cookie when last looked at. reading, writing: states of the two
+    breakers. why: what is wrong, "" while all is well. ok_seconds_ago: since the last answer; None:
+    there never was one.
     """
 
     id: RegionId
@@ -76,9 +78,20 @@ class RegionReport(Struct, frozen=True):
     state: str
     reading: str
     writing: str
-    last_error: str
+    why: str
     ok_seconds_ago: float | None
     in_flight: int
+
+
+def why_too_few(reports: Iterable[RegionReport], quorum: int) -> str:
+    """Why fewer than W regions can be relied on, and which not; "" when enough can. Pure."""
+    reports = tuple(reports)
+    silent = [each for each in reports if each.state != "ok"]
+    reachable = len(reports) - len(silent)
+    if reachable >= quorum:
+        return ""
+    told = ", ".join(f"{each.id} ({each.why or 'no answer yet'})" for each in silent)
+    return f"{reachable} of the {quorum} regions needed can be reached: not {told}"
 
 
 @dataclass(slots=True, eq=False)
@@ -102,8 +115,9 @@ class Region:
     """See the module. Implements `Store`.
 
     id: the region's name in the settings. url: for a person. store_uuid: what the cookie showed
-    when `Regions.verify` last read it, else "", and why_unverified says why. named_uuid: what the
-    store was last known to be. counters: by name of the operation.
+    when `Regions.verify` last read it, else "". named_uuid: what the store was last known to be.
+    why_unverified: what `Regions.verify` or a writer's `look`, whichever was last, found wrong with
+    the cookie; "" while it is right. counters: by name of the operation.
     """
 
     def __init__(
@@ -130,11 +144,16 @@ class Region:
 
     @property
     def reachable(self) -> bool:
-        """Whether reading and writing are trusted now.
+        """Whether it is relied on now: it answers, and is the store that it should be.
 
-        False says "do not rely on it", not "do not call it": calls are what finds out that the
-        region is back, and while it is left alone they cost nothing.
+        The one place where that is decided, for admission, readiness and every report. False says
+        "do not rely on it", not "do not call it": calls are what finds out that the region is back,
+        and while it is left alone they cost nothing.
         """
+        return self._is_answering and not self.why_unverified
+
+    @property
+    def _is_answering(self) -> bool:
         return self._reading.breaker.state is self._writing.breaker.state is State.CLOSED
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
@@ -204,10 +223,10 @@ class Region:
             id=self.id,
             url=self.url,
             store_uuid=self.store_uuid,
-            state="ok" if self.reachable else "open",
+            state="ok" if self.reachable else "unverified" if self._is_answering else "open",
             reading=self._reading.breaker.state,
             writing=self._writing.breaker.state,
-            last_error=failure.reason if failure else "",
+            why=failure.reason if failure else self.why_unverified,
             ok_seconds_ago=None if self._last_ok is None else now - self._last_ok,
             in_flight=sum(len(lane.tasks) for lane in lanes),
         )

@@ -1,18 +1,21 @@
 """All regions of a trail, and who they say that they are."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.proof import ProofError, names, statements
 from holdfast.proof.names import EpochKey
 from holdfast.proof.statements import Cookie
-from holdfast.regions.cookie import Foreign, read_cookie
+from holdfast.regions.cookie import Foreign, placed, read_cookie
 from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
 from holdfast.regions.region import Region
 
 BIRTHS_READ_MAX = 8
+
+Shown = Cookie | Foreign | Absent | Unknown
 
 
 class Regions:
@@ -20,7 +23,8 @@ class Regions:
 
     quorum: W. needed: R = N - W + 1, how many regions show everything that was acknowledged.
     trail: the id that every cookie must be of; "" until it is known from elsewhere or learned.
-    trail_key, trail_name, tag_key: what the cookies say, once one was verified.
+    trail_key, trail_name, tag_key: what the cookies say, once one was verified. mix_ups: what the
+    cookies said against the settings when last read; empty while the two agree.
     """
 
     def __init__(self, regions: Sequence[Region], quorum: int, trail: str = "") -> None:
@@ -36,6 +40,7 @@ class Regions:
         self.trail_key = b""
         self.trail_name = ""
         self.tag_key = b""
+        self.mix_ups: tuple[Problem, ...] = ()
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self._regions)
@@ -61,28 +66,36 @@ class Regions:
         """Read every cookie, and find out which stores these regions are.
 
         Returns:
-            The regions whose store showed its cookie; each of the others has `why_unverified`.
+            The regions whose store showed the right cookie, no two of them one store; each of the
+            others has `why_unverified`. Whoever reads goes on with these; whoever begins to write
+            asks `refuse_mix_ups` too.
+        """
+        answers = await asyncio.gather(*(read_cookie(region, self.trail) for region in self))
+        read = dict(zip(self.by_id, answers, strict=True))
+        self.mix_ups = find_mix_ups(read)
+        self.trail = self.trail or trail_of_most(cookies_in(read).values(), len(self))
+        told = tell_apart(read, self.trail)
+        for region in self:
+            self._record(region, told[region.id])
+        for cookie in told.values():
+            if isinstance(cookie, Cookie):
+                self.trail_key, self.trail_name = cookie.trail_key, cookie.trail_name
+                self.tag_key = cookie.tag_key
+                break
+        await self._find_named()
+        return tuple(region for region in self if region.store_uuid)
+
+    def refuse_mix_ups(self) -> None:
+        """Stop where the cookies say something against the settings: nothing is written then.
+
         Raises:
             RejectedError: a store of another trail or another region, one store behind two regions,
                 or (with `trail` unknown) stores of several trails. Names the regions.
         """
-        answers = await asyncio.gather(*(read_cookie(region, self.trail) for region in self))
-        read = dict(zip(self.by_id, answers, strict=True))
-        cookies = {id: answer for id, answer in read.items() if isinstance(answer, Cookie)}
-        problems = find_mix_ups(read)
-        if problems:
-            raise RejectedError("regions-mixed-up", *problems)
-        for region in self:
-            self._record(region, read[region.id])
-        for cookie in cookies.values():
-            self.trail = names.trail_id(cookie.trail_key)
-            self.trail_key, self.trail_name = cookie.trail_key, cookie.trail_name
-            self.tag_key = cookie.tag_key
-            break
-        await self._find_named()
-        return tuple(region for region in self if region.store_uuid)
+        if self.mix_ups:
+            raise RejectedError("regions-mixed-up", *self.mix_ups)
 
-    def _record(self, region: Region, answer: Cookie | Foreign | Absent | Unknown) -> None:
+    def _record(self, region: Region, answer: Shown) -> None:
         region.named_uuid = region.store_uuid or region.named_uuid
         region.store_uuid, region.why_unverified = "", ""
         if isinstance(answer, Cookie):
@@ -140,13 +153,50 @@ def newest_births(listing: Listing) -> list[str]:
     return [each.key for each in sorted(last.values(), key=lambda each: -each.modified_us)]
 
 
-def find_mix_ups(
-    read: dict[str, Cookie | Foreign | Absent | Unknown],
-) -> tuple[Problem, ...]:
+def cookies_in(read: Mapping[str, Shown]) -> dict[str, Cookie]:
+    """Every good cookie, wherever it belongs, by the region that showed it. Pure."""
+    cookies = {id: answer for id, answer in read.items() if isinstance(answer, Cookie)}
+    foreign = {id: answer.cookie for id, answer in read.items() if isinstance(answer, Foreign)}
+    return cookies | foreign
+
+
+def trail_of_most(cookies: Collection[Cookie], regions_count: int) -> str:
+    """The trail of all cookies, or of more than half of the regions; else "". Pure."""
+    trails = Counter(names.trail_id(cookie.trail_key) for cookie in cookies)
+    for trail, count in trails.most_common(1):
+        if count == len(cookies) or 2 * count > regions_count:
+            return trail
+    return ""
+
+
+def tell_apart(read: Mapping[str, Shown], trail: str) -> dict[str, Shown]:
+    """The same answers, judged together once the trail is known: Foreign are now the stores of
+    other trails too, and the store that a region before it has already. Pure.
+
+    Args:
+        trail: "" where the regions show several and it is not known which is meant: none is right.
+    """
+    told: dict[str, Shown] = {}
+    first: dict[str, str] = {}
+    for id, answer in sorted(read.items()):
+        told[id] = answer
+        if not isinstance(answer, Cookie):
+            continue
+        if trail:
+            told[id] = placed(answer, id, trail)
+        else:
+            its_trail = f"{names.trail_id(answer.trail_key)} ({answer.trail_name})"
+            reason = f"its store belongs to the trail {its_trail}, those of others to other trails"
+            told[id] = Foreign(reason, answer)
+        if isinstance(told[id], Cookie) and first.setdefault(answer.store, id) != id:
+            told[id] = Foreign(f"it is the same store as {first[answer.store]}", answer)
+    return told
+
+
+def find_mix_ups(read: Mapping[str, Shown]) -> tuple[Problem, ...]:
     """What cookies say against the settings, named so that a person can mend it. Pure."""
     foreign = {id: answer for id, answer in read.items() if isinstance(answer, Foreign)}
-    cookies = {id: answer for id, answer in read.items() if isinstance(answer, Cookie)}
-    cookies |= {id: answer.cookie for id, answer in foreign.items()}
+    cookies = cookies_in(read)
     problems = [
         Problem(0, f"regions.{b}", f"the regions {a} and {b} have one store ({one.store})")
         for (a, one), (b, other) in combinations(sorted(cookies.items()), 2)

@@ -103,7 +103,7 @@ def _region(region: RegionShape, status: StatusAnswer) -> RegionView:
         id=region.region,
         url=region.url,
         usable=region.usable,
-        why_not="" if region.usable else region.why,
+        why_not="" if region.usable and region.state == "ok" else region.why,
         listed_us=parse_time(listed[0]) if listed else None,
         ok_us=parse_time(region.answered) if region.answered else None,
         facts=(("breaker", _breaker(region)), *clock),

@@ -134,7 +134,7 @@ async def _serve(settings: Settings, host: str, token: bytes, say: Say) -> None:
     assert starting is not None, "a coroutine runs in a task"
     _on_signal(starting.cancel)
     async with open_system(settings, write=True) as system:
-        for line in first_words(system) if system.is_new else ():
+        for line in first_words(system) if system.is_new else key_words(system):
             say(line)
         server = server_of(system, host, token, lambda port: say(banner(system, host, port)))
 
@@ -182,6 +182,19 @@ def first_words(system: System) -> tuple[str, ...]:
         f"    {data / 'trail.key'}    certifies every node; it lies nowhere else",
         "No backup is needed of the nodes' keys (a lost one is replaced by a new node), nor of the "
         "cache; the events lie in the regions.",
+    )
+
+
+def key_words(system: System) -> tuple[str, ...]:
+    """That the trail's key is not here. Nobody would miss it before a node needs a certificate."""
+    if system.has_trail_key:
+        return ()
+    path = system.settings.data_path / "trail.key"
+    if system.is_admitted:
+        return (f"this node was admitted with node.cert; the trail's key, {path}, is elsewhere",)
+    return (
+        f"WARNING: the trail's key is not here: {path} is missing. Events are taken in all the "
+        "same, but no new node can be certified: put the key back from its backup",
     )
 
 

@@ -69,7 +69,8 @@ class LagShape(Struct, frozen=True):
 
 
 class RegionShape(Struct, frozen=True):
-    """A region. state: "ok", or "open" while it is left alone; `usable`: the statement rests on it.
+    """A region. state: "ok"; "open" while it is left alone; "unverified" while its store does not
+    show the right cookie. usable: the statement rests on it.
 
     reading, writing: their breakers. why: what is wrong, "" while nothing is.
     """
@@ -212,10 +213,7 @@ def status_answer(system: System) -> StatusAnswer:
         reasons=reasons,
         trail=TrailShape(regions.trail, regions.trail_name, regions.quorum, regions.needed),
         node=_node(standing.node) if standing.node else None,
-        regions=tuple(
-            _region(report, standing, region.why_unverified)
-            for report, region in zip(standing.regions, regions, strict=True)
-        ),
+        regions=tuple(_region(report, standing) for report in standing.regions),
         reader=_reader(standing),
         survey=_survey(standing.reconciled) if standing.reconciled else None,
         scrub=_scrub(standing.scrubbed) if standing.scrubbed else None,
@@ -237,7 +235,7 @@ def _node(node: NodeReport) -> NodeShape:
     )
 
 
-def _region(report: RegionReport, standing: Standing, unverified: str) -> RegionShape:
+def _region(report: RegionReport, standing: Standing) -> RegionShape:
     backlogs = {each.region: each for each in standing.node.regions} if standing.node else {}
     backlog = backlogs.get(report.id)
     ago = report.ok_seconds_ago
@@ -250,7 +248,7 @@ def _region(report: RegionReport, standing: Standing, unverified: str) -> Region
         reading=report.reading,
         writing=report.writing,
         usable=any(basis.region == report.id for basis in standing.said.basis),
-        why=report.last_error or unverified,
+        why=report.why,
         answered=None if ago is None else format_us(standing.now_us - int(ago * 1e6)),
         clock_offset_seconds=None if offset_us is None else offset_us / 1e6,
         lag=_lag(backlog, standing.now_us) if backlog else None,

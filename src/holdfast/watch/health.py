@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from holdfast.read.reader import ReaderReport
-from holdfast.regions.region import RegionReport
+from holdfast.regions.region import RegionReport, why_too_few
 from holdfast.write.node import NodeReport
 
 
@@ -26,12 +26,6 @@ def reasons_not_ready(
     reasons = []
     if node.state != "open":
         reasons.append(f"the node accepts nothing yet: {node.why}")
-    reachable = sum(region.state == "ok" for region in regions)
-    if reachable < quorum:
-        silent = ", ".join(
-            f"{region.id} ({region.last_error or 'no answer yet'})"
-            for region in regions
-            if region.state != "ok"
-        )
-        reasons.append(f"{reachable} of the {quorum} regions needed can be reached: not {silent}")
+    if too_few := why_too_few(regions, quorum):
+        reasons.append(too_few)
     return tuple(reasons)

@@ -21,7 +21,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Receipt
 from holdfast.regions import Regions
 from holdfast.regions.cookie import look
-from holdfast.regions.region import Region
+from holdfast.regions.region import Region, why_too_few
 from holdfast.write.admit import Admitted, finish
 from holdfast.write.batch import Acknowledgement, Batch, Taken
 from holdfast.write.identity import Identity
@@ -130,7 +130,7 @@ class Epoch:
         """Take a request in; its outcome is a future of the acknowledgement.
 
         Raises:
-            UnavailableError: nothing was taken in: stopping, full, or fewer than W regions answer.
+            UnavailableError: nothing was taken in: stopping, full, or too few regions to count.
         """
         self._refuse_if_unable(admitted.size_bytes)
         received_us = self._stamp.next(self._host.now_us())
@@ -158,11 +158,9 @@ class Epoch:
     def _refuse_if_unable(self, size_bytes: int) -> None:
         if not self._accepting:
             raise UnavailableError("the node is stopping")
-        reachable = sum(region.reachable for region in self._regions)
-        if reachable < self._regions.quorum:
-            raise UnavailableError(
-                f"{reachable} of the {self._regions.quorum} regions needed can be reached", 5
-            )
+        if sum(region.reachable for region in self._regions) < self._regions.quorum:
+            reports = (region.report() for region in self._regions)
+            raise UnavailableError(why_too_few(reports, self._regions.quorum), 5)
         if self.waiting_bytes + size_bytes > self._limits.queue_bytes_max:
             raise UnavailableError("the queue is full: the regions are slower than what arrives")
 

@@ -1,4 +1,8 @@
-"""A node's directory: `node.key`, readable by its owner only, and `node.cert` beside it.
+"""A node's directory: `node.key`, readable by its owner only, and its certificate beside it.
+
+`node.cert` was made elsewhere, by `holdfast keys admit`, and put there by a person; `self.cert` is
+what the node made where the trail's key was at hand. That they have two names tells a node that was
+admitted from one whose trail key was lost.
 
 Each file is written aside, fsynced and renamed into place, the key first: dying in between leaves
 a key with the certificate of the one before, which the next start sees and replaces. A key that
@@ -16,6 +20,7 @@ from holdfast.regions.disk import Disk, make_directory, write_whole
 
 KEY_FILE = "node.key"
 CERTIFICATE_FILE = "node.cert"
+SELF_MADE_FILE = "self.cert"
 FILE_BYTES_MAX = 64 * 1024
 SEED_BYTES = 32
 PRIVATE_MODE = 0o600
@@ -38,10 +43,17 @@ class KeyFiles:
         """
         try:
             key = self._read(KEY_FILE)
-            certificate = self._read(CERTIFICATE_FILE)
+            certificate = self._read(CERTIFICATE_FILE) or self._read(SELF_MADE_FILE)
         except OSError as error:
             raise self._unavailable(error) from error
         return None if key is None else self._parse(key), certificate
+
+    def is_admitted(self) -> bool:
+        """Whether the node's certificate was made elsewhere."""
+        try:
+            return self._read(CERTIFICATE_FILE) is not None
+        except OSError as error:
+            raise self._unavailable(error) from error
 
     def write(self, seed: bytes, certificate: bytes | None) -> None:
         """As the protocol says."""
@@ -52,7 +64,9 @@ class KeyFiles:
                 self._set_aside(root, seed)
                 self._put(root, KEY_FILE, _text(seed))
                 if certificate is not None:
-                    self._put(root, CERTIFICATE_FILE, certificate)
+                    with contextlib.suppress(FileNotFoundError):
+                        self._disk.unlink(root, CERTIFICATE_FILE)  # it is not of this key
+                    self._put(root, SELF_MADE_FILE, certificate)
             finally:
                 self._disk.close(root)
         except OSError as error:

@@ -226,6 +226,7 @@ class Node:
     async def _check_regions(self) -> None:
         """Cookies, and clocks: a wrong clock at the birth would make promises lie."""
         verified = await self._regions.verify()
+        self._regions.refuse_mix_ups()
         if len(verified) < self._regions.quorum:
             raise _NotYetError(
                 f"{len(verified)} of the {self._regions.quorum} regions needed show their cookie: "

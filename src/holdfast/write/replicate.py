@@ -149,8 +149,9 @@ class Channel:
             elif isinstance(seen, Fenced):
                 self._fenced(self.region.id)
                 return
-            elif covered:
-                # Nothing follows from a look that failed: these PUTs wait for the next one.
+            else:
+                # Nothing follows from a look that failed: these PUTs wait for the next one. It
+                # comes soon even where none waits: until then the region is not relied on.
                 self._put[:0] = covered
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_MAX_SECONDS)
