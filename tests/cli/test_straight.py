@@ -141,6 +141,89 @@ def test_region_list_names_the_stores_and_what_is_wrong_with_one(
     assert states == ["ok", "ok", "unverified"]
 
 
+def _swap(data: Path) -> None:
+    (data / "regions/a").rename(data / "regions/x")
+    (data / "regions/b").rename(data / "regions/a")
+    (data / "regions/x").rename(data / "regions/b")
+
+
+SWAPPED = {
+    "a": "its store is that of the region b",
+    "b": "its store is that of the region a",
+    "c": "",
+}
+
+
+@pytest.mark.parametrize("with_key", [True, False])
+def test_beside_swapped_regions_the_third_is_read_and_the_two_are_named(
+    data: Path, capsys: Capture, with_key: bool
+) -> None:
+    _swap(data)
+    shutil.rmtree(data / "cache-commands", ignore_errors=True)
+    if not with_key:
+        (data / "trail.key").unlink()
+
+    searched, page = ask(data, capsys, "search")
+    judged, said = ask(data, capsys, "completeness")
+    asked, status = ask(data, capsys, "status")
+
+    assert (searched, judged, asked) == (0, 4, 0)
+    assert {event["id"] for event in page["events"]} >= {"1", "2"}
+    assert said["complete_through"] is None
+    told = json.dumps(said["holding_back"])
+    assert all(why in told for why in SWAPPED.values())
+    assert {each["region"]: each["why"] for each in status["regions"]} == SWAPPED
+    states = [(each["state"], each["usable"]) for each in status["regions"]]
+    assert states == [("unverified", False), ("unverified", False), ("ok", True)]
+
+
+def test_swapped_regions_are_not_repaired(data: Path, capsys: Capture) -> None:
+    _swap(data)
+
+    code, report = ask(data, capsys, "reconcile")
+
+    assert code == 3
+    assert {each["region"]: each["state"] for each in report["regions"]} == {**SWAPPED, "c": "ok"}
+
+
+def test_each_region_has_its_own_reason_in_the_list_and_with_the_doctor(
+    data: Path, capsys: Capture
+) -> None:
+    _swap(data)
+
+    listed, seen = ask(data, capsys, "region", "list")
+    examined, found = ask(data, capsys, "doctor")
+
+    assert (listed, examined) == (3, 3)
+    assert {each["region"]: each["why"] for each in seen["regions"]} == SWAPPED
+    bad = {each["check"]: each["detail"] for each in found["checks"] if each["state"] == "bad"}
+    assert set(bad) == {"region a", "region b", "quorum"}
+    assert SWAPPED["a"] in bad["region a"] and SWAPPED["b"] in bad["region b"]
+
+
+def test_two_entries_that_lead_to_one_store_are_read_as_one(data: Path, capsys: Capture) -> None:
+    shutil.rmtree(data / "cache-commands", ignore_errors=True)
+    shutil.rmtree(data / "regions/b")
+    (data / "regions/b").symlink_to("a")
+
+    code, said = ask(data, capsys, "status")
+
+    assert code == 0
+    assert [basis["region"] for basis in said["basis"]] == ["a", "c"]
+    assert said["regions"][1]["why"] == SWAPPED["b"]
+    assert said["reader"]["events"] == len(EVENTS)
+
+
+def test_a_server_does_not_start_on_swapped_regions(data: Path, capsys: Capture) -> None:
+    _swap(data)
+
+    code = run(["serve", "--data", str(data), "--port", "0"])
+
+    assert code == 2
+    told = capsys.readouterr().err
+    assert SWAPPED["a"] in told and SWAPPED["b"] in told
+
+
 def test_the_doctor_shows_every_setting_and_a_key_that_others_can_read(
     data: Path, capsys: Capture
 ) -> None:

@@ -6,6 +6,7 @@ from holdfast.keep.keeper import Keeper, Reconciliation
 from holdfast.proof import ledger, names, segment
 from holdfast.proof.ledger import EMPTY_END
 from holdfast.regions.port import Unknown
+from holdfast.regions.trailkey import TrailKey
 from holdfast.write.node import Node
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
 
@@ -189,6 +190,44 @@ def test_a_store_without_its_cookie_is_left_alone_and_named() -> None:
         assert "cookie" in states["b"]
         assert world.stores["b"].objects == {}
         assert not report.identical
+
+    run(story)
+
+
+def test_a_store_that_had_no_cookie_from_the_first_is_left_alone() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 1)
+        await node.stop()
+        world.stores["b"].objects.clear()
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert {each.region: each.state for each in report.regions} == {
+            "a": "ok",
+            "b": "its cookie is gone or another store's",
+            "c": "ok",
+        }
+        assert world.stores["b"].objects == {}
+
+    run(story)
+
+
+def test_nothing_is_copied_into_the_store_of_another_trail() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 1)
+        await node.stop()
+        cookie = {"ev/region.note": (TrailKey(bytes(32), "stranger").cookie("b"), 1)}
+        world.stores["b"].objects = dict(cookie)
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        states = {each.region: each.state for each in report.regions}
+        assert "belongs to the trail" in states["b"] and not report.identical
+        assert world.stores["b"].objects == cookie
 
     run(story)
 

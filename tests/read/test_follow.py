@@ -13,6 +13,7 @@ from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import View
 from holdfast.regions.clock import ClockInterval
 from holdfast.regions.port import Absent, Listing, Present, Unknown
+from holdfast.regions.trailkey import TrailKey
 from tests.read.trails import DELTA_US, START_US, TRAIL, World, Writer, all_ids, tick
 from tests.regions.worlds import MemoryWorld, VirtualTime, run_with_time
 
@@ -56,9 +57,12 @@ class Ordered(MemoryWorld):
         super().__init__()
         self._log = log
         self._pause_s = pause_s
+        self._is_known = False
 
     async def _noted(self, kind: str, key: str) -> None:
-        step = step_of((kind, key))
+        first = not self._is_known and key == "ev/region.note"  # first of all, whose store it is
+        self._is_known |= first
+        step = 0 if first else step_of((kind, key))
         self._log.append(("begin", step))
         await asyncio.sleep(self._pause_s)
         self._log.append(("end", step))
@@ -97,7 +101,8 @@ def test_a_region_that_fails_a_step_does_not_count_and_is_left_alone() -> None:
     view = one_pass(world)
 
     assert "no route" in unusable(view)["b"]
-    assert len(world.stores["b"].log) == 1
+    calls = world.stores["b"].log
+    assert sorted(calls) == [("list", "ctl/hb/"), ("read", "ev/region.note")]  # the first step
 
 
 def test_a_hung_region_keeps_the_others_waiting_for_a_moment_only_once() -> None:
@@ -145,6 +150,47 @@ def test_a_store_without_the_right_cookie_does_not_count() -> None:
     view = one_pass(world)
 
     assert set(unusable(view)) == {"a", "b"}
+
+
+def test_what_a_foreign_store_shows_is_noted_nowhere_and_missed_nowhere_once_it_is_mended() -> None:
+    world = World()
+    node = small_trail(world)
+    node.seal("two", regions="bc")
+    node.beat()
+    a, b = world.stores["a"], world.stores["b"]
+
+    async def main() -> None:
+        looks = looking(world)
+        a.objects, b.objects = b.objects, a.objects
+        swapped = await looks.look()
+        shown = dict(looks.facts)
+        a.objects, b.objects = b.objects, a.objects
+
+        mended = await looks.look()
+
+        assert unusable(swapped) == {
+            "a": "its store is that of the region b",
+            "b": "its store is that of the region a",
+        }
+        assert set(shown) == {"c"}
+        assert unusable(mended) == {}
+
+    asyncio.run(main())
+
+
+def test_another_trails_store_holds_up_nobody() -> None:
+    world, other = World(), World()
+    small_trail(world)
+    small_trail(other)
+    world.stores["a"].objects = dict(other.stores["a"].objects)
+    stranger = TrailKey(bytes(32), "stranger")
+    world.put("ev/region.note", stranger.cookie("a"), "a")
+    world.put(names.birth_key("9" * 32, 1), b"a birth of that trail", "a")
+
+    view = one_pass(world)
+
+    assert set(unusable(view)) == {"a"} and stranger.trail in unusable(view)["a"]
+    assert [ledger.node for ledger in view.ledgers if ledger.unverified] == []
 
 
 def test_a_store_that_replaced_another_does_not_count() -> None:

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from holdfast.errors import RejectedError, UnavailableError
 from holdfast.serve.auth import bind_refusal, token_from
-from holdfast.serve.run import banner, serve
+from holdfast.serve.run import banner, key_words, serve
 from holdfast.settings import Settings, load
 from holdfast.wiring import open_system
 from tests.serve.running import EVENT, Running, running
@@ -178,6 +178,27 @@ async def said_at_start(data: Path) -> tuple[str, str]:
     """The banner of a start, and the trail's id."""
     async with open_system(settings(data), write=True) as system:
         return banner(system, "127.0.0.1", 8420), system.regions.trail
+
+
+def test_a_start_without_the_trails_key_says_so(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with_it = asyncio.run(key_words_at_start(data))
+    certificate = (data / "nodes" / "0" / "self.cert").read_bytes()
+    (data / "trail.key").unlink()
+
+    lost = asyncio.run(key_words_at_start(data))
+    (data / "nodes" / "0" / "node.cert").write_bytes(certificate)
+    admitted = asyncio.run(key_words_at_start(data))
+
+    assert with_it == ()
+    assert len(lost) == 1 and "WARNING" in lost[0] and "from its backup" in lost[0]
+    assert str(data / "trail.key") in lost[0]
+    assert len(admitted) == 1 and "WARNING" not in admitted[0] and "node.cert" in admitted[0]
+
+
+async def key_words_at_start(data: Path) -> tuple[str, ...]:
+    async with open_system(settings(data), write=True) as system:
+        return key_words(system)
 
 
 def test_two_servers_do_not_share_a_data_directory(tmp_path: Path) -> None:

@@ -65,6 +65,31 @@ def test_a_new_key_sets_the_old_one_aside(tmp_path: Path) -> None:
     assert identify(files, TRAIL.trail, None, HOST).node == new.node
 
 
+def test_an_admitted_node_is_told_from_one_that_certified_itself(tmp_path: Path) -> None:
+    files = KeyFiles(tmp_path, PosixDisk())
+    node = identify(files, TRAIL.trail, TRAIL.signing, HOST)
+    by_itself = files.is_admitted()
+    admission = certify(TRAIL.trail, TRAIL.signing, node.key.public, 7)
+    (tmp_path / "node.cert").write_bytes(admission)
+
+    found = identify(files, TRAIL.trail, None, HOST)
+
+    assert not by_itself and files.is_admitted()
+    assert (found.node, found.certificate) == (node.node, admission)
+
+
+def test_a_new_key_leaves_the_admission_of_the_old_one_behind(tmp_path: Path) -> None:
+    files = KeyFiles(tmp_path, PosixDisk())
+    node = identify(files, TRAIL.trail, TRAIL.signing, HOST)
+    admission = certify(TRAIL.trail, TRAIL.signing, node.key.public, 7)
+    (tmp_path / "node.cert").write_bytes(admission)
+
+    new = renew(files, TRAIL.trail, TRAIL.signing, HOST)
+
+    assert not files.is_admitted()
+    assert identify(files, TRAIL.trail, None, HOST).certificate == new.certificate
+
+
 def test_a_change_of_keys_that_died_before_the_certificate_is_mended(tmp_path: Path) -> None:
     files = KeyFiles(tmp_path, PosixDisk())
     identify(files, TRAIL.trail, TRAIL.signing, HOST)

@@ -5,7 +5,8 @@
 Each step ends in every region before the next begins (a promise that was read before the births
 says nothing of an epoch born later, and so on: `watermark` has the reasons). A region that fails a
 step, or keeps the others waiting, is out of this pass: it does not count, and what it did show is a
-sighting all the same. Notes are verified here; what follows from them is judged there.
+sighting all the same. So a store of another region or trail is left out before it shows anything.
+Notes are verified here; what follows from them is judged there.
 """
 
 import asyncio
@@ -221,12 +222,13 @@ class Follow:
 
     async def _look_for_heartbeats(self, tour: _Tour) -> str:
         region = tour.region
-        cookie = await read_cookie(region, self._regions.trail)
+        cookie, listing = await asyncio.gather(
+            read_cookie(region, self._regions.trail), region.list(names.HEARTBEATS_PREFIX)
+        )
         if isinstance(cookie, Foreign):
             # What another region's store shows, or another trail's, is not to be noted as shown by
             # this one: once the mix-up is mended, it would be missed here.
             return cookie.reason
-        listing = await region.list(names.HEARTBEATS_PREFIX)
         if isinstance(listing, Unknown):
             return f"its heartbeats could not be listed: {listing.reason}"
         changed: list[tuple[NodeId, Listed]] = []

@@ -103,7 +103,7 @@ class Regions:
         elif isinstance(answer, Absent):
             region.why_unverified = "it has no cookie: wiped, or never made a region of this trail"
         else:
-            region.why_unverified = answer.reason
+            region.why_unverified = answer.reason or "it was not read"
 
     def recognise(self, region: Region, cookie: Cookie) -> None:
         """Take up a region whose cookie was read after `verify`, when it did not answer yet.
