@@ -68,6 +68,7 @@ def test_a_call_that_was_given_up_before_it_began_never_runs() -> None:
         second = asyncio.ensure_future(threads(ran.append, "second"))
 
         second.cancel()
+        await asyncio.sleep(0)  # the thread is told in the loop's next turn
         go.set()
         await first
         await threads(int)
