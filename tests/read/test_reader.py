@@ -406,9 +406,10 @@ def test_a_lost_file_that_no_region_has_now_withdraws_the_statement(tmp_path: Pa
         assert await all_ids(reader) == []
         for store in world.stores.values():
             store.failing = None
-        await asyncio.sleep(1.1)  # until the region is asked again
-        await reader.pass_once()
-        assert reader.completeness().complete_through_us == before
+        async with asyncio.timeout(20):  # until the region is asked again
+            while reader.completeness().complete_through_us != before:
+                await asyncio.sleep(0.2)
+                await reader.pass_once()
         assert await all_ids(reader) == ["lost"]
 
     reading(world, tmp_path, work)
