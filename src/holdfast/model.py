@@ -3,7 +3,7 @@
 Plain frozen data; no behaviour beyond what the data itself defines. Times are µs since 1970, UTC.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
@@ -59,16 +59,30 @@ class Basis(Struct, frozen=True):
     listed_to_us: int
 
 
+HoldingKind = Literal[
+    "hole",
+    "unreadable",
+    "conflict",
+    "regions",
+    "clock",
+    "birth",
+    "close",
+    "fetch",
+    "silent",
+    "settings",
+]
+
+
 class Holding(Struct, frozen=True):
     """What keeps `complete_through` from advancing.
 
     node: "" when no single node is the cause. kind: a stable word for programs. "hole" (a segment
-    that must exist is in no region) and "conflict" (what is stored contradicts itself) do not go
-    away by waiting; "regions", "clock", "birth", "close", "fetch", "silent", "settings" may.
+    that must exist is in no region), "unreadable" (no region has a good copy of one) and "conflict"
+    (what is stored contradicts itself) do not go away by waiting; the others may.
     """
 
     node: NodeId
-    kind: str
+    kind: HoldingKind
     reason: str
     since_us: int
 

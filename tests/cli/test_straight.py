@@ -252,3 +252,49 @@ def test_the_doctor_refuses_a_key_that_the_server_would_refuse(
     assert code == 3
     assert [each["check"] for each in bad] == [check]
     assert f"{path}: is not a " in bad[0]["detail"]
+
+
+def test_reconcile_is_4_for_a_segment_in_no_region_and_says_what_it_compared(
+    data: Path, capsys: Capture
+) -> None:
+    index = "0000000001"
+    for segment in data.glob(f"regions/*/ev/seg/*/*/{index}-*"):
+        segment.unlink()
+
+    code, report = ask(data, capsys, "reconcile")
+    run(["reconcile", "--data", str(data)])
+    told = capsys.readouterr().out
+
+    assert code == 4
+    assert [finding["kind"] for finding in report["findings"]] == ["lost"]
+    assert report["findings"][0]["key"].endswith(f"/{index}")
+    assert "compared: names and sizes" in told
+    assert "segment 1 of node" in told
+
+
+def test_reconcile_is_1_for_a_copy_that_was_cut_short(data: Path, capsys: Capture) -> None:
+    segment = next((data / "regions/b/ev/seg").rglob("*.zst"))
+    segment.chmod(0o600)
+    segment.write_bytes(segment.read_bytes()[:-1])
+
+    code, report = ask(data, capsys, "reconcile")
+
+    assert code == 1
+    assert [(each["kind"], each["region"]) for each in report["findings"]] == [("corrupt", "b")]
+
+
+def test_completeness_is_4_where_no_region_has_a_good_copy(data: Path, capsys: Capture) -> None:
+    for segment in data.glob("regions/*/ev/seg/*/*/0000000001-*"):
+        segment.chmod(0o600)
+        segment.write_bytes(b"rotten")
+    shutil.rmtree(data / "cache")
+
+    code, said = ask(data, capsys, "completeness")
+
+    assert code == 4
+    (holding,) = said["holding_back"]
+    assert holding["kind"] == "unreadable"
+    assert holding["reason"] == (
+        "segment 1 cannot be read: no region has a good copy (a: its copy is corrupt; "
+        "b: its copy is corrupt; c: its copy is corrupt)"
+    )

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from holdfast.cli.exits import GOOD, INCOMPLETE, REFUTED, UNREACHED
+from holdfast.cli.reconcile import exit_code
 from holdfast.keep.keeper import Keeper, Reconciliation
 from holdfast.proof import ledger, names, segment
 from holdfast.proof.ledger import EMPTY_END
@@ -267,5 +269,198 @@ def test_the_timer_looks_only_at_what_is_new_and_a_whole_survey_at_everything() 
         assert _of(newest, "b")[1] == 0
         assert _of(everything, "b")[1] == 2
         assert TRAIL.trail
+
+    run(story)
+
+
+def _remove(world: World, key: str, regions: str = "abc") -> None:
+    for region in regions:
+        del world.stores[region].objects[key]
+
+
+def _cut(world: World, region: str, key: str) -> None:
+    data, at_us = world.stores[region].objects[key]
+    world.stores[region].objects[key] = (data[:-1], at_us)
+
+
+def _kinds(report: Reconciliation) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.region) for finding in report.findings]
+
+
+def test_segments_that_are_in_no_region_are_lost_and_named() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 5)
+        await node.stop()
+        keys = sorted(_segments(world, "a"))
+        for key in keys[1:3]:
+            _remove(world, key)
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _kinds(report) == [("lost", "")]
+        assert keys[1].startswith(report.findings[0].key)
+        assert f"segments 1 to 2 of node {node.identity.node}" in report.findings[0].reason
+        assert not report.identical
+        assert exit_code(report) == INCOMPLETE
+
+    run(story)
+
+
+def test_the_newest_segments_are_missed_by_a_promise_or_a_checkpoint_alone() -> None:
+    for gone in ("ctl/hb/", "ev/cp/"):
+
+        async def story(gone: str = gone) -> None:
+            world = World()
+            node = await _written(world, 2)
+            await node.stop()
+            _remove(world, max(_segments(world, "a")))
+            for store in world.stores.values():
+                for key in list(store.objects):
+                    if key.startswith(gone) or key.endswith("closed.note"):
+                        del store.objects[key]
+            keeper = await _keeper(world)
+
+            report = await keeper.reconcile(whole=True)
+
+            assert _kinds(report) == [("lost", "")]
+
+        run(story)
+
+
+def test_with_too_few_regions_in_sight_nothing_is_called_lost() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 2)).stop()
+        _remove(world, max(_segments(world, "a")), "a")
+        for region in "bc":
+            world.stores[region].failing = Unknown("away")
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert report.findings == ()
+        assert exit_code(report) == UNREACHED
+
+    run(story)
+
+
+def test_what_an_away_region_may_hold_is_said_and_is_3() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 2)).stop()
+        _remove(world, max(_segments(world, "a")), "ac")
+        world.stores["b"].failing = Unknown("away")
+        keeper = await _keeper(world)
+
+        away = await keeper.reconcile(whole=True)
+        world.stores["b"].failing = None
+        await asyncio.sleep(60)
+        back = await keeper.reconcile(whole=False)
+
+        assert "not surveyed: b" in away.findings[0].reason
+        assert exit_code(away) == UNREACHED
+        assert back.identical
+        assert exit_code(back) == GOOD
+
+    run(story)
+
+
+def test_what_is_lost_stays_reported_until_its_place_was_looked_at_again() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 2)).stop()
+        keeper = await _keeper(world)
+        await keeper.reconcile(whole=False)
+        key, data = max(_segments(world, "a").items())
+        _remove(world, key)
+
+        found = await keeper.reconcile(whole=True)
+        newest = await keeper.reconcile(whole=False)
+        world.stores["c"].objects[key] = (data, 1)
+        again = await keeper.reconcile(whole=True)
+
+        assert _kinds(found) == _kinds(newest) == [("lost", "")]
+        assert again.findings == ()
+        assert again.identical
+        assert world.stores["a"].objects[key][0] == data
+
+    run(story)
+
+
+def test_of_copies_that_differ_in_size_the_hash_says_which_is_corrupt() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 2)).stop()
+        key = max(_segments(world, "a"))
+        _cut(world, "b", key)
+        cut = world.stores["b"].objects[key]
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _kinds(report) == [("corrupt", "b")]
+        assert report.findings[0].key == key
+        assert world.stores["b"].objects[key] == cut
+        assert not report.identical
+        assert exit_code(report) == REFUTED
+
+    run(story)
+
+
+def test_a_copy_of_another_size_is_not_used_for_repair() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 2)).stop()
+        key, good = max(_segments(world, "c").items())
+        _cut(world, "a", key)
+        _remove(world, key, "b")
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _kinds(report) == [("corrupt", "a")]
+        assert world.stores["b"].objects[key][0] == good
+
+    run(story)
+
+
+def test_where_every_copy_is_corrupt_nothing_is_copied_and_it_is_said() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 2)).stop()
+        key = max(_segments(world, "a"))
+        for region in "ab":
+            _cut(world, region, key)
+        _remove(world, key, "c")
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _kinds(report) == [("corrupt", "a"), ("corrupt", "b"), ("unreadable", "")]
+        assert report.findings[2].reason == "every copy of it is corrupt"
+        assert key not in world.stores["c"].objects
+        assert exit_code(report) == REFUTED
+
+    run(story)
+
+
+def test_a_corrupt_copy_stays_reported_until_it_is_right_again() -> None:
+    async def story() -> None:
+        world = World()
+        await (await _written(world, 2)).stop()
+        key, good = max(_segments(world, "a").items())
+        world.stores["a"].objects[key] = (bytes(len(good)), 1)
+        _remove(world, key, "b")
+        keeper = await _keeper(world)
+
+        reports = [await keeper.reconcile(whole=whole) for whole in (True, False, True)]
+        world.stores["a"].objects[key] = (good, 1)
+        healed = await keeper.reconcile(whole=True)
+
+        assert [_kinds(report) for report in reports] == [[("corrupt", "a")]] * 3
+        assert healed.findings == ()
+        assert healed.identical
 
     run(story)

@@ -11,8 +11,10 @@ from holdfast.proof.names import SegmentName
 from holdfast.read import packs
 from holdfast.read.fetch import Fetcher
 from holdfast.read.packs import Packs
-from holdfast.regions.port import Unknown
+from holdfast.read.watermark import Trouble
+from holdfast.regions.port import Absent, Present, Unknown
 from tests.read.trails import World
+from tests.regions.worlds import run_with_time
 
 NODE = "7" * 32
 
@@ -138,3 +140,54 @@ def test_a_cache_that_was_cleared_can_be_filled_again(tmp_path: Path) -> None:
 
     assert not (tmp_path / "packs").exists()
     assert cache.size_bytes == 0
+
+
+def test_where_nobody_has_a_good_copy_it_is_said_who_was_silent(tmp_path: Path) -> None:
+    world = World()
+    fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
+    name = named(b"data")
+    world.put(names.segment_key(NODE, name), b"rotten", "a")
+
+    async def main() -> None:
+        world.stores["b"].failing = Unknown("gone")
+        await fetcher.fetch(NODE, name)
+        waiting = fetcher.trouble(NODE, name)
+        world.stores["b"].failing = None
+        await asyncio.sleep(1.01)
+        await fetcher.fetch(NODE, name)
+        lasting = fetcher.trouble(NODE, name)
+        world.put(names.segment_key(NODE, name), b"data", "c")
+        await asyncio.sleep(2.01)
+        await fetcher.fetch(NODE, name)
+
+        assert waiting == Trouble(
+            "no region that answered has a good copy "
+            "(a: its copy is corrupt; b: did not answer: gone; c: has none)",
+            lasting=False,
+        )
+        assert lasting == Trouble(
+            "no region has a good copy (a: its copy is corrupt; b: has none; c: has none)",
+            lasting=True,
+        )
+        assert fetcher.trouble(NODE, name) is None
+
+    run_with_time(lambda _: main())
+
+
+def test_one_bad_read_is_not_yet_a_corrupt_copy(tmp_path: Path) -> None:
+    world, name = World(), named(b"data")
+    key = names.segment_key(NODE, name)
+    world.put(key, b"rotten", "a")
+    fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
+    store = world.stores["a"]
+    read_once = store.read
+
+    async def read(key: str) -> Present | Absent | Unknown:
+        answer = await read_once(key)
+        world.put(key, b"data", "a")
+        return answer
+
+    store.read = read  # type: ignore[method-assign]
+
+    assert asyncio.run(fetcher.fetch(NODE, name, "a")) is not None
+    assert fetcher.corrupt == {}

@@ -12,6 +12,7 @@ from holdfast.read.watermark import (
     Looked,
     Promise,
     Sighting,
+    Trouble,
     View,
     judge,
 )
@@ -338,3 +339,37 @@ def test_a_ledger_goes_on_from_what_is_settled() -> None:
     )
 
     assert through(on) == 700
+
+
+def unread(trouble: Trouble | None, **facts: object) -> Judgement:
+    (segment,) = segments(1, 2, held=False)
+    some = ledger(
+        promises=(Promise(1, 400, 1), Promise(1, 500, 3)),
+        segments=(*segments(0, 1), structs.replace(segment, trouble=trouble), *segments(2, 3)),
+        **facts,
+    )
+    return judge(view(some), Judgement())
+
+
+def test_a_segment_without_a_good_copy_holds_t_and_alarms() -> None:
+    judgement = unread(Trouble("nobody has it", lasting=True))
+
+    assert kinds(judgement) == ["unreadable"]
+    assert judgement.complete_through_us == 400
+    assert judgement.holding_back[0].reason == "segment 1 cannot be read: nobody has it"
+    assert judgement.runs[0].alarm == judgement.holding_back[0].reason
+
+
+def test_a_segment_that_a_silent_region_may_have_is_said_and_alarms_nobody() -> None:
+    judgement = unread(Trouble("c did not answer", lasting=False))
+
+    assert kinds(judgement) == ["fetch"]
+    assert "c did not answer" in judgement.holding_back[0].reason
+    assert judgement.runs[0].alarm == ""
+
+
+def test_a_closed_ledger_without_a_good_copy_is_not_called_silent() -> None:
+    judgement = unread(Trouble("nobody has it", lasting=True), closes=((1, at(3)),))
+
+    assert kinds(judgement) == ["unreadable"]
+    assert judgement.complete_through_us == 400

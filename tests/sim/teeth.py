@@ -149,8 +149,8 @@ TEETH: dict[str, Tooth] = {
     ),
     "orphans are copied by repair": Tooth(
         "keep.drift",
-        "        if extent is not None and parsed.name.index < extent.size:",
-        "        if extent is not None:",
+        "        if extent.base <= parsed.name.index < extent.size:",
+        "        if extent.base <= parsed.name.index:",
         4,
         "buckets duel keep",
     ),

@@ -9,7 +9,7 @@ from holdfast.cli.exits import GOOD, INCOMPLETE
 from holdfast.cli.options import Where
 from holdfast.cli.source import decode, open_source
 
-LASTING = ("hole", "conflict")
+LASTING = ("hole", "unreadable", "conflict")
 
 
 def completeness(
@@ -17,7 +17,8 @@ def completeness(
 ) -> int:
     """Say through when the trail is complete.
 
-    Exit 4: a gap, a hole that nothing explains, or nothing is known to be complete.
+    Exit 4: a gap, a hole that nothing explains, a segment without a good copy, or nothing is known
+    to be complete.
     """
     with open_source(where) as source:
         answer = source.completeness()

@@ -1,25 +1,28 @@
-"""`holdfast reconcile`: survey every region by names, and copy to each what it lacks."""
+"""`holdfast reconcile`: survey every region by names and sizes, and copy to each what it lacks."""
 
 from typing import Annotated, Any
 
 from typer import Option
 
 from holdfast.cli import printer
-from holdfast.cli.exits import GOOD, REFUTED, UNREACHED
+from holdfast.cli.exits import GOOD, INCOMPLETE, REFUTED, UNREACHED
 from holdfast.cli.options import Place
 from holdfast.keep.keeper import Reconciliation
 from holdfast.times import format_us
 
 CORRUPT = frozenset({"corrupt", "differs"})
+UNKNOWN = frozenset({"unreadable", "vanished", "not-copied"})
 
 
 def reconcile(
     place: Place,
     json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
 ) -> int:
-    """Compare what all regions hold, from the beginning, and repair what is missing.
+    """Compare what all regions list, from the beginning, and repair what is missing.
 
-    Exit 1: a copy is corrupt. Exit 3: a region could not be reached, or still lacks something.
+    Names and sizes are compared; bytes are read only where sizes differ, or of what is copied. A
+    server reads all bytes over its scrub period. Exit 1: a copy is corrupt. Exit 3: a region could
+    not be reached, or still lacks something. Exit 4: a segment is in no region.
     """
     from holdfast.cli.straight import opened
 
@@ -33,9 +36,14 @@ def reconcile(
 
 
 def exit_code(report: Reconciliation) -> int:
-    """Refuted before unreached before good."""
-    if any(finding.kind in CORRUPT for finding in report.findings):
+    """Refuted before unreached before incomplete before good."""
+    kinds = {finding.kind for finding in report.findings}
+    if kinds & CORRUPT:
         return REFUTED
+    if kinds & UNKNOWN or any(each.state != "ok" or each.lacking for each in report.regions):
+        return UNREACHED
+    if "lost" in kinds:
+        return INCOMPLETE
     return GOOD if report.identical else UNREACHED
 
 
@@ -82,5 +90,8 @@ def _print(report: Reconciliation) -> None:
         where = f" in region {finding.region}" if finding.region else ""
         what = f"{finding.kind}{where}: {finding.key}: {finding.reason}"
         printer.line(printer.safe(what))
-    identical = "hold the same" if report.identical else "do NOT all hold the same"
-    printer.line(f"the regions {identical}")
+    printer.line("compared: names and sizes (a server reads all bytes, over scrub_period_days)")
+    if report.identical:
+        printer.line("every region lists all of every ledger, in copies of the same sizes")
+    else:
+        printer.line("the regions do NOT all hold everything that must be there")

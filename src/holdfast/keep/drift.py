@@ -1,18 +1,18 @@
 """What the regions' listings say when they are laid side by side. Pure.
 
+Listings have names and sizes: they show what a region lacks, what nobody holds, and copies of one
+name that cannot all be right. Which of those is right, only their bytes tell.
+
 Only the ledger is repaired: a segment is copied when its node is known to have acknowledged it (a
 promise, a close or the next birth covers it), so a segment beyond a close is never spread.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from holdfast.keep.lost import EpochId
 from holdfast.proof import ProofError, names
-from holdfast.proof.names import (
-    CheckpointKey,
-    EpochKey,
-    SegmentKey,
-)
+from holdfast.proof.names import CheckpointKey, EpochKey, Key, SegmentKey
 from holdfast.regions.port import RegionId
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
@@ -21,11 +21,12 @@ REPAIRED_KINDS = frozenset({"birth", "closed"})
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How far an epoch's ledger reaches for sure. Segments at index < size are in the ledger.
+    """How far an epoch's ledger reaches for sure: segments at base <= index < size are in it.
 
     is_final: the epoch is closed there; segments of it beyond are orphans.
     """
 
+    base: int
     size: int
     is_final: bool
 
@@ -42,11 +43,33 @@ class Lack:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """One object some copy of which must be read to know which of them are right."""
+
+    key: str
+    holders: tuple[RegionId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Segments that must exist, and that no listed region holds: start <= index < end."""
+
+    node: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
-    """What must be copied, and what must never be. unsettled: segments not known to be in the
-    ledger yet; they are looked at again the next time."""
+    """What must be copied, and what must never be.
+
+    suspects: copies of one name that differ in size, or have none. missing: in ledger order.
+    unsettled: segments not known to be in the ledger yet; they are looked at again the next time.
+    """
 
     lacks: tuple[Lack, ...]
+    suspects: tuple[Suspect, ...]
+    missing: tuple[Missing, ...]
     orphans: tuple[str, ...]
     unsettled: tuple[str, ...]
     foreign: tuple[str, ...]
@@ -54,45 +77,80 @@ class Drift:
 
 def compare(
     held: Mapping[RegionId, Mapping[str, int]],
-    extents: Mapping[tuple[str, int], Extent],
+    extents: Mapping[EpochId, Extent],
+    starts: Mapping[str, int],
 ) -> Drift:
-    """Find every object of the ledger that a listed region lacks.
+    """Find every object of the ledger that a listed region lacks, or all of them do.
 
     Args:
         held: For each region that was listed whole: key -> bytes of the object.
-        extents: For each (node, epoch): how far its ledger reaches.
+        extents: For each epoch: where its ledger lies.
+        starts: For each node: the index from which on its segments were listed.
     """
     lacks: list[Lack] = []
-    orphans: list[str] = []
-    unsettled: list[str] = []
-    foreign: list[str] = []
+    suspects: list[Suspect] = []
+    found: dict[str, list[str]] = {"orphan": [], "unsettled": [], "foreign": []}
+    seen: dict[str, set[int]] = {node: set() for node in starts}
     regions = sorted(held)
     for key in sorted(set().union(*held.values())):
         holders = tuple(region for region in regions if key in held[region])
-        standing = _standing(key, extents)
-        if standing == "orphan":
-            orphans.append(key)
-        elif standing == "foreign":
-            foreign.append(key)
-        elif standing == "unsettled":
-            unsettled.append(key)
-        elif standing == "ledger" and len(holders) < len(regions):
+        parsed = _parse(key)
+        standing = _standing(parsed, extents)
+        if isinstance(parsed, SegmentKey) and standing != "orphan":
+            seen.setdefault(parsed.node, set()).add(parsed.name.index)
+        if standing in found:
+            found[standing].append(key)
+        if standing != "ledger":
+            continue
+        sizes = {held[region][key] for region in holders}
+        if len(sizes) > 1 or 0 in sizes:
+            suspects.append(Suspect(key, holders))
+        if len(holders) < len(regions):
             lacking = tuple(region for region in regions if region not in holders)
-            lacks.append(Lack(key, held[holders[0]][key], _sealed_us(key), holders, lacking))
-    return Drift(tuple(lacks), tuple(orphans), tuple(unsettled), tuple(foreign))
+            lacks.append(Lack(key, max(sizes), _sealed_us(parsed), holders, lacking))
+    return Drift(
+        lacks=tuple(lacks),
+        suspects=tuple(suspects),
+        missing=tuple(_missing(seen, extents, starts)),
+        orphans=tuple(found["orphan"]),
+        unsettled=tuple(found["unsettled"]),
+        foreign=tuple(found["foreign"]),
+    )
 
 
-def _standing(key: str, extents: Mapping[tuple[str, int], Extent]) -> str:
-    """One of "ledger", "orphan", "unsettled", "own" (a store's own statement) and "foreign"."""
+def _missing(
+    seen: Mapping[str, set[int]], extents: Mapping[EpochId, Extent], starts: Mapping[str, int]
+) -> Iterator[Missing]:
+    """What lies below the largest size that a node's ledger is known to have, and was not seen."""
+    ends: dict[str, int] = {}
+    for (node, _), extent in extents.items():
+        ends[node] = max(ends.get(node, 0), extent.size)
+    for node, end in sorted(ends.items()):
+        at = starts.get(node, 0)
+        for index in [*sorted(i for i in seen.get(node, ()) if at <= i < end), end]:
+            if index > at:
+                yield Missing(node, at, index)
+            at = index + 1
+
+
+def _parse(key: str) -> Key | None:
     try:
-        parsed = names.parse_key(key)
+        return names.parse_key(key)
     except ProofError:
+        return None
+
+
+def _standing(parsed: Key | None, extents: Mapping[EpochId, Extent]) -> str:
+    """One of "ledger", "orphan", "unsettled", "own" (a store's own statement) and "foreign"."""
+    if parsed is None:
         return "foreign"
     if isinstance(parsed, SegmentKey):
         extent = extents.get((parsed.node, parsed.name.epoch))
-        if extent is not None and parsed.name.index < extent.size:
+        if extent is None:
+            return "unsettled"
+        if extent.base <= parsed.name.index < extent.size:
             return "ledger"
-        return "orphan" if extent is not None and extent.is_final else "unsettled"
+        return "orphan" if extent.is_final or parsed.name.index < extent.base else "unsettled"
     if isinstance(parsed, CheckpointKey):
         return "ledger"
     if isinstance(parsed, EpochKey) and parsed.kind in REPAIRED_KINDS:
@@ -100,8 +158,7 @@ def _standing(key: str, extents: Mapping[tuple[str, int], Extent]) -> str:
     return "own"
 
 
-def _sealed_us(key: str) -> int:
-    parsed = names.parse_key(key)
+def _sealed_us(parsed: Key | None) -> int:
     return parsed.name.sealed_us if isinstance(parsed, SegmentKey) else 0
 
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import get_args
 
 from msgspec import Struct
 
-from holdfast.keep.drift import Lack, compare, lag_of
+from holdfast.keep.drift import Drift, Lack, Missing, Suspect, compare, lag_of
 from holdfast.keep.lost import Watch
-from holdfast.keep.repair import Finding, Repair
+from holdfast.keep.repair import Finding, FindingKind, Repair
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
+from holdfast.proof import names
 from holdfast.regions import Regions
 from holdfast.regions.port import RegionId
 from holdfast.write.closing import Undecided, close_epoch
@@ -19,7 +21,10 @@ from holdfast.write.identity import Identity
 log = logging.getLogger("holdfast.keep")
 
 WHOLE_EVERY_SECONDS = 24 * 3600.0
+WHOLE_WHILE_WRONG_SECONDS = 600.0  # the same, while something is lost or corrupt
 FINDINGS_MAX = 1000
+STANDING = frozenset({"corrupt", "differs", "lost"})  # no repair mends it
+GRAVITY: tuple[FindingKind, ...] = get_args(FindingKind)
 
 
 class RegionDrift(Struct, frozen=True):
@@ -41,8 +46,11 @@ class RegionDrift(Struct, frozen=True):
 
 
 class Reconciliation(Struct, frozen=True):
-    """One survey and what was repaired. identical: the surveyed regions, all of them, now hold the
-    same of every ledger."""
+    """One survey by names and sizes, and what was repaired.
+
+    identical: all regions were surveyed, and now hold everything of every ledger under the same
+    names in copies of the same size. findings: the gravest first.
+    """
 
     started_us: int
     ended_us: int
@@ -103,15 +111,17 @@ class Keeper:
         self._host = host
         self._closer = closer
         self._surveyor = Surveyor(regions)
+        self._standing: tuple[Finding, ...] = ()  # what is lost or corrupt
         self._turn = asyncio.Lock()
 
     async def keep_forever(self, interval_seconds: float) -> None:
         """Reconcile an interval: what is newest, and once a day everything."""
         loop = asyncio.get_running_loop()
-        whole_at = loop.time()
+        whole_since = -WHOLE_EVERY_SECONDS
         while True:
             await asyncio.sleep(interval_seconds)
-            whole = loop.time() >= whole_at
+            every = WHOLE_WHILE_WRONG_SECONDS if self._standing else WHOLE_EVERY_SECONDS
+            whole = loop.time() - whole_since >= every
             try:
                 await self.reconcile(whole=whole)
             except Exception:
@@ -119,7 +129,7 @@ class Keeper:
                 log.exception("a reconciliation ended early")
                 continue
             if whole:
-                whole_at = loop.time() + WHOLE_EVERY_SECONDS
+                whole_since = loop.time()
 
     async def reconcile(self, *, whole: bool) -> Reconciliation:
         """One survey at depth names, and the repair of all that it found lacking.
@@ -131,28 +141,68 @@ class Keeper:
             survey = await self._surveyor.survey(whole=whole)
             if self._closer is not None and await self._closer.close_lost(survey):
                 survey = await self._surveyor.survey(whole=whole)
-            drift = compare(survey.held, survey.extents)
-            findings = [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
-            findings += [Finding("foreign", "", key, "not ours") for key in drift.foreign]
+            drift = compare(survey.held, survey.extents, survey.starts)
             repair = Repair(self._regions, survey.node_keys)
-            findings += await repair.mend(drift.lacks)
+            findings = await self._find(survey, drift, repair)
             repaired = repair.repaired
-            whole_again = sum(repaired.values()) == sum(len(x.lacking) for x in drift.lacks)
-            identical = whole_again and not survey.absent
-            if identical:
+            settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
+            settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in drift.lacks)
+            if settled:
                 self._surveyor.settle(_ends(survey))
+            self._standing = tuple(f for f in findings if f.kind in STANDING)
             self.repaired_count += sum(repaired.values())
             self.last = Reconciliation(
                 started_us=started_us,
                 ended_us=self._host.now_us(),
                 whole=whole,
-                identical=identical,
+                identical=settled and not self._standing,
                 regions=tuple(
                     _drift(region.id, survey, drift.lacks, repaired) for region in self._regions
                 ),
                 findings=tuple(findings[:FINDINGS_MAX]),
             )
             return self.last
+
+    async def _find(self, survey: Survey, drift: Drift, repair: Repair) -> list[Finding]:
+        """Read what is suspect, copy what lacks, and say what a person should know.
+
+        What is lost or corrupt stays so until a survey has looked at its place again.
+        """
+        suspects = [*drift.suspects, *_once_corrupt(self._standing, survey)]
+        found = [f for f in self._standing if f.region in survey.absent or _is_below(f.key, survey)]
+        found += await repair.judge(suspects)
+        if len(survey.held) >= self._regions.needed:
+            found += [_lost(missing, survey) for missing in drift.missing]
+        found += await repair.mend(drift.lacks)
+        found += [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
+        found += [Finding("foreign", "", key, "not ours") for key in drift.foreign]
+        return sorted(dict.fromkeys(found), key=lambda finding: GRAVITY.index(finding.kind))
+
+
+def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspect]:
+    """Objects of which a copy was corrupt: its size may be right, so only its bytes tell again."""
+    for key in {finding.key for finding in standing if finding.kind == "corrupt"}:
+        holders = tuple(region for region, keys in survey.held.items() if key in keys)
+        if holders:
+            yield Suspect(key, holders)
+
+
+def _is_below(key: str, survey: Survey) -> bool:
+    """Whether a segment's place lies before what a survey listed of its node's ledger."""
+    if not key.startswith(names.SEGMENTS_PREFIX):
+        return False
+    node = key.removeprefix(names.SEGMENTS_PREFIX).partition("/")[0]
+    return key < names.segments_after(node, survey.starts.get(node, 0))
+
+
+def _lost(missing: Missing, survey: Survey) -> Finding:
+    last = missing.end - 1
+    what = f"segment {last}" if missing.start == last else f"segments {missing.start} to {last}"
+    where = ", ".join(sorted(survey.held))
+    reason = f"{what} of node {missing.node}: in none of the regions that were surveyed ({where})"
+    if survey.absent:
+        reason += f"; not surveyed: {', '.join(sorted(survey.absent))}"
+    return Finding("lost", "", names.segments_after(missing.node, missing.start), reason)
 
 
 def _ends(survey: Survey) -> dict[str, int]:

@@ -2,36 +2,76 @@
 
 A copy is put-if-absent of the very bytes: dying in between leaves a copy more, or none; two keepers
 at once put the same. Bytes are checked before they are put anywhere: a segment against the hash in
-its name, a note against its signature. What does not check is reported and spread nowhere.
+its name, a note against its signature. One bad read proves nothing (a cable, a cache); two whole
+reads that are bad are a corrupt copy. It is reported and spread nowhere, and stays where it is:
+nothing can take its place under its name.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from holdfast.keep.drift import Lack
+from holdfast.keep.drift import Lack, Suspect
 from holdfast.keep.objects import why_wrong
 from holdfast.proof.note import VerifierKey
 from holdfast.regions import Regions
-from holdfast.regions.port import Differs, Present, RegionId, Stored
+from holdfast.regions.port import Absent, Differs, Present, RegionId, Stored
+from holdfast.regions.region import Region
 
 COPIES_AT_ONCE = 8
+SUSPECTS_MAX = 1000  # read in one round
+
+FindingKind = Literal[
+    "corrupt", "differs", "lost", "unreadable", "vanished", "not-copied", "orphan", "foreign"
+]
 
 
 class Finding(Struct, frozen=True):
     """Something that a person should know.
 
-    kind: "corrupt" (bytes contradict their name or signature), "unreadable" (a listed copy could
-    not be read), "vanished" (it was listed and is gone), "not-copied" (the region did not take the
-    copy), "differs" (other bytes lie there), "orphan" (beyond the close of its epoch, not in the
-    trail), "foreign" (not a name of ours).
+    kind: "corrupt" (bytes contradict their name or signature), "differs" (other bytes lie there),
+    "lost" (segments that must exist are in none of the regions surveyed; key: where the first of
+    them would lie), "unreadable" (a listed copy could not be read), "vanished" (it was listed and
+    is gone), "not-copied" (the region did not take the copy), "orphan" (beyond the close of its
+    epoch, not in the trail), "foreign" (not a name of ours).
     """
 
-    kind: str
+    kind: FindingKind
     region: RegionId
     key: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A copy that was read. data: its bytes, if they are right; else `finding` says what is wrong.
+    read_bytes: how much was read for that."""
+
+    data: bytes | None
+    finding: Finding | None
+    read_bytes: int
+
+
+async def examine(
+    region: Region, key: str, trail: str, node_keys: Mapping[str, VerifierKey]
+) -> Examined:
+    """Read a region's copy and judge its bytes; once more, if they look wrong."""
+    why, read_bytes = "", 0
+    for _ in range(2):
+        answer = await region.read(key)
+        if isinstance(answer, Absent):
+            gone = Finding("vanished", region.id, key, "it was listed and is gone")
+            return Examined(None, gone, read_bytes)
+        if not isinstance(answer, Present):
+            return Examined(None, Finding("unreadable", region.id, key, answer.reason), read_bytes)
+        read_bytes += len(answer.data)
+        why = why_wrong(key, answer.data, trail, node_keys)
+        if not why:
+            return Examined(answer.data, None, read_bytes)
+    return Examined(None, Finding("corrupt", region.id, key, why), read_bytes)
 
 
 class Repair:
@@ -44,29 +84,37 @@ class Repair:
 
     async def mend(self, lacks: Sequence[Lack]) -> list[Finding]:
         """Copy every object to the regions that lack it; returns what could not be, and why."""
-        at_once = asyncio.Semaphore(COPIES_AT_ONCE)
+        return await _all(self._mend(lack) for lack in lacks)
 
-        async def one(lack: Lack) -> list[Finding]:
-            async with at_once:
-                return await self._mend(lack)
+    async def judge(self, suspects: Sequence[Suspect]) -> list[Finding]:
+        """Read every copy of these objects; returns those that are wrong, or cannot be read."""
+        return await _all(self._judge(suspect) for suspect in suspects[:SUSPECTS_MAX])
 
-        found = await asyncio.gather(*(one(lack) for lack in lacks))
-        return [finding for each in found for finding in each]
+    async def _judge(self, suspect: Suspect) -> list[Finding]:
+        copies = [await self._examine(holder, suspect.key) for holder in suspect.holders]
+        return [copy.finding for copy in copies if copy.finding is not None]
+
+    async def _examine(self, holder: RegionId, key: str) -> Examined:
+        region = self._regions.by_id[holder]
+        return await examine(region, key, self._regions.trail, self._node_keys)
 
     async def _mend(self, lack: Lack) -> list[Finding]:
         findings: list[Finding] = []
-        data = b""
+        data: bytes | None = None
         for holder in lack.holders:
-            answer = await self._regions.by_id[holder].read(lack.key)
-            if not isinstance(answer, Present):
-                continue
-            wrong = why_wrong(lack.key, answer.data, self._regions.trail, self._node_keys)
-            if not wrong:
-                data = answer.data
+            copy = await self._examine(holder, lack.key)
+            data = copy.data
+            if data is not None:
                 break
-            findings.append(Finding("corrupt", holder, lack.key, wrong))
-        if not data:
-            return [*findings, Finding("unreadable", "", lack.key, "no intact copy could be read")]
+            if copy.finding is not None and copy.finding.kind == "corrupt":
+                findings.append(copy.finding)
+        if data is None:
+            why = (
+                "every copy of it is corrupt"
+                if len(findings) == len(lack.holders)
+                else "no intact copy could be read"
+            )
+            return [*findings, Finding("unreadable", "", lack.key, why)]
         for target in lack.lacking:
             outcome = await self._regions.by_id[target].keep(lack.key, data)
             if isinstance(outcome, Stored):
@@ -76,3 +124,15 @@ class Repair:
             else:
                 findings.append(Finding("not-copied", target, lack.key, outcome.reason))
         return findings
+
+
+async def _all(tasks: Iterable[Coroutine[Any, Any, list[Finding]]]) -> list[Finding]:
+    """Do them, some at a time; everything that they found."""
+    at_once = asyncio.Semaphore(COPIES_AT_ONCE)
+
+    async def one(task: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+        async with at_once:
+            return await task
+
+    found = await asyncio.gather(*(one(task) for task in tasks))
+    return [finding for each in found for finding in each]

@@ -1,9 +1,8 @@
 """Read what is stored, over and over, before anybody needs it: bytes rot in silence.
 
 Each day has its share: the objects whose key falls to that day of the period. So a restart loses no
-progress, nothing about it has to be remembered, and every object is read once a period. One bad
-read proves nothing (a cable, a cache); two whole reads that are bad are a corrupt copy. It stays
-where it is, is never served, and its bytes come from another region.
+progress, nothing about it has to be remembered, and every object is read once a period. A corrupt
+copy stays where it is, is never served, and its bytes come from another region.
 """
 
 import asyncio
@@ -13,12 +12,10 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from holdfast.keep.objects import why_wrong
-from holdfast.keep.repair import Finding
+from holdfast.keep.repair import Finding, examine
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
 from holdfast.regions import Regions
-from holdfast.regions.port import Absent, Present
 from holdfast.regions.region import Region
 
 log = logging.getLogger("holdfast.keep")
@@ -94,25 +91,10 @@ class Scrub:
         objects = size_bytes = 0
         findings: list[Finding] = []
         for key in keys:
-            read_bytes, finding = await self._read(region, key, survey)
+            copy = await examine(region, key, self._regions.trail, survey.node_keys)
             objects += 1
-            size_bytes += read_bytes
-            if finding is not None:
-                findings.append(finding)
-            await asyncio.sleep(read_bytes / BYTES_PER_SECOND)
+            size_bytes += copy.read_bytes
+            if copy.finding is not None:
+                findings.append(copy.finding)
+            await asyncio.sleep(copy.read_bytes / BYTES_PER_SECOND)
         return objects, size_bytes, findings
-
-    async def _read(self, region: Region, key: str, survey: Survey) -> tuple[int, Finding | None]:
-        """One object; once more, if it looks wrong. Returns the bytes read, and what is wrong."""
-        why, size_bytes = "", 0
-        for _ in range(2):
-            answer = await region.read(key)
-            if isinstance(answer, Absent):
-                return size_bytes, Finding("vanished", region.id, key, "it was listed and is gone")
-            if not isinstance(answer, Present):
-                return size_bytes, Finding("unreadable", region.id, key, answer.reason)
-            size_bytes += len(answer.data)
-            why = why_wrong(key, answer.data, self._regions.trail, survey.node_keys)
-            if not why:
-                return size_bytes, None
-        return size_bytes, Finding("corrupt", region.id, key, why)

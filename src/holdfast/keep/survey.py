@@ -1,6 +1,7 @@
 """List what every region holds, and learn how far each ledger reaches. Reads notes, no segments.
 
-The order is that of a reader's pass: heartbeats, births and closes, then segments, then cookies.
+The order is that of a reader's pass: heartbeats, births and closes, checkpoints, then segments,
+then cookies.
 What a later step shows can only lie further on than what an earlier one promised, so an extent
 never claims a segment that this survey had no chance to see.
 """
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 
 from holdfast.keep.drift import Extent
 from holdfast.keep.lost import EpochId
+from holdfast.keep.objects import why_wrong
 from holdfast.proof import ProofError, names, statements
+from holdfast.proof.names import CheckpointKey
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Cookie, Heartbeat
 from holdfast.regions import Regions
@@ -33,13 +36,14 @@ class Survey:
     """What was seen.
 
     held: region -> key -> bytes, for the regions that were listed and have the right cookie.
-    absent: region -> why it is not among them. extents: see `drift`. node_keys: of every node that
-    was born. open: each node's last epoch, if it is not closed.
+    absent: region -> why it is not among them. extents, starts: see `drift`. node_keys: of every
+    node that was born. open: each node's last epoch, if it is not closed.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
     absent: Mapping[RegionId, str]
     extents: Mapping[EpochId, Extent]
+    starts: Mapping[str, int]
     node_keys: Mapping[str, VerifierKey]
     open: Mapping[EpochId, Open]
 
@@ -70,9 +74,12 @@ class Surveyor:
         _add(seen, epochs)
         await self._statements.learn(regions, epochs)
         heard = await self._statements.hear(regions, beats)
-        _add(seen, await self._list(regions, names.CHECKPOINTS_PREFIX, "", absent))
-        for node in sorted(self._statements.nodes):
-            start = 0 if whole else self._settled.get(node, 0)
+        checkpoints = await self._list(regions, names.CHECKPOINTS_PREFIX, "", absent)
+        _add(seen, checkpoints)
+        await self._statements.mark(regions, checkpoints)
+        settled = {} if whole else self._settled
+        starts = {node: settled.get(node, 0) for node in sorted(self._statements.nodes)}
+        for node, start in starts.items():
             prefix, after = names.segments_prefix(node), names.segments_after(node, start)
             _add(seen, await self._list(regions, prefix, after, absent))
         for region in regions:
@@ -84,6 +91,7 @@ class Surveyor:
             held=held,
             absent=absent,
             extents=self._statements.extents(heard),
+            starts=starts,
             node_keys=self._statements.keys,
             open=self._statements.open(heard),
         )
@@ -123,13 +131,14 @@ def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Li
 
 
 class _Statements:
-    """Verified births and closes, read once: they never change under their names."""
+    """Verified births, closes and checkpoints' sizes: read once, for no name changes its bytes."""
 
     def __init__(self, trail: str) -> None:
         self._trail = trail
         self._births: dict[EpochId, Birth] = {}
         self._bytes: dict[EpochId, bytes] = {}
         self._closes: dict[EpochId, Closed] = {}
+        self._marks: dict[str, int] = {}  # the largest size of a node's checkpoints
         self.keys: dict[str, VerifierKey] = {}
 
     @property
@@ -193,28 +202,71 @@ class _Statements:
                     heard[node, beat.epoch] = beat
         return heard
 
+    async def mark(self, regions: Iterable[Region], listings: Mapping[RegionId, Listing]) -> None:
+        """Read the newest checkpoint of each node that is beyond those read before."""
+        places: dict[str, dict[int, list[Region]]] = {}
+        for region in regions:
+            for entry in listings.get(region.id, ()):
+                key = _checkpoint_of(entry.key)
+                if key is not None and key.size > self._marks.get(key.node, 0):
+                    places.setdefault(key.node, {}).setdefault(key.size, []).append(region)
+        for node in places.keys() & self.keys.keys():
+            for size in sorted(places[node], reverse=True):
+                if await self._is_signed(node, size, places[node][size]):
+                    self._marks[node] = size
+                    break
+
+    async def _is_signed(self, node: str, size: int, holders: Iterable[Region]) -> bool:
+        key = names.checkpoint_key(node, size)
+        for region in holders:
+            answer = await region.read(key)
+            if isinstance(answer, Present) and not why_wrong(
+                key, answer.data, self._trail, self.keys
+            ):
+                return True
+        return False
+
     def open(self, heard: Mapping[EpochId, Heartbeat]) -> Mapping[EpochId, Open]:
         """Each node's last epoch, if it is not closed."""
-        last: dict[str, int] = {}
-        for node, epoch in self._births:
-            last[node] = max(last.get(node, 0), epoch)
         return {
             place: Open(self._bytes[place], heard[place].n if place in heard else 0)
-            for place in last.items()
+            for place in self._last.items()
             if place not in self._closes
         }
 
     def extents(self, heard: Mapping[EpochId, Heartbeat]) -> Mapping[EpochId, Extent]:
-        """How far each epoch reaches: as closed, as the next birth's base says, as promised."""
+        """How far each epoch reaches: as closed, as the next birth's base says, as promised or
+        signed in a checkpoint."""
         extents: dict[EpochId, Extent] = {}
-        for node, epoch in self._births:
+        last = self._last
+        for (node, epoch), birth in self._births.items():
+            base = birth.base.size
             closed = self._closes.get((node, epoch))
             following = self._births.get((node, epoch + 1))
             if closed is not None:
-                extents[node, epoch] = Extent(closed.end.size, True)
+                extents[node, epoch] = Extent(base, closed.end.size, True)
             elif following is not None:
-                extents[node, epoch] = Extent(following.base.size, True)
+                extents[node, epoch] = Extent(base, following.base.size, True)
             else:
                 beat = heard.get((node, epoch))
-                extents[node, epoch] = Extent(beat.promise_size if beat else 0, False)
+                signed = self._marks.get(node, 0) if last[node] == epoch else 0
+                promised = beat.promise_size if beat else 0
+                extents[node, epoch] = Extent(base, max(base, signed, promised), False)
         return extents
+
+    @property
+    def _last(self) -> dict[str, int]:
+        """Each node's last epoch."""
+        last: dict[str, int] = {}
+        for node, epoch in self._births:
+            last[node] = max(last.get(node, 0), epoch)
+        return last
+
+
+def _checkpoint_of(text: str) -> CheckpointKey | None:
+    """A node's own checkpoint's key; None: this is none."""
+    try:
+        key = names.parse_key(text)
+    except ProofError:
+        return None
+    return key if isinstance(key, CheckpointKey) and not key.witness else None

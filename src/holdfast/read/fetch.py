@@ -6,7 +6,7 @@ served; the next region is asked.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -15,7 +15,8 @@ from holdfast.ports import Host
 from holdfast.proof import names
 from holdfast.proof.names import SegmentName
 from holdfast.read.packs import Packs, Spot
-from holdfast.regions.port import Present
+from holdfast.read.watermark import Trouble
+from holdfast.regions.port import Absent, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
 
@@ -34,6 +35,14 @@ class CorruptCopy(Struct, frozen=True):
     found_us: int
 
 
+class _Miss(Struct):
+    """A segment that no region gave, and until when it is not asked for again."""
+
+    again_at: float
+    pause_s: float
+    trouble: Trouble
+
+
 class Fetcher:
     """Reads segments from regions into the cache."""
 
@@ -42,7 +51,7 @@ class Fetcher:
         self._packs = packs
         self._host = host
         self._seconds: dict[str, float] = {}  # smoothed time of a read, by region
-        self._retry_at: dict[tuple[NodeId, str], tuple[float, float]] = {}
+        self._missed: dict[tuple[NodeId, str], _Miss] = {}
         self.corrupt: dict[tuple[str, str], CorruptCopy] = {}
 
     async def fetch(
@@ -65,32 +74,46 @@ class Fetcher:
         if spot is not None and await self._host.offload(self._packs.is_intact, spot, name):
             return spot
         now = asyncio.get_running_loop().time()
-        again_at, pause = self._retry_at.get((node, name.text), (now, RETRY_FIRST_S))
-        if now < again_at:
+        before = self._missed.get((node, name.text))
+        if before is not None and now < before.again_at:
             return None
+        why: dict[str, Unknown | str] = {}
         for region in self._in_order(set(holders)):
             data = await self._read(region, names.segment_key(node, name), name.sha256)
-            if data is not None:
-                self._retry_at.pop((node, name.text), None)
+            if isinstance(data, bytes):
+                self._missed.pop((node, name.text), None)
                 return await self._host.offload(self._packs.put, data)
-        if len(self._retry_at) < CORRUPT_MAX:
-            self._retry_at[node, name.text] = (now + pause, min(2 * pause, RETRY_MAX_S))
+            why[region.id] = data
+        if len(self._missed) < CORRUPT_MAX or before is not None:
+            pause = RETRY_FIRST_S if before is None else min(2 * before.pause_s, RETRY_MAX_S)
+            self._missed[node, name.text] = _Miss(now + pause, pause, _trouble(why))
         return None
 
-    async def _read(self, region: Region, key: str, sha256: bytes) -> bytes | None:
+    def trouble(self, node: NodeId, name: SegmentName) -> Trouble | None:
+        """What regions said when a segment was last asked for, if none of them gave it."""
+        miss = self._missed.get((node, name.text))
+        return None if miss is None else miss.trouble
+
+    async def _read(self, region: Region, key: str, sha256: bytes) -> bytes | Unknown | str:
+        """The right bytes; or why the region gave none: it was silent, or has no good copy.
+
+        One bad read proves nothing (a cable, a cache); two make a corrupt copy.
+        """
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        found = await region.read(key)
-        if not isinstance(found, Present):
-            return None
-        self._measured(region.id, loop.time() - begun)
-        digest = await _digest(found.data, self._host)
-        if digest == sha256:
-            self.corrupt.pop((region.id, key), None)
-            return found.data
+        for _ in range(2):
+            begun = loop.time()
+            found = await region.read(key)
+            if isinstance(found, Absent):
+                return "has none"
+            if isinstance(found, Unknown):
+                return found
+            self._measured(region.id, loop.time() - begun)
+            if await _digest(found.data, self._host) == sha256:
+                self.corrupt.pop((region.id, key), None)
+                return found.data
         if len(self.corrupt) < CORRUPT_MAX:
             self.corrupt[region.id, key] = CorruptCopy(region.id, key, self._host.now_us())
-        return None
+        return "its copy is corrupt"
 
     def _measured(self, region: str, seconds: float) -> None:
         """Smooth it; and let the others seem a little faster, so that they are tried again."""
@@ -109,6 +132,19 @@ class Fetcher:
             )
 
         return sorted(self._regions, key=rank)
+
+
+def _trouble(why: Mapping[str, Unknown | str]) -> Trouble:
+    """What regions said, none of which gave the right bytes."""
+    silent = any(isinstance(one, Unknown) for one in why.values())
+    told = "; ".join(
+        f"{region}: did not answer: {one.reason}"
+        if isinstance(one, Unknown)
+        else f"{region}: {one}"
+        for region, one in sorted(why.items())
+    )
+    who = "no region that answered" if silent else "no region"
+    return Trouble(f"{who} has a good copy ({told})", lasting=not silent)
 
 
 async def _digest(data: bytes, host: Host) -> bytes:

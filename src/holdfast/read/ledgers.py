@@ -12,7 +12,7 @@ from holdfast.model import NodeId
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.read.catalog import Entry, Settled
-from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting
+from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting, Trouble
 
 PROMISES_MAX = 64
 
@@ -23,12 +23,14 @@ class Seen:
 
     entry: set once its bytes are verified and searches see it; held once that is matched as well.
     refused: why its bytes are no segment of this ledger, though they hash to the name.
+    trouble: what came of the last try to read it, while nothing did.
     """
 
     name: SegmentName
     regions: set[str] = field(default_factory=set)
     entry: Entry | None = None
     refused: str = ""
+    trouble: Trouble | None = None
     waited: int = 0  # passes that left it to this process's own node to enter it
 
     @property
@@ -153,10 +155,7 @@ class NodeLedger:
             settled=self.settled.end,
             settled_epoch=self.settled.epoch,
             partial=self.partial or (most is not None and most < len(self.seen)),
-            segments=tuple(
-                Sighting(text, s.name.index, s.name.epoch, s.name.first, s.name.count, s.held)
-                for text, s in islice(self.seen.items(), most)
-            ),
+            segments=tuple(_sighting(text, s) for text, s in islice(self.seen.items(), most)),
         )
 
     def advance(self, run: Run) -> bool:
@@ -188,6 +187,12 @@ class NodeLedger:
             seen.entry = None
         for entry in entries:
             self.sight(SegmentName.parse(entry.name)).entry = entry
+
+
+def _sighting(text: str, seen: Seen) -> Sighting:
+    name = seen.name
+    trouble = None if seen.entry is not None else seen.trouble
+    return Sighting(text, name.index, name.epoch, name.first, name.count, seen.held, trouble)
 
 
 def _worth_keeping(promises: Iterable[Promise], last: int, held: int) -> Iterator[Promise]:

@@ -29,7 +29,7 @@ from holdfast.read.ledgers import NodeLedger, Seen
 from holdfast.read.packs import Spot
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import FoldLimits, spot_of
-from holdfast.read.watermark import Judgement, View, judge
+from holdfast.read.watermark import Judgement, Trouble, View, judge
 from holdfast.regions.regions import Regions
 
 log = logging.getLogger("holdfast.read")
@@ -249,6 +249,8 @@ class Passes:
         spots = await asyncio.gather(
             *(self._fetch(ledger.node, seen.name, seen.regions) for ledger, seen in todo)
         )
+        for (ledger, seen), spot in zip(todo, spots, strict=True):
+            seen.trouble = None if spot else self.fetcher.trouble(ledger.node, seen.name)
         there = [
             (ledger, seen, spot)
             for (ledger, seen), spot in zip(todo, spots, strict=True)
@@ -272,6 +274,7 @@ class Passes:
         for (ledger, seen, spot), facts in zip(there, answers, strict=True):
             if isinstance(facts, jobs.Refused):
                 seen.refused = facts.reason if facts.lasting else ""
+                seen.trouble = Trouble(facts.reason, facts.lasting)
                 log.error("segment %s of node %s: %s", seen.name.index, ledger.node, facts.reason)
             elif seen.entry is None and not ledger.is_superseded(seen.name):
                 arrivals.append(Arrival(ledger.node, seen.name, facts, spot))

@@ -26,7 +26,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from holdfast.model import Basis, Completeness, Holding, NodeId
+from holdfast.model import Basis, Completeness, Holding, HoldingKind, NodeId
 
 
 class End(Struct, frozen=True, order=True):
@@ -54,8 +54,18 @@ class Promise(Struct, frozen=True, order=True):
     size: int
 
 
+class Trouble(Struct, frozen=True):
+    """Why a segment's bytes are not to be had. lasting: every region was asked and answered."""
+
+    reason: str
+    lasting: bool
+
+
 class Sighting(Struct, frozen=True):
-    """A segment's name, seen in some region. held: its bytes were verified, and searches see it."""
+    """A segment's name, seen in some region. held: its bytes were verified, and searches see it.
+
+    trouble: what came of trying to read them, if they are not held.
+    """
 
     name: str
     index: int
@@ -63,6 +73,7 @@ class Sighting(Struct, frozen=True):
     first: int
     count: int
     held: bool
+    trouble: Trouble | None = None
 
 
 class Ledger(Struct, frozen=True, kw_only=True):
@@ -151,11 +162,15 @@ class Judgement(Struct, frozen=True):
         return Completeness(self.complete_through_us, self.basis, self.holding_back, ())
 
 
+ALARMING: frozenset[HoldingKind] = frozenset({"conflict", "hole", "unreadable"})
+UNHELD: frozenset[HoldingKind] = frozenset({"fetch", "unreadable"})  # the run ends before it
+
+
 class _Hold(Struct, frozen=True):
     """A reason that keeps T where it is. kind: stable, so that its age is known."""
 
     node: NodeId
-    kind: str
+    kind: HoldingKind
     reason: str
     since_us: int | None = None
 
@@ -172,6 +187,10 @@ class _Verdict(Struct, frozen=True):
     def lags(self, top: int) -> bool:
         """Whether it allows less than the pass does."""
         return not self.run.infinite and (self.bound_us is None or self.bound_us < top)
+
+    def matters(self, top: int) -> bool:
+        """Whether what it waits for is to be told: it holds T, or will and does not go away."""
+        return self.freezes or self.lags(top) or bool(self.run.alarm)
 
 
 def judge(view: View, previous: Judgement) -> Judgement:
@@ -194,7 +213,7 @@ def judge(view: View, previous: Judgement) -> Judgement:
         holds += [hold for verdict in verdicts for hold in verdict.holds]
     else:
         top = view.started_us - view.clock_error_us
-        holds += [hold for one in verdicts for hold in one.holds if one.freezes or one.lags(top)]
+        holds += [hold for one in verdicts if one.matters(top) for hold in one.holds]
         holds += _silent_nodes(verdicts, top)
         bounds = [verdict.bound_us for verdict in verdicts if not verdict.run.infinite]
         known = [bound for bound in bounds if bound is not None]
@@ -220,7 +239,7 @@ def _ages(
     holds: Iterable[_Hold], was: Mapping[tuple[NodeId, str], int], now_us: int
 ) -> dict[tuple[NodeId, str], int]:
     """Since when each reason holds: as it says itself, else since it was first given."""
-    ages = {}
+    ages: dict[tuple[NodeId, str], int] = {}
     for hold in holds:
         key = (hold.node, hold.kind)
         ages[key] = was.get(key, now_us) if hold.since_us is None else hold.since_us
@@ -264,6 +283,7 @@ class _Walk:
         self.held = ledger.settled
         self.held_epoch = 1
         self.path = [ledger.settled]  # every end of the held run, from the settled one on
+        self.stopped: Sighting | None = None  # the first segment of the run that is not held
         self._pass_closed_epochs()
         self.held_epoch = self.epoch
         self._go(_by_place(ledger.segments))
@@ -286,7 +306,8 @@ class _Walk:
                 return
             self.end = End(self.end.size + 1, self.end.first + segment.count)
             self._pass_closed_epochs()
-            unbroken = unbroken and segment.held
+            if unbroken and not segment.held:
+                unbroken, self.stopped = False, segment
             if unbroken:
                 self.held, self.held_epoch = self.end, self.epoch
                 self.path.append(self.end)
@@ -328,13 +349,13 @@ def _judge_node(ledger: Ledger, stores: set[str], enough: bool) -> _Verdict:
         settled=settled,
         pending=sum(s.index >= walk.end.size and s.name not in outside for s in ledger.segments),
         infinite=walk.held_epoch > last > 0,
-        alarm=next((hold.reason for hold in holds if hold.kind in ("conflict", "hole")), ""),
+        alarm=next((hold.reason for hold in holds if hold.kind in ALARMING), ""),
     )
     reached = [p for p in promises if p.size <= walk.held.size and p.epoch <= walk.held_epoch]
     return _Verdict(
         run=run,
         bound_us=max((promise.time_us for promise in reached), default=None),
-        freezes=any(hold.kind != "fetch" for hold in holds),
+        freezes=any(hold.kind not in UNHELD for hold in holds),
         holds=holds,
         orphans=orphans,
     )
@@ -370,6 +391,8 @@ def _node_holds(
     for epoch, why in ledger.unverified:
         if epoch > last:
             yield _Hold(node, "birth", f"the birth of its epoch {epoch} is not known: {why}")
+    if walk.stopped is not None:
+        yield _why_not_held(node, walk.stopped)
     if walk.epoch > last > 0:
         return  # closed and whole: nothing can come, whatever else is missing
     if walk.end.size < owed and not problem and not ledger.partial:
@@ -378,8 +401,8 @@ def _node_holds(
         )
     elif walk.epoch < last:
         yield _Hold(node, "close", f"where its epoch {walk.epoch} ended is not known")
-    elif walk.held.size < walk.end.size or ledger.partial:
-        yield _Hold(node, "fetch", f"segments from {walk.held.size} on are being read")
+    elif ledger.partial and walk.stopped is None:
+        yield _Hold(node, "fetch", f"segments from {walk.held.size} on are being listed")
     for birth in ledger.births:
         seen = sum(store in stores for store in birth.stores)
         if birth.epoch == last and seen < birth.needed:
@@ -389,6 +412,14 @@ def _node_holds(
                 f"its epoch {last} needs {birth.needed} of its {len(birth.stores)} stores to be "
                 f"listed, {seen} were",
             )
+
+
+def _why_not_held(node: NodeId, segment: Sighting) -> _Hold:
+    trouble = segment.trouble
+    if trouble is None:
+        return _Hold(node, "fetch", f"segments from {segment.index} on are being read")
+    reason = f"segment {segment.index} cannot be read: {trouble.reason}"
+    return _Hold(node, "unreadable" if trouble.lasting else "fetch", reason)
 
 
 def _settle(walk: _Walk, promises: Iterable[Promise], closes: Mapping[int, End]) -> End:
