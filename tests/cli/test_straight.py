@@ -287,7 +287,8 @@ def test_completeness_is_4_where_no_region_has_a_good_copy(data: Path, capsys: C
     for segment in data.glob("regions/*/ev/seg/*/*/0000000001-*"):
         segment.chmod(0o600)
         segment.write_bytes(b"rotten")
-    shutil.rmtree(data / "cache")
+    for cache in ("cache", "cache-commands"):
+        shutil.rmtree(data / cache, ignore_errors=True)
 
     code, said = ask(data, capsys, "completeness")
 

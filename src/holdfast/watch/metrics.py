@@ -250,21 +250,21 @@ def _of_reader(reader: ReaderReport) -> Iterator[Metric]:
 
 def _of_keeping(standing: Standing) -> Iterator[Metric]:
     yield _counter("repaired_objects", "Copies put where they lacked.", standing.repaired_count)
-    scrubbed = standing.scrubbed
+    scrubbed, last = standing.scrubbed, standing.reconciled
     found = scrubbed.findings if scrubbed else ()
     yield _gauge("scrub_findings", "Findings of the last scrub for a person.", len(found))
+    found = last.findings if last else ()
+    yield _gauge("survey_findings", "Findings of the last survey for a person.", len(found))
     if scrubbed is not None:
         ended = scrubbed.ended_us / 1e6
         yield _gauge("scrub_timestamp_seconds", "The last share of all bytes was read.", ended)
         yield _gauge("scrub_objects", "Objects in it.", scrubbed.objects)
-    last = standing.reconciled
     if last is None:
         return
     yield _gauge("survey_timestamp_seconds", "The last survey.", last.ended_us / 1e6)
     yield _gauge(
-        "survey_identical", "1 when all regions held the same then.", float(last.identical)
+        "survey_identical", "1 when each region listed all that must exist.", float(last.identical)
     )
-    yield _gauge("survey_findings", "Findings of it for a person.", len(last.findings))
     surveyed: Sequence[tuple[str, str, str]] = (
         ("survey_lacking_objects", "Objects that the region lacked after it.", "lacking"),
         ("survey_lag_segments", "Segments that it lacked before.", "lag_segments"),
