@@ -118,11 +118,10 @@ class Surveyor:
         cookie = await read_cookie(region, self._regions.trail)
         if isinstance(cookie, Foreign | Unknown):
             return cookie.reason
-        if isinstance(cookie, Cookie):
-            self._regions.recognise(region, cookie)
-            if cookie.store == region.store_uuid:
-                return ""
-        return "its cookie is gone or another store's"
+        if not isinstance(cookie, Cookie):
+            return "its cookie is gone"
+        self._regions.recognise(region, cookie)
+        return "" if cookie.store == region.store_uuid else "its cookie is another store's"
 
 
 def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Listing]) -> None:

@@ -96,9 +96,9 @@ def _certify(trail: str, trail_key: SigningKey | None, key: SigningKey, host: Ho
                 0,
                 "",
                 f"node {names.node_id(key.public)} has no certificate, and the trail's key is not "
-                "here to make one. Where that is, run\n"
-                f"    holdfast keys admit --data DIR '{key.verifier.text}' > node.cert\n"
-                "and put node.cert beside this node's node.key",
+                "here to make one. Where that is, run: "
+                f"holdfast keys admit --data DIR '{key.verifier.text}' > node.cert; "
+                "then put node.cert beside this node's node.key and start again",
             ),
         )
     return certify(trail, trail_key, key.public, host.now_us())
