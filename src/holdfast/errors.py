@@ -50,6 +50,10 @@ class RejectedError(HoldfastError):
         self.kind = kind
         self.problems = problems
 
+    def __reduce__(self) -> tuple[type["RejectedError"], tuple[str | Problem, ...]]:
+        """As it was made: an error that a worker process raises arrives whole."""
+        return RejectedError, (self.kind, *self.problems)
+
 
 class UnavailableError(HoldfastError):
     """Nothing was taken in; the same request may be sent again.

@@ -204,11 +204,14 @@ async def _verify(regions: Regions, *, write: bool) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold a data directory, so that two processes never run one node."""
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UnavailableError(f"{path.parent} is no directory: name one that may hold the data")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise UnavailableError(f"{path}: {error.strerror}") from error
+        why = f"{path.parent} cannot be the data directory: {error.strerror}"
+        raise UnavailableError(why) from error
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

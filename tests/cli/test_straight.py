@@ -299,3 +299,16 @@ def test_completeness_is_4_where_no_region_has_a_good_copy(data: Path, capsys: C
         "segment 1 cannot be read: no region has a good copy (a: its copy is corrupt; "
         "b: its copy is corrupt; c: its copy is corrupt)"
     )
+
+
+def test_a_data_directory_that_is_a_file_is_said_in_one_line(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "plain").write_text("")
+
+    code = run(["serve", "--data", str(tmp_path / "plain"), "--port", "0"])
+
+    assert code == 3
+    said = capsys.readouterr().err.strip()
+    assert said.endswith("plain is no directory: name one that may hold the data")
+    assert "\n" not in said

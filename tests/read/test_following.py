@@ -1,6 +1,7 @@
 """A reader that follows by itself, as a server has it. On virtual time."""
 
 import asyncio
+import errno
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -161,3 +162,24 @@ def test_starting_and_stopping_twice_changes_nothing(tmp_path: Path) -> None:
         await reader.stop()
 
     following(World(), tmp_path, work)
+
+
+def test_a_full_cache_disk_is_a_line_a_minute_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    a_node(world)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def work(reader: Reader) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr("holdfast.read.passes.judge", full)
+            await asyncio.sleep(150)
+
+    following(world, tmp_path, work)
+
+    told = [record for record in caplog.records if "No space left" in record.getMessage()]
+    assert len(told) == 3
+    assert all(record.exc_info is None for record in told)

@@ -363,3 +363,10 @@ def test_the_page_says_what_was_wrong_with_a_search(server: Running) -> None:
 def test_the_page_has_its_sheet_and_its_sign(server: Running) -> None:
     assert server.get("/holdfast.css").headers["content-type"] == "text/css; charset=utf-8"
     assert server.get("/mark.svg").headers["content-type"] == "image/svg+xml"
+
+
+def test_a_group_that_is_none_is_refused_with_those_that_are(server: Running) -> None:
+    refused = server.get("/v1/events/count?by=colour").json()
+
+    assert "'colour' is not one of tenant, actor" in refused["detail"]
+    assert refused["errors"][0]["field"] == "by"

@@ -142,6 +142,7 @@ def test_every_problem_is_documented_with_its_status() -> None:
 
 def test_figures_to_alarm_on_are_there(server: Running) -> None:
     server.post(EVENT)
+    server.wait_until(lambda: server.get("/v1/completeness").json()["complete_through"] is not None)
 
     figures = server.get("/metrics").text
 

@@ -115,3 +115,13 @@ def test_any_bytes_are_parameters_or_refused(asked: bytes) -> None:
 
 def test_each_parameter_has_a_meaning_and_a_schema() -> None:
     assert all(each.meaning and each.schema for each in (*SEARCH, *COUNT))
+
+
+def test_a_parameter_without_a_value_is_refused_by_name() -> None:
+    for query in (b"actor=", b"q=", b"limit=", b"from=", b"to", b"actor=a&ip="):
+        with pytest.raises(RejectedError) as refused:
+            parse(query, SEARCH)
+
+        assert [problem.reason for problem in refused.value.problems] == [
+            "has no value: leave it out"
+        ]

@@ -234,9 +234,9 @@ REFUSALS = [
     ('{"action":"a","attributes":{"x":NaN}}', "", "not JSON"),
     ('{"action":"a","attributes":{"x":-Infinity}}', "", "not JSON"),
     ('{"action":"a\nb"}', "", "not JSON"),
-    ('{"action":"\\ud800"}', "", "not JSON"),
-    ('{"action":"a","attributes":{"x":"\\udc00"}}', "", "not JSON"),
-    ('{"action":"a","payload_type":"t","payload":"\\ud800"}', "", "not JSON"),
+    ('{"action":"\\ud800"}', "action", "surrogate"),
+    ('{"action":"a","attributes":{"x":"\\udc00"}}', "attributes.x", "surrogate"),
+    ('{"action":"a","payload_type":"t","payload":"\\ud800"}', "payload", "surrogate"),
     ('\ufeff{"action":"a"}', "", "byte order mark"),
 ]
 
@@ -442,3 +442,23 @@ def test_the_trails_own_events_may_have_the_reserved_actions() -> None:
     body = b'{"action":"holdfast.ledgers.seen"}'
 
     assert admit(body, JSON, own=True).lines == (body,)
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "field"),
+    [
+        (rb'{"action":"a","actor":{"id":"x\ud800"}}', 1, "actor.id"),
+        (rb'{"action":"a\udc00b"}', 1, "action"),
+        (rb'[{"action":"a"},{"action":"b","attributes":{"k":[1,"\uD800"]}}]', 2, "attributes.k[1]"),
+        (rb'{"action":"a","attributes":{"\ud800":1}}', 1, "attributes"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_named_with_its_field(
+    body: bytes, line: int, field: str
+) -> None:
+    with pytest.raises(RejectedError) as refused:
+        admit(body, "application/json", Limits())
+
+    (problem,) = refused.value.problems
+    assert (problem.line, problem.field) == (line, field)
+    assert problem.reason.startswith("holds half of a surrogate pair")

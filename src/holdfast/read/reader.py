@@ -36,6 +36,7 @@ from holdfast.regions.regions import Regions
 log = logging.getLogger("holdfast.read")
 
 ATTEMPTS_MAX = 3
+COMPLAINT_EVERY_S = 60.0
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -104,6 +105,7 @@ class Reader:
         self._opening = asyncio.Lock()
         self._opened = False
         self._failed = ""
+        self._complain_at = 0.0
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -156,7 +158,10 @@ class Reader:
             except Exception as error:
                 # Whatever it is, the next pass begins afresh; health is judged by progress.
                 self._failed = f"{type(error).__name__}: {error}"
-                log.exception("a pass over the regions ended early")
+                if isinstance(error, OSError):
+                    self._complain("a pass over the regions ended early", error)
+                else:
+                    log.exception("a pass over the regions ended early")
             if self._failed or not self._passes.follow.partial:
                 await _wait(self._passes.wake, begun + self._limits.interval_s - loop.time())
 
@@ -165,6 +170,8 @@ class Reader:
             try:
                 while await self._passes.tidy():
                     pass
+            except OSError as error:
+                self._complain("folding failed; it is tried again", error)
             except Exception:
                 log.exception("folding failed; it is tried again")
             await asyncio.sleep(self._limits.interval_s)
@@ -179,8 +186,17 @@ class Reader:
         """
         try:
             await self._passes.enter(node, name, data, records)
+        except OSError as error:
+            self._complain(f"segment {name.index} of the own node was not entered", error)
         except Exception:
             log.exception("segment %d of the own node was not entered", name.index)
+
+    def _complain(self, what: str, error: OSError) -> None:
+        """The cache's disk is full or fails, for every segment: a line a minute says it."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._complain_at:
+            self._complain_at = now + COMPLAINT_EVERY_S
+            log.error("the cache cannot be written: %s: %s", what, error)
 
     # -- questions -----------------------------------------------------------------------------
 

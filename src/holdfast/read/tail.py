@@ -60,7 +60,8 @@ class _Cursor(Struct, frozen=True, array_like=True):
 class Tail:
     """One subscriber: an asynchronous iterator without end.
 
-    cursor: to go on from after the event that was given out last; some may come again then.
+    cursor: to go on from after the event that was given out last. What was final then does not come
+    again, and nothing is left out.
     """
 
     def __init__(self, feed: Feed, query: Query) -> None:
@@ -97,7 +98,9 @@ class Tail:
             changed = self._feed.changed()
             if not await self._step():
                 await changed.wait()
-        return self._ready.popleft()
+        found = self._ready.popleft()
+        self._given[found.node] = found.position + 1
+        return found
 
     def rewind(self, node: NodeId, position: int) -> None:
         """A node's events from a position on are gone, and others may come in their place."""

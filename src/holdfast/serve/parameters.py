@@ -1,7 +1,8 @@
 """What may stand behind the question mark: one table, read by the parser and by the schema. Pure.
 
 A parameter that is not known is refused, never passed over: a misspelt filter would silently answer
-a wider question than the one that was asked. What a value means is checked where it is used
+a wider question than the one that was asked. So would one without a value, where that
+means nothing. What a value means is checked where it is used
 (`read.query`); here it is only read.
 """
 
@@ -16,6 +17,7 @@ from holdfast.read.query import GROUPS, LIMIT_MAX, OUTCOMES, TEXT_CHARACTERS_MAX
 from holdfast.times import parse_time
 
 PAIRS_MAX: Final = 32
+EMPTY_MEANS_SOMETHING: Final = frozenset({"tenant", "cursor"})  # no tenant; the first page
 
 _SPACE_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:\d\d)$", re.ASCII)
 _DURATION = re.compile(r"([1-9]\d{0,5})(s|m|h|d)", re.ASCII)
@@ -137,6 +139,8 @@ def parse(query_string: bytes, known: tuple[Parameter, ...]) -> dict[str, Value]
         try:
             if parameter.field in values:
                 raise ValueError("is given twice")
+            if not raw_value and name not in EMPTY_MEANS_SOMETHING:
+                raise ValueError("has no value: leave it out")
             values[parameter.field] = parameter.read(_unquote(raw_value))
         except ValueError as error:
             problems.append(Problem(0, name, str(error)))

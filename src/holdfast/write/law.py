@@ -5,6 +5,7 @@ refusal made here.
 """
 
 import binascii
+import json
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -49,6 +50,7 @@ _KINDS: Final = {
     "object": "an object",
     "array": "an array",
 }
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CHOICES: Final = {
     "outcome": "one of success, failure, denied, unknown",
     "payload_encoding": "base64, or left out",
@@ -129,10 +131,39 @@ def explain(error: Exception, line: bytes) -> Fault:
             return _explain_shape(str(error))
     if line.startswith(BYTE_ORDER_MARK):
         return Fault("", "begins with a byte order mark: send UTF-8 without one")
+    if _SURROGATE.search(line) and (field := _with_lone_surrogate(line)) is not None:
+        return Fault(field, "holds half of a surrogate pair, which is no character")
     reason = str(error).removeprefix("JSON is malformed: ")
     if reason == "Input data was truncated":
         reason = "it ends too early"
     return Fault("", f"not JSON: {reason}")
+
+
+def _with_lone_surrogate(line: bytes) -> str | None:
+    """The first field whose name or text holds half of a surrogate pair; None: there is none.
+
+    The standard library reads such text, where the decoder only says that it is no JSON.
+    """
+    try:
+        left: list[tuple[str, object]] = [("", json.loads(line))]
+    except (ValueError, RecursionError):
+        return None
+    while left:
+        field, value = left.pop()
+        if isinstance(value, str) and not _is_text(value):
+            return field
+        if isinstance(value, list):
+            left += [(f"{field}[{at}]", each) for at, each in reversed([*enumerate(value)])]
+        if isinstance(value, dict):
+            if not all(map(_is_text, value)):
+                return field
+            inside = f"{field}." if field else ""
+            left += [(inside + strict.shown(k), each) for k, each in reversed(value.items())]
+    return None
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def _explain_shape(message: str) -> Fault:
