@@ -181,7 +181,7 @@ class Keeper:
 
 def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspect]:
     """Objects of which a copy was corrupt: its size may be right, so only its bytes tell again."""
-    for key in {finding.key for finding in standing if finding.kind == "corrupt"}:
+    for key in sorted({finding.key for finding in standing if finding.kind == "corrupt"}):
         holders = tuple(region for region, keys in survey.held.items() if key in keys)
         if holders:
             yield Suspect(key, holders)

@@ -209,7 +209,7 @@ class _Statements:
                 key = _checkpoint_of(entry.key)
                 if key is not None and key.size > self._marks.get(key.node, 0):
                     places.setdefault(key.node, {}).setdefault(key.size, []).append(region)
-        for node in places.keys() & self.keys.keys():
+        for node in sorted(places.keys() & self.keys.keys()):
             for size in sorted(places[node], reverse=True):
                 if await self._is_signed(node, size, places[node][size]):
                     self._marks[node] = size
