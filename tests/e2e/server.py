@@ -38,6 +38,11 @@ class Server:
         self._environment = os.environ | {f"HOLDFAST_{k}": v for k, v in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, *, ready: bool = True) -> "Server":
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
