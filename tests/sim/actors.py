@@ -19,6 +19,7 @@ from holdfast.write.batch import Acknowledgement, Taken
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.epoch import WriteLimits
 from holdfast.write.node import Node
+from tests.sim.checker import Said
 from tests.sim.processes import Process
 from tests.sim.world import DELTA_US, ROLE, TRAIL, World
 from tests.write.world import Keys
@@ -45,15 +46,6 @@ class Request:
     records: Sequence[Record] = ()
     received_us: int = 0
     ack: Acknowledgement | None = None
-
-
-@dataclass(eq=False)
-class Said:
-    """A reader's statement, and what it showed then."""
-
-    reader: str
-    through_us: int
-    shown: frozenset[str]
 
 
 class Machine:

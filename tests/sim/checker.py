@@ -1,26 +1,90 @@
 """The judge: every outcome, answer and statement against what the stores hold in the end.
 
 It reads the stores by itself and verifies with `holdfast.proof` alone; the product's own reading
-has no say here. The invariants' numbers are the design's.
+has no say here. The invariants' numbers are the design's. Simulated worlds are judged by it, and
+what real processes left in real directories (`tests/nemesis`).
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from holdfast.proof import ProofError, ledger, names, note, segment, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.segment import Opened
-from holdfast.proof.statements import Birth, Closed, Heartbeat, Receipt, Vote
+from holdfast.proof.statements import Birth, Closed, Cookie, Heartbeat, Receipt
 from holdfast.times import parse_time
-from tests.sim.actors import Machine, Said
-from tests.sim.world import TRAIL, World
+from holdfast.write.batch import Acknowledgement
 
-TRAIL_ID = TRAIL.trail
-TAG_KEY = statements.verify_cookie(TRAIL.cookie("a"), TRAIL_ID).statement.tag_key
+
+class Store(Protocol):
+    """A region after the end. content: key -> bytes, of all that it holds."""
+
+    def content(self) -> Mapping[str, bytes]: ...
+
+
+class Scene(Protocol):
+    """What happened in, and what came of it.
+
+    beats: every heartbeat that was ever seen -> its node. repairs: what a keeper put: the keeper's
+    machine, key, bytes. holders: the stores that hold a key. problem: takes what must not be.
+    """
+
+    @property
+    def stores(self) -> Mapping[str, Store]: ...
+    @property
+    def quorum(self) -> int: ...
+    @property
+    def beats(self) -> Mapping[bytes, str]: ...
+    @property
+    def repairs(self) -> Sequence[tuple[str, str, bytes]]: ...
+    def holders(self, key: str) -> Sequence[str]: ...
+    def problem(self, text: str) -> None: ...
+
+
+class Named(Protocol):
+    """A process."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Asked(Protocol):
+    """A request. records: what must be stored of it once it is acknowledged, if that is known."""
+
+    @property
+    def ack(self) -> Acknowledgement | None: ...
+    @property
+    def records(self) -> Sequence[bytes]: ...
+
+
+class Writer(Protocol):
+    """A machine, and what its clients were told. nodes: all that it ever was -> their seeds.
+
+    acks: in the order of the acknowledgements of each process.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def nodes(self) -> Mapping[str, bytes]: ...
+    @property
+    def acks(self) -> Sequence[tuple[Named, Acknowledgement]]: ...
+    @property
+    def requests(self) -> Sequence[Asked]: ...
+
+
+@dataclass(eq=False)
+class Said:
+    """A reader's statement, and the names of the segments that it showed then."""
+
+    reader: str
+    through_us: int
+    shown: frozenset[str]
 
 
 @dataclass
@@ -39,8 +103,13 @@ class NodeTruth:
 class Checker:
     """Judges one world after its end. Everything wrong becomes a problem of the world."""
 
-    def __init__(self, world: World, machines: Iterable[Machine], said: Iterable[Said]) -> None:
+    def __init__(
+        self, world: Scene, cookie: Cookie, machines: Iterable[Writer], said: Iterable[Said]
+    ) -> None:
+        """cookie: any store's; it says which trail this is."""
         self.world = world
+        self.trail = names.trail_id(cookie.trail_key)
+        self.tag_key = cookie.tag_key
         self.machines = list(machines)
         self.said = list(said)
         self.nodes: dict[str, NodeTruth] = {}
@@ -88,7 +157,7 @@ class Checker:
 
     def _take_birth(self, key: names.EpochKey, data: bytes) -> None:
         try:
-            signed = statements.verify_birth(data, TRAIL_ID)
+            signed = statements.verify_birth(data, self.trail)
         except ProofError:
             return
         verifier = VerifierKey(signed.origin, signed.statement.node_key)
@@ -100,7 +169,7 @@ class Checker:
             if hashlib.sha256(data).digest() == key.name.sha256:
                 truth.segments[key.name.text] = (key.name, data)
         elif isinstance(key, names.EpochKey) and key.kind == "closed":
-            closed = statements.verify_by_certificate(data, Closed, TRAIL_ID)
+            closed = statements.verify_by_certificate(data, Closed, self.trail)
             truth.closes.setdefault(key.epoch, set()).add(closed.statement.end)
         elif isinstance(key, names.CheckpointKey):
             checkpoint = note.verify_checkpoint(data, truth.key)
@@ -147,7 +216,7 @@ class Checker:
         truth.chain.append(name)
         try:
             opened = segment.verify(data, name, truth.key.public, truth.key.name)
-            segment.verify_tenants(opened, TAG_KEY, node)
+            segment.verify_tenants(opened, self.tag_key, node)
             truth.ends.append(ledger.extend(end, name))
         except ProofError as error:
             self.wrong(f"I16/I17: {where} does not verify: {error}")
@@ -227,7 +296,7 @@ class Checker:
     def _check_repairs(self) -> None:
         """I19."""
         own = {
-            machine.name: {names.ledger_origin(TRAIL_ID, node) for node in machine.nodes}
+            machine.name: {names.ledger_origin(self.trail, node) for node in machine.nodes}
             for machine in self.machines
         }
         for keeper, key, data in self.world.repairs:
@@ -263,6 +332,3 @@ class Checker:
                             f"I10: {said.reader} showed segment {name.index} of "
                             f"{node[:6]}, epoch {name.epoch}, which is an orphan"
                         )
-
-
-__all__ = ["Checker", "Vote"]

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
-from holdfast.proof import ProofError, names
+from holdfast.proof import ProofError, names, statements
 from holdfast.proof.note import SigningKey
 from holdfast.regions.port import Unknown
 from holdfast.write.closing import Undecided, close_epoch
@@ -45,9 +45,9 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
         world.loop.run_until_complete(_run(world, story := Story(world), steps))
         for machine in story.machines:
             machine.kill()
-        Checker(
-            world, story.machines, (said for reader in story.readers for said in reader.said)
-        ).run()
+        cookie = statements.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
+        said = (said for reader in story.readers for said in reader.said)
+        Checker(world, cookie, story.machines, said).run()
     finally:
         logging.disable(logging.NOTSET)
         loop.set_exception_handler(lambda _, context: None)
