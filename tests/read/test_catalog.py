@@ -179,6 +179,22 @@ def test_a_truncated_file_is_empty_or_refused(tmp_path: Path, size: int) -> None
         pass
 
 
+def test_a_full_disk_changes_nothing_and_is_no_damage(tmp_path: Path) -> None:
+    with opened(tmp_path) as catalog:
+        catalog.enter([entry(0)])
+        catalog._db.execute("PRAGMA max_page_count = 1")  # SQLite: at least what there is
+
+        with pytest.raises(OSError, match="full"):
+            catalog.enter([entry(n, node="other") for n in range(2000)])
+
+        assert catalog.totals() == (1, 10)
+        catalog._db.execute("PRAGMA max_page_count = 1000000")
+        catalog.enter([entry(0, node="third"), entry(0, node="other")])
+
+    with opened(tmp_path) as catalog:
+        assert {one.node for one in catalog.hot()} == {"n", "third", "other"}
+
+
 def test_a_closed_catalog_says_so(tmp_path: Path) -> None:
     catalog = opened(tmp_path)
     catalog.close()

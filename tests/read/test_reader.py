@@ -373,6 +373,34 @@ def test_a_damaged_catalog_is_set_aside_and_made_again(
     assert catalog.with_name("catalog.sqlite.set-aside").exists()
 
 
+def test_a_full_disk_holds_the_statement_where_it_is_and_loses_nothing(tmp_path: Path) -> None:
+    world = World()
+    node = one_node(world, "one")
+
+    async def work(reader: Reader) -> None:
+        await reader.pass_once()
+        stated = reader.completeness().complete_through_us
+        catalog = reader._passes.holdings.catalog
+        catalog._db.execute("PRAGMA max_page_count = 1")  # SQLite: at least what there is
+        for number in range(200):
+            node.seal(f"more-{number}")
+        tick(world)
+        node.beat()
+
+        with pytest.raises(OSError, match="full"):
+            await reader.pass_once()
+
+        assert await all_ids(reader) == ["one"]
+        assert reader.completeness().complete_through_us == stated
+        catalog._db.execute("PRAGMA max_page_count = 1000000")
+        await reader.pass_once()
+        assert len(await all_ids(reader)) == 201
+        assert reader.report().lost == ""
+        assert reader.completeness().complete_through_us == world.now_us - DELTA_US
+
+    reading(world, tmp_path, work)
+
+
 def test_a_cached_file_that_is_lost_is_fetched_again(tmp_path: Path) -> None:
     world = World()
     one_node(world, "one")

@@ -7,9 +7,11 @@ everything is read again from the regions. So nothing waits for fsync (a crash o
 cost the last transactions, which the next pass enters again), and every call is one transaction.
 
 All functions block: they are called in threads (`Host.offload`). One process at a time owns a
-catalog (`slot`).
+catalog (`slot`). A call that finds the disk full raises OSError and has changed nothing: a catalog
+is not damaged by that, and what was reported stays true.
 """
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -142,6 +144,9 @@ class Catalog:
             raise DamagedError(f"it cannot be opened: {error}") from error
         try:
             self._prepare(trail)
+        except OSError as error:
+            self._db.close()
+            raise DamagedError(f"it cannot be opened: {error}") from error  # anew, it is smaller
         except BaseException:
             self._db.close()
             raise
@@ -202,6 +207,8 @@ class Catalog:
             try:
                 yield
             except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise OSError(errno.ENOSPC, str(error), str(self.path)) from error
                 raise DamagedError(str(error)) from error
             except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 raise DamagedError(f"it holds what cannot be read: {error}") from error
@@ -215,9 +222,11 @@ class Catalog:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
+            except BaseException:
+                if self._db.in_transaction:  # SQLite has rolled some back by itself
                     self._db.execute("ROLLBACK")
+                self._numbers = dict(self._db.execute("SELECT node, n FROM nodes"))
+                raise
 
     def _number(self, node: NodeId) -> int:
         """A node's small number; makes one inside the transaction that is open."""

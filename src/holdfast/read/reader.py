@@ -284,6 +284,8 @@ class Reader:
                 await self._passes.match()
         except TimeoutError:
             log.warning("an answer may show an event twice: comparing takes long")
+        except OSError as error:
+            log.warning("an answer may show an event twice: %s", error)
 
     async def _wait_for(self, stated: int | None) -> None:
         """Until what was stated is true again, if some of it was lost since."""
