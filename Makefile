@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check sim soak demo bench format lock clean
+.PHONY: help setup run test check sim soak nemesis demo bench format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -43,6 +43,9 @@ sim: $(DEV_READY)  ## replay one simulated world, with its trace (SEED=n)
 
 soak: $(DEV_READY)  ## search for a simulated world that breaks a promise (MINUTES=n)
 	PYTHONPATH=src:. $(BIN)/python -m tests.sim soak $(MINUTES)
+
+nemesis: $(DEV_READY) $(TOOLS_READY)  ## break real servers for two minutes, judge what they said (SEED=n)
+	PYTHONPATH=src:. $(BIN)/python -m tests.nemesis $(SEED)
 
 demo: $(RUN_READY)  ## import real events, lose a region, kill the server, prove nothing is lost
 	$(BIN)/python dev/demo.py $(ARGS)

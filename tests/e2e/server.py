@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,22 @@ PATIENCE_SECONDS = 60.0
 
 
 class Server:
-    """`holdfast serve` in a directory; its regions are those of the settings, or the default."""
+    """`holdfast serve` in a directory; its regions are those of the settings, or the default.
 
-    def __init__(self, data: Path, config: Path | None = None, **settings: str) -> None:
-        """settings: by their names in the environment, without the prefix."""
+    starts: how often it was started.
+    """
+
+    def __init__(
+        self, data: Path, config: Path | None = None, prefix: Sequence[str] = (), **settings: str
+    ) -> None:
+        """prefix: a command that becomes the server. settings: by their names in the environment,
+        without the prefix."""
         self.data = data
+        self.starts = 0
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data.with_name(data.name + ".log")
-        self._command = [HOLDFAST, "serve", "--data", str(data), "--port", str(self.port)]
+        self._command = [*prefix, HOLDFAST, "serve", "--data", str(data), "--port", str(self.port)]
         self._command += ["--config", str(config)] if config else []
         self._environment = os.environ | {f"HOLDFAST_{k}": v for k, v in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,6 +51,7 @@ class Server:
         return self._process.pid
 
     def start(self, *, ready: bool = True) -> "Server":
+        self.starts += 1
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, env=self._environment
@@ -57,6 +65,13 @@ class Server:
         assert self._process is not None
         self._process.kill()
         self._process.wait(PATIENCE_SECONDS)
+
+    def pause(self) -> None:
+        """SIGSTOP: it does nothing until it is resumed, and does not know."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> int:
         """SIGTERM: drain, close the epoch, go. Returns the exit code."""
