@@ -9,6 +9,7 @@ from tests.tidy.source import Module, modules
 SHARED = {"errors", "model", "ports", "times", "proof"}
 MAY_IMPORT = {
     "__init__": set(),
+    "__main__": {"cli"},
     "errors": set(),
     "model": set(),
     "ports": set(),

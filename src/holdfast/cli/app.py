@@ -8,6 +8,7 @@ import holdfast
 from holdfast.cli import (
     completeness,
     doctor,
+    drill,
     import_events,
     keys,
     printer,
@@ -34,6 +35,7 @@ VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("completeness", completeness.completeness),
     ("reconcile", reconcile.reconcile),
     ("doctor", doctor.doctor),
+    ("drill", drill.drill),
 )
 GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] = (
     ("region", "The stores that the trail is kept in.", (("list", region.list_regions),)),
