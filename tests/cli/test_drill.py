@@ -1,6 +1,8 @@
 """A drill breaks only what it made, says what became of it, and leaves nothing."""
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -9,10 +11,11 @@ import pytest
 
 from holdfast.cli.app import run
 from holdfast.cli.drill import Trial, exit_code
-from holdfast.cli.exits import BAD_INPUT, GOOD, REFUTED, UNREACHED
+from holdfast.cli.exits import BAD_INPUT, GOOD, INTERRUPTED, REFUTED, UNREACHED
 from holdfast.cli.scratch import changed, environment, scratch
 from holdfast.settings import load
 from tests.cli.test_documents import EXAMPLES, shape
+from tests.e2e.server import wait_until
 
 Capture = pytest.CaptureFixture[str]
 TRIALS = [
@@ -55,6 +58,21 @@ def test_the_usual_configuration_survives_all_and_nothing_is_left_or_touched(
     assert shape(told) == shape(EXAMPLES["drill"])
     assert list(temporary.iterdir()) == []
     assert sorted(path.name for path in config.parent.iterdir()) == ["holdfast.toml", "temporary"]
+
+
+@pytest.mark.slow
+def test_a_drill_that_is_stopped_ends_its_server_and_leaves_nothing(
+    config: Path, temporary: Path
+) -> None:
+    command = [sys.executable, "-m", "holdfast", "drill", "--config", str(config)]
+    paths = {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    drill = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **paths})
+    wait_until(lambda: any(temporary.glob("holdfast-drill-*/one.log")))
+
+    drill.terminate()
+
+    assert drill.wait(60) == INTERRUPTED
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_drill_whose_server_does_not_start_could_not_be_run(

@@ -50,6 +50,7 @@ class Cluster:
 
     def found(self) -> None:
         """Make the directories, start both nodes, and let clients and readers begin."""
+        self.listener.start()
         for region in REGIONS:
             (self.regions / region).mkdir(parents=True)
         for name in NODES:
@@ -60,7 +61,6 @@ class Cluster:
         self.add("one")
         shutil.copy(self.place / "one" / "trail.key", self.place / "two" / "trail.key")
         self.add("two")
-        self.listener.start()
 
     def tables(self, elsewhere: Mapping[str, str]) -> str:
         """The regions' part of the settings. elsewhere: region -> another folder for it."""
