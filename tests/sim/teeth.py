@@ -100,7 +100,7 @@ TEETH: dict[str, Tooth] = {
         "write.closing",
         "    if not all(brought):",
         "    if False and not all(brought):",
-        29,
+        None,
         "buckets duel",
     ),
     "the cookie is read before the fence": Tooth(
