@@ -13,6 +13,7 @@ from holdfast.proof.statements import (
     Closed,
     Cookie,
     Fence,
+    Gap,
     Heartbeat,
     Receipt,
     RegionState,
@@ -167,9 +168,18 @@ def samples() -> dict[str, Sample]:
             ),
             NODE_KEY,
         ),
+        "gap": (
+            Gap(
+                *(trail_key, 3, 5, 30, 50, STARTED_US + 2, STARTED_US + 4, stores[:2], ("us.2",)),
+                *("Åsa", "both machines burnt", STARTED_US + 12),
+            ),
+            TRAIL_KEY,
+        ),
         "receipt": (Receipt(fixed_names(7)[6].text, stores[:2]), NODE_KEY),
     }
     return {
-        name: Sample(statement, TRAIL_KEY.name if key is TRAIL_KEY else ORIGIN, key)
+        name: Sample(
+            statement, TRAIL_KEY.name if name in ("region", "certificate") else ORIGIN, key
+        )
         for name, (statement, key) in found.items()
     }

@@ -11,6 +11,7 @@ from holdfast.proof.merkle import EMPTY_RANGE, CompactRange
 from holdfast.proof.names import (
     CheckpointKey,
     EpochKey,
+    GapKey,
     HeartbeatKey,
     RegionKey,
     SegmentKey,
@@ -106,6 +107,7 @@ def test_every_key_is_read_as_it_was_written() -> None:
         names.closed_key(NODE, 2): EpochKey(NODE, 2, "closed"),
         names.checkpoint_key(NODE, 300): CheckpointKey(NODE, 300, ""),
         f"ev/cp/{NODE}/000000012c.{witness}.note": CheckpointKey(NODE, 300, witness),
+        names.gap_key(NODE, 3, 300): GapKey(NODE, 3, 300),
         names.heartbeat_key(NODE): HeartbeatKey(NODE),
         names.REGION_KEY: RegionKey(),
         names.WHOLE_KEY: WholeKey(),
@@ -120,6 +122,7 @@ def test_keys_lie_where_the_format_says() -> None:
 
     assert names.segment_key(NODE, far) == f"ev/seg/{NODE}/000001a/{far.text}.ndjson.zst"
     assert names.birth_key(NODE, 17) == f"ev/node/{NODE}/000011/birth.note"
+    assert names.gap_key(NODE, 3, 17) == f"ev/gap/{NODE}/0000000003-0000000011.note"
     assert names.heartbeat_key(NODE) == f"ctl/hb/{NODE}.note"
     assert names.checkpoint_key(NODE, 16) == f"ev/cp/{NODE}/0000000010.note"
 

@@ -25,6 +25,7 @@ from holdfast.proof.statements import (
     Closed,
     Cookie,
     Fence,
+    Gap,
     Heartbeat,
     Receipt,
     RegionState,
@@ -66,6 +67,25 @@ births = st.builds(
     started_us=numbers,
     base=ends,
 )
+gaps = st.builds(
+    lambda start, lost, before, events, after, lasted, **rest: Gap(
+        start=start,
+        end=start + lost,
+        first=start + before,
+        next=start + before + lost + events,
+        after_us=after,
+        until_us=after + lasted,
+        **rest,
+    ),
+    *(st.integers(0, 2**30), st.integers(1, 2**30), st.integers(0, 99), st.integers(0, 99)),
+    *(st.integers(0, 2**60), st.integers(1, 99)),
+    trail_key=hashes,
+    regions=stores,
+    gone=st.sampled_from([(), ("zz-gone-for-good-and-ever-now",)]),
+    by=strings,
+    cause=strings,
+    declared_us=numbers,
+)
 of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     births,
     st.builds(Cookie, hashes, strings, regions, ids, hashes, ids | st.just("")),
@@ -74,6 +94,7 @@ of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Vote, numbers, ends),
     st.builds(Closed, numbers, ends, ids, strings, numbers, small_bytes),
     st.builds(Heartbeat, *[numbers] * 5, checkpoint=st.binary(max_size=40), regions=states),
+    gaps,
     st.builds(Receipt, st.sampled_from(samples.fixed_names(7)).map(lambda n: n.text), stores),
     st.builds(
         Trailer,
@@ -147,7 +168,7 @@ def test_any_changed_byte_of_a_signed_statement_fails(kind: str) -> None:
 def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
     sample = SAMPLES[kind]
     lines = statements.text(sample.statement, sample.origin).splitlines()
-    may_go = {"replaces", "checkpoint", "region"}
+    may_go = {"replaces", "checkpoint", "region", "first", "next", "until_us", "gone"}
 
     for at in range(2, len(lines)):
         moved = [*lines[:at], *lines[at + 1 :]]
@@ -330,7 +351,9 @@ OTHER_TRAIL_KEY = SigningKey.generate(names.trail_origin(OTHER_TRAIL_ID), b"z" *
 def test_what_the_trail_signed_is_verified_from_its_id_alone() -> None:
     cookie = statements.verify_cookie(SAMPLES["region"].data, TRAIL)
     certificate = statements.verify_certificate(SAMPLES["certificate"].data, TRAIL)
+    gap = statements.verify_gap(SAMPLES["gap"].data, TRAIL)
 
+    assert (gap.origin, gap.statement) == (ORIGIN, SAMPLES["gap"].statement)
     assert cookie.statement == SAMPLES["region"].statement
     assert certificate.statement.node == NODE
 
@@ -351,9 +374,45 @@ def test_another_trail_accepts_none_of_it() -> None:
     with pytest.raises(MismatchError):
         statements.verify_certificate(SAMPLES["certificate"].data, OTHER_TRAIL_ID)
     with pytest.raises(MismatchError):
+        statements.verify_gap(SAMPLES["gap"].data, OTHER_TRAIL_ID)
+    with pytest.raises(MismatchError):
         statements.verify_birth(SAMPLES["birth"].data, OTHER_TRAIL_ID)
     with pytest.raises(MismatchError):
         statements.verify_by_certificate(SAMPLES["closed"].data, Closed, OTHER_TRAIL_ID)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"end": 3},
+        {"first": 2},
+        {"next": 31},
+        {"until_us": samples.STARTED_US + 2},
+        {"gone": ("eu-1",)},
+        {"gone": ("z", "y")},
+        {"regions": ()},
+        {"end": 2**40},
+    ],
+)
+def test_a_gap_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+    gap = dataclasses.replace(SAMPLES["gap"].statement, **change)  # type: ignore[type-var]
+
+    with pytest.raises(MalformedError):
+        statements.text(gap, ORIGIN)
+
+
+def test_a_gap_speaks_of_a_ledger_and_not_of_the_trail() -> None:
+    gap = statements.write(SAMPLES["gap"].statement, TRAIL_KEY.name, TRAIL_KEY)
+
+    with pytest.raises(ProofError):
+        statements.verify_gap(gap, TRAIL)
+
+
+def test_a_gap_signed_by_a_node_is_refused() -> None:
+    gap = statements.write(SAMPLES["gap"].statement, ORIGIN, NODE_KEY)
+
+    with pytest.raises(SignatureError):
+        statements.verify_gap(gap, TRAIL)
 
 
 @pytest.mark.parametrize("kind", ["region", "certificate"])

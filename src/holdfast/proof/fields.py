@@ -128,6 +128,7 @@ STATE = Word(str, names.check_state)
 TAG = Word(str, names.check_hash)
 
 Number = Annotated[int, Line(NUMBER)]
+NumberOrNone = Annotated[int | None, Line(NUMBER, "?")]
 Hash = Annotated[bytes, Line(HASH)]
 NoteBytes = Annotated[bytes, Line(NOTE)]
 NoteOrNone = Annotated[bytes, Line(NOTE, "?", nothing=b"")]

@@ -11,13 +11,16 @@ SHARD_SEGMENTS = 4096
 NODES_PREFIX = "ev/node/"
 SEGMENTS_PREFIX = "ev/seg/"
 CHECKPOINTS_PREFIX = "ev/cp/"
+GAPS_PREFIX = "ev/gap/"
 HEARTBEATS_PREFIX = "ctl/hb/"
 REGION_KEY = "ev/region.note"
 WHOLE_KEY = "ev/whole.note"
 SEGMENT_SUFFIX = ".ndjson.zst"
 
+INDEX_DIGITS = 10
+
 # index, epoch, first, count, tenants, sealed_us in hex digits; then root and sha256.
-_WIDTHS = (10, 6, 12, 6, 6, 14)
+_WIDTHS = (INDEX_DIGITS, 6, 12, 6, 6, 14)
 _NAME = re.compile("-".join(f"([0-9a-f]{{{width}}})" for width in (*_WIDTHS, 64, 64)))
 _ID = re.compile(r"[0-9a-f]{32}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -27,6 +30,7 @@ _ORIGIN = re.compile(r"holdfast/([0-9a-f]{32})(?:/([0-9a-f]{32}))?")
 _SEGMENT_KEY = re.compile(r"ev/seg/([0-9a-f]{32})/([0-9a-f]{7})/([0-9a-f-]+)\.ndjson\.zst")
 _EPOCH_KEY = re.compile(r"ev/node/([0-9a-f]{32})/([0-9a-f]{6})/(birth|fence|close|closed)\.note")
 _CHECKPOINT_KEY = re.compile(r"ev/cp/([0-9a-f]{32})/([0-9a-f]{10})(?:\.([0-9a-f]{32}))?\.note")
+_GAP_KEY = re.compile(r"ev/gap/([0-9a-f]{32})/([0-9a-f]{10})-([0-9a-f]{10})\.note")
 _HEARTBEAT_KEY = re.compile(r"ctl/hb/([0-9a-f]{32})\.note")
 
 
@@ -150,6 +154,15 @@ class CheckpointKey:
 
 
 @dataclass(frozen=True, slots=True)
+class GapKey:
+    """start, end: the indexes [start, end) of the segments that are stated to be lost."""
+
+    node: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatKey:
     node: str
 
@@ -164,7 +177,7 @@ class WholeKey:
     """That of `ev/whole.note`."""
 
 
-Key = SegmentKey | EpochKey | CheckpointKey | HeartbeatKey | RegionKey | WholeKey
+Key = SegmentKey | EpochKey | CheckpointKey | GapKey | HeartbeatKey | RegionKey | WholeKey
 
 
 def segments_prefix(node: str) -> str:
@@ -206,6 +219,11 @@ def checkpoint_key(node: str, size: int) -> str:
     return f"{CHECKPOINTS_PREFIX}{node}/{size:010x}.note"
 
 
+def gap_key(node: str, start: int, end: int) -> str:
+    """Where the statement lies that the segments [start, end) of a node are lost."""
+    return f"{GAPS_PREFIX}{node}/{start:010x}-{end:010x}.note"
+
+
 def heartbeat_key(node: str) -> str:
     return f"{HEARTBEATS_PREFIX}{node}.note"
 
@@ -221,6 +239,11 @@ def parse_key(key: str) -> Key:
         return EpochKey(match[1], int(match[2], 16), match[3])
     if match := _CHECKPOINT_KEY.fullmatch(key):
         return CheckpointKey(match[1], int(match[2], 16), match[3] or "")
+    if match := _GAP_KEY.fullmatch(key):
+        start, end = int(match[2], 16), int(match[3], 16)
+        if end <= start:
+            raise MalformedError(f"{key!r} names no segment")
+        return GapKey(match[1], start, end)
     if match := _HEARTBEAT_KEY.fullmatch(key):
         return HeartbeatKey(match[1])
     if key in (REGION_KEY, WHOLE_KEY):

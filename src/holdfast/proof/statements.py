@@ -37,6 +37,7 @@ _COUNT = words(_pair, fields.TAG, fields.NUMBER)
 States = Annotated[tuple[RegionState, ...], Line(_STATE, "*", "region")]
 Stores = Annotated[tuple[tuple[str, str], ...], Line(_STORE, "*", "region")]
 Tenants = Annotated[tuple[tuple[str, int], ...], Line(_COUNT, "*", "tenant")]
+Gone = Annotated[tuple[str, ...], Line(fields.REGION, "*", "gone")]
 
 
 class Statement:
@@ -210,6 +211,47 @@ class Trailer(Statement):
             raise MalformedError("a tenant of a segment has no records")
 
 
+@dataclass(frozen=True)
+class Gap(Statement):
+    """Segments of a ledger are lost: no region has a good copy. Signed by the trail.
+
+    start, end: indexes [start, end). first: events in the ledger before them; next: events before
+    segment `end`; None: not known. after_us, until_us: every lost event was received after the one
+    and at or before the other. regions: (region id, store), listed whole and without a good copy,
+    by id. gone: regions that are gone for good, by id. by, cause: for people.
+    """
+
+    KIND = "holdfast-gap/1"
+    BY_ORIGIN = False
+    trail_key: fields.Hash
+    start: Annotated[int, Line(fields.NUMBER, key="from")]
+    end: Annotated[int, Line(fields.NUMBER, key="to")]
+    first: fields.NumberOrNone
+    next: fields.NumberOrNone
+    after_us: fields.Number
+    until_us: fields.NumberOrNone
+    regions: Stores
+    gone: Gone
+    by: fields.Text
+    cause: fields.Text
+    declared_us: fields.Number
+
+    def check(self) -> None:
+        _check_stores(self.regions)
+        _check_ascending(self.gone)
+        if set(self.gone) & {region for region, _ in self.regions}:
+            raise MalformedError("a region was looked at and is gone")
+        if not self.start < self.end < 16**names.INDEX_DIGITS:
+            raise MalformedError("a gap holds no segment")
+        least = self.start if self.first is None else self.first
+        if least < self.start or (
+            self.next is not None and self.next < least + self.end - self.start
+        ):
+            raise MalformedError("each segment has a record")
+        if self.until_us is not None and self.until_us <= self.after_us:
+            raise MalformedError("a gap has no time")
+
+
 S = TypeVar("S", bound=Statement)
 
 
@@ -305,7 +347,7 @@ def verify(data: bytes, kind: type[S], *keys: VerifierKey) -> Signed[S]:
     return signed
 
 
-OfTrail = TypeVar("OfTrail", Cookie, Certificate)
+OfTrail = TypeVar("OfTrail", Cookie, Certificate, Gap)
 OfCloser = TypeVar("OfCloser", Fence, Closed)
 
 # What follows takes no more on trust than the trail's id. All of it raises ProofError.
@@ -321,6 +363,13 @@ def _verify_by_trail(data: bytes, kind: type[OfTrail], trail: str) -> Signed[OfT
 def verify_cookie(data: bytes, trail: str) -> Signed[Cookie]:
     """Verify a store's cookie."""
     return _verify_by_trail(data, Cookie, trail)
+
+
+def verify_gap(data: bytes, trail: str) -> Signed[Gap]:
+    """Verify a gap: the trail signed, and it speaks of a ledger of the same trail."""
+    signed = _verify_by_trail(data, Gap, trail)
+    _check_ledger(signed.origin, trail)
+    return signed
 
 
 def verify_certificate(
@@ -354,9 +403,13 @@ def verify_by_certificate(data: bytes, kind: type[OfCloser], trail: str) -> Sign
     if certificate.node != claimed.by:
         raise MismatchError("the certificate is not that of the closer")
     signed = verify(data, kind, _node_key(trail, certificate))
-    if names.parse_ledger_origin(signed.origin)[0] != trail:
-        raise MismatchError(f"{signed.origin} is not of the trail {trail}")
+    _check_ledger(signed.origin, trail)
     return signed
+
+
+def _check_ledger(origin: str, trail: str) -> None:
+    if names.parse_ledger_origin(origin)[0] != trail:
+        raise MismatchError(f"{origin} is not of the trail {trail}")
 
 
 def _check_ascending(keys: Sequence[str]) -> None:
