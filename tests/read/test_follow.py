@@ -47,7 +47,9 @@ def step_of(call: tuple[str, str]) -> int:
         return 0
     if key.startswith("ev/node/"):
         return 1
-    return 2 if key.startswith("ev/seg/") else 3
+    if key.startswith("ev/gap/"):
+        return 2
+    return 3 if key.startswith("ev/seg/") else 4
 
 
 class Ordered(MemoryWorld):
@@ -87,10 +89,10 @@ def test_each_step_ends_in_all_regions_before_the_next_begins() -> None:
 
     view = run_with_time(lambda _: looking(world).look())
 
-    ended = {step: max(i for i, e in enumerate(log) if e == ("end", step)) for step in range(4)}
-    begun = {step: min(i for i, e in enumerate(log) if e == ("begin", step)) for step in range(4)}
+    ended = {step: max(i for i, e in enumerate(log) if e == ("end", step)) for step in range(5)}
+    begun = {step: min(i for i, e in enumerate(log) if e == ("begin", step)) for step in range(5)}
     assert unusable(view) == {}
-    assert all(ended[step] < begun[step + 1] for step in range(3))
+    assert all(ended[step] < begun[step + 1] for step in range(4))
 
 
 def test_a_region_that_fails_a_step_does_not_count_and_is_left_alone() -> None:
@@ -427,6 +429,7 @@ def test_only_what_is_new_is_listed(tmp_path: Path) -> None:
         # The heartbeat did not change, the births are known, the segment is held.
         assert sorted(set(world.stores["a"].log)) == [
             ("list", "ctl/hb/"),
+            ("list", "ev/gap/"),
             ("list", "ev/node/"),
             ("list", f"ev/seg/{node.node}/"),
             ("read", "ev/region.note"),

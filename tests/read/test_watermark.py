@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
+from holdfast.model import Gap
 from holdfast.read.watermark import (
     Born,
     End,
@@ -373,3 +374,73 @@ def test_a_closed_ledger_without_a_good_copy_is_not_called_silent() -> None:
 
     assert kinds(judgement) == ["unreadable"]
     assert judgement.complete_through_us == 400
+
+
+def lost(start: int, end: int) -> tuple[Gap, ...]:
+    return (Gap("n", start, end, 200, 300, "a fire"),)
+
+
+def test_a_declared_gap_fills_the_run_and_is_named() -> None:
+    some = ledger(
+        gaps=lost(1, 3),
+        promises=(Promise(1, 500, 4),),
+        segments=(*segments(0, 1), *segments(3, 4, first=9)),
+    )
+
+    found = judge(view(some), Judgement())
+
+    assert found.complete_through_us == 500
+    assert found.gaps == found.statement().gaps == lost(1, 3)
+    assert found.runs[0].held == End(4, 11)
+
+
+def test_what_lies_beside_a_gap_is_a_hole_as_ever() -> None:
+    some = ledger(
+        gaps=lost(1, 3), promises=(Promise(1, 500, 5),), segments=(*segments(0, 1), *segments(4, 5))
+    )
+
+    assert "hole" in kinds(judge(view(some), Judgement()))
+
+
+def test_behind_a_gap_each_lost_segment_has_had_an_event() -> None:
+    some = ledger(gaps=lost(1, 3), segments=(*segments(0, 1), *segments(3, 4, first=3)))
+
+    assert "conflict" in kinds(judge(view(some), Judgement()))
+
+
+def test_one_segment_behind_a_gap_positions_are_exact_again() -> None:
+    some = ledger(
+        gaps=lost(1, 2),
+        segments=(*segments(0, 1), *segments(2, 3, first=9), *segments(3, 4, first=12)),
+    )
+
+    assert "conflict" in kinds(judge(view(some), Judgement()))
+
+
+def test_a_segment_of_a_gap_that_is_held_is_in_the_run_and_not_in_the_gap() -> None:
+    some = ledger(gaps=lost(1, 3), found=(1,), segments=(*segments(0, 2), *segments(3, 4, first=9)))
+
+    found = judge(view(some), Judgement())
+
+    assert [(gap.start, gap.end) for gap in found.gaps] == [(2, 3)]
+    assert found.runs[0].held == End(4, 11)
+
+
+def test_a_gap_at_the_end_of_an_epoch_ends_where_the_epoch_was_closed() -> None:
+    some = ledger(gaps=lost(1, 3), closes=((1, End(3, 20)),), segments=segments(0, 1))
+
+    (run,) = judge(view(some), Judgement()).runs
+
+    assert run.infinite and run.settled == End(3, 20) and run.settled_epoch == 1
+
+
+def test_a_run_that_was_settled_behind_a_gap_goes_on_at_any_later_position() -> None:
+    some = ledger(
+        gaps=lost(1, 3),
+        settled=End(3, 4),
+        settled_epoch=1,
+        promises=(Promise(1, 500, 4),),
+        segments=segments(3, 4, first=9),
+    )
+
+    assert through(some) == 500

@@ -13,7 +13,7 @@ from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import SigningKey
 from holdfast.proof.segment import Encoded
-from holdfast.proof.statements import Birth, Certificate, Closed, Heartbeat
+from holdfast.proof.statements import Birth, Certificate, Closed, Gap, Heartbeat
 from holdfast.read.follow import Clocks, FollowLimits
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
@@ -196,6 +196,28 @@ class Writer:
         )
         data = statements.write(closed, self.origin, self.key)
         self.world.put(names.closed_key(self.node, closed.epoch), data, regions)
+
+    def lose(self, *lost: Encoded, regions: Iterable[str] = ALL, cause: str = "a fire") -> None:
+        """Remove neighbouring segments from all regions, and state that they are lost."""
+        for each in lost:
+            self.world.remove(self.key_of(each.name))
+        start, end = lost[0].name.index, lost[-1].name.index + 1
+        gap = Gap(
+            trail_key=TRAIL.signing.public,
+            start=start,
+            end=end,
+            first=None,
+            next=None,
+            after_us=START_US,
+            until_us=None,
+            regions=tuple((id, f"{n:032x}") for n, id in enumerate(ALL)),
+            gone=(),
+            by="a test",
+            cause=cause,
+            declared_us=self.world.now_us,
+        )
+        data = statements.write(gap, self.origin, TRAIL.signing)
+        self.world.put(names.gap_key(self.node, start, end), data, regions)
 
 
 def ids(found: Sequence[Found]) -> list[str]:

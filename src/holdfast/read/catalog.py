@@ -28,7 +28,7 @@ from holdfast.read.decode import Part
 from holdfast.read.repeats import Copy, Standing
 from holdfast.read.watermark import End
 
-VERSION = 2
+VERSION = 3
 QUICK_CHECK_BYTES_MAX = 64 << 20
 BUSY_S = 5.0
 NAMES_A_QUERY = 500
@@ -38,7 +38,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE nodes (
     n INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE,
     settled INTEGER NOT NULL DEFAULT 0, settled_first INTEGER NOT NULL DEFAULT 0,
-    settled_epoch INTEGER NOT NULL DEFAULT 0);
+    settled_epoch INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0, lost_events INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE segments (
     n INTEGER NOT NULL, idx INTEGER NOT NULL, epoch INTEGER NOT NULL,
     first INTEGER NOT NULL, count INTEGER NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -51,6 +52,10 @@ CREATE INDEX segments_hot ON segments (n, idx) WHERE fold IS NULL;
 CREATE INDEX segments_fold ON segments (fold) WHERE fold IS NOT NULL;
 CREATE INDEX segments_unmatched ON segments (n, idx) WHERE matched = 0;
 CREATE INDEX segments_first ON segments (n, first);
+CREATE TRIGGER segments_late AFTER INSERT ON segments
+    WHEN NEW.idx < (SELECT settled FROM nodes WHERE n = NEW.n)
+    BEGIN UPDATE nodes SET lost = lost - 1, lost_events = lost_events - NEW.count
+        WHERE n = NEW.n; END;
 CREATE TABLE folds (id INTEGER PRIMARY KEY, facts BLOB NOT NULL);
 CREATE TABLE copies (
     n INTEGER NOT NULL, position INTEGER NOT NULL, name BLOB NOT NULL,
@@ -103,11 +108,16 @@ class Entry(Struct, frozen=True, array_like=True):
 
 
 class Settled(Struct, frozen=True):
-    """How far a node's ledger is held and final; epoch: that of the last segment before `end`."""
+    """How far a node's ledger is final; epoch: that of the last segment before `end`.
+
+    passed: segments and events of declared gaps that were passed over on the way from what was
+    settled before. All others are held.
+    """
 
     node: NodeId
     end: End
     epoch: int
+    passed: End = End()
 
 
 class RegionFacts(Struct, frozen=True):
@@ -189,9 +199,10 @@ class Catalog:
         self._db.execute("INSERT INTO meta VALUES ('trail', ?)", (trail,))
 
     def _check_settled(self) -> None:
-        """Every ledger holds exactly the rows that its settled end says."""
+        """Every ledger holds exactly the rows that its settled end says, less what is lost."""
         rows = self._db.execute(
-            "SELECT node, settled, settled_first, count(s.idx), coalesce(sum(s.count), 0)"
+            "SELECT node, settled - lost, settled_first - lost_events,"
+            " count(s.idx), coalesce(sum(s.count), 0)"
             " FROM nodes LEFT JOIN segments s ON s.n = nodes.n AND s.idx < settled"
             " GROUP BY nodes.n"
         )
@@ -258,8 +269,15 @@ class Catalog:
                     (str(through_us),),
                 )
             db.executemany(
-                "UPDATE nodes SET settled = ?, settled_first = ?, settled_epoch = ? WHERE n = ?",
-                [(s.end.size, s.end.first, s.epoch, self._number(s.node)) for s in settled],
+                "UPDATE nodes SET settled = ?, settled_first = ?, settled_epoch = ?,"
+                " lost = lost + ?, lost_events = lost_events + ? WHERE n = ?",
+                [
+                    (
+                        *(s.end.size, s.end.first, s.epoch, s.passed.size, s.passed.first),
+                        self._number(s.node),
+                    )
+                    for s in settled
+                ],
             )
 
     def settled(self) -> tuple[Settled, ...]:
@@ -282,21 +300,10 @@ class Catalog:
                 [
                     (
                         self._number(e.node),
-                        e.index,
-                        e.epoch,
-                        e.first,
-                        e.count,
-                        e.name,
-                        e.size_bytes,
-                        e.time_min_us,
-                        e.time_max_us,
-                        e.received_min_us,
-                        e.received_max_us,
+                        *(e.index, e.epoch, e.first, e.count, e.name, e.size_bytes),
+                        *(e.time_min_us, e.time_max_us, e.received_min_us, e.received_max_us),
                         msgspec.json.encode(e.tenants).decode(),
-                        e.fold,
-                        e.matched,
-                        e.pack,
-                        e.offset,
+                        *(e.fold, e.matched, e.pack, e.offset),
                     )
                     for e in entries
                 ],
@@ -325,7 +332,10 @@ class Catalog:
         """A ledger is final up to `index` at most, if that segment is lost."""
         self._db.execute(
             "UPDATE nodes SET settled = s.idx, settled_first = s.first, settled_epoch ="
-            " coalesce((SELECT max(epoch) FROM segments WHERE n = s.n AND idx = s.idx - 1), 0)"
+            " coalesce((SELECT max(epoch) FROM segments WHERE n = s.n AND idx = s.idx - 1), 0),"
+            " lost = s.idx - (SELECT count(*) FROM segments WHERE n = s.n AND idx < s.idx),"
+            " lost_events = s.first - (SELECT coalesce(sum(count), 0) FROM segments"
+            "  WHERE n = s.n AND idx < s.idx)"
             " FROM segments s"
             " WHERE nodes.n = ? AND s.n = nodes.n AND s.idx = ? AND settled > s.idx",
             (number, index),
@@ -342,6 +352,10 @@ class Catalog:
     def from_settled(self) -> tuple[Entry, ...]:
         """Segments that are not final yet, hot or not."""
         return self._entries("idx >= settled ORDER BY s.n, idx")
+
+    def within(self, node: NodeId, start: int, end: int) -> tuple[Entry, ...]:
+        """The segments with indexes [start, end) of a node."""
+        return self._entries("node = ? AND idx >= ? AND idx < ? ORDER BY idx", node, start, end)
 
     def of_fold(self, fold: int) -> tuple[Entry, ...]:
         """The segments whose events a fold holds."""

@@ -1,6 +1,6 @@
 """One pass over all regions: what they show, in an order from which something follows.
 
-    heartbeats  ->  births and closes  ->  segments  ->  cookies
+    heartbeats  ->  births and closes  ->  gaps  ->  segments  ->  cookies
 
 Each step ends in every region before the next begins (a promise that was read before the births
 says nothing of an epoch born later, and so on: `watermark` has the reasons). A region that fails a
@@ -11,22 +11,20 @@ Notes are verified here; what follows from them is judged there.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec import Struct, structs
 
-from holdfast.model import NodeId
+from holdfast.model import Gap, NodeId
 from holdfast.ports import Host
-from holdfast.proof import MismatchError, ProofError, names, statements
-from holdfast.proof.names import EpochKey, HeartbeatKey, SegmentKey
-from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Closed, Heartbeat
-from holdfast.read import shown
+from holdfast.proof import ProofError, names
+from holdfast.proof.names import EpochKey, GapKey, HeartbeatKey, SegmentKey
+from holdfast.read import notes, shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
-from holdfast.read.watermark import Ledger, Looked, View
+from holdfast.read.watermark import Ledger, Looked, View, missing
 from holdfast.regions.cookie import Foreign, read_cookie
 from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
 from holdfast.regions.region import Region
@@ -121,15 +119,17 @@ class Follow:
         self._epoch_keys: dict[str, EpochKey | None] = {}
         self._beats: dict[tuple[str, NodeId], _Beat] = {}
         self._plan: dict[NodeId, list[tuple[str, str]]] = {}
+        self._gap_notes: dict[str, bytes] = {}
+        self._to_look_at_all: set[str] = set()  # regions
         self._stragglers: dict[str, asyncio.Task[object]] = {}
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
 
     def restore(
-        self, notes: Iterable[tuple[str, str, bytes]], facts: Mapping[str, RegionFacts]
+        self, found: Iterable[tuple[str, str, bytes]], facts: Mapping[str, RegionFacts]
     ) -> None:
-        """Take up what an earlier process saw; notes are verified again."""
+        """Take up what an earlier process found; notes are verified again."""
         self.facts = dict(facts)
-        for region, key, data in notes:
+        for region, key, data in found:
             self._take_note(region, key, data)
 
     def ledger(self, node: NodeId) -> NodeLedger:
@@ -156,6 +156,7 @@ class Follow:
         await self._step(tours, self._look_for_heartbeats)
         started, why = self._start_of(begun, tours)
         await self._step(tours, self._look_for_epochs)
+        await self._step(tours, self._look_for_gaps)
         self._hear_heartbeats()
         self._plan_listings()
         await self._step(tours, self._look_for_segments)
@@ -177,6 +178,10 @@ class Follow:
     def again(self, view: View, most: int | None = None) -> View:
         """The same pass, with what was entered since; of each ledger so many segments at most."""
         return structs.replace(view, ledgers=self._views(most))
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """What of the declared gaps is still missing."""
+        return missing(self._views(0))
 
     def _views(self, most: int | None = None) -> tuple[Ledger, ...]:
         return tuple(one.view(most) for one in self.ledgers.values() if one.is_listed)
@@ -259,7 +264,7 @@ class Follow:
         if fresh := here - self._epoch_keys.keys():
             self._epoch_keys |= {text: self._epoch_key(region.id, text) for text in fresh}
         noted = self._noted[region.id]
-        gone = sorted(noted - here)
+        gone = sorted(key for key in noted - here if key.startswith(names.NODES_PREFIX))
         epochs: set[tuple[NodeId, int]] = set()
         unread: list[str] = []
         for text in sorted(here):
@@ -269,16 +274,32 @@ class Follow:
             epochs.add((key.node, key.epoch))
             if key.kind in ("birth", "closed") and text not in noted:
                 unread.append(text)
-        answers = await asyncio.gather(*(self._read(region, key) for key in unread))
-        for text, answer in zip(unread, answers, strict=True):
-            if isinstance(answer, Present):
-                self._take_note(region.id, text, answer.data)
-                self.changes.statements.append((region.id, text, answer.data))
+        await self._read_notes(region, unread)
         for node, epoch in sorted(epochs):
             self.ledger(node).doubt(epoch, "it was listed, and no good copy could be read")
         if gone:
             return f"{len(gone)} births or closes that it held are gone, such as {gone[0]}"
         return ""
+
+    async def _look_for_gaps(self, tour: _Tour) -> str:
+        region = tour.region
+        listing = await region.list(names.GAPS_PREFIX)
+        if isinstance(listing, Unknown):
+            return f"its gaps could not be listed: {listing.reason}"
+        noted = self._noted[region.id]
+        before = len(self._gap_notes)
+        await self._read_notes(region, [each.key for each in listing if each.key not in noted])
+        if len(self._gap_notes) > before:
+            # What is gone may be explained now, and what is stated to be lost may be there.
+            self._to_look_at_all = {region.id for region in self._regions}
+        return ""
+
+    async def _read_notes(self, region: Region, keys: Sequence[str]) -> None:
+        answers = await asyncio.gather(*(self._read(region, key) for key in keys))
+        for text, answer in zip(keys, answers, strict=True):
+            if isinstance(answer, Present):
+                self._take_note(region.id, text, answer.data)
+                self.changes.statements.append((region.id, text, answer.data))
 
     async def _look_for_segments(self, tour: _Tour) -> str:
         for node, calls in self._plan.items():
@@ -298,19 +319,22 @@ class Follow:
     async def _look_at_all(self, tour: _Tour) -> str:
         """List all segments of all nodes, for what was there once and is not any more."""
         gone = 0
-        for node in list(self.ledgers):
+        for node, ledger in list(self.ledgers.items()):
             before = self._facts(tour).shown.get(node, ())
             now: shown.Ranges = ()
             for prefix, after in _whole(node, max((end for _, end in before), default=0)):
                 listing = await tour.region.list(prefix, after)
                 if isinstance(listing, Unknown):
                     return f"its segments could not be listed: {listing.reason}"
-                now = shown.union(now, shown.of_indexes(await self._indexes(listing)))
-            gone += shown.count(shown.minus(before, now))
+                found = await self._sight_all(tour.region.id, ledger, listing)
+                now = shown.union(now, shown.of_indexes(found))
+            lost = tuple((gap.start, gap.end) for gap in ledger.gaps)
+            gone += shown.count(shown.minus(shown.minus(before, now), lost))
             self._note_shown(tour, node, now)
         facts = structs.replace(self._facts(tour), gone=gone, whole_us=tour.from_us)
         self.facts[tour.region.id] = facts
         self.changes.regions.add(tour.region.id)
+        self._to_look_at_all.discard(tour.region.id)
         return ""
 
     async def _look_at_cookie(self, tour: _Tour) -> str:
@@ -370,15 +394,17 @@ class Follow:
         self._plan = {}
         shards = SHARDS_MAX
         for node, ledger in self.ledgers.items():
+            # Whether what was passed over as lost is there again.
+            again = ledger.to_look_at()[:SHARDS_MAX]
+            self._plan[node] = calls = [(names.shard_prefix(node, index), "") for index in again]
             if ledger.finished:
                 continue
             ends = [end for facts in self.facts.values() for _, end in facts.shown.get(node, ())]
             newest = max([ledger.known_size, *ends])
             start = ledger.settled.end.size
-            calls: list[tuple[str, str]] = []
             if len(ledger.seen) > BEYOND_MAX and ledger.run is not None and ledger.run.alarm:
                 # A hole that does not fill: look into it, and where the ledger grows.
-                calls = [(names.shard_prefix(node, ledger.run.sighted.size), "")]
+                calls.append((names.shard_prefix(node, ledger.run.sighted.size), ""))
                 start = max(start, newest - BACK)
             while newest - start > BEYOND_MAX and shards:
                 after = names.segments_after(node, start)
@@ -388,7 +414,6 @@ class Follow:
             ledger.partial = newest - start > BEYOND_MAX
             if not ledger.partial:
                 calls.append((names.segments_prefix(node), names.segments_after(node, start)))
-            self._plan[node] = calls
 
     async def _sight(self, region: str, ledger: NodeLedger, listing: Listing) -> set[int]:
         """Take up a listing; the indexes in it."""
@@ -409,18 +434,24 @@ class Follow:
                     ledger.sight(key.name, region)
         return found
 
-    async def _indexes(self, listing: Listing) -> set[int]:
-        """The indexes in a listing, of whatever names."""
+    async def _sight_all(self, region: str, ledger: NodeLedger, listing: Listing) -> set[int]:
+        """The indexes in a listing, of whatever names; what it has of gaps is taken up."""
         found: set[int] = set()
+        late: list[Listed] = []
         for number, each in enumerate(listing):
             if number % KEYS_A_SLICE == KEYS_A_SLICE - 1:
                 await asyncio.sleep(0)
             digits = each.key.rpartition("/")[2].partition("-")[0]
             if _INDEX.fullmatch(digits):
                 found.add(int(digits, 16))
+                if ledger.gaps and ledger.is_lost(int(digits, 16)):
+                    late.append(each)
+        await self._sight(region, ledger, Listing(tuple(late)))
         return found
 
     def _whole_is_due(self, tour: _Tour) -> bool:
+        if tour.region.id in self._to_look_at_all:
+            return True
         facts = self._facts(tour)
         every = self._limits.suspect_s if facts.gone else self._limits.whole_s
         return abs(tour.from_us - facts.whole_us) >= every * 1e6
@@ -455,28 +486,17 @@ class Follow:
         return key if isinstance(key, EpochKey) else None
 
     def _take_note(self, region: str, text: str, data: bytes) -> None:
-        """Verify a birth or closed note; one that does not hold is reported, and nothing more."""
-        key = self._epoch_key(region, text)
-        if key is None:
+        """Verify a birth, a closed note or a gap; one that does not hold is reported, and nothing
+        more."""
+        key = self._parse(region, text)
+        if not isinstance(key, EpochKey | GapKey):
             return
         self._noted.setdefault(region, set()).add(text)
-        trail = self._regions.trail
-        origin = names.ledger_origin(trail, key.node)
-        try:
-            if key.kind == "birth":
-                birth = statements.verify_birth(data, trail)
-                if (birth.origin, birth.statement.epoch) != (origin, key.epoch):
-                    raise MismatchError("it is the birth of another epoch")
-                self.ledger(key.node).born(birth.statement, data)
-            else:
-                closed = statements.verify_by_certificate(data, Closed, trail)
-                if (closed.origin, closed.statement.epoch) != (origin, key.epoch):
-                    raise MismatchError("it is the close of another epoch")
-                self.ledger(key.node).closed(closed.statement)
-        except ProofError as error:
-            self._stray(region, text, str(error))
-            if key.kind == "birth":
-                self.ledger(key.node).doubt(key.epoch, str(error))
+        why = notes.take(self.ledger, self._regions.trail, key, data)
+        if why:
+            self._stray(region, text, why)
+        elif isinstance(key, GapKey) and self._gap_notes.setdefault(text, data) != data:
+            self._stray(region, text, "another region holds another statement of this gap")
 
     def _hear_heartbeats(self) -> None:
         """Verify the heartbeats read, now that their nodes' births are known."""
@@ -485,18 +505,8 @@ class Follow:
             if beat.verified or ledger is None or not ledger.key:
                 continue
             beat.verified = True
-            origin = names.ledger_origin(self._regions.trail, node)
-            key = VerifierKey(origin, ledger.key)
-            try:
-                signed = statements.verify(beat.data, Heartbeat, key)
-                if signed.origin != origin:
-                    raise MismatchError("it speaks of another node")
-            except ProofError as error:
-                self._stray(region, names.heartbeat_key(node), str(error))
-                continue
-            if signed.statement.epoch:  # 0: written only to compare clocks, before a birth
-                ledger.promised(signed.statement)
-                ledger.doubt(signed.statement.epoch, "its heartbeat was seen, no birth was")
+            if why := notes.hear(ledger, self._regions.trail, beat.data):
+                self._stray(region, names.heartbeat_key(node), why)
 
     @property
     def partial(self) -> bool:

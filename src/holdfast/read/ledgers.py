@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from holdfast.model import NodeId
-from holdfast.proof.names import SegmentName
+from holdfast.model import Gap, NodeId
+from holdfast.proof.names import SHARD_SEGMENTS, SegmentName
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.read.catalog import Entry, Settled
 from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting, Trouble
@@ -55,6 +55,9 @@ class NodeLedger:
         self._closes: set[tuple[int, End]] = set()
         self._promises: set[Promise] = set()
         self._unverified: dict[int, str] = {}
+        self._gaps: dict[tuple[int, int], Gap] = {}
+        self._found: set[int] = set()  # final, in a gap, and shown by a region since
+        self._unlooked: set[tuple[int, int]] = set()  # gaps that were not listed yet
 
     def born(self, birth: Birth, data: bytes) -> None:
         """Take a verified birth; two of one epoch are kept apart by their bytes."""
@@ -78,6 +81,50 @@ class NodeLedger:
         """Take a verified heartbeat. Older ones may come after newer ones: all of them hold."""
         self._promises.add(Promise(beat.epoch, beat.promise_us, beat.promise_size))
 
+    def lost(self, gap: Gap) -> bool:
+        """Take a verified gap; whether it was not known. What regions showed of it before counts
+        no more: only what they show from now on makes it smaller."""
+        if (gap.start, gap.end) in self._gaps:
+            return False
+        self._gaps[gap.start, gap.end] = gap
+        self._unlooked.add((gap.start, gap.end))
+        for seen in self.seen.values():
+            if gap.start <= seen.name.index < gap.end:
+                seen.regions.clear()
+        return True
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """As declared."""
+        return tuple(self._gaps.values())
+
+    def is_lost(self, index: int) -> bool:
+        """Whether a gap holds that index."""
+        return any(start <= index < end for start, end in self._gaps)
+
+    def to_look_at(self) -> list[int]:
+        """An index of each shard with something that was passed over as lost; each shard once."""
+        shards: set[int] = set()
+        for start, end in self._unlooked:
+            last = min(end, self.settled.end.size) - 1
+            shards.update(range(start // SHARD_SEGMENTS, last // SHARD_SEGMENTS + 1))
+        self._unlooked.clear()
+        return [shard * SHARD_SEGMENTS for shard in sorted(shards)]
+
+    def late(self) -> list[Seen]:
+        """Segments that were passed over as lost, and then shown by a region."""
+        return (
+            [
+                seen
+                for seen in self.seen.values()
+                if seen.name.index < self.settled.end.size
+                and seen.entry is None
+                and not seen.refused
+            ]
+            if self._gaps
+            else []
+        )
+
     def doubt(self, epoch: int, why: str) -> None:
         """An epoch was listed, and no birth of it could be verified so far."""
         if epoch not in self._born:
@@ -94,8 +141,10 @@ class NodeLedger:
         return seen
 
     def is_settled(self, name: SegmentName) -> bool:
-        """Whether that index is final already."""
-        return name.index < self.settled.end.size
+        """Whether that index is final already, and not lost."""
+        return name.index < self.settled.end.size and (
+            name.index in self._found or not self.is_lost(name.index)
+        )
 
     @property
     def finished(self) -> bool:
@@ -152,11 +201,20 @@ class NodeLedger:
             closes=tuple(self._closes),
             promises=tuple(self._promises),
             unverified=tuple(self._unverified.items()),
+            gaps=self.gaps,
+            found=tuple(self._found.union(seen.name.index for seen in self._refound())),
             settled=self.settled.end,
             settled_epoch=self.settled.epoch,
             partial=self.partial or (most is not None and most < len(self.seen)),
             segments=tuple(_sighting(text, s) for text, s in islice(self.seen.items(), most)),
         )
+
+    def _refound(self) -> Iterator[Seen]:
+        """Held segments of gaps, which a region shows."""
+        if self._gaps:
+            for seen in self.seen.values():
+                if seen.held and seen.regions and self.is_lost(seen.name.index):
+                    yield seen
 
     def advance(self, run: Run) -> bool:
         """Take over what a judgement settled; whether anything did."""
@@ -166,8 +224,14 @@ class NodeLedger:
         if run.settled == self.settled.end:
             return False
         final = [s for s in self.seen.values() if s.name.index < run.settled.size]
-        epoch = max((s.name.epoch for s in final if s.held), default=self.settled.epoch)
-        self.settled = Settled(self.node, run.settled, epoch)
+        self._found.update(seen.name.index for seen in self._refound())
+        was = self.settled.end
+        held = [s.name for s in final if s.held and s.name.index >= was.size]
+        passed = End(
+            run.settled.size - was.size - len(held),
+            run.settled.first - was.first - sum(name.count for name in held),
+        )
+        self.settled = Settled(self.node, run.settled, run.settled_epoch, passed)
         for seen in final:
             del self.seen[seen.name.text]
         return True

@@ -122,7 +122,9 @@ class Passes:
 
     def _withdraw(self, why: str, through_us: int | None = None) -> None:
         held = Holding("", "fetch", why, self._host.now_us())
-        self.judgement = Judgement(complete_through_us=through_us, holding_back=(held,))
+        self.judgement = Judgement(
+            complete_through_us=through_us, holding_back=(held,), gaps=self.follow.gaps()
+        )
 
     async def _renew(self, why: str) -> None:
         """Begin anew with nothing but what regions were seen to have."""
@@ -162,6 +164,7 @@ class Passes:
         await self._forget_lost()
         view = await self.follow.look()
         await self._host.offload(self._remember)
+        await self._recognise_late()
         first = judge(view, self.judgement)
         await self._drop_orphans(first)
         todo = self._to_fetch({orphan.name for orphan in first.orphans})
@@ -211,6 +214,20 @@ class Passes:
         return [ledgers[node].settled for node in moved]
 
     # -- segments ------------------------------------------------------------------------------
+
+    async def _recognise_late(self) -> None:
+        """What regions show again of a gap, and is in the catalog: it was never lost here."""
+        for ledger in self.follow.ledgers.values():
+            late = ledger.late()
+            if not late:
+                continue
+            indexes = [seen.name.index for seen in late]
+            within = self.holdings.catalog.within
+            held = await self._host.offload(within, ledger.node, min(indexes), max(indexes) + 1)
+            entries = {entry.name: entry for entry in held}
+            for seen in late:
+                if seen.name.text in entries:
+                    ledger.entered(seen, entries[seen.name.text])
 
     def _to_fetch(self, orphans: set[str]) -> list[tuple[NodeLedger, Seen]]:
         """Segments to bring in, in the order of their ledgers."""

@@ -19,14 +19,18 @@ says what follows. Why each rule is there (every one has a counter-example when 
 - *Start of the pass - Δ.* A birth may land in a region just after it was listed; then its events'
   `received` lie above what the reader's clock said when the pass began, less both clocks' errors.
 - *Never less than before*, and frozen at a hole: an index that must exist and was seen nowhere.
+- *A declared gap fills the run*: what the trail's key states to be lost is not waited for, and is
+  named under every answer. It hides nothing: a segment of it that is held is in the run as ever. At
+  which event the ledger goes on behind it, the next segment says, or the decided end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from holdfast.model import Basis, Completeness, Holding, HoldingKind, NodeId
+from holdfast.model import Basis, Completeness, Gap, Holding, HoldingKind, NodeId
+from holdfast.read import shown
 
 
 class End(Struct, frozen=True, order=True):
@@ -81,7 +85,9 @@ class Ledger(Struct, frozen=True, kw_only=True):
 
     closes: (epoch, end) of each closed.note seen. unverified: (epoch, why) of births that were
     listed, or follow from what was listed, and could not be read and verified.
-    settled: everything before it is held and final; `segments` are those from there on, any order.
+    gaps: as declared. found: indexes in them that regions show again, and searches see.
+    settled: everything before it is final, and held or declared lost; `segments` are those from
+    there on, any order.
     settled_epoch: the epoch of the last settled segment, 0 while there is none. partial: more is
     there to be listed, so that what was not seen is not missing.
     """
@@ -91,6 +97,8 @@ class Ledger(Struct, frozen=True, kw_only=True):
     closes: tuple[tuple[int, End], ...] = ()
     promises: tuple[Promise, ...] = ()
     unverified: tuple[tuple[int, str], ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    found: tuple[int, ...] = ()
     settled: End = End()
     settled_epoch: int = 0
     partial: bool = False
@@ -126,7 +134,8 @@ class View(Struct, frozen=True, kw_only=True):
 class Run(Struct, frozen=True):
     """How far a node's ledger is known.
 
-    sighted: names without a hole. held: the same, of what searches see. settled: final as well.
+    sighted: names without a hole. held: the same, of what searches see. settled: final as well;
+    settled_epoch: the epoch of the last segment before it. Declared gaps are no holes.
     pending: segments seen beyond the run; they prove nothing yet. infinite: the last epoch is
     closed and held. alarm: what contradicts itself or is missing, for a person; "" if nothing is.
     """
@@ -138,6 +147,7 @@ class Run(Struct, frozen=True):
     pending: int
     infinite: bool
     alarm: str = ""
+    settled_epoch: int = 0
 
 
 class Orphan(Struct, frozen=True, order=True):
@@ -153,13 +163,14 @@ class Judgement(Struct, frozen=True):
     complete_through_us: int | None = None
     basis: tuple[Basis, ...] = ()
     holding_back: tuple[Holding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     runs: tuple[Run, ...] = ()
     orphans: tuple[Orphan, ...] = ()
     since: tuple[tuple[tuple[NodeId, str], int], ...] = ()
 
     def statement(self) -> Completeness:
         """The statement under an answer."""
-        return Completeness(self.complete_through_us, self.basis, self.holding_back, ())
+        return Completeness(self.complete_through_us, self.basis, self.holding_back, self.gaps)
 
 
 ALARMING: frozenset[HoldingKind] = frozenset({"conflict", "hole", "unreadable"})
@@ -229,9 +240,20 @@ def judge(view: View, previous: Judgement) -> Judgement:
             Holding(hold.node, hold.kind, hold.reason, since[hold.node, hold.kind])
             for hold in holds
         ),
+        gaps=missing(view.ledgers),
         runs=tuple(verdict.run for verdict in verdicts),
         orphans=tuple(orphan for verdict in verdicts for orphan in verdict.orphans),
         since=tuple(since.items()),
+    )
+
+
+def missing(ledgers: Iterable[Ledger]) -> tuple[Gap, ...]:
+    """What of the declared gaps is still missing."""
+    return tuple(
+        structs.replace(gap, start=start, end=end)
+        for ledger in ledgers
+        for gap in ledger.gaps
+        for start, end in shown.minus(((gap.start, gap.end),), shown.of_indexes(ledger.found))
     )
 
 
@@ -278,6 +300,9 @@ class _Walk:
     def __init__(self, ledger: Ledger, closes: Mapping[int, End]) -> None:
         self.problem = ""
         self._closes = closes
+        self._gaps = [(gap.start, gap.end) for gap in ledger.gaps]
+        # Behind a gap the position is only known to be this or more.
+        self._is_loose = self._is_lost(ledger.settled.size - 1)
         self.epoch = 1
         self.end = ledger.settled
         self.held = ledger.settled
@@ -292,29 +317,42 @@ class _Walk:
         unbroken = True
         while not self.problem:
             found = places.get((self.epoch, self.end.size), ())
+            if self._is_lost(self.end.size) and not any(segment.held for segment in found):
+                self._step(End(self.end.size + 1, self.end.first + 1), True, unbroken)
+                continue
             if not found:
                 return
             if len(found) > 1:
                 self.problem = f"two segments claim index {self.end.size} in epoch {self.epoch}"
                 return
             segment = found[0]
-            if segment.first != self.end.first:
+            if segment.first < self.end.first or (
+                segment.first > self.end.first and not self._is_loose
+            ):
                 self.problem = (
                     f"segment {segment.index} begins at event {segment.first}, "
                     f"the ones before it end at {self.end.first}"
                 )
                 return
-            self.end = End(self.end.size + 1, self.end.first + segment.count)
-            self._pass_closed_epochs()
             if unbroken and not segment.held:
                 unbroken, self.stopped = False, segment
-            if unbroken:
-                self.held, self.held_epoch = self.end, self.epoch
-                self.path.append(self.end)
+            self._step(End(self.end.size + 1, segment.first + segment.count), False, unbroken)
+
+    def _step(self, end: End, is_loose: bool, unbroken: bool) -> None:
+        self.end, self._is_loose = end, is_loose
+        self._pass_closed_epochs()
+        if unbroken:
+            self.held, self.held_epoch = self.end, self.epoch
+            self.path.append(self.end)
+
+    def _is_lost(self, index: int) -> bool:
+        return any(start <= index < end for start, end in self._gaps)
 
     def _pass_closed_epochs(self) -> None:
         """Move on to the epoch that holds the next index, checking each close that is crossed."""
         while (close := self._closes.get(self.epoch)) is not None and close.size <= self.end.size:
+            if self._is_loose and close.size == self.end.size and close.first > self.end.first:
+                self.end, self._is_loose = End(close.size, close.first), False
             if close.size == self.end.size and close.first != self.end.first:
                 self.problem = (
                     f"epoch {self.epoch} was closed at event {close.first}, "
@@ -349,6 +387,7 @@ def _judge_node(ledger: Ledger, stores: set[str], enough: bool) -> _Verdict:
         settled=settled,
         pending=sum(s.index >= walk.end.size and s.name not in outside for s in ledger.segments),
         infinite=walk.held_epoch > last > 0,
+        settled_epoch=_epoch_before(settled.size, closes),
         alarm=next((hold.reason for hold in holds if hold.kind in ALARMING), ""),
     )
     reached = [p for p in promises if p.size <= walk.held.size and p.epoch <= walk.held_epoch]
@@ -432,6 +471,13 @@ def _settle(walk: _Walk, promises: Iterable[Promise], closes: Mapping[int, End])
     sizes += [end.size for epoch, end in closes.items() if epoch <= walk.held_epoch]
     settled, path = walk.path[0], walk.path
     return path[max(0, min(max(sizes, default=0), path[-1].size) - settled.size)]
+
+
+def _epoch_before(size: int, closes: Mapping[int, End]) -> int:
+    """The epoch that the last of so many segments belongs to; 0 for none."""
+    if not size:
+        return 0
+    return max((epoch for epoch, end in closes.items() if end.size < size), default=0) + 1
 
 
 def _orphans(ledger: Ledger, closes: Mapping[int, End]) -> Iterator[Orphan]:
