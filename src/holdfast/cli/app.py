@@ -6,9 +6,11 @@ import typer
 
 import holdfast
 from holdfast.cli import (
+    close,
     completeness,
     doctor,
     drill,
+    gap,
     import_events,
     keys,
     printer,
@@ -40,6 +42,8 @@ VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
 GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] = (
     ("region", "The stores that the trail is kept in.", (("list", region.list_regions),)),
     ("keys", "Who may write.", (("admit", keys.admit),)),
+    ("gap", "What is lost for good.", (("declare", gap.declare_gap),)),
+    ("close", "Where an epoch ends, if a person must say.", (("declare", close.declare_close),)),
 )
 
 

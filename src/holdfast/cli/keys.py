@@ -9,11 +9,10 @@ from typer import Argument, Option
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD
 from holdfast.cli.options import Place
-from holdfast.cli.place import settings_of
+from holdfast.cli.place import settings_of, trail_key_of
 from holdfast.cli.source import rejected
 from holdfast.proof import ProofError, names
 from holdfast.proof.note import VerifierKey
-from holdfast.regions.trailkey import KEY_FILE, parse_trail_key
 from holdfast.write.identity import certify
 
 
@@ -30,8 +29,7 @@ def admit(
 
     The answer belongs beside the node's own key, as DIR/nodes/0/node.cert.
     """
-    home = settings_of(place.data, place.config).data_path
-    trail = parse_trail_key(_read(home / KEY_FILE), str(home / KEY_FILE))
+    trail = trail_key_of(settings_of(place.data, place.config))
     try:
         key = VerifierKey.parse(node_key)
     except ProofError as error:
@@ -46,10 +44,3 @@ def admit(
     out.write_bytes(note)
     printer.line(f"node {node} is admitted to the trail {trail.trail}: {out}")
     return GOOD
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise rejected(str(path), "is not there: run this where the trail's key is") from None

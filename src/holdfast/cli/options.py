@@ -6,6 +6,7 @@ of their own and puts the group together again.
 
 import dataclasses
 import functools
+import getpass
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,36 @@ class Place:
     config: Annotated[
         Path | None, Option(metavar="FILE", help="The settings. (env: HOLDFAST_CONFIG)")
     ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """What a person states under the trail's key: on which grounds, and by whom."""
+
+    why: Annotated[str, Option(metavar="TEXT", help="The cause, as all readers will see it.")]
+    by: Annotated[str, Option(metavar="TEXT", help="Who states it. (default: this user)")] = ""
+    region_gone: Annotated[
+        list[str] | None,
+        Option(metavar="REGION", help="It is gone for good: do without its answer. Repeatable."),
+    ] = None
+    yes: Annotated[bool, Option("--yes", help="Do not ask.")] = False
+
+    @property
+    def author(self) -> str:
+        return self.by or getpass.getuser()
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        return tuple(sorted(set(self.region_gone or ())))
+
+
+@dataclasses.dataclass(frozen=True)
+class Lost:
+    """Which segments."""
+
+    node: Annotated[str, Option(help="Whose segments are lost: 32 hex digits.")]
+    from_: Annotated[int, Option("--from", min=0, help="Index of the first lost segment.")]
+    to: Annotated[int, Option(min=1, help="Index after the last.")]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from holdfast.cli.source import rejected
+from holdfast.regions.trailkey import KEY_FILE, TrailKey, parse_trail_key
 from holdfast.settings import Settings, load
 
 
@@ -17,6 +19,19 @@ def settings_of(
     """
     named = config or _from_environment()
     return load(named, os.environ, {"data": str(data) if data else None, **(flags or {})})
+
+
+def trail_key_of(settings: Settings) -> TrailKey:
+    """The trail's key, where this machine has it.
+
+    Raises:
+        RejectedError: it is not here, or is damaged.
+    """
+    path = settings.data_path / KEY_FILE
+    try:
+        return parse_trail_key(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise rejected(str(path), "is not there: run this where the trail's key is") from None
 
 
 def _from_environment() -> Path | None:

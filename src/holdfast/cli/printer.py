@@ -56,6 +56,15 @@ def failure(text: str) -> None:
     note(f"holdfast: {safe(text)}")
 
 
+def confirmed(question: str) -> bool:
+    """Ask a person; whoever is not there says no."""
+    note(f"{question} Type yes to go on:")
+    try:
+        return input().strip() == "yes"
+    except EOFError:
+        return False
+
+
 def safe(value: object) -> str:
     """A value as text that cannot act on the terminal."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

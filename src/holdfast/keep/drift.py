@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from holdfast.keep.lost import EpochId
 from holdfast.proof import ProofError, names
-from holdfast.proof.names import CheckpointKey, EpochKey, Key, SegmentKey
+from holdfast.proof.names import CheckpointKey, EpochKey, GapKey, Key, SegmentKey
 from holdfast.regions.port import RegionId
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
@@ -151,7 +151,7 @@ def _standing(parsed: Key | None, extents: Mapping[EpochId, Extent]) -> str:
         if extent.base <= parsed.name.index < extent.size:
             return "ledger"
         return "orphan" if extent.is_final or parsed.name.index < extent.base else "unsettled"
-    if isinstance(parsed, CheckpointKey):
+    if isinstance(parsed, CheckpointKey | GapKey):
         return "ledger"
     if isinstance(parsed, EpochKey) and parsed.kind in REPAIRED_KINDS:
         return "ledger"

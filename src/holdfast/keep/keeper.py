@@ -174,6 +174,10 @@ class Keeper:
         if len(survey.held) >= self._regions.needed:
             found += [_lost(missing, survey) for missing in drift.missing]
         found += await repair.mend(drift.lacks)
+        found += [
+            Finding("differs", region, key, "another statement of this gap lies elsewhere")
+            for region, key in survey.clashes
+        ]
         found += [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
         found += [Finding("foreign", "", key, "not ours") for key in drift.foreign]
         return sorted(dict.fromkeys(found), key=lambda finding: GRAVITY.index(finding.kind))

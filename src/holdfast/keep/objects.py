@@ -8,7 +8,14 @@ import hashlib
 from collections.abc import Mapping
 
 from holdfast.proof import ProofError, names, note, statements
-from holdfast.proof.names import CheckpointKey, EpochKey, HeartbeatKey, RegionKey, SegmentKey
+from holdfast.proof.names import (
+    CheckpointKey,
+    EpochKey,
+    GapKey,
+    HeartbeatKey,
+    RegionKey,
+    SegmentKey,
+)
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Closed, Fence, Vote
 
@@ -30,6 +37,8 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
             return "" if found.size == parsed.size else "a checkpoint of another size"
         if isinstance(parsed, EpochKey):
             return _why_wrong_epoch(parsed, data, trail, node_keys)
+        if isinstance(parsed, GapKey):
+            return _why_wrong_gap(parsed, data, trail)
         if isinstance(parsed, RegionKey):
             statements.verify_cookie(data, trail)
         elif isinstance(parsed, HeartbeatKey):
@@ -37,6 +46,13 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
     except (ProofError, KeyError) as error:
         return str(error) or type(error).__name__
     return ""
+
+
+def _why_wrong_gap(key: GapKey, data: bytes, trail: str) -> str:
+    gap = statements.verify_gap(data, trail)
+    here = (names.ledger_origin(trail, key.node), key.start, key.end)
+    there = (gap.origin, gap.statement.start, gap.statement.end)
+    return "" if here == there else "a gap elsewhere"
 
 
 def _why_wrong_epoch(

@@ -14,9 +14,10 @@ from holdfast.keep.drift import Extent
 from holdfast.keep.lost import EpochId
 from holdfast.keep.objects import why_wrong
 from holdfast.proof import ProofError, names, statements
+from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import CheckpointKey
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Birth, Closed, Cookie, Heartbeat
+from holdfast.proof.statements import Birth, Closed, Cookie, Gap, Heartbeat
 from holdfast.regions import Regions
 from holdfast.regions.cookie import Foreign, read_cookie
 from holdfast.regions.port import Listing, Present, RegionId, Unknown
@@ -37,7 +38,9 @@ class Survey:
 
     held: region -> key -> bytes, for the regions that were listed and have the right cookie.
     absent: region -> why it is not among them. extents, starts: see `drift`. node_keys: of every
-    node that was born. open: each node's last epoch, if it is not closed.
+    node that was born. open: each node's last epoch, if it is not closed. births, ends: where an
+    epoch begins and, once that is decided, ends. gaps: verified, by key. clashes: (region, key) of
+    gaps that are stated otherwise in another region.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
@@ -46,6 +49,10 @@ class Survey:
     starts: Mapping[str, int]
     node_keys: Mapping[str, VerifierKey]
     open: Mapping[EpochId, Open]
+    births: Mapping[EpochId, Birth]
+    ends: Mapping[EpochId, LedgerEnd]
+    gaps: Mapping[str, Gap]
+    clashes: tuple[tuple[RegionId, str], ...]
 
 
 class Surveyor:
@@ -77,6 +84,9 @@ class Surveyor:
         checkpoints = await self._list(regions, names.CHECKPOINTS_PREFIX, "", absent)
         _add(seen, checkpoints)
         await self._statements.mark(regions, checkpoints)
+        gaps = await self._list(regions, names.GAPS_PREFIX, "", absent)
+        _add(seen, gaps)
+        await self._statements.learn_gaps(regions, gaps)
         settled = {} if whole else self._settled
         starts = {node: settled.get(node, 0) for node in sorted(self._statements.nodes)}
         for node, start in starts.items():
@@ -94,6 +104,10 @@ class Surveyor:
             starts=starts,
             node_keys=self._statements.keys,
             open=self._statements.open(heard),
+            births=self._statements.births,
+            ends=self._statements.ends(),
+            gaps=self._statements.gaps,
+            clashes=tuple(sorted(self._statements.clashes)),
         )
 
     async def _list(
@@ -130,11 +144,15 @@ def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Li
 
 
 class _Statements:
-    """Verified births, closes and checkpoints' sizes: read once, for no name changes its bytes."""
+    """Verified births, closes and gaps, and checkpoints' sizes: read once, for no name changes its
+    bytes."""
 
     def __init__(self, trail: str) -> None:
         self._trail = trail
-        self._births: dict[EpochId, Birth] = {}
+        self.births: dict[EpochId, Birth] = {}
+        self.gaps: dict[str, Gap] = {}
+        self.clashes: set[tuple[RegionId, str]] = set()
+        self._gap_notes: dict[tuple[RegionId, str], bytes] = {}
         self._bytes: dict[EpochId, bytes] = {}
         self._closes: dict[EpochId, Closed] = {}
         self._marks: dict[str, int] = {}  # the largest size of a node's checkpoints
@@ -159,9 +177,29 @@ class _Statements:
                 if isinstance(answer, Present):
                     self._take(key, answer.data)
 
+    async def learn_gaps(
+        self, regions: Iterable[Region], listings: Mapping[RegionId, Listing]
+    ) -> None:
+        """Read every region's copy: two statements under one key are for a person to see."""
+        first: dict[str, bytes] = {}
+        for region in regions:
+            for entry in listings.get(region.id, ()):
+                place = (region.id, entry.key)
+                answer = None if place in self._gap_notes else await region.read(entry.key)
+                if isinstance(answer, Present) and not why_wrong(
+                    entry.key, answer.data, self._trail, self.keys
+                ):
+                    self._gap_notes[place] = answer.data
+                data = self._gap_notes.get(place)
+                if data is None:
+                    continue
+                self.gaps.setdefault(entry.key, statements.verify_gap(data, self._trail).statement)
+                if first.setdefault(entry.key, data) != data:
+                    self.clashes.add(place)
+
     def _knows(self, key: names.EpochKey) -> bool:
         place = (key.node, key.epoch)
-        return place in (self._births if key.kind == "birth" else self._closes)
+        return place in (self.births if key.kind == "birth" else self._closes)
 
     def _take(self, key: names.EpochKey, data: bytes) -> None:
         """What does not verify proves nothing; the survey at depth bytes reports it."""
@@ -171,7 +209,7 @@ class _Statements:
             if key.kind == "birth":
                 birth = statements.verify_birth(data, self._trail)
                 if birth.origin == origin and birth.statement.epoch == key.epoch:
-                    self._births[place] = birth.statement
+                    self.births[place] = birth.statement
                     self._bytes[place] = data
                     self.keys[key.node] = VerifierKey(origin, birth.statement.node_key)
             else:
@@ -233,19 +271,20 @@ class _Statements:
             if place not in self._closes
         }
 
+    def ends(self) -> Mapping[EpochId, LedgerEnd]:
+        """Where epochs were decided to end: as closed, or as the next birth's base says."""
+        bases = {(node, epoch - 1): birth.base for (node, epoch), birth in self.births.items()}
+        return bases | {place: closed.end for place, closed in self._closes.items()}
+
     def extents(self, heard: Mapping[EpochId, Heartbeat]) -> Mapping[EpochId, Extent]:
         """How far each epoch reaches: as closed, as the next birth's base says, as promised or
         signed in a checkpoint."""
         extents: dict[EpochId, Extent] = {}
-        last = self._last
-        for (node, epoch), birth in self._births.items():
+        last, ends = self._last, self.ends()
+        for (node, epoch), birth in self.births.items():
             base = birth.base.size
-            closed = self._closes.get((node, epoch))
-            following = self._births.get((node, epoch + 1))
-            if closed is not None:
-                extents[node, epoch] = Extent(base, closed.end.size, True)
-            elif following is not None:
-                extents[node, epoch] = Extent(base, following.base.size, True)
+            if (node, epoch) in ends:
+                extents[node, epoch] = Extent(base, ends[node, epoch].size, True)
             else:
                 beat = heard.get((node, epoch))
                 signed = self._marks.get(node, 0) if last[node] == epoch else 0
@@ -257,7 +296,7 @@ class _Statements:
     def _last(self) -> dict[str, int]:
         """Each node's last epoch."""
         last: dict[str, int] = {}
-        for node, epoch in self._births:
+        for node, epoch in self.births:
             last[node] = max(last.get(node, 0), epoch)
         return last
 

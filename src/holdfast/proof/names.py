@@ -219,9 +219,14 @@ def checkpoint_key(node: str, size: int) -> str:
     return f"{CHECKPOINTS_PREFIX}{node}/{size:010x}.note"
 
 
+def gaps_prefix(node: str) -> str:
+    """Under it lies what is stated to be lost of a node's ledger."""
+    return f"{GAPS_PREFIX}{node}/"
+
+
 def gap_key(node: str, start: int, end: int) -> str:
     """Where the statement lies that the segments [start, end) of a node are lost."""
-    return f"{GAPS_PREFIX}{node}/{start:010x}-{end:010x}.note"
+    return f"{gaps_prefix(node)}{start:010x}-{end:010x}.note"
 
 
 def heartbeat_key(node: str) -> str:

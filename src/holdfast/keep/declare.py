@@ -1,0 +1,43 @@
+"""Put a statement that a person made under the trail's key where everyone finds it.
+
+It is put-if-absent into every region that is not gone, and stands once W of them have it. Dying in
+between leaves it in some; the same command finds it there and goes on with the same bytes.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from holdfast.errors import CorruptError, UnavailableError
+from holdfast.regions import Regions
+from holdfast.regions.port import Differs, RegionId, Stored
+
+
+async def declare(
+    regions: Regions, key: str, data: bytes, gone: Collection[RegionId] = ()
+) -> Mapping[RegionId, str]:
+    """Store a statement in all regions but those that are gone for good.
+
+    Returns:
+        For each region that was asked: "" once it has the statement, else why not.
+    Raises:
+        UnavailableError: fewer than W regions have it; says which.
+        CorruptError: another statement lies under that key; says where.
+    """
+    asked = [region for region in regions if region.id not in gone]
+    outcomes = await asyncio.gather(*(region.keep(key, data) for region in asked))
+    told: dict[RegionId, str] = {}
+    others: list[RegionId] = []
+    for region, outcome in zip(asked, outcomes, strict=True):
+        if isinstance(outcome, Differs):
+            others.append(region.id)
+        told[region.id] = "" if isinstance(outcome, Stored) else getattr(outcome, "reason", "")
+    if others:
+        raise CorruptError(f"another statement lies in {', '.join(others)} under {key}")
+    stored = [id for id, why in told.items() if not why]
+    if len(stored) < regions.quorum:
+        why = "; ".join(f"{id}: {why}" for id, why in told.items() if why)
+        raise UnavailableError(
+            f"it is not stated yet: it lies in {', '.join(stored) or 'no region'}, and "
+            f"{regions.quorum} regions are needed ({why}). Run the same command again to finish it"
+        )
+    return told

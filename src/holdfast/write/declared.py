@@ -1,0 +1,142 @@
+"""Where a person says that an epoch ends, when its votes are split and a store is gone for good.
+
+The close is an ordinary `closed.note`, in the trail's own name. Only one may ever be written, so
+nothing is proposed while the votes decide, or still can: every store that the birth names has voted
+or is gone, and votes are never changed. The end is that of the longest run that R fenced stores
+show, and never below a vote or what the node is known to have acknowledged.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from holdfast.errors import Problem, RejectedError, UnavailableError
+from holdfast.ports import Host
+from holdfast.proof import names, statements
+from holdfast.proof.ledger import LedgerEnd
+from holdfast.proof.note import SigningKey
+from holdfast.proof.statements import Closed, Vote
+from holdfast.regions import Regions
+from holdfast.regions.port import RegionId, Unknown
+from holdfast.write.closing import (
+    begin_closing,
+    closed_note,
+    complete,
+    find_run,
+    read_ballots,
+    written_down,
+)
+from holdfast.write.identity import Identity, certify
+from holdfast.write.left import Closing, StoppedError
+from holdfast.write.quorum import decide_close
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedEnd:
+    """An end that may be stated. data: its note. is_new: no region has it yet. votes: size by
+    region. unseen: regions whose stores had no say. run_size: segments that were found."""
+
+    key: str
+    data: bytes
+    end: LedgerEnd
+    is_new: bool
+    votes: Mapping[RegionId, int]
+    unseen: tuple[RegionId, ...]
+    run_size: int
+
+
+def trail_identity(trail_key: SigningKey, host: Host) -> Identity:
+    """The trail itself as a closer, certified by its own key."""
+    trail = names.trail_id(trail_key.public)
+    key = SigningKey(names.ledger_origin(trail, trail), trail_key.private)
+    return Identity(trail, key, certify(trail, trail_key, trail_key.public, host.now_us()))
+
+
+async def propose_end(
+    regions: Regions,
+    birth: bytes,
+    trail_key: SigningKey,
+    host: Host,
+    gone: Collection[RegionId],
+    why: str,
+) -> ProposedEnd:
+    """Find out whether the epoch may be ended by a person, and where. Nothing is stated.
+
+    Fences are put again, where votes lie already. Where the close is declared already, that
+    statement is the one to go on with.
+
+    Args:
+        birth: `birth.note` of the epoch.
+        gone: Regions that are gone for good. why: for people.
+    Raises:
+        RejectedError: it is decided, or will be without a person; says why.
+        UnavailableError: too little answers to know.
+        ProofError: the birth does not verify.
+    """
+    closing = begin_closing(regions, birth, trail_identity(trail_key, host), host)
+    key = names.closed_key(closing.node, closing.epoch)
+    try:
+        written = await written_down(closing, for_sure=True)
+        if written is not None:
+            return _go_on(closing, key, written)
+        votes = await _split_votes(closing, regions, gone)
+        run, listed = await find_run(closing)
+        ends = [statements.parse_text(text, Vote).end for _, text in votes.values()]
+        end = max([run.end, *ends], key=lambda each: each.size)
+        if short := run.why_short(end):
+            raise UnavailableError(f"{short}. State the gap first: holdfast gap declare")
+        await complete(closing, run, listed)
+    except StoppedError as stopped:
+        raise UnavailableError(str(stopped)) from None
+    unseen = tuple(sorted({id for id, _ in closing.birth.statement.regions} - set(votes)))
+    told = f"{why} (declared; without {', '.join(unseen)})"
+    return ProposedEnd(
+        key=key,
+        data=closed_note(closing, end, told),
+        end=end,
+        is_new=True,
+        votes={id: size for id, (size, _) in votes.items()},
+        unseen=unseen,
+        run_size=run.end.size,
+    )
+
+
+def _rejected(option: str, reason: str) -> RejectedError:
+    return RejectedError("no-close", Problem(0, option, reason))
+
+
+def _go_on(closing: Closing, key: str, written: bytes) -> ProposedEnd:
+    """The close that was declared before, and perhaps not put everywhere."""
+    closed = statements.verify_by_certificate(written, Closed, closing.trail).statement
+    if closed.by != closing.trail:
+        raise _rejected("--epoch", f"it is decided already: it ends at {closed.end.size} segments")
+    return ProposedEnd(key, written, closed.end, False, {}, (), closed.end.size)
+
+
+async def _split_votes(
+    closing: Closing, regions: Regions, gone: Collection[RegionId]
+) -> Mapping[RegionId, tuple[int, str]]:
+    """The votes, once it is sure that they never decide."""
+    ballots = await read_ballots(closing)
+    votes = {id: ballot for id, ballot in ballots.items() if isinstance(ballot, tuple)}
+    for id, _ in closing.birth.statement.regions:
+        region = regions.by_id.get(id)
+        replaced = id not in ballots and region is not None and bool(region.store_uuid)
+        answers = replaced or not isinstance(ballots.get(id, Unknown("")), Unknown)
+        if id in gone and answers:
+            raise _rejected("--region-gone", f"{id} is not gone: it answers")
+        if id in votes or id in gone or replaced:
+            continue
+        if answers:
+            raise _rejected(
+                "--epoch", f"region {id} has not voted and still can: let a server run, then see"
+            )
+        raise UnavailableError(
+            f"region {id} does not answer, and its vote may decide. If it is gone for good, name "
+            "it with --region-gone"
+        )
+    decided = decide_close(list(votes.values()), closing.count)
+    if decided is not None:
+        raise _rejected(
+            "--epoch", f"the votes decide that it ends at {decided[0]} segments: let a server run"
+        )
+    return votes

@@ -1,0 +1,311 @@
+"""What an epoch left in its stores: the steps of a closing that only look.
+
+Where the fence stands, the epoch's segments are listed; the longest chain of them that is the
+node's own, from the base on, is what was acknowledged, and perhaps a little more.
+
+Segments that the trail's key states to be lost are passed over, where the ledger's tree can be
+carried on behind them: their names are listed still and the next segment commits to them, or the
+tree is whole again at the next power of two, whose root that segment's trailer states. Where
+neither is so, the epoch's end cannot be stated, and it stays open.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from holdfast.ports import Host
+from holdfast.proof import ProofError, ledger, names, note, segment, statements
+from holdfast.proof.ledger import LedgerEnd
+from holdfast.proof.merkle import CompactRange
+from holdfast.proof.names import SegmentName
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.statements import Birth, Heartbeat, Signed
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.port import Listing, Present, Unknown
+from holdfast.regions.region import Region
+from holdfast.write.identity import Identity
+
+Held = Mapping[str, frozenset[str]]  # region -> names of segments
+ByIndex = Mapping[int, Sequence[SegmentName]]
+
+
+class StoppedError(Exception):
+    """Carries the reason of an `Undecided` out of the steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """One attempt: the epoch's birth as it lies in the regions, and who closes it."""
+
+    trail: str
+    birth: Signed[Birth]
+    birth_bytes: bytes
+    stores: tuple[Region, ...]
+    identity: Identity
+    host: Host
+
+    @property
+    def node(self) -> str:
+        return names.node_id(self.birth.statement.node_key)
+
+    @property
+    def epoch(self) -> int:
+        return self.birth.statement.epoch
+
+    @property
+    def quorum(self) -> int:
+        return self.birth.statement.quorum
+
+    @property
+    def count(self) -> int:
+        return len(self.birth.statement.regions)
+
+    @property
+    def needed(self) -> int:
+        return self.count - self.quorum + 1
+
+
+async def list_fenced(closing: Closing, store: Region) -> frozenset[str] | None:
+    """Step 3: the names that a store holds of this epoch; None if it cannot be relied on.
+
+    The listing begins after the fence is known to stand, and the cookie is read after it: a store
+    that was replaced in between would show fewer names than were counted.
+    """
+    after = names.segments_after(closing.node, closing.birth.statement.base.size)
+    seen = await store.list(names.segments_prefix(closing.node), after)
+    cookie = await read_cookie(store, closing.trail)
+    if not isinstance(seen, Listing) or isinstance(cookie, Unknown):
+        return None
+    if getattr(cookie, "store", None) != dict(closing.birth.statement.regions)[store.id]:
+        return None
+    held = set()
+    for entry in seen:
+        try:
+            name = names.parse_key(entry.key)
+        except ProofError:
+            continue
+        if isinstance(name, names.SegmentKey) and name.name.epoch == closing.epoch:
+            held.add(name.name.text)
+    return frozenset(held)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an epoch left. names: its segments that are there, in order. end: where the ledger
+    stands behind them. lost: ranges of indexes that are declared lost. owed: so many segments the
+    node is known to have acknowledged."""
+
+    names: tuple[SegmentName, ...]
+    end: LedgerEnd
+    lost: tuple[tuple[int, int], ...]
+    owed: int
+
+    def is_lost(self, index: int) -> bool:
+        return any(start <= index < end for start, end in self.lost)
+
+    def go_on(self, end: LedgerEnd, *more: SegmentName) -> "Run":
+        return replace(self, names=(*self.names, *more), end=end)
+
+    def why_short(self, end: LedgerEnd) -> str:
+        """Why the epoch must not end there: it would take from the trail what was acknowledged."""
+        if end.size >= self.owed:
+            return ""
+        told = "no store that was listed has it"
+        if self.is_lost(end.size):
+            told = "the ledger's tree cannot be carried on behind the declared gap"
+        return f"segment {end.size} of {self.owed} was acknowledged, and {told}"
+
+
+async def valid_run(closing: Closing, listed: Held) -> Run:
+    """Step 4: the longest chain of names from the base whose bytes are the node's own.
+
+    A checkpoint signed by the node vouches for the names below its size without their bytes; what
+    lies above is read: hash, signature, and the ledger's root before it.
+    """
+    by_index: dict[int, list[SegmentName]] = {}
+    for text in sorted(frozenset().union(*listed.values())):
+        name = SegmentName.parse(text)
+        by_index.setdefault(name.index, []).append(name)
+    beats = await _beats(closing)
+    vouched = _vouched(closing, by_index, _checkpoints(closing, beats))
+    end = _end(closing.birth.statement.base, vouched)
+    owed = max([beat.promise_size for beat in beats if beat.epoch <= closing.epoch], default=0)
+    reached = Run(vouched, end, await _declared_lost(closing), owed)
+    while further := (
+        await _next(closing, reached, by_index, listed)
+        or await _behind_gap(closing, reached, by_index, listed)
+    ):
+        reached = further
+    return reached
+
+
+async def _next(closing: Closing, run: Run, by_index: ByIndex, listed: Held) -> Run | None:
+    """The run with one segment more."""
+    for name in by_index.get(run.end.size, ()):
+        try:
+            if await _is_genuine(closing, run.end, name, listed):
+                return run.go_on(ledger.extend(run.end, name), name)
+        except StoppedError:
+            if not run.is_lost(name.index):
+                raise
+    return None
+
+
+async def _behind_gap(closing: Closing, run: Run, by_index: ByIndex, listed: Held) -> Run | None:
+    """The run as it goes on behind a declared gap; None where there is none, or no way on."""
+    end = run.end
+    while run.is_lost(end.size) and len(by_index.get(end.size, ())) == 1:
+        try:
+            end = ledger.extend(end, by_index[end.size][0])
+        except ProofError:
+            break
+    if end.size > run.end.size:
+        # Names without bytes: the next segment's root-before tells whether they are the true ones.
+        on = await _next(closing, run.go_on(end), by_index, listed)
+        if on is not None:
+            return on
+    if not run.is_lost(run.end.size):
+        return None
+    power = 1 << run.end.size.bit_length()
+    while power <= max(by_index, default=0):
+        between = await _signed_between(closing, run, power, by_index, listed)
+        at_power = await _signed(closing, by_index.get(power, ()), listed)
+        if between is not None and at_power is not None:
+            name, root = at_power
+            tree = CompactRange(power, (root,))
+            return run.go_on(LedgerEnd(power, name.first, name.sealed_us - 1, tree), *between)
+        power *= 2
+    return None
+
+
+async def _signed_between(
+    closing: Closing, run: Run, power: int, by_index: ByIndex, listed: Held
+) -> tuple[SegmentName, ...] | None:
+    """The segments from the run up to an index, but for those that are lost; None: one is neither
+    there nor lost."""
+    found: list[SegmentName] = []
+    for index in range(run.end.size, power):
+        signed = await _signed(closing, by_index.get(index, ()), listed)
+        if signed is not None:
+            found.append(signed[0])
+        elif not run.is_lost(index):
+            return None
+    return tuple(found)
+
+
+async def _signed(
+    closing: Closing, claims: Sequence[SegmentName], listed: Held
+) -> tuple[SegmentName, bytes] | None:
+    """The one of the names whose bytes the node signed, and the root before it."""
+    for name in claims:
+        try:
+            data = await intact_bytes(closing, name, listed)
+            trailer = segment.verify_trailer(
+                data, name, closing.birth.statement.node_key, closing.birth.origin
+            )
+        except (ProofError, StoppedError):
+            continue
+        return name, trailer.root_before
+    return None
+
+
+async def _declared_lost(closing: Closing) -> tuple[tuple[int, int], ...]:
+    """What the trail's key states to be lost of this ledger."""
+    found: set[tuple[int, int]] = set()
+    for store in closing.stores:
+        listing = await store.list(names.gaps_prefix(closing.node))
+        for entry in listing if isinstance(listing, Listing) else ():
+            answer = await store.read(entry.key)
+            if isinstance(answer, Present):
+                with contextlib.suppress(ProofError):
+                    gap = statements.verify_gap(answer.data, closing.trail)
+                    if gap.origin == closing.birth.origin:
+                        found.add((gap.statement.start, gap.statement.end))
+    return tuple(sorted(found))
+
+
+def _end(base: LedgerEnd, run: Iterable[SegmentName]) -> LedgerEnd:
+    end = base
+    for name in run:
+        end = ledger.extend(end, name)
+    return end
+
+
+def _vouched(
+    closing: Closing,
+    by_index: ByIndex,
+    checkpoints: Mapping[int, bytes],
+) -> tuple[SegmentName, ...]:
+    """The names below the newest checkpoint that the listed names lead to."""
+    end = closing.birth.statement.base
+    chain: list[SegmentName] = []
+    vouched = 0
+    while len(by_index.get(end.size, ())) == 1:
+        name = by_index[end.size][0]
+        try:
+            end = ledger.extend(end, name)
+        except ProofError:
+            break
+        chain.append(name)
+        if checkpoints.get(end.size) == end.root:
+            vouched = len(chain)
+    return tuple(chain[:vouched])
+
+
+async def _beats(closing: Closing) -> Sequence[Heartbeat]:
+    """The node's heartbeats, as the stores have them."""
+    key = VerifierKey(closing.birth.origin, closing.birth.statement.node_key)
+    answers = await asyncio.gather(
+        *(store.read(names.heartbeat_key(closing.node)) for store in closing.stores)
+    )
+    found: list[Heartbeat] = []
+    for answer in answers:
+        if isinstance(answer, Present):
+            with contextlib.suppress(ProofError):
+                found.append(statements.verify(answer.data, Heartbeat, key).statement)
+    return found
+
+
+def _checkpoints(closing: Closing, beats: Iterable[Heartbeat]) -> Mapping[int, bytes]:
+    """Sizes and roots that the node itself signed, as its heartbeats carry them."""
+    key = VerifierKey(closing.birth.origin, closing.birth.statement.node_key)
+    found: dict[int, bytes] = {}
+    for beat in beats:
+        if beat.checkpoint:
+            with contextlib.suppress(ProofError):
+                checkpoint = note.verify_checkpoint(beat.checkpoint, key)
+                found[checkpoint.size] = checkpoint.root
+    return found
+
+
+async def _is_genuine(closing: Closing, end: LedgerEnd, name: SegmentName, listed: Held) -> bool:
+    """Whether a segment continues the ledger, by its bytes.
+
+    Raises StoppedError where no store that lists it hands out intact bytes now: absent would be a
+    guess, and a run cut short by a guess could lose what was acknowledged.
+    """
+    try:
+        ledger.extend(end, name)
+        data = await intact_bytes(closing, name, listed)
+        trailer = segment.verify_trailer(
+            data, name, closing.birth.statement.node_key, closing.birth.origin
+        )
+    except ProofError:
+        return False
+    return trailer.root_before == end.root
+
+
+async def intact_bytes(closing: Closing, name: SegmentName, listed: Held) -> bytes:
+    key = names.segment_key(closing.node, name)
+    for store in closing.stores:
+        if name.text in listed.get(store.id, ()):
+            found = await store.read(key)
+            if isinstance(found, Present) and _hashes_to(found.data, name):
+                return found.data
+    raise StoppedError(f"no store hands out the bytes of segment {name.index}")
+
+
+def _hashes_to(data: bytes, name: SegmentName) -> bool:
+    return hashlib.sha256(data).digest() == name.sha256
