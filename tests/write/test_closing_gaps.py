@@ -1,0 +1,273 @@
+"""Closing an epoch that has lost segments, and ending one that its votes never decide."""
+
+import pytest
+
+from holdfast.errors import RejectedError, UnavailableError
+from holdfast.keep.declare import declare
+from holdfast.keep.gaps import Asked, propose_gap
+from holdfast.proof import ledger, names, statements
+from holdfast.proof.ledger import EMPTY_END, LedgerEnd
+from holdfast.proof.statements import Closed, Heartbeat
+from holdfast.regions import Regions
+from holdfast.regions.port import Unknown
+from holdfast.write.closing import Undecided, close_epoch
+from holdfast.write.declared import ProposedEnd, propose_end
+from tests.write.test_closing import Lost, _size, _vote
+from tests.write.world import TRAIL, Keys, World, kill, run, send, started
+
+
+def lose(lost: Lost, *indexes: int, corrupt: bool = False) -> None:
+    """Every copy is gone, or corrupt under its name; what was promised stays so."""
+    for store in lost.world.stores.values():
+        for key in list(store.objects):
+            if any(f"/{index:010x}-" in key for index in indexes):
+                store.objects[key] = (b"dust", 1)
+                if not corrupt:
+                    del store.objects[key]
+
+
+async def verified(lost: Lost) -> Regions:
+    regions = lost.world.regions()
+    await regions.verify()
+    return regions
+
+
+async def state_gap(lost: Lost, start: int, end: int) -> None:
+    regions = await verified(lost)
+    asked = Asked(lost.identity.node, start, end, (), "a test", "a fire")
+    found = await propose_gap(regions, TRAIL.signing, lost.world.host, asked)
+    await declare(regions, found.key, found.data)
+
+
+def promise(lost: Lost) -> None:
+    """The node's heartbeat: it acknowledged all that it sealed."""
+    now = lost.world.now_us()
+    beat = Heartbeat(1, 99, now, now, len(lost.segments), b"", ())
+    data = statements.write(beat, lost.identity.key.name, lost.identity.key)
+    for store in lost.world.stores.values():
+        store.objects[names.heartbeat_key(lost.identity.node)] = (data, 1)
+
+
+async def promised(count: int) -> Lost:
+    lost = await Lost(World()).live(count)
+    promise(lost)
+    return lost
+
+
+def end_of(lost: Lost) -> LedgerEnd:
+    """The true end, from the names as they were acknowledged."""
+    end = EMPTY_END
+    for text in lost.segments:
+        end = ledger.extend(end, names.SegmentName.parse(text))
+    return end
+
+
+def test_an_epoch_is_not_closed_below_what_its_node_promised() -> None:
+    async def story() -> None:
+        lost = await promised(4)
+        lose(lost, 1)
+
+        end = await lost.close()
+
+        assert isinstance(end, Undecided) and "segment 1 of 4 was acknowledged" in end.reason
+        assert lost.votes() == []
+
+    run(story)
+
+
+@pytest.mark.parametrize("corrupt", [False, True])
+def test_a_declared_gap_is_closed_over_where_the_tree_is_whole_again(corrupt: bool) -> None:
+    """Segment 1 is lost: the tree is whole again at 2, by the word of segment 2's trailer."""
+
+    async def story() -> None:
+        lost = await promised(4)
+        lose(lost, 1, corrupt=corrupt)
+        await state_gap(lost, 1, 2)
+
+        end = await lost.close()
+
+        assert end == end_of(lost)
+
+    run(story)
+
+
+def test_names_that_are_listed_still_carry_the_tree_where_no_power_of_two_does() -> None:
+    async def story() -> None:
+        lost = await promised(7)
+        lose(lost, 5, corrupt=True)
+        await state_gap(lost, 5, 6)
+
+        end = await lost.close()
+
+        assert end == end_of(lost)
+
+    run(story)
+
+
+def test_where_the_tree_cannot_be_carried_on_the_epoch_stays_open() -> None:
+    async def story() -> None:
+        lost = await promised(7)
+        lose(lost, 5)
+        await state_gap(lost, 5, 6)
+
+        end = await lost.close()
+
+        assert isinstance(end, Undecided) and "tree cannot be carried on" in end.reason
+        assert lost.votes() == []
+
+    run(story)
+
+
+async def split(votes: tuple[int, ...] = (1, 2), count: int = 2) -> Lost:
+    """Stores a and b voted for different ends, and c does not answer."""
+    lost = await Lost(World()).live(count)
+    vote(lost, *votes)
+    return lost
+
+
+def vote(lost: Lost, *sizes: int) -> None:
+    for store in lost.world.stores.values():
+        store.objects.pop(names.heartbeat_key(lost.identity.node), None)
+    for region, size in zip("ab", sizes, strict=False):
+        key = names.vote_key(lost.identity.node, 1)
+        lost.world.stores[region].objects[key] = (_vote(lost, size), 1)
+    lost.world.stores["c"].failing = Unknown("gone")
+
+
+async def proposed(lost: Lost, *gone: str) -> ProposedEnd:
+    regions = await verified(lost)
+    return await propose_end(regions, lost.birth, TRAIL.signing, lost.world.host, gone, "burnt")
+
+
+def test_a_split_epoch_ends_where_a_person_says_and_all_go_on_from_there() -> None:
+    async def story() -> None:
+        lost = await split()
+        undecided = await lost.close()
+        found = await proposed(lost, "c")
+        await declare(await verified(lost), found.key, found.data, ["c"])
+
+        end = await lost.close()
+        lost.world.stores["c"].failing = None
+        later = await lost.close()
+
+        assert isinstance(undecided, Undecided)
+        assert end == later == found.end and _size(end) == 2
+        assert found.votes == {"a": 1, "b": 2} and found.unseen == ("c",)
+        closed = statements.verify_by_certificate(found.data, Closed, TRAIL.trail).statement
+        assert closed.by == TRAIL.trail and "without c" in closed.why
+
+    run(story)
+
+
+def test_the_node_goes_on_under_its_own_key_behind_a_declared_close() -> None:
+    async def story() -> None:
+        keys = Keys()
+        lost = Lost(World())
+        node = await started(lost.world.node(keys))
+        answer, _ = await send(node, "one")
+        await kill(node)
+        lost.identity, lost.segments = node.identity, [answer.segment]
+        key = names.birth_key(lost.identity.node, 1)
+        lost.birth = lost.world.stores["a"].objects[key][0]
+        vote(lost, 0, 1)
+        found = await proposed(lost, "c")
+        await declare(await verified(lost), found.key, found.data, ["c"])
+        lost.world.stores["c"].failing = None
+
+        again = await started(lost.world.node(keys))
+        answer, _ = await send(again, "two")
+
+        assert again.identity.node == lost.identity.node
+        assert names.SegmentName.parse(answer.segment).index == found.end.size
+        await again.stop()
+
+    run(story)
+
+
+def test_nothing_is_declared_while_a_vote_is_missing_or_the_votes_decide() -> None:
+    async def story() -> None:
+        silent = await split()
+        with pytest.raises(UnavailableError, match="its vote may decide"):
+            await proposed(silent)
+        with pytest.raises(RejectedError, match="is not gone"):
+            await proposed(silent, "b", "c")
+        unvoted = await split((1,))
+        with pytest.raises(RejectedError, match="still can"):
+            await proposed(unvoted, "c")
+        agreed = await split((2, 2))
+        with pytest.raises(RejectedError, match="votes decide"):
+            await proposed(agreed, "c")
+
+    run(story)
+
+
+def test_nothing_is_declared_once_it_is_decided() -> None:
+    async def story() -> None:
+        lost = await split((2, 2))
+        await lost.close()
+
+        with pytest.raises(RejectedError, match="decided already"):
+            await proposed(lost, "c")
+
+    run(story)
+
+
+def test_a_declared_end_never_lies_below_a_vote_or_a_promise() -> None:
+    async def story() -> None:
+        lost = await split((1, 2))
+        lose(lost, 1)
+        found = await proposed(lost, "c")
+        more = await split((1, 2), count=3)
+        promise(more)
+        lose(more, 2)
+
+        assert (found.end.size, found.run_size) == (2, 1)
+        with pytest.raises(UnavailableError, match="segment 2 of 3 was acknowledged"):
+            await proposed(more, "c")
+
+    run(story)
+
+
+def test_a_close_that_is_declared_in_part_is_finished_with_the_same_bytes() -> None:
+    async def story() -> None:
+        lost = await split()
+        first = await proposed(lost, "c")
+        lost.world.stores["b"].objects[first.key] = (first.data, 1)
+
+        again = await proposed(lost, "c")
+        told = await declare(await verified(lost), again.key, again.data, ["c"])
+
+        assert again.data == first.data and not again.is_new
+        assert told == {"a": "", "b": ""}
+
+    run(story)
+
+
+def test_too_few_stores_to_list_decide_nothing_even_for_a_person() -> None:
+    async def story() -> None:
+        lost = await split()
+        lost.world.stores["b"].failing = Unknown("gone too")
+
+        with pytest.raises(UnavailableError):
+            await proposed(lost, "b", "c")
+
+    run(story)
+
+
+def test_votes_that_a_returning_store_completes_do_not_contradict_what_was_declared() -> None:
+    async def story() -> None:
+        lost = await split((1, 2))
+        found = await proposed(lost, "c")
+        await declare(await verified(lost), found.key, found.data, ["c"])
+        world = lost.world
+        world.stores["c"].failing = None
+        world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
+
+        regions = await verified(lost)
+        end = await close_epoch(regions, lost.birth, lost.identity, world.host, "a keeper")
+
+        assert end == found.end
+        notes = {s.objects[found.key][0] for s in world.stores.values()}
+        assert notes == {found.data}
+
+    run(story)
