@@ -142,7 +142,9 @@ class Checker:
             except ProofError:
                 self.wrong(f"there is an object that is none of ours: {key}")
                 continue
-            if isinstance(parsed, names.EpochKey) and parsed.kind == "birth":
+            if isinstance(parsed, names.GapKey):
+                self.wrong(f"I12: nobody declared a gap, and there is one: {key}")
+            elif isinstance(parsed, names.EpochKey) and parsed.kind == "birth":
                 self._take_birth(parsed, data)
             elif not isinstance(parsed, names.RegionKey):
                 later.append((parsed, data))

@@ -42,7 +42,7 @@ TEETH: dict[str, Tooth] = {
         "buckets duel",
     ),
     "R - 1 regions are listed in closing": Tooth(
-        "write.closing",
+        "write.left",
         "return self.count - self.quorum + 1",
         "return max(1, self.count - self.quorum)",
         None,
@@ -89,11 +89,14 @@ TEETH: dict[str, Tooth] = {
     "a start goes on from its own view of the close": Tooth(
         "write.closing",
         "                decided = decide_close(await _votes(closing), closing.count)\n"
-        "            if decided is None:\n                return",
+        "            if decided is None:\n"
+        '                return Undecided("the votes are split and not every store voted")\n'
+        "            # For sure now: what a person declared lies in W regions.\n"
+        "            written = await written_down(closing, for_sure=True)\n",
         "                decided = (proposal.size, statements.read("
         "_vote(closing, proposal), Vote).text)\n"
-        "            if decided is None:\n                return",
-        39,
+        "            assert decided is not None\n",
+        54,
         "buckets duel",
     ),
     "a vote is cast before its segments are in W": Tooth(
@@ -183,7 +186,7 @@ TEETH: dict[str, Tooth] = {
         "buckets duel look",
     ),
     "a store that did not answer has nothing, in closing": Tooth(
-        "write.closing",
+        "write.left",
         "    if not isinstance(seen, Listing) or isinstance(cookie, Unknown):\n        return None",
         "    if not isinstance(seen, Listing):\n        return frozenset()\n"
         "    if isinstance(cookie, Unknown):\n        return None",

@@ -81,7 +81,7 @@ async def close_epoch(
                 decided = decide_close(await _votes(closing), closing.count)
             if decided is None:
                 return Undecided("the votes are split and not every store voted")
-            # Once more, and now for sure: a close that a person declared lies in W regions.
+            # For sure now: what a person declared lies in W regions.
             written = await written_down(closing, for_sure=True)
             end = statements.parse_text(decided[1], Vote).end
             written = written or closed_note(closing, end, why)
