@@ -9,9 +9,10 @@ from holdfast.proof import ledger, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.statements import Closed, Heartbeat
 from holdfast.regions import Regions
-from holdfast.regions.port import Unknown
+from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.declared import ProposedEnd, propose_end
+from tests.regions.worlds import MemoryWorld
 from tests.write.test_closing import Lost, _size, _vote
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
 
@@ -269,5 +270,40 @@ def test_votes_that_a_returning_store_completes_do_not_contradict_what_was_decla
         assert end == found.end
         notes = {s.objects[found.key][0] for s in world.stores.values()}
         assert notes == {found.data}
+
+    run(story)
+
+
+class Shy(MemoryWorld):
+    """A store that does not say, so many times, whether a close is written down."""
+
+    def __init__(self, like: MemoryWorld, times: int) -> None:
+        super().__init__()
+        self.objects, self.now_us, self._times = like.objects, like.now_us, times
+
+    async def read(self, key: str) -> Present | Absent | Unknown:
+        if key.endswith("/closed.note") and self._times:
+            self._times -= 1
+            return Unknown("busy")
+        return await super().read(key)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_closer_that_did_not_see_the_declared_close_writes_no_other(times: int) -> None:
+    async def story() -> None:
+        lost = await split((1, 2))
+        found = await proposed(lost, "c")
+        await declare(await verified(lost), found.key, found.data, ["c"])
+        world = lost.world
+        world.stores["c"].failing = None
+        world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
+        for region in "ab":
+            world.stores[region] = Shy(world.stores[region], times)
+
+        end = await lost.close()
+
+        notes = {s.objects[found.key][0] for s in world.stores.values() if found.key in s.objects}
+        assert notes == {found.data}
+        assert isinstance(end, Undecided) if times == 2 else end == found.end
 
     run(story)
