@@ -134,6 +134,7 @@ def test_a_lost_segment_that_turns_up_is_shown_again_and_the_gap_shrinks(tmp_pat
 
         again = await opened(world, tmp_path)
 
+        assert not again._passes.holdings.lost
         assert shrunk == [(1, 2), (3, 4)] == ranges(again)
         assert {"e2", "f2"} <= set(found)
         assert await all_ids(again) == found
@@ -180,6 +181,23 @@ def test_what_was_held_here_and_turns_up_in_a_region_is_not_entered_twice(tmp_pa
         assert ranges(reader) == []
         assert len(await all_ids(reader)) == 10
         assert reader.report().events == 10
+        await reader.stop()
+
+    asyncio.run(story())
+
+
+def test_what_was_listed_before_it_was_lost_does_not_make_the_gap_smaller(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        node, sealed = written(world)
+        tick(world)
+        reader = await opened(world, tmp_path)
+        node.lose(sealed[1])
+        node.beat()
+
+        await reader.pass_once()
+
+        assert ranges(reader) == [(1, 2)]
         await reader.stop()
 
     asyncio.run(story())

@@ -444,3 +444,9 @@ def test_a_run_that_was_settled_behind_a_gap_goes_on_at_any_later_position() -> 
     )
 
     assert through(some) == 500
+
+
+def test_behind_a_held_segment_of_a_gap_positions_are_exact() -> None:
+    some = ledger(gaps=lost(1, 2), segments=(*segments(0, 2), *segments(2, 3, first=9)))
+
+    assert "conflict" in kinds(judge(view(some), Judgement()))
