@@ -4,7 +4,8 @@ Listings have names and sizes: they show what a region lacks, what nobody holds,
 name that cannot all be right. Which of those is right, only their bytes tell.
 
 Only the ledger is repaired: a segment is copied when its node is known to have acknowledged it (a
-promise, a close or the next birth covers it), so a segment beyond a close is never spread.
+promise, a close or the next birth covers it), so a segment beyond a close is never spread. What the
+trail's key states to be lost is not missing; a good copy of it that turns up is copied as ever.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from holdfast.keep.lost import EpochId
 from holdfast.proof import ProofError, names
 from holdfast.proof.names import CheckpointKey, EpochKey, GapKey, Key, SegmentKey
+from holdfast.read import shown
 from holdfast.regions.port import RegionId
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
@@ -33,26 +35,31 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """One object that some regions have and others have not."""
+    """One object that some regions have and others have not. is_lost: as in `Suspect`."""
 
     key: str
     size_bytes: int
     sealed_us: int  # of a segment; 0 for notes
     holders: tuple[RegionId, ...]
     lacking: tuple[RegionId, ...]
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """One object some copy of which must be read to know which of them are right."""
+    """One object some copy of which must be read to know which of them are right.
+
+    is_lost: a declared gap holds it, so that nobody need be told that no copy is good.
+    """
 
     key: str
     holders: tuple[RegionId, ...]
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Segments that must exist, and that no listed region holds: start <= index < end."""
+    """Segments [start, end) that must exist, in no region listed and in no declared gap."""
 
     node: str
     start: int
@@ -79,6 +86,7 @@ def compare(
     held: Mapping[RegionId, Mapping[str, int]],
     extents: Mapping[EpochId, Extent],
     starts: Mapping[str, int],
+    lost: Mapping[str, shown.Ranges],
 ) -> Drift:
     """Find every object of the ledger that a listed region lacks, or all of them do.
 
@@ -86,6 +94,7 @@ def compare(
         held: For each region that was listed whole: key -> bytes of the object.
         extents: For each epoch: where its ledger lies.
         starts: For each node: the index from which on its segments were listed.
+        lost: For each node with declared gaps: the indexes in them.
     """
     lacks: list[Lack] = []
     suspects: list[Suspect] = []
@@ -103,15 +112,16 @@ def compare(
         if standing != "ledger":
             continue
         sizes = {held[region][key] for region in holders}
+        gone = is_lost(key, lost)
         if len(sizes) > 1 or 0 in sizes:
-            suspects.append(Suspect(key, holders))
+            suspects.append(Suspect(key, holders, gone))
         if len(holders) < len(regions):
             lacking = tuple(region for region in regions if region not in holders)
-            lacks.append(Lack(key, max(sizes), _sealed_us(parsed), holders, lacking))
+            lacks.append(Lack(key, max(sizes), _sealed_us(parsed), holders, lacking, gone))
     return Drift(
         lacks=tuple(lacks),
         suspects=tuple(suspects),
-        missing=tuple(_missing(seen, extents, starts)),
+        missing=tuple(_missing(seen, extents, starts, lost)),
         orphans=tuple(found["orphan"]),
         unsettled=tuple(found["unsettled"]),
         foreign=tuple(found["foreign"]),
@@ -119,7 +129,10 @@ def compare(
 
 
 def _missing(
-    seen: Mapping[str, set[int]], extents: Mapping[EpochId, Extent], starts: Mapping[str, int]
+    seen: Mapping[str, set[int]],
+    extents: Mapping[EpochId, Extent],
+    starts: Mapping[str, int],
+    lost: Mapping[str, shown.Ranges],
 ) -> Iterator[Missing]:
     """What lies below the largest size that a node's ledger is known to have, and was not seen."""
     ends: dict[str, int] = {}
@@ -129,8 +142,17 @@ def _missing(
         at = starts.get(node, 0)
         for index in [*sorted(i for i in seen.get(node, ()) if at <= i < end), end]:
             if index > at:
-                yield Missing(node, at, index)
+                for start, stop in shown.minus(((at, index),), lost.get(node, ())):
+                    yield Missing(node, start, stop)
             at = index + 1
+
+
+def is_lost(key: str, lost: Mapping[str, shown.Ranges]) -> bool:
+    """Whether a key is of a segment that a declared gap holds. lost: as in `compare`."""
+    parsed = _parse(key) if lost else None
+    return isinstance(parsed, SegmentKey) and any(
+        start <= parsed.name.index < end for start, end in lost.get(parsed.node, ())
+    )
 
 
 def _parse(key: str) -> Key | None:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from msgspec import Struct
 
-from holdfast.keep.drift import Drift, Lack, Missing, Suspect, compare, lag_of
+from holdfast.keep.drift import Drift, Lack, Missing, Suspect, compare, is_lost, lag_of
 from holdfast.keep.lost import Watch
 from holdfast.keep.repair import Finding, FindingKind, Repair
 from holdfast.keep.survey import Survey, Surveyor
@@ -48,8 +48,8 @@ class RegionDrift(Struct, frozen=True):
 class Reconciliation(Struct, frozen=True):
     """One survey by names and sizes, and what was repaired.
 
-    identical: all regions were surveyed, and now hold everything of every ledger under the same
-    names in copies of the same size. findings: the gravest first.
+    identical: all regions were surveyed, and now hold everything of every ledger, but for what is
+    declared lost, under the same names in copies of the same size. findings: the gravest first.
     """
 
     started_us: int
@@ -141,12 +141,13 @@ class Keeper:
             survey = await self._surveyor.survey(whole=whole)
             if self._closer is not None and await self._closer.close_lost(survey):
                 survey = await self._surveyor.survey(whole=whole)
-            drift = compare(survey.held, survey.extents, survey.starts)
+            drift = compare(survey.held, survey.extents, survey.starts, survey.lost)
             repair = Repair(self._regions, survey.node_keys)
             findings = await self._find(survey, drift, repair)
             repaired = repair.repaired
+            lacks = tuple(lack for lack in drift.lacks if lack.key not in repair.given_up)
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
-            settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in drift.lacks)
+            settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
             if settled:
                 self._surveyor.settle(_ends(survey))
             self._standing = tuple(f for f in findings if f.kind in STANDING)
@@ -157,7 +158,7 @@ class Keeper:
                 whole=whole,
                 identical=settled and not self._standing,
                 regions=tuple(
-                    _drift(region.id, survey, drift.lacks, repaired) for region in self._regions
+                    _drift(region.id, survey, lacks, repaired) for region in self._regions
                 ),
                 findings=tuple(findings[:FINDINGS_MAX]),
             )
@@ -188,7 +189,7 @@ def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspe
     for key in sorted({finding.key for finding in standing if finding.kind == "corrupt"}):
         holders = tuple(region for region, keys in survey.held.items() if key in keys)
         if holders:
-            yield Suspect(key, holders)
+            yield Suspect(key, holders, is_lost(key, survey.lost))
 
 
 def _is_below(key: str, survey: Survey) -> bool:

@@ -75,10 +75,15 @@ async def examine(
 
 
 class Repair:
-    """One round of copying. repaired: objects copied to each region so far."""
+    """One round of copying.
+
+    repaired: objects copied to each region so far. given_up: segments of declared gaps that no
+    region gave a good copy of: there is nothing to copy, and the gap says so.
+    """
 
     def __init__(self, regions: Regions, node_keys: Mapping[str, VerifierKey]) -> None:
         self.repaired: dict[RegionId, int] = dict.fromkeys(regions.by_id, 0)
+        self.given_up: set[str] = set()
         self._regions = regions
         self._node_keys = node_keys
 
@@ -92,7 +97,11 @@ class Repair:
 
     async def _judge(self, suspect: Suspect) -> list[Finding]:
         copies = [await self._examine(holder, suspect.key) for holder in suspect.holders]
-        return [copy.finding for copy in copies if copy.finding is not None]
+        findings = [copy.finding for copy in copies if copy.finding is not None]
+        if suspect.is_lost and _all_corrupt(findings, suspect.holders):
+            self.given_up.add(suspect.key)
+            return []
+        return findings
 
     async def _examine(self, holder: RegionId, key: str) -> Examined:
         region = self._regions.by_id[holder]
@@ -109,11 +118,12 @@ class Repair:
             if copy.finding is not None and copy.finding.kind == "corrupt":
                 findings.append(copy.finding)
         if data is None:
-            why = (
-                "every copy of it is corrupt"
-                if len(findings) == len(lack.holders)
-                else "no intact copy could be read"
-            )
+            why = "no intact copy could be read"
+            if _all_corrupt(findings, lack.holders):
+                why = "every copy of it is corrupt"
+                if lack.is_lost:
+                    self.given_up.add(lack.key)
+                    return []
             return [*findings, Finding("unreadable", "", lack.key, why)]
         for target in lack.lacking:
             outcome = await self._regions.by_id[target].keep(lack.key, data)
@@ -124,6 +134,10 @@ class Repair:
             else:
                 findings.append(Finding("not-copied", target, lack.key, outcome.reason))
         return findings
+
+
+def _all_corrupt(findings: Sequence[Finding], holders: Sequence[RegionId]) -> bool:
+    return [finding.kind for finding in findings] == ["corrupt"] * len(holders)
 
 
 async def _all(tasks: Iterable[Coroutine[Any, Any, list[Finding]]]) -> list[Finding]:

@@ -8,11 +8,12 @@ copy stays where it is, is never served, and its bytes come from another region.
 import asyncio
 import logging
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from holdfast.keep.repair import Finding, examine
+from holdfast.keep.drift import Suspect, is_lost
+from holdfast.keep.repair import Finding, Repair, examine
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
 from holdfast.regions import Regions
@@ -72,14 +73,26 @@ class Scrub:
                 for region, held in survey.held.items()
             )
         )
+        found = [finding for _, _, each in tallies for finding in each]
         self.last = ScrubReport(
             started_us=started_us,
             ended_us=self._host.now_us(),
             objects=sum(objects for objects, _, _ in tallies),
             size_bytes=sum(size_bytes for _, size_bytes, _ in tallies),
-            findings=tuple(f for _, _, found in tallies for f in found)[:FINDINGS_MAX],
+            findings=tuple(await self._but_for_gaps(found, survey))[:FINDINGS_MAX],
         )
         return self.last
+
+    async def _but_for_gaps(self, found: Sequence[Finding], survey: Survey) -> Sequence[Finding]:
+        """The findings, without the copies of what is declared lost where none of them is good."""
+        lost = {f.key for f in found if is_lost(f.key, survey.lost)}
+        suspects = [
+            Suspect(key, tuple(id for id, keys in survey.held.items() if key in keys), True)
+            for key in sorted(lost)
+        ]
+        repair = Repair(self._regions, survey.node_keys)
+        again = await repair.judge(suspects)
+        return [f for f in found if f.key not in lost] + again
 
     def _share(self, day: int, held: Mapping[str, int]) -> Iterable[str]:
         turn = day % self._period_days

@@ -1,7 +1,7 @@
 """List what every region holds, and learn how far each ledger reaches. Reads notes, no segments.
 
-The order is that of a reader's pass: heartbeats, births and closes, checkpoints, then segments,
-then cookies.
+The order is that of a reader's pass: heartbeats, births and closes, checkpoints, gaps, then
+segments, then cookies.
 What a later step shows can only lie further on than what an earlier one promised, so an extent
 never claims a segment that this survey had no chance to see.
 """
@@ -18,6 +18,7 @@ from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import CheckpointKey
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Cookie, Gap, Heartbeat
+from holdfast.read import shown
 from holdfast.regions import Regions
 from holdfast.regions.cookie import Foreign, read_cookie
 from holdfast.regions.port import Listing, Present, RegionId, Unknown
@@ -39,8 +40,8 @@ class Survey:
     held: region -> key -> bytes, for the regions that were listed and have the right cookie.
     absent: region -> why it is not among them. extents, starts: see `drift`. node_keys: of every
     node that was born. open: each node's last epoch, if it is not closed. births, ends: where an
-    epoch begins and, once that is decided, ends. gaps: verified, by key. clashes: (region, key) of
-    gaps that are stated otherwise in another region.
+    epoch begins and, once that is decided, ends. gaps: verified, by key. lost: the indexes in them,
+    by node. clashes: (region, key) of gaps that are stated otherwise in another region.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
@@ -52,6 +53,7 @@ class Survey:
     births: Mapping[EpochId, Birth]
     ends: Mapping[EpochId, LedgerEnd]
     gaps: Mapping[str, Gap]
+    lost: Mapping[str, shown.Ranges]
     clashes: tuple[tuple[RegionId, str], ...]
 
 
@@ -86,7 +88,8 @@ class Surveyor:
         await self._statements.mark(regions, checkpoints)
         gaps = await self._list(regions, names.GAPS_PREFIX, "", absent)
         _add(seen, gaps)
-        await self._statements.learn_gaps(regions, gaps)
+        if await self._statements.learn_gaps(regions, gaps):
+            self._settled.clear()  # what was found lost or corrupt may be explained now
         settled = {} if whole else self._settled
         starts = {node: settled.get(node, 0) for node in sorted(self._statements.nodes)}
         for node, start in starts.items():
@@ -107,6 +110,7 @@ class Surveyor:
             births=self._statements.births,
             ends=self._statements.ends(),
             gaps=self._statements.gaps,
+            lost=_ranges(self._statements.gaps),
             clashes=tuple(sorted(self._statements.clashes)),
         )
 
@@ -179,8 +183,13 @@ class _Statements:
 
     async def learn_gaps(
         self, regions: Iterable[Region], listings: Mapping[RegionId, Listing]
-    ) -> None:
-        """Read every region's copy: two statements under one key are for a person to see."""
+    ) -> bool:
+        """Read every region's copy: two statements under one key are for a person to see.
+
+        Returns:
+            Whether any gap was not known before.
+        """
+        known = len(self.gaps)
         first: dict[str, bytes] = {}
         for region in regions:
             for entry in listings.get(region.id, ()):
@@ -196,6 +205,7 @@ class _Statements:
                 self.gaps.setdefault(entry.key, statements.verify_gap(data, self._trail).statement)
                 if first.setdefault(entry.key, data) != data:
                     self.clashes.add(place)
+        return len(self.gaps) > known
 
     def _knows(self, key: names.EpochKey) -> bool:
         place = (key.node, key.epoch)
@@ -299,6 +309,16 @@ class _Statements:
         for node, epoch in self.births:
             last[node] = max(last.get(node, 0), epoch)
         return last
+
+
+def _ranges(gaps: Iterable[str]) -> Mapping[str, shown.Ranges]:
+    """The indexes that gaps hold, by node. gaps: their keys."""
+    found: dict[str, shown.Ranges] = {}
+    for text in gaps:
+        key = names.parse_key(text)
+        if isinstance(key, names.GapKey):
+            found[key.node] = shown.union(found.get(key.node, ()), ((key.start, key.end),))
+    return found
 
 
 def _checkpoint_of(text: str) -> CheckpointKey | None:
