@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.model import Query
 from holdfast.proof import names
-from holdfast.read import follow
+from holdfast.read import listings
 from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import View
 from holdfast.regions.clock import ClockInterval
@@ -465,8 +465,8 @@ def test_a_node_that_is_closed_and_whole_is_not_listed_any_more(tmp_path: Path) 
 def test_a_long_ledger_is_listed_shard_by_shard_and_pass_by_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "BEYOND_MAX", 10)
-    monkeypatch.setattr(follow, "SHARDS_MAX", 1)
+    monkeypatch.setattr(listings, "BEYOND_MAX", 10)
+    monkeypatch.setattr(listings, "SHARDS_MAX", 1)
     monkeypatch.setattr(names, "SHARD_SEGMENTS", 8)
     world = World()
     node = Writer(world)

@@ -267,3 +267,54 @@ def test_two_statements_of_one_gap_are_reported(tmp_path: Path) -> None:
         await reader.stop()
 
     asyncio.run(story())
+
+
+def test_neighbouring_gaps_that_were_declared_in_any_order_explain_what_is_gone(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        world = World()
+        node, sealed = written(world)
+        node.beat()
+        tick(world)
+        reader = await opened(world, tmp_path)
+        node.lose(sealed[2])
+        await reader.pass_once()
+        node.lose(sealed[1])
+        tick(world, 4000)
+        node.beat()
+
+        await reader.pass_once()
+
+        assert kinds(reader) == []
+        assert [basis.region for basis in known(reader).basis] == ["a", "b", "c"]
+        assert sorted(ranges(reader)) == [(1, 2), (2, 3)]
+        await reader.stop()
+
+    asyncio.run(story())
+
+
+def test_corrupt_copies_of_what_is_declared_lost_alarm_nobody(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        node, sealed = written(world)
+        node.beat()
+        tick(world)
+        for store in world.stores.values():
+            data, at_us = store.objects[node.key_of(sealed[1].name)]
+            store.objects[node.key_of(sealed[1].name)] = (bytes(len(data)), at_us)
+        reader = await opened(world, tmp_path)
+        before, stuck = reader.report(), kinds(reader)
+        node.declare(sealed[1])
+
+        await reader.pass_once()
+
+        after = reader.report()
+        assert stuck == ["unreadable"]
+        assert len(before.alarms) == 1 and len(before.corrupt) == 3
+        assert kinds(reader) == [] and ranges(reader) == [(1, 2)]
+        assert not after.alarms and not after.corrupt
+        assert known(reader).complete_through_us is not None
+        await reader.stop()
+
+    asyncio.run(story())

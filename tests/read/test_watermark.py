@@ -450,3 +450,12 @@ def test_behind_a_held_segment_of_a_gap_positions_are_exact() -> None:
     some = ledger(gaps=lost(1, 2), segments=(*segments(0, 2), *segments(2, 3, first=9)))
 
     assert "conflict" in kinds(judge(view(some), Judgement()))
+
+
+def test_a_segment_of_a_gap_that_cannot_be_read_holds_nothing_back_and_alarms_nobody() -> None:
+    for lasting in (True, False):
+        judgement = unread(Trouble("nobody has it", lasting=lasting), gaps=lost(1, 2))
+
+        assert kinds(judgement) == ["silent"]
+        assert judgement.complete_through_us == 500
+        assert judgement.runs[0].alarm == ""

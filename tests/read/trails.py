@@ -201,6 +201,10 @@ class Writer:
         """Remove neighbouring segments from all regions, and state that they are lost."""
         for each in lost:
             self.world.remove(self.key_of(each.name))
+        self.declare(*lost, regions=regions, cause=cause)
+
+    def declare(self, *lost: Encoded, regions: Iterable[str] = ALL, cause: str = "a fire") -> None:
+        """State that neighbouring segments are lost."""
         start, end = lost[0].name.index, lost[-1].name.index + 1
         gap = Gap(
             trail_key=TRAIL.signing.public,

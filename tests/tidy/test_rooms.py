@@ -59,6 +59,7 @@ PURE = {
     "receivers.kubernetes",
     "receivers.formats",
     "read.ledgers",
+    "read.listings",
     "read.repeats",
     "read.shown",
     "read.watermark",

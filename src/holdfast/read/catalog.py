@@ -283,9 +283,7 @@ class Catalog:
     def settled(self) -> tuple[Settled, ...]:
         """How far each node's ledger is held and final."""
         with self._damage():
-            rows = self._db.execute(
-                "SELECT node, settled, settled_first, settled_epoch FROM nodes"
-            ).fetchall()
+            rows = self._db.execute("SELECT node, settled, settled_first, settled_epoch FROM nodes")
             return tuple(
                 Settled(node, End(size, first), epoch) for node, size, first, epoch in rows
             )
@@ -457,12 +455,8 @@ class Catalog:
                 "INSERT OR REPLACE INTO copies VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     (
-                        self._number(c.place.node),
-                        c.place.position,
-                        c.name,
-                        c.received_us,
-                        c.content,
-                        int(c.standing),
+                        *(self._number(c.place.node), c.place.position, c.name),
+                        *(c.received_us, c.content, int(c.standing)),
                     )
                     for c in copies
                 ],
@@ -496,7 +490,7 @@ class Catalog:
     # -- nodes' statements and regions ---------------------------------------------------------
 
     def keep_statements(self, found: Iterable[tuple[str, str, bytes]]) -> None:
-        """Remember (region, key, bytes) of births and closed notes, which never change."""
+        """Remember (region, key, bytes) of births, closed notes and gaps, which never change."""
         with self._write() as db:
             db.executemany("INSERT OR REPLACE INTO statements VALUES (?, ?, ?)", list(found))
 
@@ -509,10 +503,8 @@ class Catalog:
     def keep_region(self, region: str, facts: RegionFacts) -> None:
         """Remember what a region has shown."""
         with self._write() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO regions VALUES (?, ?)",
-                (region, msgspec.msgpack.encode(facts)),
-            )
+            data = msgspec.msgpack.encode(facts)
+            db.execute("INSERT OR REPLACE INTO regions VALUES (?, ?)", (region, data))
 
     def regions(self) -> dict[str, RegionFacts]:
         """What each region has shown."""

@@ -11,7 +11,7 @@ Notes are verified here; what follows from them is judged there.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,15 +24,13 @@ from holdfast.proof.names import EpochKey, GapKey, HeartbeatKey, SegmentKey
 from holdfast.read import notes, shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
+from holdfast.read.listings import Plan, plan_listings, whole_listings
 from holdfast.read.watermark import Ledger, Looked, View, missing
 from holdfast.regions.cookie import Foreign, read_cookie
 from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
 
-BEYOND_MAX = 2 * names.SHARD_SEGMENTS  # segments past the settled ones that one call may list
-SHARDS_MAX = 8  # listed in one pass, of all nodes
-BACK = 64  # a hole that stays: list again from so many before the region's newest
 READS_AT_ONCE = 8
 KEYS_A_SLICE = 2_000  # then the event loop gets its turn
 STRAYS_MAX = 100
@@ -118,7 +116,7 @@ class Follow:
         self._noted: dict[str, set[str]] = {region.id: set() for region in regions}
         self._epoch_keys: dict[str, EpochKey | None] = {}
         self._beats: dict[tuple[str, NodeId], _Beat] = {}
-        self._plan: dict[NodeId, list[tuple[str, str]]] = {}
+        self._plan: Plan = {}
         self._gap_notes: dict[str, bytes] = {}
         self._to_look_at_all: set[str] = set()  # regions
         self._stragglers: dict[str, asyncio.Task[object]] = {}
@@ -158,7 +156,7 @@ class Follow:
         await self._step(tours, self._look_for_epochs)
         await self._step(tours, self._look_for_gaps)
         self._hear_heartbeats()
-        self._plan_listings()
+        self._plan = plan_listings(self.ledgers, self.facts)
         await self._step(tours, self._look_for_segments)
         await self._step(tours, self._look_at_cookie)
         self._refuse_twins(tours)
@@ -322,13 +320,13 @@ class Follow:
         for node, ledger in list(self.ledgers.items()):
             before = self._facts(tour).shown.get(node, ())
             now: shown.Ranges = ()
-            for prefix, after in _whole(node, max((end for _, end in before), default=0)):
+            for prefix, after in whole_listings(node, max((end for _, end in before), default=0)):
                 listing = await tour.region.list(prefix, after)
                 if isinstance(listing, Unknown):
                     return f"its segments could not be listed: {listing.reason}"
                 found = await self._sight_all(tour.region.id, ledger, listing)
                 now = shown.union(now, shown.of_indexes(found))
-            lost = tuple((gap.start, gap.end) for gap in ledger.gaps)
+            lost = shown.union(tuple((gap.start, gap.end) for gap in ledger.gaps), ())
             gone += shown.count(shown.minus(shown.minus(before, now), lost))
             self._note_shown(tour, node, now)
         facts = structs.replace(self._facts(tour), gone=gone, whole_us=tour.from_us)
@@ -384,36 +382,6 @@ class Follow:
         return min(begun, newest), ""
 
     # -- segments ------------------------------------------------------------------------------
-
-    def _plan_listings(self) -> None:
-        """Which listings (prefix, after) show what is new, by node.
-
-        Long stretches are listed by shard, since one call has one time-out, and so many a pass,
-        since what is listed lies in memory until it is read: the next pass goes on from there.
-        """
-        self._plan = {}
-        shards = SHARDS_MAX
-        for node, ledger in self.ledgers.items():
-            # Whether what was passed over as lost is there again.
-            again = ledger.to_look_at()[:SHARDS_MAX]
-            self._plan[node] = calls = [(names.shard_prefix(node, index), "") for index in again]
-            if ledger.finished:
-                continue
-            ends = [end for facts in self.facts.values() for _, end in facts.shown.get(node, ())]
-            newest = max([ledger.known_size, *ends])
-            start = ledger.settled.end.size
-            if len(ledger.seen) > BEYOND_MAX and ledger.run is not None and ledger.run.alarm:
-                # A hole that does not fill: look into it, and where the ledger grows.
-                calls.append((names.shard_prefix(node, ledger.run.sighted.size), ""))
-                start = max(start, newest - BACK)
-            while newest - start > BEYOND_MAX and shards:
-                after = names.segments_after(node, start)
-                calls.append((names.shard_prefix(node, start), after))
-                start = (start // names.SHARD_SEGMENTS + 1) * names.SHARD_SEGMENTS
-                shards -= 1
-            ledger.partial = newest - start > BEYOND_MAX
-            if not ledger.partial:
-                calls.append((names.segments_prefix(node), names.segments_after(node, start)))
 
     async def _sight(self, region: str, ledger: NodeLedger, listing: Listing) -> set[int]:
         """Take up a listing; the indexes in it."""
@@ -516,12 +484,3 @@ class Follow:
     def _stray(self, region: str, key: str, reason: str) -> None:
         if len(self.strays) < STRAYS_MAX:
             self.strays[region, key] = Stray(region, key, reason)
-
-
-def _whole(node: NodeId, size: int) -> Iterator[tuple[str, str]]:
-    """Listings that show all of a ledger that has reached some size."""
-    start = 0
-    while size - start > BEYOND_MAX:
-        yield names.shard_prefix(node, start), ""
-        start += names.SHARD_SEGMENTS
-    yield names.segments_prefix(node), names.segments_after(node, start)

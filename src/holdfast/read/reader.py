@@ -8,7 +8,7 @@ statement covers can be missing from the answer.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -16,9 +16,10 @@ from weakref import WeakSet
 from msgspec import Struct, structs
 
 from holdfast.errors import UnavailableError
-from holdfast.model import Completeness, Counts, Found, NodeId, Page, Place, Query, Record
+from holdfast.model import Completeness, Counts, Found, Gap, NodeId, Page, Place, Query, Record
 from holdfast.ports import Host
-from holdfast.proof.names import SegmentName
+from holdfast.proof import names
+from holdfast.proof.names import SegmentKey, SegmentName
 from holdfast.read.catalog import ClosedError, DamagedError, Entry
 from holdfast.read.decode import key_of
 from holdfast.read.fetch import CorruptCopy
@@ -58,7 +59,7 @@ class ReaderReport(Struct, frozen=True):
 
     passed_us: when the last whole pass ended, 0: none yet. failed: why the last one ended early, ""
     when it did not. lost: why the cache was made anew, "" if it was not. alarms: what is missing or
-    contradicts itself, by node.
+    contradicts itself, by node; corrupt: copies: neither of what is declared lost.
     """
 
     complete_through_us: int | None
@@ -389,9 +390,19 @@ class Reader:
             lost=passes.holdings.lost,
             tails=len(self._tails),
             alarms=tuple((run.node, run.alarm) for run in passes.judgement.runs if run.alarm),
-            corrupt=tuple(passes.fetcher.corrupt.values()),
+            corrupt=tuple(_untold(passes.fetcher.corrupt.values(), passes.judgement.gaps)),
             strays=tuple(passes.follow.strays.values()),
         )
+
+
+def _untold(copies: Iterable[CorruptCopy], gaps: Sequence[Gap]) -> Iterator[CorruptCopy]:
+    """The corrupt copies but for those of segments that are missing as declared."""
+    for copy in copies:
+        key = names.parse_key(copy.key)
+        if not isinstance(key, SegmentKey) or not any(
+            gap.node == key.node and gap.start <= key.name.index < gap.end for gap in gaps
+        ):
+            yield copy
 
 
 def _holds(source: Source, place: Place) -> bool:

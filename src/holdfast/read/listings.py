@@ -1,0 +1,55 @@
+"""Which listings of segments a pass makes, so that no call and no pass lists too much."""
+
+from collections.abc import Iterator, Mapping
+
+from holdfast.model import NodeId
+from holdfast.proof import names
+from holdfast.read.catalog import RegionFacts
+from holdfast.read.ledgers import NodeLedger
+
+BEYOND_MAX = 2 * names.SHARD_SEGMENTS  # segments past the settled ones that one call may list
+SHARDS_MAX = 8  # listed in one pass, of all nodes
+BACK = 64  # a hole that stays: list again from so many before the region's newest
+
+Plan = dict[NodeId, list[tuple[str, str]]]  # (prefix, after)
+
+
+def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, RegionFacts]) -> Plan:
+    """Which listings show what is new, by node. Tells each ledger whether that is only a part.
+
+    Long stretches are listed by shard, since one call has one time-out, and so many a pass, since
+    what is listed lies in memory until it is read: the next pass goes on from there.
+    """
+    plan: Plan = {}
+    shards = SHARDS_MAX
+    for node, ledger in ledgers.items():
+        # Whether what was passed over as lost is there again.
+        again = ledger.to_look_at()[:SHARDS_MAX]
+        plan[node] = calls = [(names.shard_prefix(node, index), "") for index in again]
+        if ledger.finished:
+            continue
+        ends = [end for facts in regions.values() for _, end in facts.shown.get(node, ())]
+        newest = max([ledger.known_size, *ends])
+        start = ledger.settled.end.size
+        if len(ledger.seen) > BEYOND_MAX and ledger.run is not None and ledger.run.alarm:
+            # A hole that does not fill: look into it, and where the ledger grows.
+            calls.append((names.shard_prefix(node, ledger.run.sighted.size), ""))
+            start = max(start, newest - BACK)
+        while newest - start > BEYOND_MAX and shards:
+            after = names.segments_after(node, start)
+            calls.append((names.shard_prefix(node, start), after))
+            start = (start // names.SHARD_SEGMENTS + 1) * names.SHARD_SEGMENTS
+            shards -= 1
+        ledger.partial = newest - start > BEYOND_MAX
+        if not ledger.partial:
+            calls.append((names.segments_prefix(node), names.segments_after(node, start)))
+    return plan
+
+
+def whole_listings(node: NodeId, size: int) -> Iterator[tuple[str, str]]:
+    """Listings that show all of a ledger that has reached some size."""
+    start = 0
+    while size - start > BEYOND_MAX:
+        yield names.shard_prefix(node, start), ""
+        start += names.SHARD_SEGMENTS
+    yield names.segments_prefix(node), names.segments_after(node, start)
