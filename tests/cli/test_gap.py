@@ -209,3 +209,14 @@ def test_a_node_that_no_region_knows_has_lost_nothing(data: Path) -> None:
 
     assert run(["gap", "declare", "--data", str(data), "--node", nobody, *range_]) == 2
     assert run(["gap", "declare", "--data", str(data), "--node", "../x", *range_]) == 2
+
+
+def test_over_regions_that_are_mixed_up_nothing_is_stated(data: Path, capsys: Capture) -> None:
+    lose(data, 1)
+    for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
+        (data / "regions" / old).rename(data / "regions" / new)
+
+    code = declare(data, 1, 2)
+
+    assert code == 2 and notes(data) == []
+    assert "its store is that of the region b" in capsys.readouterr().err

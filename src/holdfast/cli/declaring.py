@@ -30,6 +30,7 @@ def with_trail_key(place: Place, work: Work[Result]) -> Result:
     async def run(host: Host, regions: Regions) -> Result:
         regions.trail = trail_key_of(settings).trail
         await regions.verify()
+        regions.refuse_mix_ups()
         return await work(regions, key, host)
 
     with real_host() as host, real_regions(settings) as regions:
