@@ -146,6 +146,13 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("closed_us", "1", NUMBER),
         ("certificate", "1", BASE64),
     ],
+    "holdfast-whole/1": [
+        ("store", "1", ID),
+        ("by", "1", ID),
+        ("found_us", "1", NUMBER),
+        ("certificate", "1", BASE64),
+        ("region", "*", f"{REGION} {ID}"),
+    ],
     "holdfast-heartbeat/1": [
         ("epoch", "1", NUMBER),
         ("n", "1", NUMBER),

@@ -19,6 +19,7 @@ from holdfast.proof.statements import (
     RegionState,
     Statement,
     Vote,
+    Whole,
 )
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
@@ -27,6 +28,7 @@ FROZEN = VECTORS / "holdfast"
 TRAIL_SEED, NODE_SEED, CLOSER_SEED = (bytes([n]) * 32 for n in (1, 2, 3))
 TAG_KEY = bytes(range(32))
 STARTED_US = 1_795_514_400_000_000  # 2026-11-24T10:00:00Z
+OF_THE_TRAIL = ("region", "certificate", "whole")  # kinds whose origin is the trail itself
 STORES = tuple((region, f"{n:032x}") for n, region in enumerate(("eu-1", "local", "us.2"), 1))
 
 
@@ -176,10 +178,9 @@ def samples() -> dict[str, Sample]:
             TRAIL_KEY,
         ),
         "receipt": (Receipt(fixed_names(7)[6].text, stores[:2]), NODE_KEY),
+        "whole": (Whole("e" * 32, CLOSER, STARTED_US + 12, closer, stores[1:]), CLOSER_KEY),
     }
     return {
-        name: Sample(
-            statement, TRAIL_KEY.name if name in ("region", "certificate") else ORIGIN, key
-        )
+        name: Sample(statement, TRAIL_KEY.name if name in OF_THE_TRAIL else ORIGIN, key)
         for name, (statement, key) in found.items()
     }

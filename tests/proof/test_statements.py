@@ -32,6 +32,7 @@ from holdfast.proof.statements import (
     Statement,
     Trailer,
     Vote,
+    Whole,
 )
 from tests.proof import naive, samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
@@ -93,6 +94,9 @@ of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Fence, numbers, ids, numbers, small_bytes),
     st.builds(Vote, numbers, ends),
     st.builds(Closed, numbers, ends, ids, strings, numbers, small_bytes),
+    st.builds(Whole, ids, ids, numbers, small_bytes, stores).filter(
+        lambda whole: whole.store not in dict(whole.regions).values()
+    ),
     st.builds(Heartbeat, *[numbers] * 5, checkpoint=st.binary(max_size=40), regions=states),
     gaps,
     st.builds(Receipt, st.sampled_from(samples.fixed_names(7)).map(lambda n: n.text), stores),
@@ -490,6 +494,34 @@ def test_a_closer_must_be_the_one_that_it_says_and_certified(
     with pytest.raises(SignatureError):
         data = statements.write(statement, ORIGIN, NODE_KEY)
         statements.verify_by_certificate(data, type_, TRAIL)  # type: ignore[type-var]
+
+
+def test_a_store_is_found_whole_by_whom_the_trail_certified_and_of_that_trail() -> None:
+    whole = SAMPLES["whole"].statement
+    assert isinstance(whole, Whole)
+
+    found = statements.verify_whole(SAMPLES["whole"].data, TRAIL)
+
+    assert found.statement == whole
+    with pytest.raises(MismatchError):
+        statements.verify_whole(SAMPLES["whole"].data, OTHER_TRAIL_ID)
+    with pytest.raises(SignatureError):
+        statements.verify_whole(statements.write(whole, TRAIL_KEY.name, NODE_KEY), TRAIL)
+    with pytest.raises(MismatchError, match="surveyor"):
+        other = dataclasses.replace(whole, by=NODE)
+        statements.verify_whole(statements.write(other, TRAIL_KEY.name, CLOSER_KEY), TRAIL)
+    with pytest.raises(MismatchError, match="is not the trail"):
+        statements.verify_whole(statements.write(whole, ORIGIN, CLOSER_KEY), TRAIL)
+
+
+def test_a_store_that_was_compared_with_itself_or_with_none_is_not_found_whole() -> None:
+    whole = SAMPLES["whole"].statement
+    assert isinstance(whole, Whole)
+
+    with pytest.raises(MalformedError, match="itself"):
+        dataclasses.replace(whole, store=whole.regions[0][1]).check()
+    with pytest.raises(MalformedError):
+        dataclasses.replace(whole, regions=()).check()
 
 
 def test_a_fence_for_another_trails_ledger_is_refused() -> None:

@@ -15,6 +15,7 @@ from holdfast.proof.names import (
     HeartbeatKey,
     RegionKey,
     SegmentKey,
+    WholeKey,
 )
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Closed, Fence, Vote
@@ -41,6 +42,8 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
             return _why_wrong_gap(parsed, data, trail)
         if isinstance(parsed, RegionKey):
             statements.verify_cookie(data, trail)
+        elif isinstance(parsed, WholeKey):
+            statements.verify_whole(data, trail)
         elif isinstance(parsed, HeartbeatKey):
             statements.verify(data, statements.Heartbeat, node_keys[parsed.node])
     except (ProofError, KeyError) as error:

@@ -59,8 +59,9 @@ class Statement:
 class Cookie(Statement):
     """What a store is: one region of one trail. Signed by the trail.
 
-    store: a random id, new for each store. tag_key: secret of the trail, 32 bytes. replaces: the id
-    of the store whose place it took, or "".
+    store: a random id, new for each store. tag_key: secret of the trail, 32 bytes. replaces: "" for
+    the stores that the trail was founded with; else the id of the store whose place it took, or, of
+    a region that was added, its own.
     """
 
     KIND = "holdfast-region/1"
@@ -151,6 +152,27 @@ class Closed(Statement):
     why: fields.Text
     closed_us: fields.Number
     certificate: fields.NoteBytes
+
+
+@dataclass(frozen=True)
+class Whole(Statement):
+    """A store that came later was found to hold what others hold. Signed by whoever compared them.
+
+    store: which. by: who. regions: what it was compared with, (region id, store), by id.
+    """
+
+    KIND = "holdfast-whole/1"
+    BY_ORIGIN = False
+    store: fields.Id
+    by: fields.Id
+    found_us: fields.Number
+    certificate: fields.NoteBytes
+    regions: Stores
+
+    def check(self) -> None:
+        _check_stores(self.regions)
+        if self.store in {store for _, store in self.regions}:
+            raise MalformedError("a store was compared with itself")
 
 
 @dataclass(frozen=True)
@@ -349,6 +371,7 @@ def verify(data: bytes, kind: type[S], *keys: VerifierKey) -> Signed[S]:
 
 OfTrail = TypeVar("OfTrail", Cookie, Certificate, Gap)
 OfCloser = TypeVar("OfCloser", Fence, Closed)
+Certified = TypeVar("Certified", Fence, Closed, Whole)
 
 # What follows takes no more on trust than the trail's id. All of it raises ProofError.
 
@@ -398,11 +421,7 @@ def verify_birth(data: bytes, trail: str) -> Signed[Birth]:
 def verify_by_certificate(data: bytes, kind: type[OfCloser], trail: str) -> Signed[OfCloser]:
     """Verify a fence or a decided close: the trail certified the closer that it names, that one
     signed, and it speaks of a ledger of the same trail."""
-    claimed = read(data, kind).statement
-    certificate = verify_certificate(claimed.certificate, trail).statement
-    if certificate.node != claimed.by:
-        raise MismatchError("the certificate is not that of the closer")
-    signed = verify(data, kind, _node_key(trail, certificate))
+    signed = _verify_certified(data, kind, trail)
     _check_ledger(signed.origin, trail)
     return signed
 
@@ -410,6 +429,23 @@ def verify_by_certificate(data: bytes, kind: type[OfCloser], trail: str) -> Sign
 def _check_ledger(origin: str, trail: str) -> None:
     if names.parse_ledger_origin(origin)[0] != trail:
         raise MismatchError(f"{origin} is not of the trail {trail}")
+
+
+def verify_whole(data: bytes, trail: str) -> Signed[Whole]:
+    """Verify that a store was found whole: the trail certified who says so, that one signed, and it
+    speaks of the same trail."""
+    signed = _verify_certified(data, Whole, trail)
+    if signed.origin != names.trail_origin(trail):
+        raise MismatchError(f"{signed.origin} is not the trail {trail}")
+    return signed
+
+
+def _verify_certified(data: bytes, kind: type[Certified], trail: str) -> Signed[Certified]:
+    claimed = read(data, kind).statement
+    certificate = verify_certificate(claimed.certificate, trail).statement
+    if certificate.node != claimed.by:
+        raise MismatchError("the certificate is not that of the closer or surveyor that it names")
+    return verify(data, kind, _node_key(trail, certificate))
 
 
 def _check_ascending(keys: Sequence[str]) -> None:
