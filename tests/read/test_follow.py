@@ -165,7 +165,7 @@ def test_what_a_foreign_store_shows_is_noted_nowhere_and_missed_nowhere_once_it_
         looks = looking(world)
         a.objects, b.objects = b.objects, a.objects
         swapped = await looks.look()
-        shown = dict(looks.facts)
+        shown = dict(looks.memory.facts)
         a.objects, b.objects = b.objects, a.objects
 
         mended = await looks.look()
@@ -200,7 +200,7 @@ def test_a_store_that_replaced_another_does_not_count() -> None:
     small_trail(world)
     world.put("ev/region.note", TRAIL.cookie("a", "9" * 32, "8" * 32), "a")
 
-    assert "took the place" in unusable(one_pass(world))["a"]
+    assert "was not found whole yet" in unusable(one_pass(world))["a"]
 
 
 def test_another_store_than_before_does_not_count() -> None:

@@ -17,6 +17,7 @@ from holdfast.read.watermark import (
     View,
     judge,
 )
+from holdfast.regions.sets import RegionSet
 
 START = 1_000
 DELTA = 10
@@ -46,7 +47,7 @@ def view(*ledgers: Ledger, failed: Iterable[str] = (), started: int | None = STA
         started_us=started,
         now_us=START + 1,
         clock_error_us=DELTA,
-        needed=2,
+        sets=(RegionSet(frozenset("abc"), 2),),
         regions=tuple(
             Looked(id, id, START, START + 1, "no answer" if id in failed else "") for id in "abc"
         ),

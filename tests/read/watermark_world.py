@@ -19,6 +19,7 @@ from holdfast.read.watermark import (
     Sighting,
     View,
 )
+from holdfast.regions.sets import RegionSet
 
 Judge = Callable[[View, Judgement], Judgement]
 
@@ -329,7 +330,7 @@ class Reader:
             started_us=self.started,
             now_us=now,
             clock_error_us=DELTA,
-            needed=R,
+            sets=(RegionSet(frozenset("abc"), W),),
             regions=tuple(
                 Looked("abc"[at], "abc"[at], 0, 0, "failed" if at in self.failing else "")
                 for at in range(N)

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.proof import names
 from holdfast.proof.statements import Cookie
-from holdfast.regions.cookie import Fenced, Foreign, Free, look, read_cookie
+from holdfast.regions.cookie import Fenced, Foreign, Free, Newcomer, look, read_cookie
 from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.trailkey import TrailKey
@@ -32,7 +32,7 @@ def ask(store: MemoryWorld, trail: str = KEY.trail) -> object:
     return asyncio.run(read_cookie(Region("a", store), trail))
 
 
-def look_at(store: MemoryWorld, named: str = STORE) -> Free | Fenced | Unknown:
+def look_at(store: MemoryWorld, named: str = STORE) -> Free | Fenced | Newcomer | Unknown:
     return asyncio.run(look(Region("a", store), KEY.trail, NODE, 3, named))
 
 
@@ -105,8 +105,19 @@ def test_a_look_at_another_store_is_unknown(cookie: bytes | None) -> None:
     assert isinstance(look_at(world(cookie)), Unknown)
 
 
-def test_a_look_for_a_store_that_the_birth_does_not_name_is_unknown() -> None:
-    assert isinstance(look_at(world(KEY.cookie("a", STORE)), named=""), Unknown)
+def test_a_store_that_took_the_named_ones_place_is_a_newcomer_and_never_counts() -> None:
+    store = world(KEY.cookie("a", NEW_STORE, STORE))
+
+    seen = look_at(store)
+
+    assert isinstance(seen, Newcomer)
+    assert (seen.cookie.store, seen.cookie.replaces) == (NEW_STORE, STORE)
+    assert isinstance(look_at(store, named="03" * 16), Unknown)
+
+
+def test_where_the_birth_names_no_store_any_of_the_region_is_a_newcomer() -> None:
+    assert isinstance(look_at(world(KEY.cookie("a", STORE)), named=""), Newcomer)
+    assert isinstance(look_at(world(KEY.cookie("b", STORE)), named=""), Unknown)
 
 
 def test_a_look_that_cannot_read_the_fence_is_unknown() -> None:

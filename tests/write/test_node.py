@@ -381,7 +381,7 @@ def test_nothing_is_accepted_before_the_birth_lies_in_two_regions() -> None:
         await node.start()
         await asyncio.sleep(10)
 
-        with pytest.raises(UnavailableError, match="lies in 1 regions only"):
+        with pytest.raises(UnavailableError, match="lies in 1 of the 2 regions needed"):
             await send(node, "refused")
         for stop in refusing:
             stop()

@@ -155,6 +155,23 @@ def is_lost(key: str, lost: Mapping[str, shown.Ranges]) -> bool:
     )
 
 
+def missing_fences(
+    held: Mapping[RegionId, Collection[str]],
+    extents: Mapping[EpochId, Extent],
+) -> tuple[tuple[RegionId, str, int], ...]:
+    """(region, node, epoch) for each closed epoch that a listed region has no fence of.
+
+    It was away when the epoch was closed, or lost the fence since. Whoever of the epoch is still
+    alive could count such a store: with one that lost its fence, perhaps a quorum of them.
+    """
+    return tuple(
+        (region, node, epoch)
+        for (node, epoch), extent in sorted(extents.items())
+        for region in sorted(held)
+        if extent.is_final and names.fence_key(node, epoch) not in held[region]
+    )
+
+
 def _parse(key: str) -> Key | None:
     try:
         return names.parse_key(key)

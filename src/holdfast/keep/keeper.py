@@ -2,12 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import get_args
 
 from msgspec import Struct
 
-from holdfast.keep.drift import Drift, Lack, Missing, Suspect, compare, is_lost, lag_of
+from holdfast.keep.drift import (
+    Drift,
+    Lack,
+    Missing,
+    Suspect,
+    compare,
+    is_lost,
+    lag_of,
+    missing_fences,
+)
+from holdfast.keep.late import find_late, say_whole, why_late_still
 from holdfast.keep.lost import Watch
 from holdfast.keep.repair import Finding, FindingKind, Repair
 from holdfast.keep.survey import Survey, Surveyor
@@ -15,7 +25,7 @@ from holdfast.ports import Host
 from holdfast.proof import names
 from holdfast.regions import Regions
 from holdfast.regions.port import RegionId
-from holdfast.write.closing import Undecided, close_epoch
+from holdfast.write.closing import Undecided, close_epoch, fence_of
 from holdfast.write.identity import Identity
 
 log = logging.getLogger("holdfast.keep")
@@ -81,7 +91,7 @@ class Closer:
     async def close_lost(self, survey: Survey) -> bool:
         """Close what is lost by now; returns whether anything was."""
         now = asyncio.get_running_loop().time()
-        if len(survey.held) < self._regions.needed:
+        if not self._regions.are_enough(survey.held.keys()):
             return False  # a heartbeat that lies where we cannot look is no sign of a loss
         beats = {epoch: each.beats for epoch, each in survey.open.items()}
         identity = self._identity()
@@ -103,13 +113,25 @@ class Closer:
 class Keeper:
     """Surveys and repairs; keeps what it learned from one time to the next."""
 
-    def __init__(self, regions: Regions, host: Host, closer: Closer | None = None) -> None:
-        """closer: what ends the epochs of lost nodes; None where nobody may."""
+    def __init__(
+        self,
+        regions: Regions,
+        host: Host,
+        closer: Closer | None = None,
+        *,
+        identity: Callable[[], Identity | None] = lambda: None,
+        suspects: Callable[[], Collection[RegionId]] = tuple,
+    ) -> None:
+        """closer: what ends the epochs of lost nodes; None where nobody may. identity: in whose
+        name fences are put again and stores are said to be whole; None while there is nobody.
+        suspects: the regions that were seen to have lost something."""
         self.last: Reconciliation | None = None
         self.repaired_count = 0
         self._regions = regions
         self._host = host
         self._closer = closer
+        self._identity = identity
+        self._suspects = suspects
         self._surveyor = Surveyor(regions)
         self._standing: tuple[Finding, ...] = ()  # what is lost or corrupt
         self._turn = asyncio.Lock()
@@ -134,10 +156,13 @@ class Keeper:
     async def reconcile(self, *, whole: bool) -> Reconciliation:
         """One survey at depth names, and the repair of all that it found lacking.
 
-        whole: over every ledger from its beginning; else from where all were last seen equal.
+        whole: over every ledger from its beginning; else from where all were last seen equal, but
+        where a store came later or a region is suspect.
         """
         async with self._turn:
             started_us = self._host.now_us()
+            late = await find_late(self._regions)
+            whole = whole or bool(late) or bool(self._suspects())
             survey = await self._surveyor.survey(whole=whole)
             if self._closer is not None and await self._closer.close_lost(survey):
                 survey = await self._surveyor.survey(whole=whole)
@@ -146,6 +171,8 @@ class Keeper:
             findings = await self._find(survey, drift, repair)
             repaired = repair.repaired
             lacks = tuple(lack for lack in drift.lacks if lack.key not in repair.given_up)
+            await self._fence_again(survey)
+            findings += await self._see_to_late(late, survey, lacks, repaired)
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
             if settled:
@@ -182,6 +209,39 @@ class Keeper:
         found += [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
         found += [Finding("foreign", "", key, "not ours") for key in drift.foreign]
         return sorted(dict.fromkeys(found), key=lambda finding: GRAVITY.index(finding.kind))
+
+    async def _fence_again(self, survey: Survey) -> None:
+        """Put fences of closed epochs where they lack; each is a statement of our own, no copy."""
+        identity = self._identity()
+        if identity is None:
+            return
+        for region, node, epoch in missing_fences(survey.held, survey.extents):
+            fence = fence_of(survey.node_keys[node].name, epoch, identity, self._host)
+            await self._regions.by_id[region].keep(names.fence_key(node, epoch), fence)
+
+    async def _see_to_late(
+        self,
+        late: Mapping[RegionId, str],
+        survey: Survey,
+        lacks: Sequence[Lack],
+        repaired: Mapping[RegionId, int],
+    ) -> list[Finding]:
+        """Say of each store that came later that it is whole, or why nobody can say so yet."""
+        identity, findings = self._identity(), []
+        compared = [id for id in survey.held if id not in late]
+        for id, store in late.items():
+            region = self._regions.by_id[id]
+            why = why_late_still(region, compared, lacks, repaired, self._regions)
+            if id not in survey.held or region.store_uuid != store:
+                why = survey.absent.get(id, "it has yet another store by now")
+            elif not why and identity is None:
+                why = "it holds what others hold, and nobody here may say so in its name"
+            if why or identity is None:
+                findings.append(Finding("not-whole", id, names.WHOLE_KEY, why))
+                continue
+            stores = [(other, self._regions.by_id[other].store_uuid) for other in sorted(compared)]
+            findings.append(await say_whole(region, stores, self._regions, identity, self._host))
+        return findings
 
 
 def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspect]:

@@ -25,7 +25,16 @@ COPIES_AT_ONCE = 8
 SUSPECTS_MAX = 1000  # read in one round
 
 FindingKind = Literal[
-    "corrupt", "differs", "lost", "unreadable", "vanished", "not-copied", "orphan", "foreign"
+    "corrupt",
+    "differs",
+    "lost",
+    "unreadable",
+    "vanished",
+    "not-copied",
+    "not-whole",
+    "orphan",
+    "foreign",
+    "found-whole",
 ]
 
 
@@ -35,8 +44,9 @@ class Finding(Struct, frozen=True):
     kind: "corrupt" (bytes contradict their name or signature), "differs" (other bytes lie there),
     "lost" (segments that must exist are in none of the regions surveyed; key: where the first of
     them would lie), "unreadable" (a listed copy could not be read), "vanished" (it was listed and
-    is gone), "not-copied" (the region did not take the copy), "orphan" (beyond the close of its
-    epoch, not in the trail), "foreign" (not a name of ours).
+    is gone), "not-copied" (the region did not take the copy), "not-whole" (the store came later and
+    readers do not rely on it yet), "orphan" (beyond the close of its epoch, not in the trail),
+    "foreign" (not a name of ours), "found-whole" (from now on readers rely on the store).
     """
 
     kind: FindingKind

@@ -494,6 +494,11 @@ class Catalog:
         with self._write() as db:
             db.executemany("INSERT OR REPLACE INTO statements VALUES (?, ?, ?)", list(found))
 
+    def forget_statements(self, region: str) -> None:
+        """The region has another store, which has shown none of them yet."""
+        with self._write() as db:
+            db.execute("DELETE FROM statements WHERE region = ?", (region,))
+
     def statements(self) -> tuple[tuple[str, str, bytes], ...]:
         """All (region, key, bytes) that were kept."""
         with self._damage():

@@ -12,7 +12,7 @@ Notes are verified here; what follows from them is judged there.
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -21,15 +21,18 @@ from holdfast.model import Gap, NodeId
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names
 from holdfast.proof.names import EpochKey, GapKey, HeartbeatKey, SegmentKey
+from holdfast.proof.statements import Cookie
 from holdfast.read import notes, shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
 from holdfast.read.listings import Plan, plan_listings, whole_listings
+from holdfast.read.memory import Changes, Memory
 from holdfast.read.watermark import Ledger, Looked, View, missing
 from holdfast.regions.cookie import Foreign, read_cookie
 from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
+from holdfast.regions.whole import why_not_whole
 
 READS_AT_ONCE = 8
 KEYS_A_SLICE = 2_000  # then the event loop gets its turn
@@ -51,7 +54,7 @@ class FollowLimits(Struct, frozen=True):
     """clock_error_us: Δ. straggler_s: how long a region may keep R others waiting in a step.
 
     whole_s: how often everything is listed from the start, to see what is gone. suspect_s: the
-    same, while something is.
+    same, while a region is suspect.
     """
 
     clock_error_us: int
@@ -89,14 +92,6 @@ class _Beat:
     verified: bool = False
 
 
-@dataclass(slots=True)
-class Changes:
-    """What a pass learned that the catalog is to remember."""
-
-    statements: list[tuple[str, str, bytes]] = field(default_factory=list)
-    regions: set[str] = field(default_factory=set)
-
-
 class Follow:
     """Lists regions, pass after pass, and remembers what it saw."""
 
@@ -106,14 +101,12 @@ class Follow:
         """clocks: measured offsets of the regions' clocks, by id, newest first known; None where
         this process may not write: then the newest time that regions have shown begins a pass."""
         self.ledgers: dict[NodeId, NodeLedger] = {}
-        self.facts: dict[str, RegionFacts] = {}
         self.strays: dict[tuple[str, str], Stray] = {}
-        self.changes = Changes()
+        self.memory = Memory()
         self._regions = regions
         self._host = host
         self._limits = limits
         self._clocks = clocks
-        self._noted: dict[str, set[str]] = {region.id: set() for region in regions}
         self._epoch_keys: dict[str, EpochKey | None] = {}
         self._beats: dict[tuple[str, NodeId], _Beat] = {}
         self._plan: Plan = {}
@@ -125,8 +118,8 @@ class Follow:
     def restore(
         self, found: Iterable[tuple[str, str, bytes]], facts: Mapping[str, RegionFacts]
     ) -> None:
-        """Take up what an earlier process found; notes are verified again."""
-        self.facts = dict(facts)
+        """Take up what an earlier process saw; notes are verified again."""
+        self.memory.facts = dict(facts)
         for region, key, data in found:
             self._take_note(region, key, data)
 
@@ -149,22 +142,25 @@ class Follow:
             What is to be judged. Ledgers may be viewed again later: sightings only grow.
         """
         begun = self._host.now_us()
-        self.changes = Changes()
+        self.memory.changes = Changes()
         tours = [_Tour(region, begun) for region in self._regions]
         await self._step(tours, self._look_for_heartbeats)
         started, why = self._start_of(begun, tours)
         await self._step(tours, self._look_for_epochs)
         await self._step(tours, self._look_for_gaps)
         self._hear_heartbeats()
-        self._plan = plan_listings(self.ledgers, self.facts)
+        self._plan = plan_listings(self.ledgers, self.memory.facts)
         await self._step(tours, self._look_for_segments)
         await self._step(tours, self._look_at_cookie)
         self._refuse_twins(tours)
+        for tour in tours:
+            if not tour.failed:
+                self.memory.trust(tour.region.id)
         return View(
             started_us=started,
             now_us=self._host.now_us(),
             clock_error_us=self._limits.clock_error_us,
-            needed=self._regions.needed,
+            sets=self._regions.sets,
             regions=tuple(
                 Looked(tour.region.id, tour.store, tour.from_us, tour.to_us, tour.failed)
                 for tour in tours
@@ -216,8 +212,8 @@ class Follow:
                 running[task].failed = str(task.result())
             if not done:
                 break
-            well = sum(task.done() and not tour.failed for task, tour in running.items())
-            if well >= self._regions.needed:
+            well = [t.region.id for task, t in running.items() if task.done() and not t.failed]
+            if self._regions.are_enough(well):
                 patience = self._limits.straggler_s
         for task in waiting:
             running[task].failed = f"it kept the others waiting for {patience:g} s"
@@ -261,7 +257,7 @@ class Follow:
         here = {each.key for each in listing}
         if fresh := here - self._epoch_keys.keys():
             self._epoch_keys |= {text: self._epoch_key(region.id, text) for text in fresh}
-        noted = self._noted[region.id]
+        noted = self.memory.noted(region.id)
         gone = sorted(key for key in noted - here if key.startswith(names.NODES_PREFIX))
         epochs: set[tuple[NodeId, int]] = set()
         unread: list[str] = []
@@ -272,11 +268,14 @@ class Follow:
             epochs.add((key.node, key.epoch))
             if key.kind in ("birth", "closed") and text not in noted:
                 unread.append(text)
+            elif key.kind == "fence":
+                noted.add(text)
         await self._read_notes(region, unread)
         for node, epoch in sorted(epochs):
             self.ledger(node).doubt(epoch, "it was listed, and no good copy could be read")
         if gone:
-            return f"{len(gone)} births or closes that it held are gone, such as {gone[0]}"
+            what = f"{len(gone)} births, fences or closes that it held are gone, such as {gone[0]}"
+            return await self._lost(tour, what)
         return ""
 
     async def _look_for_gaps(self, tour: _Tour) -> str:
@@ -284,7 +283,7 @@ class Follow:
         listing = await region.list(names.GAPS_PREFIX)
         if isinstance(listing, Unknown):
             return f"its gaps could not be listed: {listing.reason}"
-        noted = self._noted[region.id]
+        noted = self.memory.noted(region.id)
         before = len(self._gap_notes)
         await self._read_notes(region, [each.key for each in listing if each.key not in noted])
         if len(self._gap_notes) > before:
@@ -297,7 +296,7 @@ class Follow:
         for text, answer in zip(keys, answers, strict=True):
             if isinstance(answer, Present):
                 self._take_note(region.id, text, answer.data)
-                self.changes.statements.append((region.id, text, answer.data))
+                self.memory.changes.statements.append((region.id, text, answer.data))
 
     async def _look_for_segments(self, tour: _Tour) -> str:
         for node, calls in self._plan.items():
@@ -307,18 +306,19 @@ class Follow:
                 if isinstance(listing, Unknown):
                     return f"its segments could not be listed: {listing.reason}"
                 found = await self._sight(tour.region.id, ledger, listing)
-                self._note_shown(tour, node, shown.of_indexes(found))
+                self.memory.note_shown(tour.region.id, node, shown.of_indexes(found))
         if self._whole_is_due(tour) and (failed := await self._look_at_all(tour)):
             return failed
-        if gone := self._facts(tour).gone:
-            return f"{gone} segments that it held are gone"
+        if gone := self.memory.of(tour.region.id).gone:
+            return await self._lost(tour, f"{gone} segments that it held are gone")
         return ""
 
     async def _look_at_all(self, tour: _Tour) -> str:
         """List all segments of all nodes, for what was there once and is not any more."""
-        gone = 0
+        whole: dict[NodeId, shown.Ranges] = {}
+        lost: dict[NodeId, shown.Ranges] = {}
         for node, ledger in list(self.ledgers.items()):
-            before = self._facts(tour).shown.get(node, ())
+            before = self.memory.of(tour.region.id).shown.get(node, ())
             now: shown.Ranges = ()
             for prefix, after in whole_listings(node, max((end for _, end in before), default=0)):
                 listing = await tour.region.list(prefix, after)
@@ -326,12 +326,9 @@ class Follow:
                     return f"its segments could not be listed: {listing.reason}"
                 found = await self._sight_all(tour.region.id, ledger, listing)
                 now = shown.union(now, shown.of_indexes(found))
-            lost = shown.union(tuple((gap.start, gap.end) for gap in ledger.gaps), ())
-            gone += shown.count(shown.minus(shown.minus(before, now), lost))
-            self._note_shown(tour, node, now)
-        facts = structs.replace(self._facts(tour), gone=gone, whole_us=tour.from_us)
-        self.facts[tour.region.id] = facts
-        self.changes.regions.add(tour.region.id)
+            whole[node] = now
+            lost[node] = shown.union(tuple((gap.start, gap.end) for gap in ledger.gaps), ())
+        self.memory.note_whole(tour.region.id, whole, lost, tour.from_us)
         self._to_look_at_all.discard(tour.region.id)
         return ""
 
@@ -339,20 +336,38 @@ class Follow:
         """Last: the store that was listed is the one that this cookie is in."""
         cookie = await read_cookie(tour.region, self._regions.trail)
         if isinstance(cookie, Absent):
-            return "it has no cookie"
-        if isinstance(cookie, Foreign | Unknown):
+            return self._suspect(tour, "it has no cookie")
+        if isinstance(cookie, Foreign):
+            return self._suspect(tour, cookie.reason)
+        if isinstance(cookie, Unknown):
             return cookie.reason
-        known = self._facts(tour)
-        if cookie.replaces:
-            return "its store took the place of another one, and was not found whole yet"
+        known = self.memory.of(tour.region.id)
+        if known.store not in ("", cookie.store) and not cookie.replaces:
+            return self._suspect(tour, "it is another store than before")
+        if why := await why_not_whole(tour.region, cookie, self._regions.trail):
+            return why
         if known.store not in ("", cookie.store):
-            return "it is another store than before"
-        if not known.store:
-            self.facts[tour.region.id] = structs.replace(known, store=cookie.store)
-            self.changes.regions.add(tour.region.id)
+            return self._forget(tour)
+        self.memory.note_store(tour.region.id, cookie.store)
         tour.store = cookie.store
         tour.to_us = self._host.now_us()
         return ""
+
+    async def _lost(self, tour: _Tour, what: str) -> str:
+        """Something that was there once is gone: a loss, unless another store came in its place."""
+        cookie = await read_cookie(tour.region, self._regions.trail)
+        store = cookie.store if isinstance(cookie, Cookie) and cookie.replaces else ""
+        if store and store != self.memory.of(tour.region.id).store:
+            return self._forget(tour)
+        return self._suspect(tour, what)
+
+    def _suspect(self, tour: _Tour, what: str) -> str:
+        self.memory.suspect(tour.region.id, what)
+        return what
+
+    def _forget(self, tour: _Tour) -> str:
+        self.memory.forget(tour.region.id)
+        return "another store took the place of the one before, and is looked at anew"
 
     def _refuse_twins(self, tours: Iterable[_Tour]) -> None:
         """One store under two names is one region (I2)."""
@@ -372,9 +387,9 @@ class Follow:
         """
         if self._clocks is not None:
             allowed = self._limits.clock_error_us // 2
-            offsets = self._clocks().values()
-            good = sum(not isinstance(o, Unknown) and o.is_within(allowed) for o in offsets)
-            if good >= self._regions.needed:
+            offsets = self._clocks().items()
+            good = [id for id, o in offsets if not isinstance(o, Unknown) and o.is_within(allowed)]
+            if self._regions.are_enough(good):
                 return begun, ""
         newest = max((tour.modified_us for tour in tours if not tour.failed), default=0)
         if not newest:
@@ -420,20 +435,9 @@ class Follow:
     def _whole_is_due(self, tour: _Tour) -> bool:
         if tour.region.id in self._to_look_at_all:
             return True
-        facts = self._facts(tour)
+        facts = self.memory.of(tour.region.id)
         every = self._limits.suspect_s if facts.gone else self._limits.whole_s
         return abs(tour.from_us - facts.whole_us) >= every * 1e6
-
-    def _note_shown(self, tour: _Tour, node: NodeId, now: shown.Ranges) -> None:
-        facts = self._facts(tour)
-        before = facts.shown.get(node, ())
-        after = shown.union(before, now)
-        if after != before:
-            self.facts[tour.region.id] = structs.replace(facts, shown={**facts.shown, node: after})
-            self.changes.regions.add(tour.region.id)
-
-    def _facts(self, tour: _Tour) -> RegionFacts:
-        return self.facts.get(tour.region.id, RegionFacts())
 
     # -- notes ---------------------------------------------------------------------------------
 
@@ -459,7 +463,7 @@ class Follow:
         key = self._parse(region, text)
         if not isinstance(key, EpochKey | GapKey):
             return
-        self._noted.setdefault(region, set()).add(text)
+        self.memory.noted(region).add(text)
         why = notes.take(self.ledger, self._regions.trail, key, data)
         if why:
             self._stray(region, text, why)

@@ -129,14 +129,14 @@ class Passes:
     async def _renew(self, why: str) -> None:
         """Begin anew with nothing but what regions were seen to have."""
         self._withdraw("the catalog was lost and is made again from the regions")
-        facts = self.follow.facts
+        facts = self.follow.memory.facts
         self.follow.close()
         self.follow = Follow(self._regions, self._host, self._limits.follow, self._clocks)
         self._lost.clear()
         await self.holdings.reopen(why)
         self._spoilt = ""
         await self._take_up()
-        self.follow.facts = dict(facts)
+        self.follow.memory.facts = dict(facts)
         self._withdraw("the catalog was lost and is made again from the regions")
         self.changed()
 
@@ -182,11 +182,14 @@ class Passes:
         await self._conclude(judgement)
 
     def _remember(self) -> None:
-        catalog, changes = self.holdings.catalog, self.follow.changes
+        catalog, memory = self.holdings.catalog, self.follow.memory
+        changes = memory.changes
+        for region in changes.forgotten:
+            catalog.forget_statements(region)
         if changes.statements:
             catalog.keep_statements(changes.statements)
         for region in changes.regions:
-            catalog.keep_region(region, self.follow.facts[region])
+            catalog.keep_region(region, memory.facts[region])
 
     async def _conclude(self, judgement: Judgement) -> None:
         """Report: first where it outlives this process, then in answers."""

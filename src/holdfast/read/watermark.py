@@ -4,9 +4,11 @@ A pass lists, each step ending in every region before the next begins: heartbeat
 closes, segments, cookies. What it saw, together with what earlier passes saw, is a `View`; `judge`
 says what follows. Why each rule is there (every one has a counter-example when it is left out):
 
-- *R usable regions.* Whatever was acknowledged lies in W of N, so R = N - W + 1 regions show it.
-  With fewer nothing follows: T freezes. A region counts only if its listing finished, and its
-  cookie, read after the listing, is the right one.
+- *R usable regions.* Whatever was acknowledged lies in W of N, so R = N - W + 1 regions show it,
+  of every set that the settings name. With fewer nothing follows: T freezes. A region counts only
+  if its listing finished, and its cookie, read after the listing, is the right one; not while it is
+  suspect, and not with a store that came later until that was found whole. Of an epoch that is open
+  R of just those stores count that its birth names: what a lost store counted, only they show.
 - *The run.* A node's segments, from 0, one after the other without a hole, each epoch's only inside
   [base, close). A segment at or beyond its epoch's decided close was never acknowledged: an orphan.
   The next birth's base tells the close as well as `closed.note` does, because only one of the two
@@ -31,6 +33,7 @@ from msgspec import Struct, structs
 
 from holdfast.model import Basis, Completeness, Gap, Holding, HoldingKind, NodeId
 from holdfast.read import shown
+from holdfast.regions.sets import RegionSet, lacking_sight
 
 
 class End(Struct, frozen=True, order=True):
@@ -119,13 +122,14 @@ class View(Struct, frozen=True, kw_only=True):
     """One pass, and what is known from before.
 
     started_us: the clock when the pass began, None when no clock can be trusted (`clock` says why).
-    now_us: the own clock, for the `since` of what is new. needed: R of the regions in the settings.
+    now_us: the own clock, for the `since` of what is new. sets: those that the settings name, the
+    one that is written to first.
     """
 
     started_us: int | None
     now_us: int
     clock_error_us: int
-    needed: int
+    sets: tuple[RegionSet, ...]
     regions: tuple[Looked, ...]
     ledgers: tuple[Ledger, ...]
     clock: str = ""
@@ -215,7 +219,7 @@ def judge(view: View, previous: Judgement) -> Judgement:
     """
     usable = [look for look in view.regions if not look.unusable]
     stores = {look.store for look in usable}
-    enough = len(usable) >= view.needed
+    enough = lacking_sight(view.sets, [look.region for look in usable]) is None
     verdicts = [_judge_node(ledger, stores, enough) for ledger in view.ledgers]
     frozen = _region_holds(view, usable)
     holds = list(frozen)
@@ -271,9 +275,15 @@ def _ages(
 def _region_holds(view: View, usable: Sequence[Looked]) -> list[_Hold]:
     """Reasons that concern no single node: too few regions, no clock to trust."""
     holds = []
-    if len(usable) < view.needed:
+    ids = [look.region for look in usable]
+    if lacking := lacking_sight(view.sets, ids):
         why = "; ".join(f"{look.region}: {look.unusable}" for look in view.regions if look.unusable)
-        reason = f"{len(usable)} of the {view.needed} regions that are needed could be listed"
+        count, of_which = lacking.count(ids), ""
+        if lacking != view.sets[0]:
+            of_which = f" of the earlier set {', '.join(sorted(lacking.ids))}"
+        reason = (
+            f"{count} of the {lacking.needed} regions that are needed{of_which} could be listed"
+        )
         holds.append(_Hold("", "regions", f"{reason} ({why})" if why else reason))
     if view.started_us is None:
         holds.append(_Hold("", "clock", view.clock or "no clock can be trusted"))

@@ -5,6 +5,9 @@
     cloud       a store behind obstore
     region      two stores under a time-out, a bound and a `breaker`; all of them: `Regions`
     cookie      who a store is: cookies, and the look that a count rests on
+    sets        which regions so much has to lie in, or to be looked for in
+    whole       which stores show all that their regions should
+    joining     new stores: a region is added, or gets another store
     founding    how a trail comes into being; `trailkey` is its key's file
     clock       how far a region's clock is from ours
 

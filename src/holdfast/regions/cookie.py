@@ -34,6 +34,14 @@ class Fenced:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """The region has a store that the birth does not name, and that may well belong there: it took
+    the named one's place, or none was known. Nothing counts here until a birth names it."""
+
+    cookie: Cookie
+
+
 async def read_cookie(region: Region, trail: str) -> Cookie | Foreign | Absent | Unknown:
     """What the region's store says of itself, verified.
 
@@ -75,7 +83,7 @@ def placed(cookie: Cookie, region: str, trail: str) -> Cookie | Foreign:
 
 async def look(
     region: Region, trail: str, node: str, epoch: int, store: str
-) -> Free | Fenced | Unknown:
+) -> Free | Fenced | Newcomer | Unknown:
     """Find out whether what was put into a region before this call counts.
 
     The order is load-bearing: first the fence, then the cookie. A store that is replaced between
@@ -87,22 +95,27 @@ async def look(
 
     Args:
         trail, node, epoch: Whose fence to look for.
-        store: The id that the epoch's birth names for this region.
+        store: The id that the epoch's birth names for this region; "": it names none.
     """
     fence = await region.read(names.fence_key(node, epoch))
     cookie = await read_cookie(region, trail)
     if isinstance(fence, Present):
         return Fenced(fence.data)
     seen = fence if isinstance(fence, Unknown) else _judge(cookie, store)
-    region.why_unverified = "" if isinstance(seen, Free) else seen.reason or "it was not read"
+    if isinstance(seen, Newcomer):
+        region.why_unverified = "its store came later; the node's next epoch names it"
+    else:
+        region.why_unverified = "" if isinstance(seen, Free) else seen.reason or "it was not read"
     return seen
 
 
-def _judge(cookie: Cookie | Foreign | Absent | Unknown, store: str) -> Free | Unknown:
+def _judge(cookie: Cookie | Foreign | Absent | Unknown, store: str) -> Free | Newcomer | Unknown:
     if isinstance(cookie, Absent):
         return Unknown("its cookie is gone")
     if isinstance(cookie, Foreign | Unknown):
         return Unknown(cookie.reason)
+    if not store or (cookie.store != store and cookie.replaces == store):
+        return Newcomer(cookie)
     if cookie.store != store:
         return Unknown(f"its store is {cookie.store}, not {store or 'one'} that the birth names")
     return Free()

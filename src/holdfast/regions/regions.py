@@ -10,8 +10,9 @@ from holdfast.proof import ProofError, names, statements
 from holdfast.proof.names import EpochKey
 from holdfast.proof.statements import Cookie
 from holdfast.regions.cookie import Foreign, placed, read_cookie
-from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
+from holdfast.regions.port import Absent, Listed, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
+from holdfast.regions.sets import RegionSet, lacking_sight
 
 BIRTHS_READ_MAX = 8
 
@@ -21,21 +22,35 @@ Shown = Cookie | Foreign | Absent | Unknown
 class Regions:
     """The regions of the settings in order of their ids, and the quorum over them.
 
-    quorum: W. needed: R = N - W + 1, how many regions show everything that was acknowledged.
+    members: those that are written to. leaving: the others, which are of earlier sets only.
+    quorum: W of the members. needed: R = N - W + 1, how many of them show everything that was
+    acknowledged. sets: that of the members first, then the earlier ones that the settings name.
     trail: the id that every cookie must be of; "" until it is known from elsewhere or learned.
     trail_key, trail_name, tag_key: what the cookies say, once one was verified. mix_ups: what the
     cookies said against the settings when last read; empty while the two agree.
     """
 
-    def __init__(self, regions: Sequence[Region], quorum: int, trail: str = "") -> None:
+    def __init__(
+        self,
+        regions: Sequence[Region],
+        quorum: int,
+        trail: str = "",
+        *,
+        earlier: Sequence[RegionSet] = (),
+        leaving: Collection[RegionId] = (),
+    ) -> None:
         self._regions = tuple(sorted(regions, key=lambda region: region.id))
         self.by_id = {region.id: region for region in self._regions}
         if len(self.by_id) != len(self._regions):
             raise ValueError("two regions have the same id")
-        if not len(self._regions) < 2 * quorum <= 2 * len(self._regions):
-            raise ValueError(f"a quorum of {quorum} of {len(self._regions)} is not a majority")
+        self.members = tuple(region for region in self._regions if region.id not in leaving)
+        self.leaving = tuple(region for region in self._regions if region.id in leaving)
+        current = RegionSet(frozenset(region.id for region in self.members), quorum)
+        self.sets = (current, *earlier)
+        if not all(each.ids <= self.by_id.keys() for each in self.sets):
+            raise ValueError("a set names a region that is not there")
         self.quorum = quorum
-        self.needed = len(self._regions) - quorum + 1
+        self.needed = current.needed
         self.trail = trail
         self.trail_key = b""
         self.trail_name = ""
@@ -48,6 +63,10 @@ class Regions:
     def __len__(self) -> int:
         return len(self._regions)
 
+    def are_enough(self, ids: Collection[RegionId]) -> bool:
+        """Whether these regions show everything that was acknowledged, in any of the sets."""
+        return lacking_sight(self.sets, ids) is None
+
     @property
     def stores(self) -> tuple[tuple[str, str], ...]:
         """(region id, store) for a birth to name, by id.
@@ -56,8 +75,8 @@ class Regions:
         it counts when it returns. If that is wrong, it does not count: a look compares. It is left
         out where nobody ever named it.
         """
-        known = {region.id: region.store_uuid for region in self if region.store_uuid}
-        for region in self:
+        known = {region.id: region.store_uuid for region in self.members if region.store_uuid}
+        for region in self.members:
             if region.named_uuid not in ("", *known.values()):
                 known.setdefault(region.id, region.named_uuid)
         return tuple(sorted(known.items()))
@@ -108,12 +127,14 @@ class Regions:
     def recognise(self, region: Region, cookie: Cookie) -> None:
         """Take up a region whose cookie was read after `verify`, when it did not answer yet.
 
-        Not as another store than it was known to be, and not as a store that has a region already.
+        Not as another store than it was known to be, unless it took that one's place, and not as a
+        store that has a region already.
         """
         taken = {other.store_uuid for other in self if other is not region}
-        if region.store_uuid or cookie.store in taken:
+        if cookie.store in taken:
             return
-        if region.named_uuid in ("", cookie.store):
+        follows = cookie.replaces != cookie.store and cookie.replaces == region.named_uuid
+        if follows or (not region.store_uuid and region.named_uuid in ("", cookie.store)):
             region.store_uuid = region.named_uuid = cookie.store
             region.why_unverified = ""
 

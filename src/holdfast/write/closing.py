@@ -130,16 +130,7 @@ async def _propose(closing: Closing) -> LedgerEnd:
 
 async def find_run(closing: Closing) -> tuple[Run, Held]:
     """Steps 2 to 4, and what each store that was fenced lists."""
-    fence = statements.write(
-        Fence(
-            epoch=closing.epoch,
-            by=closing.identity.node,
-            fenced_us=closing.host.now_us(),
-            certificate=closing.identity.certificate,
-        ),
-        closing.birth.origin,
-        closing.identity.key,
-    )
+    fence = fence_of(closing.birth.origin, closing.epoch, closing.identity, closing.host)
     fences = await _keep_everywhere(closing, names.fence_key(closing.node, closing.epoch), fence)
     standing = [s for s in closing.stores if not isinstance(fences[s.id], Unknown)]
     listings = await asyncio.gather(*(list_fenced(closing, store) for store in standing))
@@ -149,6 +140,20 @@ async def find_run(closing: Closing) -> tuple[Run, Held]:
             f"{len(listed)} of the {closing.needed} stores that must be fenced and listed answered"
         )
     return await valid_run(closing, listed), listed
+
+
+def fence_of(origin: str, epoch: int, identity: Identity, host: Host) -> bytes:
+    """The closer's own statement that the epoch of that ledger is over. The first one stays."""
+    return statements.write(
+        Fence(
+            epoch=epoch,
+            by=identity.node,
+            fenced_us=host.now_us(),
+            certificate=identity.certificate,
+        ),
+        origin,
+        identity.key,
+    )
 
 
 async def complete(closing: Closing, run: Run, listed: Held) -> None:

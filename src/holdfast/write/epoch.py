@@ -20,7 +20,8 @@ from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Receipt
 from holdfast.regions import Regions
-from holdfast.regions.cookie import look
+from holdfast.regions.cookie import Fenced, Free, Newcomer, look
+from holdfast.regions.port import Unknown
 from holdfast.regions.region import Region, why_too_few
 from holdfast.write.admit import Admitted, finish
 from holdfast.write.batch import Acknowledgement, Batch, Taken
@@ -89,12 +90,17 @@ class Epoch:
         limits: WriteLimits,
         entered: Entered,
     ) -> None:
-        """entered: awaited with every sealed segment before its ack; must not raise."""
+        """entered: awaited with every sealed segment before its ack; must not raise.
+
+        fenced_by, outdated_by: the region that made it end; the second has a store now that the
+        birth does not name, so that only a next epoch can count it.
+        """
         self.born = born
         self.acknowledged_end = born.base
         self.last_acknowledged_us = 0
         self.waiting_bytes = 0
         self.fenced_by = ""
+        self.outdated_by = ""
         self._identity = identity
         self._regions = regions
         self._host = host
@@ -111,18 +117,25 @@ class Epoch:
         self._idle = asyncio.Event()
         self._idle.set()
         self._over = asyncio.Event()
+        self._outdated = asyncio.Event()
         self._accepting = True
-        self.channels = {region.id: self._channel(region) for region in regions}
+        self.channels = {region.id: self._channel(region) for region in regions.members}
         self.pulse = Pulse(born.epoch, identity, regions, host, self._promise, self.channels)
 
     def _channel(self, region: Region) -> Channel:
         store = dict(self.born.stores).get(region.id, "")  # one that no birth names never counts
-        return Channel(
-            region,
-            lambda: look(region, self._regions.trail, self._identity.node, self.born.epoch, store),
-            self._on_counted,
-            self._on_fenced,
-        )
+        return Channel(region, lambda: self._look(region, store), self._on_counted, self._on_fenced)
+
+    async def _look(self, region: Region, store: str) -> Free | Fenced | Unknown:
+        trail, node = self._regions.trail, self._identity.node
+        seen = await look(region, trail, node, self.born.epoch, store)
+        if not isinstance(seen, Newcomer):
+            return seen
+        self._regions.recognise(region, seen.cookie)
+        if region.store_uuid == seen.cookie.store:
+            self.outdated_by = region.id
+            self._outdated.set()
+        return Unknown(f"its store is {seen.cookie.store}, which the birth does not name")
 
     # The way in
 
@@ -157,9 +170,10 @@ class Epoch:
 
     def _refuse_if_unable(self, size_bytes: int) -> None:
         if not self._accepting:
-            raise UnavailableError("the node is stopping")
-        if sum(region.reachable for region in self._regions) < self._regions.quorum:
-            reports = (region.report() for region in self._regions)
+            raise UnavailableError("the epoch is ending")
+        members = self._regions.members
+        if sum(region.reachable for region in members) < self._regions.quorum:
+            reports = (region.report() for region in members)
             raise UnavailableError(why_too_few(reports, self._regions.quorum), 5)
         if self.waiting_bytes + size_bytes > self._limits.queue_bytes_max:
             raise UnavailableError("the queue is full: the regions are slower than what arrives")
@@ -172,6 +186,7 @@ class Epoch:
             self._over.wait(),
             self._seal_forever(),
             self._expire_forever(),
+            self._end_when_outdated(),
             self.pulse.beat_forever(self._limits.heartbeat_seconds),
             self.pulse.checkpoint_forever(self._limits.checkpoint_seconds),
             *(channel.run() for channel in self.channels.values()),
@@ -187,6 +202,10 @@ class Epoch:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._fail_waiting()
+
+    async def _end_when_outdated(self) -> None:
+        await self._outdated.wait()
+        await self.drain()
 
     async def drain(self) -> bool:
         """Accept no more, wait until all that was taken in is acknowledged, and sign it.
@@ -338,7 +357,7 @@ class Epoch:
                 request,
                 FencedError(f"the epoch ended, fenced in region {self.fenced_by}")
                 if self.fenced_by
-                else OutcomeUnknownError("the node stopped"),
+                else OutcomeUnknownError("the epoch ended"),
             )
         self._sealed.clear()
         self._batch = Batch()

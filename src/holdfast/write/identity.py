@@ -74,6 +74,12 @@ def certify(trail: str, trail_key: SigningKey, node_public: bytes, now_us: int) 
     )
 
 
+def speak_for_trail(trail: str, trail_key: SigningKey, host: Host) -> Identity:
+    """The trail's own key as a node's: how a person who has it speaks where a node would."""
+    key = SigningKey(names.ledger_origin(trail, trail), trail_key.private)
+    return Identity(trail, key, certify(trail, trail_key, trail_key.public, host.now_us()))
+
+
 def _certifies(certificate: bytes, trail: str, key: SigningKey) -> bool:
     """A change of keys that died half-way leaves the certificate of the key before."""
     try:

@@ -9,7 +9,7 @@ silent) goes on under a new one, as a new node, and says so.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -23,7 +23,9 @@ from holdfast.proof.statements import Birth, Cookie, Heartbeat
 from holdfast.regions import Regions
 from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.cookie import read_cookie
-from holdfast.regions.port import Differs, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Differs, Listing, Present, RegionId, Stored, Unknown
+from holdfast.regions.sets import lacking_quorum
+from holdfast.regions.whole import why_not_whole
 from holdfast.write.admit import Admitted
 from holdfast.write.batch import Taken
 from holdfast.write.closing import Undecided, close_epoch
@@ -172,7 +174,7 @@ class Node:
             waiting_segments=epoch.waiting_segments if epoch else 0,
             promise_us=epoch.pulse.promised.us if epoch else 0,
             last_acknowledged_us=epoch.last_acknowledged_us if epoch else 0,
-            regions=tuple(_backlog(epoch, region.id, region.reachable) for region in self._regions),
+            regions=tuple(_backlog(epoch, r.id, r.reachable) for r in self._regions.members),
         )
 
     # One epoch after the other
@@ -202,6 +204,8 @@ class Node:
             await epoch.run()
             if epoch.fenced_by:
                 log.warning("epoch %d was fenced in %s", born.epoch, epoch.fenced_by)
+            elif epoch.outdated_by:
+                log.warning("epoch %d ends: %s has a new store", born.epoch, epoch.outdated_by)
         finally:
             self._epoch = None
             self._opened.clear()
@@ -227,9 +231,10 @@ class Node:
         """Cookies, and clocks: a wrong clock at the birth would make promises lie."""
         verified = await self._regions.verify()
         self._regions.refuse_mix_ups()
-        if len(verified) < self._regions.quorum:
+        shown = {region.id for region in verified}
+        if lacking := lacking_quorum(self._regions.sets, shown):
             raise _NotYetError(
-                f"{len(verified)} of the {self._regions.quorum} regions needed show their cookie: "
+                f"{lacking.count(shown)} of the {lacking.quorum} regions needed show their cookie: "
                 + "; ".join(
                     f"{r.id}: {r.why_unverified}" for r in self._regions if not r.store_uuid
                 )
@@ -255,16 +260,21 @@ class Node:
             *(measure_clock(region, key, beat, self._host.now_us) for region in self._regions)
         )
         allowed_us = self._limits.clock_error_us // 2
-        good = [c for c in seen if not isinstance(c, Unknown) and c.is_within(allowed_us)]
-        if len(good) < self._regions.quorum:
-            told = "; ".join(f"{r.id}: {c}" for r, c in zip(self._regions, seen, strict=True))
+        clocks = dict(zip(self._regions.by_id, seen, strict=True))
+        good = {
+            id
+            for id, clock in clocks.items()
+            if not isinstance(clock, Unknown) and clock.is_within(allowed_us)
+        }
+        if lacking := lacking_quorum(self._regions.sets, good):
+            told = "; ".join(f"{id}: {clock}" for id, clock in clocks.items())
             raise _NotYetError(
-                f"{len(good)} of the {self._regions.quorum} regions needed have a clock within "
+                f"{lacking.count(good)} of the {lacking.quorum} regions needed have a clock within "
                 f"{allowed_us / 1e6:g} s of this machine's: {told}"
             )
 
     async def _find_last(self) -> _Found:
-        """The node's last epoch in R regions, with every birth that was seen of it."""
+        """The node's last epoch in R regions of every set, with every birth that was seen of it."""
         prefix = names.epochs_prefix(self.identity.node)
         listings = await asyncio.gather(*(region.list(prefix) for region in self._regions))
         seen: dict[int, list[int]] = {}
@@ -273,11 +283,12 @@ class Node:
                 key = names.parse_key(entry.key)
                 if isinstance(key, names.EpochKey) and key.kind == "birth":
                     seen.setdefault(key.epoch, []).append(at)
-        true = await self._true_stores()
-        listed = zip(self._regions, listings, strict=True)
-        if sum(r.id in true and isinstance(seen, Listing) for r, seen in listed) < (
-            self._regions.needed
-        ):
+        answered = {
+            region.id
+            for region, listing in zip(self._regions, listings, strict=True)
+            if isinstance(listing, Listing)
+        }
+        if not self._regions.are_enough(answered & await self._whole_stores()):
             raise _NotYetError("too few regions could be listed to find the node's last epoch")
         if not seen:
             return _Found(0, ())
@@ -302,18 +313,32 @@ class Node:
             return False  # a corrupt copy; it must not hold up the start
         return True
 
-    async def _true_stores(self) -> set[str]:
-        """The regions that are, now, the stores that they are taken for.
+    async def _whole_stores(self) -> set[RegionId]:
+        """Those of the true stores that show all that they should: not one that came later, and
+        that nobody has compared with others yet."""
+        true = await self._true_stores(self._regions.stores)
+        by_id, trail = self._regions.by_id, self._regions.trail
+        whys = await asyncio.gather(
+            *(why_not_whole(by_id[id], cookie, trail) for id, cookie in true.items())
+        )
+        return {id for id, why in zip(true, whys, strict=True) if not why}
+
+    async def _true_stores(
+        self, members: Iterable[tuple[RegionId, str]]
+    ) -> Mapping[RegionId, Cookie]:
+        """The regions that are, now, the stores that they are taken for, with their cookies.
+
+        members: what the members are taken for, as a birth names them.
 
         To be asked after whatever is to be counted: a store that was wiped takes a birth as well
         as any, and lists nothing.
         """
-        named = dict(self._regions.stores)
+        named = {region.id: region.named_uuid for region in self._regions.leaving} | dict(members)
         cookies = await asyncio.gather(
             *(read_cookie(region, self._regions.trail) for region in self._regions)
         )
         return {
-            region.id
+            region.id: cookie
             for region, cookie in zip(self._regions, cookies, strict=True)
             if isinstance(cookie, Cookie) and cookie.store == named.get(region.id)
         }
@@ -332,7 +357,10 @@ class Node:
         raise _NotYetError(f"epoch {last.number} is not closed yet: {outcome.reason}")
 
     async def _birth(self, number: int, base: LedgerEnd) -> Born:
-        """Put the birth and see it in W regions; only then may anything be accepted (I7)."""
+        """Put the birth and see it in W regions; only then may anything be accepted (I7).
+
+        In W of every set: whoever still reads one of the earlier ones finds it too.
+        """
         started_us = self._host.now_us()
         stores = self._regions.stores
         birth = statements.write(
@@ -353,14 +381,21 @@ class Node:
         self._created = number
         key = names.birth_key(self.identity.node, number)
         outcomes = await asyncio.gather(*(region.keep(key, birth) for region in self._regions))
-        true = await self._true_stores()
-        counted = [o for r, o in zip(self._regions, outcomes, strict=True) if r.id in true]
-        own = sum(isinstance(outcome, Stored) for outcome in counted)
-        if own < self._regions.quorum:
-            foreign = sum(isinstance(outcome, Differs) for outcome in counted)
-            if foreign > len(self._regions) - self._regions.quorum:
+        true = await self._true_stores(stores)
+        counted = {
+            region.id: outcome
+            for region, outcome in zip(self._regions, outcomes, strict=True)
+            if region.id in true
+        }
+        own = {id for id, outcome in counted.items() if isinstance(outcome, Stored)}
+        if lacking := lacking_quorum(self._regions.sets, own):
+            foreign = {id for id, outcome in counted.items() if isinstance(outcome, Differs)}
+            if any(each.count(foreign) >= each.needed for each in self._regions.sets):
                 raise _NewNodeError(f"another process was born as epoch {number}")
-            raise _NotYetError(f"the birth of epoch {number} lies in {own} regions only")
+            raise _NotYetError(
+                f"the birth of epoch {number} lies in {lacking.count(own)} of the {lacking.quorum} "
+                "regions needed only"
+            )
         await self._check_clocks()
         floor_us = max(base.sealed_us, started_us, self._host.now_us())
         return Born(number, birth, base, stores, floor_us)

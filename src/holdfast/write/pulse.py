@@ -61,7 +61,7 @@ class Pulse:
         try:
             while True:
                 data = self._heartbeat()
-                for region in self._regions:
+                for region in self._regions.members:
                     busy = self._beating.get(region.id)
                     if busy is None or busy.done():
                         self._beating[region.id] = asyncio.create_task(self._beat(region, data))
@@ -85,7 +85,9 @@ class Pulse:
             return True
         data = self._signed_checkpoint(self._promise().end)
         key = names.checkpoint_key(self._identity.node, size)
-        outcomes = await asyncio.gather(*(region.keep(key, data) for region in self._regions))
+        outcomes = await asyncio.gather(
+            *(region.keep(key, data) for region in self._regions.members)
+        )
         if sum(isinstance(o, Stored) for o in outcomes) < self._regions.quorum:
             return False
         self._kept_size = size
@@ -108,7 +110,7 @@ class Pulse:
                 promise_us=self.promised.us,
                 promise_size=self.promised.end.size,
                 checkpoint=self._signed_checkpoint(self.promised.end),
-                regions=tuple(self._state(region) for region in self._regions),
+                regions=tuple(self._state(region) for region in self._regions.members),
             ),
             self._identity.key.name,
             self._identity.key,

@@ -1,0 +1,40 @@
+"""Whether a store shows what its region should: it always was the region's, or was found whole.
+
+A store that came later (it replaced another, or was added) lacks what was written before. Until a
+survey has compared it with others and said so in the store itself, `ev/whole.note`, nothing follows
+from what it does not show.
+"""
+
+from functools import lru_cache
+
+from holdfast.proof import ProofError, names, statements
+from holdfast.proof.statements import Cookie
+from holdfast.regions.port import Absent, Unknown
+from holdfast.regions.region import Region
+
+NOT_FOUND_WHOLE = "its store came later and was not found whole yet"
+
+
+async def why_not_whole(region: Region, cookie: Cookie, trail: str) -> str:
+    """Why the store with this cookie may show too little; "" where it does not.
+
+    Args:
+        cookie: As it was read from the region, verified.
+    """
+    if not cookie.replaces:
+        return ""
+    found = await region.read(names.WHOLE_KEY)
+    if isinstance(found, Absent):
+        return NOT_FOUND_WHOLE
+    if isinstance(found, Unknown):
+        return f"whether it was found whole could not be read: {found.reason}"
+    return "" if names_whole(found.data, cookie.store, trail) else NOT_FOUND_WHOLE
+
+
+@lru_cache(maxsize=64)  # every pass reads the same bytes again, and a signature takes its time
+def names_whole(data: bytes, store: str, trail: str) -> bool:
+    """Whether the bytes are a good statement that this store was found whole. Pure."""
+    try:
+        return statements.verify_whole(data, trail).statement.store == store
+    except ProofError:
+        return False
