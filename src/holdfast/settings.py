@@ -30,15 +30,26 @@ REQUEST_EVENTS_MAX = 10_000
 class RegionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a region's evidence lies, and its control objects where they have a place of their own.
 
-    URLs: file:///absolute/path.
+    URLs: file:///absolute/path. leaving: of earlier sets only; no event is written to it any more.
     """
 
     url: str
     control_url: str = ""
+    leaving: bool = False
+
+
+class EarlierSet(Struct, frozen=True, forbid_unknown_fields=True):
+    """A set of regions, by their ids, and its quorum, that some process may still go by."""
+
+    quorum: int
+    regions: tuple[str, ...]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that can be set. Intervals of 0: the default for the kind of regions."""
+    """Everything that can be set. Intervals of 0: the default for the kind of regions.
+
+    quorum: of the regions that are not leaving. earlier: sets that were in force before.
+    """
 
     data: str = str(DATA_DEFAULT)
     trail_name: str = "main"
@@ -63,10 +74,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     queue_bytes_max: int = 64 * 1024 * 1024
     cache_bytes_max: int = 4 * 1024 * 1024 * 1024
     regions: dict[str, RegionSettings] = {}
+    earlier: tuple[EarlierSet, ...] = ()
 
     @property
     def data_path(self) -> Path:
         return Path(self.data)
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        return frozenset(id for id, region in self.regions.items() if region.leaving)
 
 
 _REGION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -155,12 +171,13 @@ def _completed(settings: Settings) -> Settings:
     }
     kind = 0 if all(region.url.startswith("file://") for region in regions.values()) else 1
     filled = {key: getattr(settings, key) or defaults[kind] for key, defaults in _INTERVALS.items()}
-    quorum = settings.quorum or len(regions) // 2 + 1
+    members = sum(not region.leaving for region in regions.values())
+    quorum = settings.quorum or members // 2 + 1
     return msgspec.structs.replace(settings, regions=regions, quorum=quorum, **filled)
 
 
 def _checked(settings: Settings) -> Settings:
-    count = len(settings.regions)
+    count = len(settings.regions) - len(settings.leaving)
     if not count // 2 < settings.quorum <= count:
         raise _rejected(
             "quorum",
@@ -177,6 +194,7 @@ def _checked(settings: Settings) -> Settings:
         for url in (region.url, region.control_url or region.url):
             if not url.startswith("file:///"):
                 raise _rejected(f"regions.{name}", f"url must be file:///..., is {url!r}")
+    _check_earlier(settings)
     urls = [region.url for region in settings.regions.values()]
     if len(set(urls)) < len(urls):
         raise _rejected("regions", "two regions have the same url: they would fail together")
@@ -191,6 +209,20 @@ def _checked(settings: Settings) -> Settings:
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise _rejected("tls_certificate", "tls_certificate and tls_key go together")
     return settings
+
+
+def _check_earlier(settings: Settings) -> None:
+    for each in settings.earlier:
+        ids, named = set(each.regions), f"earlier ({', '.join(each.regions)})"
+        if unknown := sorted(ids - settings.regions.keys()):
+            raise _rejected(named, f"names {unknown[0]}, which has no [regions.{unknown[0]}]")
+        if len(ids) < len(each.regions):
+            raise _rejected(named, "names a region twice")
+        if not len(ids) // 2 < each.quorum <= len(ids):
+            raise _rejected(named, f"quorum {each.quorum} is not more than half, or more than all")
+    for id in sorted(settings.leaving):
+        if all(id not in each.regions for each in settings.earlier):
+            raise _rejected(f"regions.{id}", "is leaving, and in no [[earlier]] set: remove it")
 
 
 def _rejected(field: str, reason: str) -> RejectedError:

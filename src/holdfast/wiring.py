@@ -8,7 +8,7 @@ import fcntl
 import multiprocessing
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -31,10 +31,12 @@ from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.founding import Founded, found
 from holdfast.regions.port import Unknown
+from holdfast.regions.sets import RegionSet
 from holdfast.regions.threads import Threads
 from holdfast.regions.trailkey import KeyHome
 from holdfast.settings import RegionSettings, Settings
 from holdfast.write.epoch import WriteLimits
+from holdfast.write.identity import Identity, speak_for_trail
 from holdfast.write.keyfiles import KeyFiles
 from holdfast.write.node import Node
 
@@ -100,16 +102,16 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
         if write:
             signing = founded.key.signing if founded.key else None
             nodes.append(Node(regions, files, signing, host, _write_limits(settings), reader.enter))
-        closer = None
+        closer, identity = None, _person(founded, host)
         if nodes:
-            patience = float(settings.lost_after_s)
-            closer = Closer(regions, host, nodes[0].living_identity, patience)
+            patience, identity = float(settings.lost_after_s), nodes[0].living_identity
+            closer = Closer(regions, host, identity, patience)
         system = System(
             settings=settings,
             host=host,
             regions=regions,
             reader=reader,
-            keeper=Keeper(regions, host, closer),
+            keeper=Keeper(regions, host, closer, identity=identity, suspects=reader.suspects),
             scrub=Scrub(regions, host, settings.scrub_period_days),
             node=nodes[0] if nodes else None,
             is_new=founded.is_new,
@@ -118,6 +120,12 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
         )
         async with _alive(system):
             yield system
+
+
+def _person(founded: Founded, host: Host) -> Callable[[], Identity | None]:
+    """Whoever runs a command speaks for the trail, if the trail's key is at hand."""
+    key = founded.key
+    return lambda: speak_for_trail(key.trail, key.signing, host) if key else None
 
 
 @asynccontextmanager
@@ -184,7 +192,8 @@ def real_regions(settings: Settings) -> Iterator[Regions]:
 
     try:
         made = [region(id, where) for id, where in settings.regions.items()]
-        yield Regions(made, settings.quorum)
+        earlier = [RegionSet(frozenset(each.regions), each.quorum) for each in settings.earlier]
+        yield Regions(made, settings.quorum, earlier=earlier, leaving=settings.leaving)
     finally:
         for each in threads:
             each.close()

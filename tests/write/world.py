@@ -11,6 +11,7 @@ from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
 from holdfast.regions import Region, Regions
 from holdfast.regions.region import RegionLimits
+from holdfast.regions.sets import RegionSet
 from holdfast.regions.trailkey import TrailKey
 from holdfast.write.admit import Limits, admit
 from holdfast.write.batch import Acknowledgement
@@ -49,6 +50,8 @@ class World:
         for id, store in self.stores.items():
             store.objects["ev/region.note"] = (TRAIL.cookie(id), 1)
         self.quorum = quorum
+        self.earlier: tuple[RegionSet, ...] = ()
+        self.leaving: frozenset[str] = frozenset()
         self.skew_us = 0
         self.entered: list[tuple[str, SegmentName, Sequence[Record]]] = []
         threads = ThreadPoolExecutor(1)
@@ -64,7 +67,9 @@ class World:
         """As a new process meets them."""
         limits = RegionLimits()
         regions = [Region(id, store, limits=limits) for id, store in self.stores.items()]
-        return Regions(regions, self.quorum, TRAIL.trail)
+        return Regions(
+            regions, self.quorum, TRAIL.trail, earlier=self.earlier, leaving=self.leaving
+        )
 
     def node(self, keys: Keys, limits: WriteLimits | None = None) -> Node:
         """A process that starts."""

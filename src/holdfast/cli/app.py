@@ -40,7 +40,11 @@ VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("drill", drill.drill),
 )
 GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] = (
-    ("region", "The stores that the trail is kept in.", (("list", region.list_regions),)),
+    (
+        "region",
+        "The stores that the trail is kept in.",
+        (("list", region.list_regions), ("add", region.add), ("replace", region.replace)),
+    ),
     ("keys", "Who may write.", (("admit", keys.admit),)),
     ("gap", "What is lost for good.", (("declare", gap.declare_gap),)),
     ("close", "Where an epoch ends, if a person must say.", (("declare", close.declare_close),)),

@@ -129,9 +129,9 @@ def _token(path: Path) -> Check:
 def _regions(settings: Settings) -> Iterator[Check]:
     seen = look(settings)
     for region in seen.regions:
-        state = "ok" if region.state == "ok" else "bad"
+        state = {"ok": "ok", "filling": "warning"}.get(region.state, "bad")
         detail = f"{region.url}: {region.why or 'store ' + region.store}"
         yield Check(f"region {region.region}", state, detail)
-    good = sum(region.state == "ok" for region in seen.regions)
+    good = sum(region.state != "unverified" for region in seen.regions)
     state = "ok" if good >= seen.quorum else "bad"
     yield Check("quorum", state, f"{good} regions of the {seen.quorum} needed to write")

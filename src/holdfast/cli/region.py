@@ -2,29 +2,40 @@
 
 import asyncio
 import contextlib
+import os
+import re
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from typer import Option
+from typer import Argument, Option
 
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED
 from holdfast.cli.options import Place
 from holdfast.cli.place import settings_of
+from holdfast.cli.source import rejected
 from holdfast.errors import HoldfastError
+from holdfast.proof.statements import Cookie
+from holdfast.regions import Regions
+from holdfast.regions.cookie import read_cookie
 from holdfast.regions.disk import PosixDisk
+from holdfast.regions.joining import Joined, add_region, replace_region
 from holdfast.regions.trailkey import FILE_BYTES_MAX, KEY_FILE, TrailKey, parse_trail_key
+from holdfast.regions.whole import why_not_whole
 from holdfast.settings import Settings
+
+Join = Callable[[Regions, TrailKey], Coroutine[Any, Any, Joined]]
 
 
 @dataclass(frozen=True)
 class Seen:
     """A region as this machine sees it.
 
-    state: "ok" when its store showed the region's own cookie, else "unverified"; why: then, why
-    not.
-    store: the store's uuid; "" until it is known.
+    state: "ok" when its store showed the region's own cookie; "filling" when it did, but came later
+    and nobody found it whole yet; else "unverified". why: why not "ok". store: the store's uuid; ""
+    until it is known.
     """
 
     region: str
@@ -65,7 +76,7 @@ def look(settings: Settings) -> SeenTrail:
     with real_regions(settings) as regions:
         with contextlib.suppress(HoldfastError, OSError):  # the doctor says what is wrong with it
             regions.trail = read_trail_key(settings.data_path / KEY_FILE).trail
-        asyncio.run(regions.verify())
+        filling = asyncio.run(_verify(regions))
         return SeenTrail(
             trail=regions.trail,
             name=regions.trail_name,
@@ -75,9 +86,9 @@ def look(settings: Settings) -> SeenTrail:
                 Seen(
                     region=region.id,
                     url=region.url,
-                    state="ok" if region.store_uuid else "unverified",
+                    state=_state(region.store_uuid, filling.get(region.id, "")),
                     store=region.store_uuid or region.named_uuid,
-                    why=region.why_unverified,
+                    why=region.why_unverified or filling.get(region.id, ""),
                 )
                 for region in regions
             ),
@@ -96,6 +107,84 @@ def read_trail_key(path: Path) -> TrailKey:
         return parse_trail_key(disk.read(root, path.name, FILE_BYTES_MAX)[0], str(path))
     finally:
         disk.close(root)
+
+
+async def _verify(regions: Regions) -> dict[str, str]:
+    """Read all cookies; why a region's store, though it is the right one, is not relied on yet."""
+    filling = {}
+    for region in await regions.verify():
+        cookie = await read_cookie(region, regions.trail)
+        if isinstance(cookie, Cookie):
+            filling[region.id] = await why_not_whole(region, cookie, regions.trail)
+    return filling
+
+
+def _state(store: str, filling: str) -> str:
+    if not store:
+        return "unverified"
+    return "filling" if filling else "ok"
+
+
+def add(
+    id: Annotated[str, Argument(metavar="ID", help="The region, as the settings name it.")],
+    place: Place,
+    json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+) -> int:
+    """Make the store of a new region. Run it where the trail's key is.
+
+    The settings name the region already, and the set as it was before under [[earlier]].
+    """
+    settings = settings_of(place.data, place.config)
+    joined = _join(settings, lambda regions, key: add_region(regions, id, key, os.urandom))
+    return _tell(settings, id, joined, json)
+
+
+def replace(
+    id: Annotated[str, Argument(metavar="ID", help="The region.")],
+    place: Place,
+    store: Annotated[
+        str, Option(metavar="UUID", help="The store that is gone, where no birth names it.")
+    ] = "",
+    json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+) -> int:
+    """Make a new store for a region whose store is gone for good. Run it where the trail's key is.
+
+    Servers go on meanwhile, and fill it.
+    """
+    settings = settings_of(place.data, place.config)
+    if store and not re.fullmatch("[0-9a-f]{32}", store):
+        raise rejected("--store", "must be 32 hex digits, as `region list` shows a store")
+    joined = _join(
+        settings, lambda regions, key: replace_region(regions, id, key, os.urandom, store)
+    )
+    return _tell(settings, id, joined, json)
+
+
+def _join(settings: Settings, join: Join) -> Joined:
+    from holdfast.wiring import real_regions
+
+    path = settings.data_path / KEY_FILE
+    try:
+        key = read_trail_key(path)
+    except FileNotFoundError:
+        raise rejected(str(path), "is not there: run this where the trail's key is") from None
+    with real_regions(settings) as regions:
+        return asyncio.run(join(regions, key))
+
+
+def _tell(settings: Settings, id: str, joined: Joined, json: bool) -> int:
+    url = settings.regions[id].url
+    if json:
+        printer.machine_object({"region": id, "url": url, **asdict(joined)})
+        return GOOD
+    place = f" in the place of {joined.replaces}" if joined.replaces else ""
+    begun = "is now" if joined.is_new else "has been made before:"
+    printer.line(printer.safe(f"region {id} {begun} store {joined.store}{place}, at {url}"))
+    printer.line(
+        "servers, or `holdfast reconcile`, fill it; readers rely on it once that is done "
+        "(`holdfast region list` says so)"
+    )
+    return GOOD
 
 
 def _print(seen: SeenTrail) -> None:

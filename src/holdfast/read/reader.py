@@ -8,7 +8,16 @@ statement covers can be missing from the answer.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -32,6 +41,7 @@ from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source
 from holdfast.read.sources import SegmentSource, Source, prune, stretches_of
 from holdfast.read.tail import Ends, Tail, matches
+from holdfast.regions.port import RegionId
 from holdfast.regions.regions import Regions
 
 log = logging.getLogger("holdfast.read")
@@ -59,7 +69,8 @@ class ReaderReport(Struct, frozen=True):
 
     passed_us: when the last whole pass ended, 0: none yet. failed: why the last one ended early, ""
     when it did not. lost: why the cache was made anew, "" if it was not. alarms: what is missing or
-    contradicts itself, by node; corrupt: copies: neither of what is declared lost.
+    contradicts itself, by node; corrupt: copies: neither of what is declared lost. suspects:
+    regions that do not count for what they lost, and what.
     """
 
     complete_through_us: int | None
@@ -81,6 +92,7 @@ class ReaderReport(Struct, frozen=True):
     alarms: tuple[tuple[NodeId, str], ...]
     corrupt: tuple[CorruptCopy, ...]
     strays: tuple[Stray, ...]
+    suspects: tuple[tuple[str, str], ...]
 
 
 class Reader:
@@ -367,6 +379,10 @@ class Reader:
         for tail in self._tails:
             tail.rewind(node, position)
 
+    def suspects(self) -> Collection[RegionId]:
+        """The regions that lost something that was seen in them."""
+        return self._passes.follow.memory.suspects if self._opened else ()
+
     # -- report --------------------------------------------------------------------------------
 
     def report(self) -> ReaderReport:
@@ -392,6 +408,7 @@ class Reader:
             alarms=tuple((run.node, run.alarm) for run in passes.judgement.runs if run.alarm),
             corrupt=tuple(_untold(passes.fetcher.corrupt.values(), passes.judgement.gaps)),
             strays=tuple(passes.follow.strays.values()),
+            suspects=tuple(sorted(passes.follow.memory.suspects.items())),
         )
 
 

@@ -72,7 +72,8 @@ class RegionShape(Struct, frozen=True):
     """A region. state: "ok"; "open" while it is left alone; "unverified" while its store does not
     show the right cookie. usable: the statement rests on it.
 
-    reading, writing: their breakers. why: what is wrong, "" while nothing is.
+    reading, writing: their breakers. why: what is wrong, "" while nothing is. suspect: what of it
+    was once seen there and is gone; until it is back the statement does not rest on the region.
     """
 
     region: str
@@ -82,6 +83,7 @@ class RegionShape(Struct, frozen=True):
     reading: str
     writing: str
     usable: bool
+    suspect: str
     why: str
     answered: Time | None
     clock_offset_seconds: float | None
@@ -240,6 +242,7 @@ def _region(report: RegionReport, standing: Standing) -> RegionShape:
     backlog = backlogs.get(report.id)
     ago = report.ok_seconds_ago
     offset_us = backlog.clock_offset_us if backlog else None
+    suspect = dict(standing.reader.suspects).get(report.id, "")
     return RegionShape(
         region=report.id,
         url=report.url,
@@ -248,7 +251,8 @@ def _region(report: RegionReport, standing: Standing) -> RegionShape:
         reading=report.reading,
         writing=report.writing,
         usable=any(basis.region == report.id for basis in standing.said.basis),
-        why=report.why,
+        suspect=suspect,
+        why=report.why or suspect,
         answered=None if ago is None else format_us(standing.now_us - int(ago * 1e6)),
         clock_offset_seconds=None if offset_us is None else offset_us / 1e6,
         lag=_lag(backlog, standing.now_us) if backlog else None,

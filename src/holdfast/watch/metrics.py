@@ -186,6 +186,9 @@ def _of_node(node: NodeReport, now_us: int) -> Iterator[Metric]:
 def _of_regions(standing: Standing) -> Iterator[Metric]:
     reachable = [((each.id,), float(each.state == "ok")) for each in standing.regions]
     yield _gauge("region_reachable", "1 while it is relied on.", reachable, "region")
+    lost = dict(standing.reader.suspects)
+    suspect = [((each.id,), float(each.id in lost)) for each in standing.regions]
+    yield _gauge("region_suspect", "1 while it lacks what it once held.", suspect, "region")
     silent = [
         ((each.id,), each.ok_seconds_ago)
         for each in standing.regions

@@ -224,6 +224,7 @@ class Node:
         last = await self._find_last()
         if self._created and last.number > self._created:
             raise _NewNodeError(f"epoch {last.number} of this node was begun by another process")
+        self._check_set(last)
         base = await self._close(last) if last.number else EMPTY_END
         return await self._birth(last.number + 1, base)
 
@@ -342,6 +343,21 @@ class Node:
             for region, cookie in zip(self._regions, cookies, strict=True)
             if isinstance(cookie, Cookie) and cookie.store == named.get(region.id)
         }
+
+    def _check_set(self, last: _Found) -> None:
+        """Others may go by the set that the last epoch was written to: it must not be dropped by a
+        change of the settings itself, or they would miss this birth."""
+        if not last.births:
+            return
+        birth = statements.verify_birth(last.births[0], self._regions.trail).statement
+        ids = {id for id, _ in birth.regions}  # all of its set but those that nobody could name
+        if any(each.quorum == birth.quorum and ids <= each.ids for each in self._regions.sets):
+            return
+        told = ", ".join(sorted(ids))
+        raise _NotYetError(
+            f"epoch {last.number} of this node was written to {told} with a quorum of "
+            f"{birth.quorum}: name that set in [[earlier]] of the settings"
+        )
 
     async def _close(self, last: _Found) -> LedgerEnd:
         self._why = f"closing epoch {last.number}"

@@ -1,0 +1,216 @@
+"""Stores that came later: filled, found whole, and said to be; fences that are put again."""
+
+import asyncio
+
+from holdfast.keep.keeper import Keeper, Reconciliation
+from holdfast.proof import names, statements
+from holdfast.proof.statements import Fence, Whole
+from holdfast.regions.port import Unknown
+from holdfast.regions.sets import RegionSet
+from holdfast.write.identity import speak_for_trail
+from tests.regions.worlds import MemoryWorld
+from tests.write.world import TRAIL, Keys, World, kill, run, send, started
+
+NEW = "9" * 32
+FIRST = {
+    id: statements.verify_cookie(TRAIL.cookie(id), TRAIL.trail).statement.store for id in "abcd"
+}
+
+
+async def _keeper(world: World) -> Keeper:
+    regions = world.regions()
+    await regions.verify()
+    person = speak_for_trail(TRAIL.trail, TRAIL.signing, world.host)
+    return Keeper(regions, world.host, identity=lambda: person)
+
+
+async def _written(world: World, count: int = 3) -> None:
+    node = await started(world.node(Keys()))
+    for number in range(count):
+        await send(node, f"n{number}")
+    await asyncio.sleep(2.5)
+    await node.stop()
+
+
+def _replace(world: World, region: str = "b") -> None:
+    """The store is gone for good, and another one is in its place."""
+    world.stores[region] = MemoryWorld()
+    cookie = TRAIL.cookie(region, NEW, FIRST[region])
+    world.stores[region].objects[names.REGION_KEY] = (cookie, 1)
+
+
+def _whole(world: World, region: str = "b") -> Whole | None:
+    found = world.stores[region].objects.get(names.WHOLE_KEY)
+    return statements.verify_whole(found[0], TRAIL.trail).statement if found else None
+
+
+def _found(report: Reconciliation) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.region) for finding in report.findings]
+
+
+def test_a_store_that_replaced_another_is_filled_and_said_to_be_whole() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world)
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=False)
+
+        whole = _whole(world)
+        assert whole is not None
+        assert (whole.store, whole.by) == (NEW, TRAIL.trail)
+        assert whole.regions == (("a", FIRST["a"]), ("c", FIRST["c"]))
+        assert report.identical and _found(report) == [("found-whole", "b")]
+        kinds = ("ev/seg/", "ev/cp/", "/birth.note", "/closed.note")
+        kept = [
+            {k: v[0] for k, v in store.objects.items() if any(kind in k for kind in kinds)}
+            for store in world.stores.values()
+        ]
+        assert kept[0] == kept[1] == kept[2]
+        assert _found(await keeper.reconcile(whole=False)) == []
+
+    run(story)
+
+
+def test_a_store_is_not_whole_until_it_was_compared_with_enough_others() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world)
+        world.stores["c"].failing = Unknown("away")
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _whole(world) is None
+        assert _found(report) == [("not-whole", "b")]
+        assert "compared with more other regions" in report.findings[0].reason
+
+    run(story)
+
+
+def test_two_stores_that_came_later_do_not_vouch_for_each_other() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world, "b")
+        world.stores["c"] = MemoryWorld()
+        cookie = TRAIL.cookie("c", "8" * 32, FIRST["c"])
+        world.stores["c"].objects[names.REGION_KEY] = (cookie, 1)
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _found(report) == [("not-whole", "b"), ("not-whole", "c")]
+
+    run(story)
+
+
+def test_a_store_that_still_lacks_something_is_not_whole() -> None:
+    class Full(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> object:  # type: ignore[override]
+            if key.startswith("ev/seg/"):
+                return Unknown("full", answered=True)
+            return await super().create(key, data)
+
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world)
+        full = Full()
+        full.objects = world.stores["b"].objects
+        world.stores["b"] = full
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _whole(world) is None
+        assert ("not-whole", "b") in _found(report)
+        assert "still lacks 3 objects" in report.findings[-1].reason
+
+    run(story)
+
+
+def test_an_added_region_is_compared_with_enough_of_the_earlier_set_too() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        world.stores["d"] = MemoryWorld()
+        cookie = TRAIL.cookie("d", NEW, NEW)
+        world.stores["d"].objects[names.REGION_KEY] = (cookie, 1)
+        world.quorum, world.earlier = 4, (RegionSet(frozenset("abc"), 2),)
+        world.stores["c"].failing = world.stores["b"].failing = Unknown("away")
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)  # one of four would do; of three it does not
+
+        assert _found(report) == [("not-whole", "d")]
+        world.stores["b"].failing = None
+        await asyncio.sleep(60)
+        assert _found(await keeper.reconcile(whole=True)) == [("found-whole", "d")]
+
+    run(story)
+
+
+def test_nobody_without_a_name_says_that_a_store_is_whole() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world)
+        regions = world.regions()
+        await regions.verify()
+
+        report = await Keeper(regions, world.host).reconcile(whole=True)
+
+        assert report.identical and _found(report) == [("not-whole", "b")]
+        assert _whole(world) is None
+
+    run(story)
+
+
+def test_what_lies_below_the_settled_part_comes_back_to_a_region_that_is_suspect() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        suspects: list[str] = []
+        regions = world.regions()
+        await regions.verify()
+        keeper = Keeper(regions, world.host, suspects=lambda: suspects)
+        await keeper.reconcile(whole=True)
+        lost = sorted(world.keys_under("b", "ev/seg/"))[0]
+        del world.stores["b"].objects[lost]
+
+        await keeper.reconcile(whole=False)
+        before = lost in world.stores["b"].objects
+        suspects.append("b")
+        await keeper.reconcile(whole=False)
+
+        assert not before and lost in world.stores["b"].objects
+
+    run(story)
+
+
+def test_fences_of_closed_epochs_are_put_again_in_the_keepers_own_name() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        node = next(iter(world.keys_under("a", "ev/node/"))).split("/")[2]
+        fence = names.fence_key(node, 1)
+        others = world.stores["a"].objects[fence]
+        del world.stores["b"].objects[fence]
+        living = await started(world.node(Keys()))
+        keeper = await _keeper(world)
+
+        await keeper.reconcile(whole=False)
+
+        again = statements.verify_by_certificate(
+            world.stores["b"].objects[fence][0], Fence, TRAIL.trail
+        )
+        assert (again.statement.by, again.statement.epoch) == (TRAIL.trail, 1)
+        assert world.stores["a"].objects[fence] == others
+        open_fence = names.fence_key(living.identity.node, 1)
+        assert not any(open_fence in store.objects for store in world.stores.values())
+        await kill(living)
+
+    run(story)
