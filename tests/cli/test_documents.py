@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,28 @@ def test_a_verb_prints_what_its_example_shows(
     printed.pop("settings", None)  # shown by name in the file's own example
     example = {name: value for name, value in EXAMPLES[verb].items() if name != "settings"}
     assert shape(printed) == shape(example)
+
+
+def test_a_region_that_is_replaced_or_added_prints_what_the_example_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, settings = tmp_path / "data", tmp_path / "holdfast.toml"
+    write_trail(data, {"action": "a"})
+    shutil.rmtree(data / "regions" / "b")
+    tables = [f'[regions.{id}]\nurl = "{(data / "regions" / id).as_uri()}"' for id in "abcd"]
+    earlier = '[[earlier]]\nquorum = 2\nregions = ["a", "b", "c"]'
+    settings.write_text("\n".join(["quorum = 3", *tables, earlier]))
+    where = ["--data", str(data), "--config", str(settings), "--json"]
+
+    codes = [run(["region", "replace", "b", *where]), run(["region", "add", "d", *where])]
+
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert codes == [GOOD, GOOD]
+    assert [shape(each) for each in printed] == [shape(EXAMPLES["region replace"])] * 2
+    assert [(each["region"], bool(each["replaces"])) for each in printed] == [
+        ("b", True),
+        ("d", False),
+    ]
 
 
 def test_an_import_prints_what_its_example_shows(

@@ -153,8 +153,8 @@ def test_a_birth_lies_in_a_quorum_of_every_set_that_the_settings_name() -> None:
         told = await _refuses(world.node(keys))  # in a, d, e: three of five, one of the earlier set
 
         assert "lies in 1 of the 2 regions needed" in told
-        for store in refusing:
-            store.refuses = False
+        for refuser in refusing:
+            refuser.refuses = False
         node = await started(world.node(keys))
         birth = names.birth_key(node.identity.node, node.report().epoch)
         assert sum(birth in world.stores[region].objects for region in "abc") >= 2

@@ -92,7 +92,7 @@ class ReaderReport(Struct, frozen=True):
     alarms: tuple[tuple[NodeId, str], ...]
     corrupt: tuple[CorruptCopy, ...]
     strays: tuple[Stray, ...]
-    suspects: tuple[tuple[str, str], ...]
+    suspects: tuple[tuple[RegionId, str], ...] = ()
 
 
 class Reader:
