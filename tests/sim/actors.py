@@ -18,6 +18,7 @@ from holdfast.write.admit import admit
 from holdfast.write.batch import Acknowledgement, Taken
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.epoch import WriteLimits
+from holdfast.write.identity import Identity
 from holdfast.write.node import Node
 from tests.sim.checker import Said
 from tests.sim.processes import Process
@@ -102,8 +103,12 @@ class Machine:
             process.kill()
             return
         node = Node(regions, self.keys, TRAIL.signing, host, LIMITS, self._enter)
-        closer = Closer(regions, host, lambda: node.identity if self.open else None, 15.0)
-        self.keeper = Keeper(regions, host, closer)
+
+        def identity() -> Identity | None:
+            return node.identity if self.open else None
+
+        closer = Closer(regions, host, identity, 15.0)
+        self.keeper = Keeper(regions, host, closer, identity=identity)
         self._regions, self._host = regions, host
         await node.start()
         self.node = node

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 from holdfast.proof import ProofError, names, statements
+from holdfast.regions.whole import names_whole
 from tests.sim.actors import LightReader, Machine, Request
 from tests.sim.buckets import Bucket, Weather
 from tests.sim.disks import SimDisk
-from tests.sim.world import TRAIL, World
+from tests.sim.world import TRAIL, World, place, store_of
 from tests.write.world import Keys
 
 Action = Callable[[], None]
@@ -33,6 +34,7 @@ class Story:
             (self.rot, 1), (self.snapshot, 1), (self.roll_back, 1.5), (self.wipe, 0.5),
             (self.hide, 2), (self.clock, 1), (self.alias, 0.7), (self.power_cut, 2),
             (self.reader_again, 0.7), (self.duel, 5), (self.race, 3), (self.cut, 2),
+            (self.replace, 0.7),
         ]  # fmt: skip
 
     async def play(self, steps: int) -> None:
@@ -334,6 +336,50 @@ class Story:
             store.remove(key)
         self.world.fault("wipe", store.id)
 
+    def replace(self) -> None:
+        """A store is gone for good, or was wiped, and `holdfast region replace` puts another in its
+        place. Only what the design survives: see `may_replace`."""
+        store, world = self.store(), self.world
+        content = store.content()
+        rest = [key for key in content if key != names.REGION_KEY]
+        lost = store.is_itself and all(world.may_lose(store, key, content[key]) for key in rest)
+        wiped = not store.is_itself and store.id in world.saved
+        if not (lost or wiped) or not self.may_replace(store):
+            return
+        old = store_of(store.cookie)
+        for key in content:
+            store.remove(key)
+        world.saved.pop(store.id, None)
+        store.hidden.clear()
+        store.cookie = TRAIL.cookie(store.id, self.draw.randbytes(16).hex(), old)
+        place(store, names.REGION_KEY, store.cookie)
+        world.replaced = True
+        world.fault("replace", store.id)
+
+    def may_replace(self, store: Bucket | SimDisk) -> bool:
+        """Every other store is whole; and of an epoch that is not closed in a quorum of the others,
+        nobody voted yet, and a quorum of the stores that its birth names is left."""
+        others = [other for other in self.world.stores.values() if other is not store]
+        if not all(other.is_itself and is_whole(other) for other in others):
+            return False
+        left = {store_of(other.cookie) for other in others}
+        contents = [other.content() for other in self.world.stores.values()]
+        for key, data in {(k, d) for content in contents for k, d in content.items()}:
+            if not key.endswith(("/birth.note", "/close.note")):
+                continue
+            closed = key.rpartition("/")[0] + "/closed.note"
+            if len([o for o in others if o.durable(closed)]) >= self.world.quorum:
+                continue
+            if key.endswith("/close.note"):
+                return False
+            try:
+                birth = statements.verify_birth(data, TRAIL.trail).statement
+            except ProofError:
+                continue  # rotten; an intact one lies elsewhere
+            if len(left & {named for _, named in birth.regions}) < birth.quorum:
+                return False
+        return True
+
     def hide(self) -> None:
         """A stale listing, or a delete marker: what is there does not show for a while."""
         store = self.store()
@@ -369,3 +415,12 @@ class Story:
         for store in self.world.stores.values():
             if isinstance(store, SimDisk):
                 store.crash()
+
+
+def is_whole(store: Bucket | SimDisk) -> bool:
+    """Whether it always was the region's, or was found whole."""
+    cookie = statements.verify_cookie(store.cookie, TRAIL.trail).statement
+    found = store.durable(names.WHOLE_KEY)
+    return not cookie.replaces or (
+        found is not None and names_whole(found, cookie.store, TRAIL.trail)
+    )

@@ -9,12 +9,13 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import Context, ContextVar, copy_context
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any, ParamSpec, TypeVar
 
 from holdfast.ports import Host
-from holdfast.proof import ProofError, names
+from holdfast.proof import ProofError, names, statements
 from holdfast.regions import Region, Regions
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.port import Stored, Unknown
@@ -73,6 +74,7 @@ class World:
         self.cuts: set[tuple[str, str]] = set()  # (machine, store) that do not reach each other
         self.faults: dict[str, int] = {}
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
+        self.replaced = False  # some store took another's place
         self.stores: dict[str, Bucket | SimDisk] = {
             id: self._store(id) for id in "abcde"[: self.count]
         }
@@ -193,13 +195,44 @@ class World:
             return True
         if isinstance(parsed, names.RegionKey):
             return False
+        if isinstance(parsed, names.WholeKey):
+            return True
         same: bytes | None = data
         if isinstance(parsed, names.EpochKey) and parsed.kind != "birth":
             same = None
             closed = names.closed_key(parsed.node, parsed.epoch)
             if len([id for id in self.holders(closed) if id != store.id]) < self.quorum:
                 return False
-        return len([id for id in self.holders(key, same) if id != store.id]) >= self.quorum
+        counting = self._counting(parsed)
+        holders = [id for id in self.holders(key, same) if id != store.id and id in counting]
+        return len(holders) >= self.quorum
+
+    def _counting(self, key: names.Key) -> set[str]:
+        """The stores in which an object counts: of an epoch that is not closed in a quorum, those
+        that its birth names. Another, which took a lost one's place, has no say in its end."""
+        every = set(self.stores)
+        if isinstance(key, names.SegmentKey):
+            node, epoch = key.node, key.name.epoch
+        elif isinstance(key, names.EpochKey):
+            node, epoch = key.node, key.epoch
+        else:
+            return every
+        if not self.replaced or len(self.holders(names.closed_key(node, epoch))) >= self.quorum:
+            return every
+        for store in self.stores.values():
+            if birth := store.content().get(names.birth_key(node, epoch)):
+                every &= {id for id in every if self.stores[id].cookie in self._named(birth)}
+        return every
+
+    def _named(self, birth: bytes) -> set[bytes]:
+        """The cookies of the stores that a birth names; of a rotten one, of all."""
+        cookies = {store.cookie for store in self.stores.values()}
+        try:
+            named = statements.read(birth, statements.Birth).statement.regions
+        except ProofError:
+            return cookies
+        stores = {store for _, store in named}
+        return {each for each in cookies if store_of(each) in stores}
 
     def bend(self, data: bytes) -> bytes:
         """Truncated, or with a flipped bit."""
@@ -223,6 +256,12 @@ class World:
                 for key, data in {**self.saved[id], names.REGION_KEY: store.cookie}.items():
                     if key not in there:
                         place(store, key, data)
+
+
+@lru_cache
+def store_of(cookie: bytes) -> str:
+    """The id of a store."""
+    return statements.verify_cookie(cookie, TRAIL.trail).statement.store
 
 
 def place(store: Bucket | SimDisk, key: str, data: bytes) -> None:
