@@ -113,7 +113,36 @@ TEETH: dict[str, Tooth] = {
         "    cookie = await read_cookie(region, trail)\n"
         "    fence = await region.read(names.fence_key(node, epoch))",
         None,
-        "buckets wipe duel",
+        "buckets replace duel",
+    ),
+    "a store that came later is believed before it was found whole": Tooth(
+        "regions.whole",
+        "    if not cookie.replaces:",
+        "    if True or not cookie.replaces:",
+        None,
+        "buckets replace look restart",
+    ),
+    "a store is called whole though it lacks something": Tooth(
+        "keep.late",
+        'return f"it still lacks {lacking} objects" if lacking else ""',
+        'return ""',
+        None,
+        "buckets replace look keep",
+    ),
+    "a store is called whole by too few others": Tooth(
+        "keep.late",
+        "    if not regions.are_enough(others):",
+        "    if not others:",
+        None,
+        "buckets replace look keep",
+    ),
+    "what a store that was replaced had counted still counts": Tooth(
+        "regions.cookie",
+        "    if not store or (cookie.store != store and cookie.replaces == store):\n"
+        "        return Newcomer(cookie)\n    if cookie.store != store:",
+        "    if not store:\n        return Newcomer(cookie)\n    if False:",
+        None,
+        "buckets replace duel",
     ),
     "the cookie is not looked at": Tooth(
         "regions.cookie",
