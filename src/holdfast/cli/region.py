@@ -191,8 +191,8 @@ def _print(seen: SeenTrail) -> None:
     name = f" ({printer.safe(seen.name)})" if seen.name else ""
     printer.line(f"trail {seen.trail or 'unknown: no region shows its cookie'}{name}")
     printer.line(
-        f"{seen.quorum} of {len(seen.regions)} regions must hold an event before it is "
-        f"acknowledged; any {seen.needed_to_read} of them show everything that was"
+        f"{seen.quorum} regions must hold an event before it is acknowledged; any "
+        f"{seen.needed_to_read} of those that do not leave show everything that was"
     )
     head = ("region", "state", "store", "url", "why")
     rows = [

@@ -194,12 +194,14 @@ def standing_of(system: System) -> Standing:
         repaired_count=system.keeper.repaired_count,
         reconciled=system.keeper.last,
         scrubbed=system.scrub.last,
+        leaving=frozenset(region.id for region in system.regions.leaving),
     )
 
 
 def reasons_of(standing: Standing) -> tuple[str, ...]:
     """Why this process is not ready; empty when it is."""
-    return reasons_not_ready(standing.node, standing.reader, standing.regions, standing.quorum)
+    members = [region for region in standing.regions if region.id not in standing.leaving]
+    return reasons_not_ready(standing.node, standing.reader, members, standing.quorum)
 
 
 def status_answer(system: System) -> StatusAnswer:

@@ -60,7 +60,8 @@ class IngestMetrics:
 
 
 class Standing(Struct, frozen=True):
-    """How everything stands at one moment. calls: of each region, by operation."""
+    """How everything stands at one moment. calls: of each region, by operation. leaving: regions
+    that no event is written to any more."""
 
     now_us: int
     node: NodeReport | None
@@ -72,6 +73,7 @@ class Standing(Struct, frozen=True):
     repaired_count: int
     reconciled: Reconciliation | None
     scrubbed: ScrubReport | None
+    leaving: frozenset[str] = frozenset()
 
 
 class Exposition(Collector):
