@@ -318,6 +318,28 @@ def test_one_good_copy_of_a_birth_is_enough() -> None:
     assert [birth.epoch for birth in view.ledgers[0].births] == [1]
 
 
+def test_a_birth_that_was_read_badly_once_is_read_again() -> None:
+    world = World()
+    node = small_trail(world)
+    key = names.birth_key(node.node, 1)
+    good = world.stores["a"].objects[key][0]
+
+    async def main() -> None:
+        looks = looking(world)
+        world.put(key, good[:-9])
+        bad = await looks.look()
+        strays = set(looks.strays)
+        world.put(key, good)
+
+        view = await looks.look()
+
+        assert bad.ledgers[0].births == () and strays == {(id, key) for id in "abc"}
+        assert len(view.ledgers[0].births) == 1
+        assert view.ledgers[0].unverified == () and looks.strays == {}
+
+    asyncio.run(main())
+
+
 def test_a_heartbeat_of_another_key_is_not_believed() -> None:
     world = World()
     node, other = small_trail(world), Writer(world, seed=9)

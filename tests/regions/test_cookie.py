@@ -112,7 +112,8 @@ def test_a_store_that_took_the_named_ones_place_is_a_newcomer_and_never_counts()
 
     assert isinstance(seen, Newcomer)
     assert (seen.cookie.store, seen.cookie.replaces) == (NEW_STORE, STORE)
-    assert isinstance(look_at(store, named="03" * 16), Unknown)
+    assert isinstance(look_at(store, named="03" * 16), Newcomer)  # two were replaced since
+    assert isinstance(look_at(world(KEY.cookie("a", NEW_STORE))), Unknown)
 
 
 def test_where_the_birth_names_no_store_any_of_the_region_is_a_newcomer() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from holdfast.errors import HoldfastError, OutcomeUnknownError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
+from holdfast.keep.survey import Survey
 from holdfast.model import Record
 from holdfast.proof import ProofError, names, segment
 from holdfast.proof.names import SegmentName
@@ -47,6 +48,17 @@ class Request:
     records: Sequence[Record] = ()
     received_us: int = 0
     ack: Acknowledgement | None = None
+
+
+class SimCloser(Closer):
+    """A keeper's closer: it copies its run before votes decide, which is no repair."""
+
+    async def close_lost(self, survey: Survey) -> bool:
+        role = ROLE.set("")
+        try:
+            return await super().close_lost(survey)
+        finally:
+            ROLE.reset(role)
 
 
 class Machine:
@@ -107,7 +119,7 @@ class Machine:
         def identity() -> Identity | None:
             return node.identity if self.open else None
 
-        closer = Closer(regions, host, identity, 15.0)
+        closer = SimCloser(regions, host, identity, 15.0)
         self.keeper = Keeper(regions, host, closer, identity=identity)
         self._regions, self._host = regions, host
         await node.start()

@@ -95,11 +95,31 @@ def test_a_store_that_took_nobodys_place_is_not_taken_up_by_a_node_that_writes()
         world = World()
         node = await started(world.node(Keys()))
 
-        _put_cookie(world, "b", TRAIL.cookie("b", NEW, "7" * 32))
+        _put_cookie(world, "b", TRAIL.cookie("b", NEW))
         await asyncio.sleep(20)
 
         assert node.report().epoch == 1
         assert (await send(node, "still"))[0].regions == ("a", "c")
+        await node.stop()
+
+    run(story)
+
+
+def test_of_stores_that_followed_each_other_the_last_one_stays() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        second, third = (TRAIL.cookie("b", "2" * 32, FIRST["b"]), TRAIL.cookie("b", NEW, "8" * 32))
+
+        _put_cookie(world, "b", second)
+        await _in_epoch(node, 2)
+        _put_cookie(world, "b", third)  # in between there was one that nobody saw
+        await _in_epoch(node, 3)
+        _put_cookie(world, "b", second)  # somebody brings the old one back
+        await asyncio.sleep(20)
+
+        assert node.report().epoch == 3
+        assert _stores(world, node, 3)["b"] == NEW
         await node.stop()
 
     run(story)

@@ -294,8 +294,7 @@ class Follow:
     async def _read_notes(self, region: Region, keys: Sequence[str]) -> None:
         answers = await asyncio.gather(*(self._read(region, key) for key in keys))
         for text, answer in zip(keys, answers, strict=True):
-            if isinstance(answer, Present):
-                self._take_note(region.id, text, answer.data)
+            if isinstance(answer, Present) and self._take_note(region.id, text, answer.data):
                 self.memory.changes.statements.append((region.id, text, answer.data))
 
     async def _look_for_segments(self, tour: _Tour) -> str:
@@ -457,18 +456,21 @@ class Follow:
         key = self._parse(region, text)
         return key if isinstance(key, EpochKey) else None
 
-    def _take_note(self, region: str, text: str, data: bytes) -> None:
-        """Verify a birth, a closed note or a gap; one that does not hold is reported, and nothing
-        more."""
+    def _take_note(self, region: str, text: str, data: bytes) -> bool:
+        """Verify a birth, a closed note or a gap; whether it holds. One that does not is reported,
+        and read again in the next pass: it may have been bent on the way."""
         key = self._parse(region, text)
         if not isinstance(key, EpochKey | GapKey):
-            return
-        self.memory.noted(region).add(text)
+            return False
         why = notes.take(self.ledger, self._regions.trail, key, data)
         if why:
             self._stray(region, text, why)
-        elif isinstance(key, GapKey) and self._gap_notes.setdefault(text, data) != data:
+            return False
+        self.memory.noted(region).add(text)
+        self.strays.pop((region, text), None)
+        if isinstance(key, GapKey) and self._gap_notes.setdefault(text, data) != data:
             self._stray(region, text, "another region holds another statement of this gap")
+        return True
 
     def _hear_heartbeats(self) -> None:
         """Verify the heartbeats read, now that their nodes' births are known."""

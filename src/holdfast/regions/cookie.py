@@ -36,8 +36,8 @@ class Fenced:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """The region has a store that the birth does not name, and that may well belong there: it took
-    the named one's place, or none was known. Nothing counts here until a birth names it."""
+    """The region has a store that the birth does not name, and that may well belong there: it came
+    later, or none was known. Nothing counts here until a birth names it."""
 
     cookie: Cookie
 
@@ -114,7 +114,7 @@ def _judge(cookie: Cookie | Foreign | Absent | Unknown, store: str) -> Free | Ne
         return Unknown("its cookie is gone")
     if isinstance(cookie, Foreign | Unknown):
         return Unknown(cookie.reason)
-    if not store or (cookie.store != store and cookie.replaces == store):
+    if not store or (cookie.store != store and cookie.replaces):
         return Newcomer(cookie)
     if cookie.store != store:
         return Unknown(f"its store is {cookie.store}, not {store or 'one'} that the birth names")

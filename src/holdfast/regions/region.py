@@ -115,9 +115,10 @@ class Region:
     """See the module. Implements `Store`.
 
     id: the region's name in the settings. url: for a person. store_uuid: what the cookie showed
-    when `Regions.verify` last read it, else "". named_uuid: what the store was last known to be.
-    why_unverified: what `Regions.verify` or a writer's `look`, whichever was last, found wrong with
-    the cookie; "" while it is right. counters: by name of the operation.
+    when `Regions.verify` last read it, else "". named_uuid: what the store was last known to be;
+    former_uuids: before another took its place. why_unverified: what `Regions.verify` or a writer's
+    `look`, whichever was last, found wrong with the cookie; "" while it is right. counters: by name
+    of the operation.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Region:
         self.url = url
         self.store_uuid = ""
         self.named_uuid = ""
+        self.former_uuids: set[str] = set()
         self.why_unverified = "its cookie was not read yet"
         self.counters = {name: Counter() for name in ("create", "replace", "read", "list")}
         self._evidence = evidence

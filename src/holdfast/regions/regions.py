@@ -127,14 +127,16 @@ class Regions:
     def recognise(self, region: Region, cookie: Cookie) -> None:
         """Take up a region whose cookie was read after `verify`, when it did not answer yet.
 
-        Not as another store than it was known to be, unless it took that one's place, and not as a
-        store that has a region already.
+        Not as another store than it was known to be, unless it came later; not as one that it was
+        known to be before that; and not as a store that has a region already.
         """
         taken = {other.store_uuid for other in self if other is not region}
-        if cookie.store in taken:
+        if cookie.store in taken or cookie.store in region.former_uuids:
             return
-        follows = cookie.replaces != cookie.store and cookie.replaces == region.named_uuid
+        follows = bool(cookie.replaces) and cookie.store != region.named_uuid
         if follows or (not region.store_uuid and region.named_uuid in ("", cookie.store)):
+            region.former_uuids.add(region.named_uuid)
+            region.former_uuids.discard(cookie.store)
             region.store_uuid = region.named_uuid = cookie.store
             region.why_unverified = ""
 
