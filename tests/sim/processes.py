@@ -93,8 +93,8 @@ class Process:
         self.context.run(CURRENT.set, self)
 
     def spawn(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
-        """Run a coroutine in this process."""
-        return self._loop.create_task(work, context=self.context)
+        """Run a coroutine in this process; what it sets in its context is its own."""
+        return self._loop.create_task(work, context=self.context.copy())
 
     def kill(self) -> None:
         """End it at whatever it awaits."""

@@ -34,7 +34,7 @@ class Story:
             (self.rot, 1), (self.snapshot, 1), (self.roll_back, 1.5), (self.wipe, 0.5),
             (self.hide, 2), (self.clock, 1), (self.alias, 0.7), (self.power_cut, 2),
             (self.reader_again, 0.7), (self.duel, 5), (self.race, 3), (self.cut, 2),
-            (self.replace, 0.7),
+            (self.replace, 0),  # where it is asked for: split votes may then need a person
         ]  # fmt: skip
 
     async def play(self, steps: int) -> None:

@@ -64,8 +64,8 @@ TEETH: dict[str, Tooth] = {
     ),
     "an event is acknowledged before its birth is in W": Tooth(
         "write.node",
-        "if own < self._regions.quorum:",
-        "if own < 1:",
+        "if lacking := lacking_quorum(self._regions.sets, own):",
+        "if not own and (lacking := lacking_quorum(self._regions.sets, own)):",
         None,
         "buckets restart cut send",
     ),
@@ -138,7 +138,7 @@ TEETH: dict[str, Tooth] = {
     ),
     "what a store that was replaced had counted still counts": Tooth(
         "regions.cookie",
-        "    if not store or (cookie.store != store and cookie.replaces == store):\n"
+        "    if not store or (cookie.store != store and cookie.replaces):\n"
         "        return Newcomer(cookie)\n    if cookie.store != store:",
         "    if not store:\n        return Newcomer(cookie)\n    if False:",
         None,
@@ -238,14 +238,14 @@ TEETH: dict[str, Tooth] = {
     ),
     "a birth counts in a store without its cookie": Tooth(
         "write.node",
-        "zip(self._regions, outcomes, strict=True) if r.id in true]",
-        "zip(self._regions, outcomes, strict=True)]",
+        "            if region.id in true\n        }\n        own",
+        "        }\n        own",
         None,
         "wipe restart",
     ),
     "a clock that is wrong at the birth": Tooth(
         "write.node",
-        "        if len(good) < self._regions.quorum:\n            told",
+        "        if lacking := lacking_quorum(self._regions.sets, good):\n            told",
         "        if False:\n            told",
         5,
         "buckets clock race",
