@@ -226,7 +226,7 @@ TEETH: dict[str, Tooth] = {
         "keep.objects",
         'return "" if intact else "the bytes do not hash to the name"',
         'return ""',
-        63,
+        None,
         "rot keep",
     ),
     "received may lie below the base": Tooth(
