@@ -4,11 +4,12 @@ A fault never takes what the design does not survive: whatever a region silently
 hold (`_wait_until_others_hold`).
 """
 
+import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -148,6 +149,25 @@ def wipe(cluster: Cluster, draw: Random) -> str:
     return f"region {region.name} was empty"
 
 
+def replace(cluster: Cluster, draw: Random) -> str:
+    """A region's store is lost for good; another takes its place, and is filled under load."""
+    region = cluster.regions / draw.choice(NOT_MOUNTED)
+    away = region.with_name(region.name + "-away")
+    region.rename(away)
+    # A segment that rotted in another region must not have lain in this one alone.
+    _wait_until_others_hold(cluster, region.name, away)
+    shutil.rmtree(away)
+    cluster.wait_for_acknowledgements()
+    where = ("--config", str(cluster.config), "--data", str(cluster.place / "one"))
+    holdfast("region", "replace", region.name, *where)
+    _trouble(cluster, draw)
+    wait_until(
+        lambda: all(each["state"] == "ok" for each in _regions(where)),
+        lambda: f"not found whole: {_regions(where)}",
+    )
+    return f"the store of region {region.name} was lost for good, another took its place"
+
+
 def roll_back(cluster: Cluster, draw: Random) -> str:
     """A region is as it was some time ago, and seems to be well; then a person reconciles."""
     region = cluster.regions / draw.choice(NOT_MOUNTED)
@@ -231,7 +251,7 @@ FAULTS: dict[str, Fault] = {
     each.__name__.replace("_", " "): each
     for each in (
         *(kill, pause, fill_a_region, fill_a_node, take_permissions, clone, restore_an_old_node),
-        *(damage_a_cache, wipe, roll_back, alias, alias_in_settings, swap, flip),
+        *(damage_a_cache, wipe, replace, roll_back, alias, alias_in_settings, swap, flip),
     )
 }
 
@@ -245,6 +265,12 @@ def _trouble(cluster: Cluster, draw: Random) -> None:
         server.start()
         cluster.wait_for_acknowledgements()
     time.sleep(draw.uniform(0.5, 2))
+
+
+def _regions(where: Sequence[str]) -> list[dict[str, str]]:
+    seen = json.loads(holdfast("region", "list", *where, "--json", ok=(0, 3)))
+    listed: list[dict[str, str]] = seen["regions"]
+    return listed
 
 
 def _epoch(server: Server) -> tuple[str, int]:
