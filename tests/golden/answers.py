@@ -15,7 +15,16 @@ from holdfast.keep.objects import why_wrong
 from holdfast.proof import names, note, segment, statements
 from holdfast.proof.names import SegmentKey
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Birth, Closed, Cookie, Fence, Heartbeat, Signed, Vote
+from holdfast.proof.statements import (
+    Birth,
+    Closed,
+    Cookie,
+    Fence,
+    Heartbeat,
+    Signed,
+    Vote,
+    Whole,
+)
 
 GOLDEN = Path(__file__).parent
 REGIONS, ANSWERS = GOLDEN / "regions", GOLDEN / "answers.json"
@@ -116,6 +125,8 @@ def _said(key: str, data: bytes, cookie: Signed[Cookie], keys: dict[str, Verifie
         return _plain(statements.read(data, STATEMENTS[parsed.kind]).statement)
     if isinstance(parsed, names.CheckpointKey):
         return _plain(note.verify_checkpoint(data, keys[parsed.node]))
+    if isinstance(parsed, names.WholeKey):
+        return _plain(statements.read(data, Whole).statement)
     kind = Heartbeat if isinstance(parsed, names.HeartbeatKey) else Cookie
     return _plain(statements.read(data, kind).statement)
 

@@ -11,17 +11,21 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from holdfast.proof import names
+from holdfast.keep.keeper import Keeper
+from holdfast.proof import names, statements
 from holdfast.regions.port import Unknown
 from holdfast.write.admit import Admitted, admit
 from holdfast.write.closing import close_epoch
 from holdfast.write.epoch import WriteLimits
+from holdfast.write.identity import speak_for_trail
 from holdfast.write.node import Node
 from tests.golden.answers import ANSWERS, REGIONS, answers_of
-from tests.write.world import LIMITS, Keys, World, kill, run, started
+from tests.regions.worlds import MemoryWorld
+from tests.write.world import LIMITS, TRAIL, Keys, World, kill, run, started
 
 STARTED_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 ONE_SEED, TWO_SEED = bytes([0x11]) * 32, bytes([0x22]) * 32  # test keys, known to everyone
+NEW_STORE = "b2" * 16
 WRITE_LIMITS = WriteLimits(checkpoint_seconds=5.0)
 LOGIN = {"id": "login-1", "tenant": "acme", "actor": {"id": "alice"}, "action": "user.login"}
 FOREIGN = {
@@ -55,6 +59,7 @@ async def live() -> dict[str, dict[str, bytes]]:
     one.now, two.now = (ONE_SEED, None), (TWO_SEED, None)
     await _first_epoch(world, one)
     await _lost_epoch_with_an_orphan(world, one, two)
+    await _replaced_store(world)
     await _left_open(world, one)
     return {id: {k: data for k, (data, _) in s.objects.items()} for id, s in world.stores.items()}
 
@@ -96,6 +101,19 @@ async def _lost_epoch_with_an_orphan(world: GoldenWorld, one: Keys, two: Keys) -
     world.away()
     await asyncio.sleep(12)
     await closer.stop()
+
+
+async def _replaced_store(world: GoldenWorld) -> None:
+    """The store of region b is gone for good; another one is filled, and found whole."""
+    cookie = world.stores["b"].objects[names.REGION_KEY][0]
+    lost = statements.verify_cookie(cookie, TRAIL.trail).statement.store
+    world.stores["b"] = MemoryWorld()
+    world.stores["b"].objects[names.REGION_KEY] = (TRAIL.cookie("b", NEW_STORE, lost), 1)
+    regions = world.regions()
+    await regions.verify()
+    person = speak_for_trail(TRAIL.trail, TRAIL.signing, world.host)
+    await Keeper(regions, world.host, identity=lambda: person).reconcile(whole=True)
+    assert names.WHOLE_KEY in world.stores["b"].objects
 
 
 async def _left_open(world: GoldenWorld, keys: Keys) -> None:

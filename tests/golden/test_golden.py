@@ -49,6 +49,10 @@ def test_the_trail_holds_what_is_hard_to_read() -> None:
     assert EXPECTED["what was never acknowledged"]["answer"]["events"] == []
     assert len(closers) == 2  # one node closed an epoch of the other
     assert [o["regions"] for o in objects if not o["is_intact"]] == [["b"]]
+    replaced = [o["says"] for o in objects if (o["says"] or {}).get("replaces")]
+    whole = [o for name, o in EXPECTED["objects"].items() if name.startswith("ev/whole.note")]
+    assert [cookie["region"] for cookie in replaced] == ["b"]
+    assert [o["says"]["store"] for o in whole] == [cookie["store"] for cookie in replaced]
     assert EXPECTED["completeness"]["answer"]["holding_back"][0]["kind"] == "silent"
 
 
