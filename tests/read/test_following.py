@@ -181,5 +181,5 @@ def test_a_full_cache_disk_is_a_line_a_minute_and_no_traceback(
     following(world, tmp_path, work)
 
     told = [record for record in caplog.records if "No space left" in record.getMessage()]
-    assert len(told) == 3
+    assert 3 <= len(told) <= 5  # of some 300 passes; those take a time of their own, too
     assert all(record.exc_info is None for record in told)

@@ -84,7 +84,7 @@ def drill(
         printer.machine_object(
             {
                 "survived": all(trial.survived for trial in trials),
-                "regions": len(settings.regions),
+                "regions": len(settings.regions) - len(settings.leaving),
                 "quorum": settings.quorum,
                 "shortened": shortened,
                 "acknowledged": acknowledged,

@@ -35,7 +35,17 @@ LOG_LINES: Final = 5
 # An operator may wait half a minute for a repair and ten for a lost node; a drill does not.
 SHORTENED_MAX: Final[Mapping[str, int]] = {"reconcile_interval_s": 2, "lost_after_s": 5}
 NOT_COPIED: Final = frozenset(
-    {"data", "trail_name", "host", "port", "token_file", "tls_certificate", "tls_key", "regions"}
+    {
+        "data",
+        "trail_name",
+        "host",
+        "port",
+        "token_file",
+        "tls_certificate",
+        "tls_key",
+        "regions",
+        "earlier",
+    }
 )
 
 Event = Mapping[str, Any]
@@ -195,7 +205,8 @@ class Scratch:
     @property
     def regions(self) -> dict[str, Path]:
         """The folder of each region: its store, and the one for control objects if it has one."""
-        return {id: self.place / "regions" / id for id in self.settings.regions}
+        staying = [id for id, region in self.settings.regions.items() if not region.leaving]
+        return {id: self.place / "regions" / id for id in staying}
 
     @property
     def acknowledged(self) -> dict[str, Event]:

@@ -26,52 +26,12 @@ from holdfast.errors import HoldfastError
 from holdfast.model import NodeId, Place
 from holdfast.read.decode import Part
 from holdfast.read.repeats import Copy, Standing
+from holdfast.read.tables import SCHEMA, SEGMENT_COLUMNS, VERSION
 from holdfast.read.watermark import End
 
-VERSION = 3
 QUICK_CHECK_BYTES_MAX = 64 << 20
 BUSY_S = 5.0
 NAMES_A_QUERY = 500
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE nodes (
-    n INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE,
-    settled INTEGER NOT NULL DEFAULT 0, settled_first INTEGER NOT NULL DEFAULT 0,
-    settled_epoch INTEGER NOT NULL DEFAULT 0,
-    lost INTEGER NOT NULL DEFAULT 0, lost_events INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE segments (
-    n INTEGER NOT NULL, idx INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    first INTEGER NOT NULL, count INTEGER NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
-    time_min INTEGER NOT NULL, time_max INTEGER NOT NULL,
-    received_min INTEGER NOT NULL, received_max INTEGER NOT NULL,
-    tenants TEXT NOT NULL, fold INTEGER, matched INTEGER NOT NULL,
-    pack INTEGER NOT NULL, offset INTEGER NOT NULL,
-    PRIMARY KEY (n, idx, epoch)) WITHOUT ROWID;
-CREATE INDEX segments_hot ON segments (n, idx) WHERE fold IS NULL;
-CREATE INDEX segments_fold ON segments (fold) WHERE fold IS NOT NULL;
-CREATE INDEX segments_unmatched ON segments (n, idx) WHERE matched = 0;
-CREATE INDEX segments_first ON segments (n, first);
-CREATE TRIGGER segments_late AFTER INSERT ON segments
-    WHEN NEW.idx < (SELECT settled FROM nodes WHERE n = NEW.n)
-    BEGIN UPDATE nodes SET lost = lost - 1, lost_events = lost_events - NEW.count
-        WHERE n = NEW.n; END;
-CREATE TABLE folds (id INTEGER PRIMARY KEY, facts BLOB NOT NULL);
-CREATE TABLE copies (
-    n INTEGER NOT NULL, position INTEGER NOT NULL, name BLOB NOT NULL,
-    received INTEGER NOT NULL, content BLOB NOT NULL, standing INTEGER NOT NULL,
-    PRIMARY KEY (n, position)) WITHOUT ROWID;
-CREATE INDEX copies_name ON copies (name);
-CREATE TABLE statements (
-    region TEXT NOT NULL, key TEXT NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (region, key)) WITHOUT ROWID;
-CREATE TABLE regions (region TEXT PRIMARY KEY, facts BLOB NOT NULL) WITHOUT ROWID;
-"""
-
-_SEGMENT_COLUMNS = (
-    "node, idx, epoch, first, count, name, bytes, time_min, time_max, received_min,"
-    " received_max, tenants, fold, matched, pack, offset"
-)
 
 
 class DamagedError(HoldfastError):
@@ -194,7 +154,7 @@ class Catalog:
 
     def _create(self, trail: str) -> None:
         self._db.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
         )
         self._db.execute("INSERT INTO meta VALUES ('trail', ?)", (trail,))
 
@@ -385,7 +345,7 @@ class Catalog:
     def _entries(self, condition: str, *values: object) -> tuple[Entry, ...]:
         with self._damage():
             rows = self._db.execute(
-                f"SELECT {_SEGMENT_COLUMNS} FROM segments s JOIN nodes USING (n)"  # noqa: S608
+                f"SELECT {SEGMENT_COLUMNS} FROM segments s JOIN nodes USING (n)"  # noqa: S608
                 f" WHERE {condition}",
                 values,
             ).fetchall()
