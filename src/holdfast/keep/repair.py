@@ -41,12 +41,13 @@ FindingKind = Literal[
 class Finding(Struct, frozen=True):
     """Something that a person should know.
 
-    kind: "corrupt" (bytes contradict their name or signature), "differs" (other bytes lie there),
-    "lost" (segments that must exist are in none of the regions surveyed; key: where the first of
-    them would lie), "unreadable" (a listed copy could not be read), "vanished" (it was listed and
-    is gone), "not-copied" (the region did not take the copy), "not-whole" (the store came later and
-    readers do not rely on it yet), "orphan" (beyond the close of its epoch, not in the trail),
-    "foreign" (not a name of ours), "found-whole" (from now on readers rely on the store).
+    kind: "corrupt" (bytes contradict their name or signature), "differs" (other bytes lie there, or
+    another statement of a gap), "lost" (segments that must exist are in none of the regions
+    surveyed; key: where the first of them would lie), "unreadable" (a listed copy could not be
+    read), "vanished" (it was listed and is gone), "not-copied" (the region did not take the copy),
+    "not-whole" (the store came later and readers do not rely on it yet), "orphan" (beyond the close
+    of its epoch, not in the trail), "foreign" (not a name of ours), "found-whole" (from now on
+    readers rely on the store).
     """
 
     kind: FindingKind
