@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from holdfast.cli.app import run
+from holdfast.regions.trailkey import TrailKey
 from tests.golden.answers import ANSWERS, GOLDEN, QUESTIONS, REGIONS, answers_of, ask
 
 pytestmark = pytest.mark.slow
@@ -54,6 +56,23 @@ def test_the_trail_holds_what_is_hard_to_read() -> None:
     assert [cookie["region"] for cookie in replaced] == ["b"]
     assert [o["says"]["store"] for o in whole] == [cookie["store"] for cookie in replaced]
     assert EXPECTED["completeness"]["answer"]["holding_back"][0]["kind"] == "silent"
+
+
+def test_a_gap_can_be_declared_in_it_and_the_rest_stays_as_it_was(data: Path) -> None:
+    (data / "trail.key").write_bytes(TrailKey(bytes(range(32)), "golden").text().encode())
+    node = EXPECTED["completeness"]["answer"]["holding_back"][0]["node"]
+    for path in (data / "regions").glob(f"*/ev/seg/{node}/*/0000000001-*"):
+        path.unlink()
+    shown = {event["id"] for event in EXPECTED["everything"]["answer"]["events"]}
+
+    range_ = ("--node", node, "--from", "1", "--to", "2", "--why", "a fire", "--yes")
+    declared = run(["gap", "declare", "--data", str(data), *range_])
+    code, found = ask(data, "everything")
+
+    assert (declared, code) == (0, 0)
+    assert [(gap["start"], gap["end"], gap["cause"]) for gap in found["gaps"]] == [(1, 2, "a fire")]
+    assert found["complete_through"] == EXPECTED["everything"]["answer"]["complete_through"]
+    assert {event["id"] for event in found["events"]} < shown
 
 
 def test_it_stays_small() -> None:
