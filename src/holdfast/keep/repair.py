@@ -8,9 +8,9 @@ nothing can take its place under its name.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
@@ -24,6 +24,7 @@ from holdfast.regions.region import Region
 COPIES_AT_ONCE = 8
 SUSPECTS_MAX = 1000  # read in one round
 
+One = TypeVar("One")
 FindingKind = Literal[
     "corrupt",
     "differs",
@@ -100,11 +101,11 @@ class Repair:
 
     async def mend(self, lacks: Sequence[Lack]) -> list[Finding]:
         """Copy every object to the regions that lack it; returns what could not be, and why."""
-        return await _all(self._mend(lack) for lack in lacks)
+        return await _all(self._mend, lacks)
 
     async def judge(self, suspects: Sequence[Suspect]) -> list[Finding]:
         """Read every copy of these objects; returns those that are wrong, or cannot be read."""
-        return await _all(self._judge(suspect) for suspect in suspects[:SUSPECTS_MAX])
+        return await _all(self._judge, suspects[:SUSPECTS_MAX])
 
     async def _judge(self, suspect: Suspect) -> list[Finding]:
         copies = [await self._examine(holder, suspect.key) for holder in suspect.holders]
@@ -151,13 +152,15 @@ def _all_corrupt(findings: Sequence[Finding], holders: Sequence[RegionId]) -> bo
     return [finding.kind for finding in findings] == ["corrupt"] * len(holders)
 
 
-async def _all(tasks: Iterable[Coroutine[Any, Any, list[Finding]]]) -> list[Finding]:
-    """Do them, some at a time; everything that they found."""
+async def _all(
+    work: Callable[[One], Awaitable[list[Finding]]], several: Sequence[One]
+) -> list[Finding]:
+    """Do each, some at a time; everything that was found."""
     at_once = asyncio.Semaphore(COPIES_AT_ONCE)
 
-    async def one(task: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+    async def one(each: One) -> list[Finding]:
         async with at_once:
-            return await task
+            return await work(each)
 
-    found = await asyncio.gather(*(one(task) for task in tasks))
+    found = await asyncio.gather(*(one(each) for each in several))
     return [finding for each in found for finding in each]
