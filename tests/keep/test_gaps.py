@@ -1,12 +1,18 @@
 """What is declared lost is missed by no survey, and nothing else is forgiven with it."""
 
+import pytest
+
 from holdfast.cli.exits import GOOD, INCOMPLETE, REFUTED
 from holdfast.cli.reconcile import exit_code
+from holdfast.errors import UnavailableError
 from holdfast.keep.declare import declare
 from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.keep.scrub import Scrub
-from holdfast.proof import names
+from holdfast.proof import names, statements
+from holdfast.regions.port import Stored, Unknown
+from holdfast.regions.sets import RegionSet
 from tests.keep.test_repair import _keeper, _kinds, _of, _remove, _segments, _written
+from tests.regions.worlds import MemoryWorld
 from tests.write.world import TRAIL, World, run
 
 
@@ -170,5 +176,51 @@ def test_two_statements_of_one_gap_are_named() -> None:
 
         assert ("differs", "b", gap) in [(f.kind, f.region, f.key) for f in report.findings]
         assert exit_code(report) == REFUTED
+
+    run(story)
+
+
+def _with_one_that_leaves() -> World:
+    """a, b and c are written to; d was, together with b and c."""
+    world = World(count=4)
+    world.leaving, world.earlier = frozenset("d"), (RegionSet(frozenset("bcd"), 2),)
+    return world
+
+
+def test_a_gap_is_declared_while_a_region_leaves_which_was_asked_too() -> None:
+    async def story() -> None:
+        world = _with_one_that_leaves()
+        keys = await _trail(world)
+        _remove(world, keys[1], "abc")
+
+        await _declare(world, keys, 1, 2)
+
+        key = names.gap_key(keys[1].split("/")[2], 1, 2)
+        notes = {store.objects[key][0] for store in world.stores.values()}
+        assert len(notes) == 1
+        gap = statements.verify_gap(notes.pop(), TRAIL.trail).statement
+        assert [region for region, _ in gap.regions] == ["a", "b", "c", "d"]
+
+    run(story)
+
+
+def test_a_gap_is_not_stated_before_a_quorum_of_every_set_has_it() -> None:
+    class Full(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            if key.startswith("ev/gap/"):
+                return Unknown("full", answered=True)
+            return await super().create(key, data)
+
+    async def story() -> None:
+        world = _with_one_that_leaves()
+        keys = await _trail(world)
+        _remove(world, keys[1], "abc")
+        for region in "bc":
+            full = Full()
+            full.objects = world.stores[region].objects
+            world.stores[region] = full
+
+        with pytest.raises(UnavailableError, match="lies in a, d, and 2 of a, b, c are needed"):
+            await _declare(world, keys, 1, 2)
 
     run(story)

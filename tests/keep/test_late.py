@@ -32,10 +32,10 @@ async def _written(world: World, count: int = 3) -> None:
     await node.stop()
 
 
-def _replace(world: World, region: str = "b") -> None:
+def _replace(world: World, region: str = "b", store: str = NEW) -> None:
     """The store is gone for good, and another one is in its place."""
     world.stores[region] = MemoryWorld()
-    cookie = TRAIL.cookie(region, NEW, FIRST[region])
+    cookie = TRAIL.cookie(region, store, FIRST[region])
     world.stores[region].objects[names.REGION_KEY] = (cookie, 1)
 
 
@@ -95,9 +95,7 @@ def test_two_stores_that_came_later_do_not_vouch_for_each_other() -> None:
         world = World()
         await _written(world)
         _replace(world, "b")
-        world.stores["c"] = MemoryWorld()
-        cookie = TRAIL.cookie("c", "8" * 32, FIRST["c"])
-        world.stores["c"].objects[names.REGION_KEY] = (cookie, 1)
+        _replace(world, "c", "8" * 32)
         keeper = await _keeper(world)
 
         report = await keeper.reconcile(whole=True)
@@ -212,5 +210,43 @@ def test_fences_of_closed_epochs_are_put_again_in_the_keepers_own_name() -> None
         open_fence = names.fence_key(living.identity.node, 1)
         assert not any(open_fence in store.objects for store in world.stores.values())
         await kill(living)
+
+    run(story)
+
+
+def test_nothing_is_called_lost_on_the_word_of_a_store_that_came_later() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        only_in_c = sorted(world.keys_under("a", "ev/seg/"))[0]
+        del world.stores["a"].objects[only_in_c]
+        _replace(world)
+        world.stores["c"].failing = Unknown("away")
+        world.stores["a"].objects["ev/node/strange"] = (b"", 1)
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _found(report) == [("not-whole", "b"), ("foreign", "")]  # the gravest first
+        world.stores["c"].failing = None
+        await asyncio.sleep(60)
+        assert ("found-whole", "b") in _found(await keeper.reconcile(whole=True))
+        assert only_in_c in world.stores["a"].objects
+
+    run(story)
+
+
+def test_what_no_region_has_is_lost_also_where_most_stores_came_later() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        del world.stores["a"].objects[sorted(world.keys_under("a", "ev/seg/"))[0]]
+        _replace(world, "b")
+        _replace(world, "c", "8" * 32)
+        keeper = await _keeper(world)
+
+        report = await keeper.reconcile(whole=True)
+
+        assert _found(report) == [("lost", ""), ("not-whole", "b"), ("not-whole", "c")]
 
     run(story)

@@ -1,7 +1,8 @@
 """Put a statement that a person made under the trail's key where everyone finds it.
 
-It is put-if-absent into every region that is not gone, and stands once W of them have it. Dying in
-between leaves it in some; the same command finds it there and goes on with the same bytes.
+It is put-if-absent into every region that is not gone, and stands once a quorum of every set that
+the settings name has it. Dying in between leaves it in some; the same command finds it there and
+goes on with the same bytes.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Collection, Mapping
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.regions import Regions
 from holdfast.regions.port import Differs, RegionId, Stored
+from holdfast.regions.sets import lacking_quorum
 
 
 async def declare(
@@ -20,7 +22,7 @@ async def declare(
     Returns:
         For each region that was asked: "" once it has the statement, else why not.
     Raises:
-        UnavailableError: fewer than W regions have it; says which.
+        UnavailableError: too few regions of a set have it; says which.
         CorruptError: another statement lies under that key; says where.
     """
     asked = [region for region in regions if region.id not in gone]
@@ -34,10 +36,11 @@ async def declare(
     if others:
         raise CorruptError(f"another statement lies in {', '.join(others)} under {key}")
     stored = [id for id, why in told.items() if not why]
-    if len(stored) < regions.quorum:
+    if lacking := lacking_quorum(regions.sets, stored):
         why = "; ".join(f"{id}: {why}" for id, why in told.items() if why)
         raise UnavailableError(
             f"it is not stated yet: it lies in {', '.join(stored) or 'no region'}, and "
-            f"{regions.quorum} regions are needed ({why}). Run the same command again to finish it"
+            f"{lacking.quorum} of {', '.join(sorted(lacking.ids))} are needed ({why}). "
+            "Run the same command again to finish it"
         )
     return told

@@ -18,6 +18,7 @@ from holdfast.proof.note import SigningKey
 from holdfast.proof.statements import Birth, Gap
 from holdfast.regions import Regions
 from holdfast.regions.port import Present, RegionId, Unknown
+from holdfast.regions.sets import lacking_sight
 
 Holders = Mapping[SegmentName, list[RegionId]]
 
@@ -76,7 +77,6 @@ async def propose_gap(
     _check_overlap(survey, asked)
     first, after_us = await look.before(asked.start)
     next_, until_us = await look.behind(asked.end)
-    stores = dict(regions.stores)
     gap = Gap(
         trail_key=trail_key.public,
         start=asked.start,
@@ -85,7 +85,7 @@ async def propose_gap(
         next=next_,
         after_us=after_us,
         until_us=until_us,
-        regions=tuple((id, stores[id]) for id in sorted(survey.held)),
+        regions=tuple((id, regions.by_id[id].store_uuid) for id in sorted(survey.held)),
         gone=tuple(sorted(asked.gone)),
         by=asked.by,
         cause=asked.cause,
@@ -118,9 +118,10 @@ def _check_looked(regions: Regions, survey: Survey, asked: Asked) -> None:
     for id in asked.gone:
         if id in survey.held:
             raise _rejected("--region-gone", f"{id} is not gone: it answers")
-    if len(survey.held) < regions.needed:
+    if lacking := lacking_sight(regions.sets, survey.held.keys()):
         raise UnavailableError(
-            f"{len(survey.held)} regions answer, {regions.needed} are needed to know anything"
+            f"of the regions {', '.join(sorted(lacking.ids))} {lacking.count(survey.held.keys())} "
+            f"answer, {lacking.needed} are needed to know anything"
         )
 
 

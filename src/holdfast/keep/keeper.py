@@ -168,11 +168,12 @@ class Keeper:
                 survey = await self._surveyor.survey(whole=whole)
             drift = compare(survey.held, survey.extents, survey.starts, survey.lost)
             repair = Repair(self._regions, survey.node_keys)
-            findings = await self._find(survey, drift, repair)
+            findings = await self._find(survey, drift, repair, late.keys())
             repaired = repair.repaired
             lacks = tuple(lack for lack in drift.lacks if lack.key not in repair.given_up)
             await self._fence_again(survey)
             findings += await self._see_to_late(late, survey, lacks, repaired)
+            findings = _gravest_first(findings)
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
             if settled:
@@ -191,15 +192,18 @@ class Keeper:
             )
             return self.last
 
-    async def _find(self, survey: Survey, drift: Drift, repair: Repair) -> list[Finding]:
+    async def _find(
+        self, survey: Survey, drift: Drift, repair: Repair, late: Collection[RegionId]
+    ) -> list[Finding]:
         """Read what is suspect, copy what lacks, and say what a person should know.
 
-        What is lost or corrupt stays so until a survey has looked at its place again.
+        What is lost or corrupt stays so until a survey has looked at its place again. late: regions
+        whose store came later: what is not there may be in a region that was not surveyed.
         """
         suspects = [*drift.suspects, *_once_corrupt(self._standing, survey)]
         found = [f for f in self._standing if f.region in survey.absent or _is_below(f.key, survey)]
         found += await repair.judge(suspects)
-        if len(survey.held) >= self._regions.needed:
+        if not survey.absent or self._regions.are_enough(survey.held.keys() - late):
             found += [_lost(missing, survey) for missing in drift.missing]
         found += await repair.mend(drift.lacks)
         found += [
@@ -208,7 +212,7 @@ class Keeper:
         ]
         found += [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
         found += [Finding("foreign", "", key, "not ours") for key in drift.foreign]
-        return sorted(dict.fromkeys(found), key=lambda finding: GRAVITY.index(finding.kind))
+        return found
 
     async def _fence_again(self, survey: Survey) -> None:
         """Put fences of closed epochs where they lack; each is a statement of our own, no copy."""
@@ -242,6 +246,11 @@ class Keeper:
             stores = [(other, self._regions.by_id[other].store_uuid) for other in sorted(compared)]
             findings.append(await say_whole(region, stores, self._regions, identity, self._host))
         return findings
+
+
+def _gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Each of them once."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: GRAVITY.index(finding.kind))
 
 
 def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspect]:
