@@ -44,11 +44,6 @@ class Memory:
         """Keys of births, fences and closes that it was seen to hold; to be added to."""
         return self._noted.setdefault(region, set())
 
-    def newest(self, node: NodeId) -> int:
-        """A size that some region showed the node's ledger to have; 0: none did."""
-        ends = [end for facts in self.facts.values() for _, end in facts.shown.get(node, ())]
-        return max(ends, default=0)
-
     def note_store(self, region: str, store: str) -> None:
         if self.of(region).store != store:
             self._keep(region, structs.replace(self.of(region), store=store))

@@ -25,7 +25,7 @@ from holdfast.write.closing import (
     read_ballots,
     written_down,
 )
-from holdfast.write.identity import Identity, certify
+from holdfast.write.identity import speak_for_trail
 from holdfast.write.left import Closing, StoppedError
 from holdfast.write.quorum import decide_close
 
@@ -42,13 +42,6 @@ class ProposedEnd:
     votes: Mapping[RegionId, int]
     unseen: tuple[RegionId, ...]
     run_size: int
-
-
-def trail_identity(trail_key: SigningKey, host: Host) -> Identity:
-    """The trail itself as a closer, certified by its own key."""
-    trail = names.trail_id(trail_key.public)
-    key = SigningKey(names.ledger_origin(trail, trail), trail_key.private)
-    return Identity(trail, key, certify(trail, trail_key, trail_key.public, host.now_us()))
 
 
 async def propose_end(
@@ -72,7 +65,8 @@ async def propose_end(
         UnavailableError: too little answers to know.
         ProofError: the birth does not verify.
     """
-    closing = begin_closing(regions, birth, trail_identity(trail_key, host), host)
+    person = speak_for_trail(regions.trail, trail_key, host)
+    closing = begin_closing(regions, birth, person, host)
     key = names.closed_key(closing.node, closing.epoch)
     try:
         written = await written_down(closing, for_sure=True)
