@@ -238,6 +238,23 @@ def test_the_doctor_shows_every_setting_and_a_key_that_others_can_read(
     assert found["settings"]["quorum"] == 2
 
 
+def test_the_doctor_counts_no_region_that_leaves_among_those_that_are_written_to(
+    data: Path, capsys: Capture
+) -> None:
+    tables = [f'[regions.{id}]\nurl = "file://{data}/regions/{id}"' for id in "abc"]
+    earlier = '[[earlier]]\nquorum = 2\nregions = ["a", "b", "c"]\n'
+    config = data / "holdfast.toml"
+    config.write_text("\n".join(["quorum = 2", *tables, "leaving = true", earlier]))
+    shutil.rmtree(data / "regions/b")
+
+    code, found = ask(data, capsys, "doctor", "--config", str(config))
+
+    assert code == 3
+    bad = {each["check"]: each["detail"] for each in found["checks"] if each["state"] == "bad"}
+    assert set(bad) == {"region b", "quorum"}
+    assert bad["quorum"] == "1 regions of the 2 needed to write"
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage\n", b"\xff" * 5000])
 @pytest.mark.parametrize(("key", "check"), [("trail.key", "trail key"), ("node.key", "node key")])
 def test_the_doctor_refuses_a_key_that_the_server_would_refuse(

@@ -132,6 +132,7 @@ def _regions(settings: Settings) -> Iterator[Check]:
         state = {"ok": "ok", "filling": "warning"}.get(region.state, "bad")
         detail = f"{region.url}: {region.why or 'store ' + region.store}"
         yield Check(f"region {region.region}", state, detail)
-    good = sum(region.state != "unverified" for region in seen.regions)
+    written = [region for region in seen.regions if region.region not in settings.leaving]
+    good = sum(region.state != "unverified" for region in written)
     state = "ok" if good >= seen.quorum else "bad"
     yield Check("quorum", state, f"{good} regions of the {seen.quorum} needed to write")
