@@ -1,6 +1,5 @@
 """Regions whose disk is full: refused or unknown, never lost, and on again when there is room."""
 
-import os
 import subprocess
 import urllib.error
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.server import Server, wait_until
+from tests.machine import mount_small_disk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 SMALL = ("a", "b")
@@ -23,9 +23,7 @@ def small_disks(tmp_path: Path) -> Iterator[Path]:
         for region in SMALL:
             place = data / "regions" / region
             place.mkdir(parents=True)
-            command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-            if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-                pytest.skip("needs to mount a small tmpfs, which takes root")
+            mount_small_disk(place)
             mounted.append(place)
         yield data
     finally:

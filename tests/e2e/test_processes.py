@@ -8,6 +8,7 @@ import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.e2e.server import (
@@ -19,6 +20,7 @@ from tests.e2e.server import (
     payloads,
     wait_until,
 )
+from tests.machine import program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 REGIONS = ("a", "b", "c")
@@ -179,7 +181,6 @@ def test_a_kill_right_after_an_acknowledgement_loses_nothing_time_and_again(serv
 
 
 def test_zstdcat_and_duckdb_alone_read_what_a_region_holds(server: Server) -> None:
-    duckdb = pytest.importorskip("duckdb")
     server.start()
     for number in range(4):
         server.send(f"n{number}", f"m{number}")
@@ -188,9 +189,9 @@ def test_zstdcat_and_duckdb_alone_read_what_a_region_holds(server: Server) -> No
     segments = sorted(region.glob("ev/seg/*/*/*.ndjson.zst"))
 
     lines = subprocess.run(
-        ["zstdcat", *map(str, segments)], capture_output=True, text=True, check=True
+        [program("zstdcat"), *map(str, segments)], capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    counted = duckdb.sql(
+    counted = duckdb.execute(
         f"select count(*) from read_json('{region}/ev/seg/*/*/*.ndjson.zst', format='nd')"
     ).fetchall()
 

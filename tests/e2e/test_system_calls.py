@@ -1,7 +1,6 @@
 """What a server asks of the operating system before it acknowledges, as strace sees it."""
 
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.server import Server, wait_until
+from tests.machine import no_tracing, program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 CALLS = "write,writev,sendto,sendmsg,openat,fsync,fdatasync,linkat,renameat,renameat2,mkdirat"
@@ -34,19 +34,18 @@ class Call:
 @pytest.fixture
 def trace(tmp_path: Path) -> list[Call]:
     """The calls of a server around one acknowledgement; its first segment came before."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
+    strace_path = program("strace")
     server = Server(tmp_path / "data")
     file, said = tmp_path / "trace", tmp_path / "said"
     try:
         server.start().send("first")
-        command = ["strace", "-f", "-y", "-s", "300", "-e", f"trace={CALLS}", "-o", str(file)]
+        command = [strace_path, "-f", "-y", "-s", "300", "-e", f"trace={CALLS}", "-o", str(file)]
         with said.open("wb") as stderr:
             strace = subprocess.Popen([*command, "-p", str(server.pid)], stderr=stderr)
         try:
             wait_until(lambda: strace.poll() is not None or "attached" in said.read_text())
             if strace.poll() is not None:
-                pytest.skip("strace may not trace here")
+                no_tracing()
             server.send("second")
         finally:
             strace.send_signal(signal.SIGINT)

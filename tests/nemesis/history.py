@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from holdfast.proof import names, note
 from holdfast.proof.note import Note
@@ -61,13 +61,37 @@ class Shown:
     events: frozenset[tuple[str, str]]
 
 
-class Client:
+class Repeated:
+    """Something that a thread does again and again, from `start` to `end`."""
+
+    def __init__(self, name: str, once: Callable[[], None], pause_seconds: float) -> None:
+        self._once = once
+        self._pause_seconds = pause_seconds
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name)
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def end(self) -> None:
+        """End, once what is being done is done."""
+        self._ends.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ends.wait(self._pause_seconds):
+            self._once()
+
+
+class Client(Repeated):
     """Sends to one server, request after request, until it is told; see `sim.checker.Writer`.
 
     What is unknown is sent again, by and by, to the same server.
     """
 
     def __init__(self, server: Server, seed: int, problem: Callable[[str], None]) -> None:
+        super().__init__(f"client of {server.data.name}", self._send_one, BETWEEN_REQUESTS_SECONDS)
         self.name = server.data.name
         self.nodes: dict[str, bytes] = {}
         self.requests: list[Request] = []
@@ -75,17 +99,6 @@ class Client:
         self.server = server
         self._draw = Random(f"{seed}-{self.name}")
         self._problem = problem
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"client of {self.name}")
-
-    def start(self) -> "Client":
-        self._thread.start()
-        return self
-
-    def end(self) -> None:
-        """End, with an answer to the last request."""
-        self._ends.set()
-        self._thread.join()
 
     @property
     def acknowledged_count(self) -> int:
@@ -105,13 +118,10 @@ class Client:
                 self.acks.append((Life(f"{self.name}.{life}"), ack))
         return request
 
-    def _run(self) -> None:
-        while not self._ends.wait(BETWEEN_REQUESTS_SECONDS):
-            unknown = [
-                r for r in self.requests[-200:] if not r.is_acknowledged and not r.is_refused
-            ]
-            again = bool(unknown) and self._draw.random() < SENT_AGAIN
-            self.send(self._draw.choice(unknown) if again else None)
+    def _send_one(self) -> None:
+        unknown = [r for r in self.requests[-200:] if not r.is_acknowledged and not r.is_refused]
+        again = bool(unknown) and self._draw.random() < SENT_AGAIN
+        self.send(self._draw.choice(unknown) if again else None)
 
     def _new(self) -> Request:
         number = len(self.requests)
@@ -153,23 +163,14 @@ def _acknowledgement(said: dict[str, Any]) -> Acknowledgement:
     return Acknowledgement(node, said["segment"], receipt, tuple(said["regions"]))
 
 
-class Reader:
+class Reader(Repeated):
     """Asks one server for its statement and then for everything, again and again."""
 
     def __init__(self, server: Server, problem: Callable[[str], None]) -> None:
+        super().__init__(f"reader of {server.data.name}", self._try_to_look, BETWEEN_LOOKS_SECONDS)
         self.shown: list[Shown] = []
         self.server = server
         self._problem = problem
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"reader of {server.data.name}")
-
-    def start(self) -> "Reader":
-        self._thread.start()
-        return self
-
-    def end(self) -> None:
-        self._ends.set()
-        self._thread.join()
 
     def look(self) -> None:
         """One statement, and all that is found after it."""
@@ -184,31 +185,20 @@ class Reader:
             self._problem(f"I11: {shown.reader} went back to {through}")
         self.shown.append(shown)
 
-    def _run(self) -> None:
-        while not self._ends.wait(BETWEEN_LOOKS_SECONDS):
-            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                self.look()
+    def _try_to_look(self) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+            self.look()
 
 
-class Listener:
+class Listener(Repeated):
     """Keeps every heartbeat that it sees in the regions' folders."""
 
     def __init__(self, regions: Path) -> None:
+        super().__init__("listener", self._listen, BETWEEN_BEATS_SECONDS)
         self.beats: dict[bytes, str] = {}
         self._regions = regions
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="listener")
 
-    def start(self) -> "Listener":
-        self._thread.start()
-        return self
-
-    def end(self) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ends.wait(BETWEEN_BEATS_SECONDS):
-            for path in self._regions.glob(f"*/{names.HEARTBEATS_PREFIX}*.note"):
-                with contextlib.suppress(OSError):
-                    self.beats.setdefault(path.read_bytes(), path.stem)
+    def _listen(self) -> None:
+        for path in self._regions.glob(f"*/{names.HEARTBEATS_PREFIX}*.note"):
+            with contextlib.suppress(OSError):
+                self.beats.setdefault(path.read_bytes(), path.stem)

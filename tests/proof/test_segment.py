@@ -1,7 +1,6 @@
 import dataclasses
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.note import SigningKey
 from holdfast.proof.segment import Encoded, Opened
 from holdfast.proof.statements import Trailer
+from tests.machine import program
 from tests.proof import naive, samples
 from tests.proof.samples import GROUPS, NODE, NODE_KEY, ORIGIN, STARTED_US, TAG_KEY
 
@@ -374,11 +374,7 @@ def test_every_reader_of_zstd_passes_over_the_trailer() -> None:
 
 
 def test_zstdcat_prints_the_records() -> None:
-    program = shutil.which("zstdcat")
-    if program is None:
-        pytest.skip("the program zstdcat is not installed")
-
-    done = subprocess.run([program], input=SEALED.data, capture_output=True, check=True)
+    done = subprocess.run([program("zstdcat")], input=SEALED.data, capture_output=True, check=True)
 
     assert done.stdout == CONTENT
 

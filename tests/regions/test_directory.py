@@ -14,6 +14,7 @@ import pytest
 from holdfast.regions.directory import LEFTOVER_US, DirectoryStore
 from holdfast.regions.disk import PosixDisk, Stat
 from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from tests.machine import no_tracing, program
 from tests.regions.worlds import RecordingDisk, at_once
 
 KEY = "ev/seg/name"
@@ -116,9 +117,8 @@ def test_a_refused_create_makes_what_lies_there_durable(
 
 
 def test_the_order_of_system_calls_is_the_order_of_the_design(tmp_path: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    program = """
+    strace = program("strace")
+    script = """
         import asyncio, sys, pathlib
         from holdfast.regions.directory import DirectoryStore
         from holdfast.regions.disk import PosixDisk
@@ -133,10 +133,10 @@ def test_the_order_of_system_calls_is_the_order_of_the_design(tmp_path: Path) ->
     """
     trace = tmp_path / "trace"
     calls = "trace=write,fsync,linkat,unlinkat"
-    command = ["strace", "-f", "-y", "-e", calls, "-o", str(trace), sys.executable, "-c"]
+    command = [strace, "-f", "-y", "-e", calls, "-o", str(trace), sys.executable, "-c"]
 
     ran = subprocess.run(
-        [*command, textwrap.dedent(program), str(tmp_path / "root")],
+        [*command, textwrap.dedent(script), str(tmp_path / "root")],
         capture_output=True,
         text=True,
         check=False,
@@ -144,7 +144,7 @@ def test_the_order_of_system_calls_is_the_order_of_the_design(tmp_path: Path) ->
     )
 
     if ran.returncode != 0 and "ptrace" in ran.stderr:
-        pytest.skip("strace may not trace here")
+        no_tracing()
     assert ran.returncode == 0, ran.stderr
     lines = trace.read_text().splitlines()
     steps = [

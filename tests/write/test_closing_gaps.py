@@ -76,27 +76,22 @@ def test_an_epoch_is_not_closed_below_what_its_node_promised() -> None:
     run(story)
 
 
-@pytest.mark.parametrize("corrupt", [False, True])
-def test_a_declared_gap_is_closed_over_where_the_tree_is_whole_again(corrupt: bool) -> None:
-    """Segment 1 is lost: the tree is whole again at 2, by the word of segment 2's trailer."""
-
+@pytest.mark.parametrize(
+    ("count", "index", "corrupt"),
+    [
+        # Segment 1 is lost: the tree is whole again at 2, by the word of segment 2's trailer.
+        pytest.param(4, 1, False, id="by a power of two"),
+        pytest.param(4, 1, True, id="by a power of two, with names listed"),
+        pytest.param(7, 5, True, id="by names that are listed still, where no power of two is"),
+    ],
+)
+def test_a_declared_gap_is_closed_over_where_the_tree_can_be_carried_on(
+    count: int, index: int, corrupt: bool
+) -> None:
     async def story() -> None:
-        lost = await promised(4)
-        lose(lost, 1, corrupt=corrupt)
-        await state_gap(lost, 1, 2)
-
-        end = await lost.close()
-
-        assert end == end_of(lost)
-
-    run(story)
-
-
-def test_names_that_are_listed_still_carry_the_tree_where_no_power_of_two_does() -> None:
-    async def story() -> None:
-        lost = await promised(7)
-        lose(lost, 5, corrupt=True)
-        await state_gap(lost, 5, 6)
+        lost = await promised(count)
+        lose(lost, index, corrupt=corrupt)
+        await state_gap(lost, index, index + 1)
 
         end = await lost.close()
 
