@@ -25,13 +25,13 @@ def with_trail_key(place: Place, work: Work[Result]) -> Result:
     from holdfast.wiring import real_host, real_regions
 
     settings = settings_of(place.data, place.config)
-    key = trail_key_of(settings).signing
+    key = trail_key_of(settings)
 
     async def run(host: Host, regions: Regions) -> Result:
-        regions.trail = trail_key_of(settings).trail
+        regions.trail = key.trail
         await regions.verify()
         regions.refuse_mix_ups()
-        return await work(regions, key, host)
+        return await work(regions, key.signing, host)
 
     with real_host() as host, real_regions(settings) as regions:
         return asyncio.run(run(host, regions))

@@ -18,8 +18,8 @@ import holdfast
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED, text_of
 from holdfast.cli.options import Place
-from holdfast.cli.place import settings_of
-from holdfast.cli.region import look, read_trail_key
+from holdfast.cli.place import read_trail_key, settings_of
+from holdfast.cli.region import look
 from holdfast.errors import HoldfastError
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.trailkey import KEY_FILE

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast.cli.source import rejected
-from holdfast.regions.trailkey import KEY_FILE, TrailKey, parse_trail_key
+from holdfast.regions.disk import PosixDisk
+from holdfast.regions.trailkey import FILE_BYTES_MAX, KEY_FILE, TrailKey, parse_trail_key
 from holdfast.settings import Settings, load
 
 
@@ -29,9 +30,23 @@ def trail_key_of(settings: Settings) -> TrailKey:
     """
     path = settings.data_path / KEY_FILE
     try:
-        return parse_trail_key(path.read_bytes(), str(path))
+        return read_trail_key(path)
     except FileNotFoundError:
         raise rejected(str(path), "is not there: run this where the trail's key is") from None
+
+
+def read_trail_key(path: Path) -> TrailKey:
+    """The trail's key, as the server reads it.
+
+    Raises:
+        RejectedError: damaged. OSError: not there, or not to be read.
+    """
+    disk = PosixDisk()
+    root = disk.open_root(path.parent)
+    try:
+        return parse_trail_key(disk.read(root, path.name, FILE_BYTES_MAX)[0], str(path))
+    finally:
+        disk.close(root)
 
 
 def _from_environment() -> Path | None:

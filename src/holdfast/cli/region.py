@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
@@ -14,15 +13,14 @@ from typer import Argument, Option
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED
 from holdfast.cli.options import Place
-from holdfast.cli.place import settings_of
+from holdfast.cli.place import read_trail_key, settings_of, trail_key_of
 from holdfast.cli.source import rejected
 from holdfast.errors import HoldfastError
 from holdfast.proof.statements import Cookie
 from holdfast.regions import Regions
 from holdfast.regions.cookie import read_cookie
-from holdfast.regions.disk import PosixDisk
 from holdfast.regions.joining import Joined, add_region, replace_region
-from holdfast.regions.trailkey import FILE_BYTES_MAX, KEY_FILE, TrailKey, parse_trail_key
+from holdfast.regions.trailkey import KEY_FILE, TrailKey
 from holdfast.regions.whole import why_not_whole
 from holdfast.settings import Settings
 
@@ -95,20 +93,6 @@ def look(settings: Settings) -> SeenTrail:
         )
 
 
-def read_trail_key(path: Path) -> TrailKey:
-    """The trail's key, as the server reads it.
-
-    Raises:
-        RejectedError: damaged. OSError: not there, or not to be read.
-    """
-    disk = PosixDisk()
-    root = disk.open_root(path.parent)
-    try:
-        return parse_trail_key(disk.read(root, path.name, FILE_BYTES_MAX)[0], str(path))
-    finally:
-        disk.close(root)
-
-
 async def _verify(regions: Regions) -> dict[str, str]:
     """Read all cookies; why a region's store, though it is the right one, is not relied on yet."""
     filling = {}
@@ -163,11 +147,7 @@ def replace(
 def _join(settings: Settings, join: Join) -> Joined:
     from holdfast.wiring import real_regions
 
-    path = settings.data_path / KEY_FILE
-    try:
-        key = read_trail_key(path)
-    except FileNotFoundError:
-        raise rejected(str(path), "is not there: run this where the trail's key is") from None
+    key = trail_key_of(settings)
     with real_regions(settings) as regions:
         return asyncio.run(join(regions, key))
 
