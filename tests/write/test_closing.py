@@ -104,6 +104,23 @@ def test_no_vote_is_cast_while_a_segment_cannot_be_brought_to_a_quorum() -> None
     run(story)
 
 
+def test_what_no_checkpoint_covers_is_put_again_before_any_vote() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(1)
+        lost.drop("c", 0)  # and the heartbeats: a and b show it, and may not have synced it
+        for store in lost.world.stores.values():
+            store.log.clear()
+
+        await lost.close()
+
+        for id in "ab":
+            puts = [key for call, key in lost.world.stores[id].log if call == "create"]
+            at = [lost.segments[0] in key for key in puts].index(True)
+            assert at < puts.index(names.vote_key(lost.identity.node, 1))
+
+    run(story)
+
+
 def test_a_hole_ends_the_run() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(4)

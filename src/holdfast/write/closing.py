@@ -7,7 +7,8 @@ Any number of closers may work at once, and any of them may die anywhere:
 2. a fence is put in every store: what lands after it there is never counted;
 3. where the fence stands, the epoch's segments are listed, the cookie is checked after; R stores;
 4. the contiguous, valid run from the base is what was acknowledged, and perhaps a little more;
-5. each segment of the run is copied until W stores hold it;
+5. each segment of the run is copied until W stores are known to hold it: a listing alone tells
+   that only of what a checkpoint covers, since a directory shows a name before its fsync;
 6. the vote for the run's end is cast in every store, put-if-absent;
 7. votes of a majority decide, and the decision is written down in W stores.
 
@@ -157,7 +158,11 @@ def fence_of(origin: str, epoch: int, identity: Identity, host: Host) -> bytes:
 
 
 async def complete(closing: Closing, run: Run, listed: Held) -> None:
-    """Step 5: no vote before all of the run lies in W stores, or the close could name a hole."""
+    """Step 5: no vote before all of the run lies in W stores, or the close could name a hole.
+
+    What a checkpoint covers was acknowledged: where it is listed, it is durable. Of the rest a
+    listing tells less, since a directory shows a name before its fsync: putting it again syncs it.
+    """
     at_once = asyncio.Semaphore(COPIES_AT_ONCE)
 
     async def bring(name: SegmentName) -> bool:
@@ -172,7 +177,11 @@ async def complete(closing: Closing, run: Run, listed: Held) -> None:
             outcomes = await _keep_everywhere(closing, key, data)
             return sum(isinstance(o, Stored) for o in outcomes.values()) >= closing.quorum
 
-    lacking = [n for n in run.names if sum(n.text in h for h in listed.values()) < closing.quorum]
+    lacking = [
+        name
+        for at, name in enumerate(run.names)
+        if at >= run.vouched or sum(name.text in h for h in listed.values()) < closing.quorum
+    ]
     brought = await asyncio.gather(*(bring(name) for name in lacking))
     if not all(brought):
         raise StoppedError("a segment of the epoch could not be brought to a quorum of its stores")

@@ -93,11 +93,12 @@ async def list_fenced(closing: Closing, store: Region) -> frozenset[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What an epoch left. names: its segments that are there, in order. end: where the ledger
-    stands behind them. lost: ranges of indexes that are declared lost. owed: so many segments the
-    node is known to have acknowledged."""
+    """What an epoch left. names: its segments that are there, in order; the first `vouched` of them
+    a checkpoint covers. end: where the ledger stands behind them. lost: ranges of indexes that are
+    declared lost. owed: so many segments the node is known to have acknowledged."""
 
     names: tuple[SegmentName, ...]
+    vouched: int
     end: LedgerEnd
     lost: tuple[tuple[int, int], ...]
     owed: int
@@ -132,7 +133,7 @@ async def valid_run(closing: Closing, listed: Held) -> Run:
     vouched = _vouched(closing, by_index, _checkpoints(closing, beats))
     end = _end(closing.birth.statement.base, vouched)
     owed = max([beat.promise_size for beat in beats if beat.epoch <= closing.epoch], default=0)
-    reached = Run(vouched, end, await _declared_lost(closing), owed)
+    reached = Run(vouched, len(vouched), end, await _declared_lost(closing), owed)
     while further := (
         await _next(closing, reached, by_index, listed)
         or await _behind_gap(closing, reached, by_index, listed)
