@@ -33,6 +33,26 @@ def test_an_event_is_acknowledged_when_two_regions_hold_its_segment() -> None:
     run(story)
 
 
+def test_whoever_sent_what_memory_bent_is_told_and_the_node_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        with monkeypatch.context() as bent:
+            bent.setattr("holdfast.proof.segment._decode", lambda frame: b"{}\n")
+
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await send(node, "login")
+
+        assert len(caught.value.ids) == 1
+        await node.ready()
+        await send(node, "login")
+        await node.stop()
+
+    run(story)
+
+
 def test_a_lone_event_does_not_wait_for_the_seal_interval() -> None:
     async def story() -> float:
         world = World()

@@ -256,8 +256,12 @@ class Epoch:
                 await self._enter(self._to_enter.popleft())
 
     def _seal(self) -> None:
-        """Make a segment of the batch and send it on its way. Nothing is awaited in between."""
-        batch, self._batch = self._batch, Batch()
+        """Make a segment of the batch and send it on its way. Nothing is awaited in between.
+
+        Raises:
+            ProofError: the segment cannot be trusted; the epoch ends, and its requests are told.
+        """
+        batch = self._batch
         encoded = segment.encode(
             self._identity.key,
             self._regions.tag_key,
@@ -267,6 +271,7 @@ class Epoch:
             batch.by_tenant(),
         )
         self._end = ledger.extend(self._end, encoded.name)
+        self._batch = Batch()
         sealed = _Sealed(
             name=encoded.name,
             data=encoded.data,
