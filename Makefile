@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check sim soak nemesis demo bench format lock clean
+.PHONY: help setup run test check sim soak teeth nemesis demo bench format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -38,11 +38,14 @@ check: $(DEV_READY)  ## the quick part of `make test`
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
-sim: $(DEV_READY)  ## replay one simulated world, with its trace (SEED=n)
-	PYTHONPATH=src:. $(BIN)/python -m tests.sim replay $(SEED)
+sim: $(DEV_READY)  ## replay one simulated world, with its trace (SEED=n, ARGS="words")
+	PYTHONPATH=src:. $(BIN)/python -m tests.sim replay $(SEED) $(ARGS)
 
 soak: $(DEV_READY)  ## search for a simulated world that breaks a promise (MINUTES=n)
 	PYTHONPATH=src:. $(BIN)/python -m tests.sim soak $(MINUTES)
+
+teeth: $(DEV_READY)  ## leave out one rule after the other: how many seeds until it is noticed
+	PYTHONPATH=src:. $(BIN)/python -m tests.sim teeth
 
 nemesis: $(DEV_READY) $(TOOLS_READY)  ## break real servers for two minutes, judge what they said (SEED=n)
 	PYTHONPATH=src:. $(BIN)/python -m tests.nemesis $(SEED)

@@ -1,21 +1,29 @@
-"""`python -m tests.sim replay SEED` and `python -m tests.sim soak MINUTES [FROM]`."""
+"""`python -m tests.sim replay SEED [WORDS]`, `python -m tests.sim soak MINUTES [FROM]` and
+`python -m tests.sim teeth`. WORDS: what the world is made of, see `World`."""
 
+import itertools
 import multiprocessing
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
 
-from tests.sim.run import Outcome, run_seed
+from tests.sim.run import Outcome, run_seed, run_seeds
+from tests.sim.teeth import TEETH, search
 
 CHUNK = 20
+TEETH_SEEDS_MAX = 300
 
 
 def main(arguments: list[str]) -> int:
     match arguments:
-        case ["replay", seed]:
-            return replay(int(seed))
+        case ["replay", seed, *words]:
+            return replay(int(seed), " ".join(words))
+        case ["teeth"]:
+            return teeth()
         case ["soak", minutes]:
             return soak(float(minutes), int(time.time()) * 1000)
         case ["soak", minutes, first]:
@@ -24,9 +32,24 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
-def replay(seed: int) -> int:
+def teeth() -> int:
+    """Leave out one rule after the other; print how many seeds it took until a world noticed."""
+    begun = time.monotonic()
+    missed = 0
+    say(f"{'rule left out':60} seeds  what was noticed")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        searches = pool.map(lambda rule: search(rule, 0, TEETH_SEEDS_MAX), TEETH)
+        for rule, found in zip(TEETH, searches, strict=True):
+            missed += found.seed is None
+            noticed = found.problems[0] if found.problems else "NOTHING"
+            say(f"{rule:60} {found.tried:5}  {noticed}")
+    say(f"{len(TEETH)} rules, {missed} missed, {time.monotonic() - begun:.0f} s")
+    return 1 if missed else 0
+
+
+def replay(seed: int, only: str) -> int:
     """Print the whole trace of a seed."""
-    outcome = run_seed(seed, traced=True)
+    outcome = run_seed(seed, traced=True, only=only)
     say("\n".join(outcome.trace))
     say(f"\nseed {seed}: {outcome.events} events, {outcome.restarts} processes, trace", end=" ")
     say(outcome.digest[:16])
@@ -42,8 +65,11 @@ def soak(minutes: float, first: int) -> int:
     total: Counter[str] = Counter()
     failed: list[int] = []
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=50) as pool:
-        chunks = (range(at, at + CHUNK) for at in _forever(first, begun + minutes * 60))
-        for outcomes in pool.imap_unordered(_run_some, chunks):
+        # The pool would take every chunk at once: it is given as many as it is about to work on.
+        turns = Semaphore(2 * (os.cpu_count() or 1))
+        chunks = _chunks(first, begun + minutes * 60, turns)
+        for outcomes in pool.imap_unordered(run_seeds, chunks):
+            turns.release()
             for outcome in outcomes:
                 _count(total, outcome)
                 if outcome.problems:
@@ -58,15 +84,12 @@ def soak(minutes: float, first: int) -> int:
     return 1 if failed else 0
 
 
-def _forever(first: int, until: float) -> Iterator[int]:
-    at = first
-    while time.monotonic() < until:
-        yield at
-        at += CHUNK
-
-
-def _run_some(seeds: range) -> list[Outcome]:
-    return [run_seed(seed) for seed in seeds]
+def _chunks(first: int, until: float, turns: Semaphore) -> Iterator[range]:
+    for at in itertools.count(first, CHUNK):
+        turns.acquire()
+        if time.monotonic() >= until:
+            return
+        yield range(at, at + CHUNK)
 
 
 def _count(total: Counter[str], outcome: Outcome) -> None:

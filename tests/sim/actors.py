@@ -96,7 +96,10 @@ class Machine:
         return self.node is not None and self.node.report().state in ("stopping", "stopped")
 
     def start(self) -> None:
-        """A new process, as `holdfast serve` begins one."""
+        """A new process, as `holdfast serve` begins one; the lock on its directory lets no second
+        one live beside it."""
+        if self.alive:
+            return
         self.lives += 1
         self.mistaken = bool(self.world.alias)
         self.node = self.keeper = None

@@ -34,6 +34,7 @@ class Weather:
     late: float = 0.0  # no answer, and done long after the caller gave up
     drop: float = 0.0  # 200, and nothing stored
     bent: float = 0.0  # a read is truncated, or one bit is flipped
+    unlisted: float = 0.0  # a listing is refused
     down: bool = False  # nothing works
     readonly: bool = False
     denied: bool = False  # 403
@@ -160,13 +161,16 @@ class BucketStore:
         process = CURRENT.get()
         fate = draw()
         refusal = _refusal(weather, writes)
-        if process and (process.name.partition(".")[0], bucket.id) in world.cuts:
+        if operation == "list" and self._lucky(weather.unlisted):
+            refusal = Unknown("503 slow down")
+        if world.is_cut(bucket.id):
             refusal = Unknown("cut off")
+        slow = world.slow(bucket)
         told: Unknown | None = None
         # Some calls take many times as long as most, on the way there or on the way back.
-        at, wait, works = weather.slow * (0.3 + 6 * draw() ** 5), 0.0, True
+        at, wait, works = slow * (0.3 + 6 * draw() ** 5), 0.0, True
         if draw() < 0.3:
-            wait = weather.slow * 4 * draw()
+            wait = slow * 4 * draw()
         if refusal is not None:
             told, works = refusal, False
         elif fate < (least := weather.before):

@@ -216,6 +216,9 @@ class Checker:
         data = truth.segments[name.text][1]
         where = f"segment {name.index} of {node[:6]}"
         truth.chain.append(name)
+        held = self.world.holders(names.segment_key(node, name))
+        if len(held) < self.world.quorum:
+            self.wrong(f"I1: {where} lies below a close, and in {held} only")
         try:
             opened = segment.verify(data, name, truth.key.public, truth.key.name)
             segment.verify_tenants(opened, self.tag_key, node)

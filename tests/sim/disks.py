@@ -47,6 +47,7 @@ class SimDisk:
         self.hidden: set[str] = set()
         self.interrupt: Callable[[str, str], None] = lambda call, path: None
         self.written: Callable[[str, bytes], None] = lambda key, data: None
+        self.is_cut: Callable[[], bool] = lambda: False  # for the process at work
         self._draw = draw
         self._now_us = now_us
         self._numbers = 0
@@ -140,6 +141,8 @@ class SimDisk:
     # -- the port ------------------------------------------------------------------------------
 
     def open_root(self, path: Path) -> int:
+        if self.is_cut():
+            raise OSError(errno.EIO, "the mount does not answer")
         return self._open(self.root, "")
 
     def open(self, root: int, path: str) -> int:

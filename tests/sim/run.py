@@ -1,4 +1,4 @@
-"""Run a seed: the story, the healing, the audit, the judgement."""
+"""Run a seed: the script, the healing, the audit, the judgement."""
 
 import asyncio
 import gc
@@ -6,15 +6,15 @@ import logging
 from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
-from holdfast.proof import ProofError, names, statements
+from holdfast.proof import ProofError, names, segment, statements
 from holdfast.proof.note import SigningKey
 from holdfast.regions.port import Unknown
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.identity import Identity, certify
 from tests.sim.checker import Checker
 from tests.sim.processes import Killed, Process
-from tests.sim.script import Story
-from tests.sim.world import START_US, TRAIL, World, render
+from tests.sim.script import Script
+from tests.sim.world import START_US, TRAIL, Memory, World, render
 
 STEPS = 50
 CATCH_UP_SECONDS = 90.0
@@ -41,14 +41,17 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
     loop = world.loop
     loop.set_exception_handler(lambda _, context: _complain(world, context.get("exception")))
     gc.disable()
+    zstd = segment.zstd  # type: ignore[attr-defined]
+    segment.zstd = Memory(world, zstd)  # type: ignore[attr-defined, assignment]
     try:
-        world.loop.run_until_complete(_run(world, story := Story(world), steps))
-        for machine in story.machines:
+        world.loop.run_until_complete(_run(world, script := Script(world), steps))
+        for machine in script.machines:
             machine.kill()
         cookie = statements.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
-        said = (said for reader in story.readers for said in reader.said)
-        Checker(world, cookie, story.machines, said).run()
+        said = (said for reader in script.readers for said in reader.said)
+        Checker(world, cookie, script.machines, said).run()
     finally:
+        segment.zstd = zstd  # type: ignore[attr-defined]
         logging.disable(logging.NOTSET)
         loop.set_exception_handler(lambda _, context: None)
         asyncio.events._set_running_loop(loop)
@@ -61,35 +64,41 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
         problems=world.problems,
         trace=[render(line) for line in world.trace] if traced else [],
         digest=world.digest() if traced else "",
-        events=sum(len(request.ids) for m in story.machines for request in m.requests),
+        events=sum(len(request.ids) for m in script.machines for request in m.requests),
         faults=world.faults,
-        restarts=sum(machine.lives for machine in story.machines),
+        restarts=sum(machine.lives for machine in script.machines),
         calls=len(world.trace),
     )
 
 
-async def _run(world: World, story: Story, steps: int) -> None:
-    await story.play(steps)
+def run_seeds(seeds: range) -> list[Outcome]:
+    """Several. Here, and not in `__main__`, so that spawned processes find it."""
+    return [run_seed(seed) for seed in seeds]
+
+
+async def _run(world: World, script: Script, steps: int) -> None:
+    await script.play(steps)
     if world.draw.random() < 0.3:
-        await _recover(world, story)
+        await _recover(world, script)
     world.heal()
-    for machine in story.machines:
+    for machine in script.machines:
         machine.kill()
-    for reader in story.readers:
+    for reader in script.readers:
         if reader.process.paused:
             reader.process.resume()
-    await _close_all(world, story)
-    for reader in story.readers:
+    await asyncio.sleep(40)  # until whatever was under way has landed
+    await _close_all(world, script)
+    for reader in script.readers:
         await asyncio.sleep(20)
         reader.look()
     await asyncio.sleep(40)
 
 
-async def _recover(world: World, story: Story) -> None:
+async def _recover(world: World, script: Script) -> None:
     """I20: all faults end; then everyone writes again, the stores become equal, T catches up."""
     world.heal()
-    healed_us = world.true_us()
-    for machine in story.machines:
+    healed, healed_us = world.loop.now, world.true_us()
+    for machine in script.machines:
         machine.skew_us = 0
         if machine.process is not None and machine.process.paused:
             machine.process.resume()
@@ -100,33 +109,38 @@ async def _recover(world: World, story: Story) -> None:
     deadline = world.loop.now + CATCH_UP_SECONDS
     while world.loop.now < deadline:
         await asyncio.sleep(3)
-        last = [reader.judgement.complete_through_us or 0 for reader in story.readers]
-        sent = [machine.requests[-1].outcome for machine in story.machines if machine.requests]
+        last = [reader.judgement.complete_through_us or 0 for reader in script.readers]
+        sent = [machine.requests[-1].outcome for machine in script.machines if machine.requests]
         if (
             set(sent) <= {"acked"}
-            and all(machine.open for machine in story.machines)
+            and all(machine.open for machine in script.machines)
             and min(last) >= healed_us
             and not _drift(world)
         ):
             world.say(f"recovered in {(world.true_us() - healed_us) / 1e6:.0f} s")
             return
-        for machine in story.machines:
+        for machine in script.machines:
             if not machine.alive:
                 machine.start()
-            story.sent += 1
-            machine.send(story.sent)
+            script.sent += 1
+            machine.send(script.sent)
             machine.keep(whole=True)
-        for reader in story.readers:
+        for reader in script.readers:
             reader.look()
-    _complain_of_slowness(world, story, healed_us)
+    _complain_of_slowness(world, script, healed)
 
 
-def _complain_of_slowness(world: World, story: Story, healed_us: int) -> None:
-    for machine in story.machines:
+def _complain_of_slowness(world: World, script: Script, healed: float) -> None:
+    healed_us = START_US + round(healed * 1e6)
+    for machine in script.machines:
         if not machine.open:
             state = machine.node.report().why if machine.node else "no node"
             world.problem(f"I20: {machine.name} does not write again: {state}")
-    for reader in story.readers:
+        elif not any(
+            request.outcome == "acked" and request.sent_at >= healed for request in machine.requests
+        ):
+            world.problem(f"I20: {machine.name} acknowledges nothing")
+    for reader in script.readers:
         if (reader.judgement.complete_through_us or 0) < healed_us:
             why = "; ".join(h.reason for h in reader.judgement.holding_back)
             world.problem(f"I20: {reader.name} does not catch up: {why}")
@@ -147,10 +161,10 @@ def _is_kept(key: str) -> bool:
     return key.endswith(("/birth.note", "/closed.note")) or key.startswith("ev/cp/")
 
 
-async def _close_all(world: World, story: Story) -> None:
+async def _close_all(world: World, script: Script) -> None:
     """Every epoch that is still open is closed, as its node's next start would."""
     process = Process("auditor", world.loop)
-    outcome = process.spawn(_close_each(world, story))
+    outcome = process.spawn(_close_each(world, script))
     await asyncio.wait([outcome], timeout=600)
     if not outcome.done():
         world.problem("the closing of all epochs does not end")
@@ -158,12 +172,12 @@ async def _close_all(world: World, story: Story) -> None:
         world.problem(f"the closing of all epochs failed: {outcome.exception()!r}")
 
 
-async def _close_each(world: World, story: Story) -> None:
+async def _close_each(world: World, script: Script) -> None:
     regions = world.regions("auditor")
     await regions.verify()
     host = world.host(lambda: 0)
-    for node, (epoch, data) in sorted(story.last_births().items()):
-        seed = _seed_of(story, node)
+    for node, (epoch, data) in sorted(script.last_births().items()):
+        seed = _seed_of(script, node)
         if seed is None:
             world.problem(f"nobody has the key of {node[:6]}")
             continue
@@ -177,8 +191,8 @@ async def _close_each(world: World, story: Story) -> None:
             world.problem(f"epoch {epoch} of {node[:6]} cannot be closed: {end.reason}")
 
 
-def _seed_of(story: Story, node: str) -> bytes | None:
-    return next((m.nodes[node] for m in story.machines if node in m.nodes), None)
+def _seed_of(script: Script, node: str) -> bytes | None:
+    return next((m.nodes[node] for m in script.machines if node in m.nodes), None)
 
 
 def _complain(world: World, error: BaseException | None) -> None:
@@ -186,4 +200,4 @@ def _complain(world: World, error: BaseException | None) -> None:
         world.problem(f"nobody awaited {error!r}")
 
 
-__all__ = ["START_US", "Outcome", "Unknown", "run_seed"]
+__all__ = ["START_US", "Outcome", "Unknown", "run_seed", "run_seeds"]

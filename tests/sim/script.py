@@ -1,20 +1,25 @@
 """What happens in a simulated world, as its seed draws it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from holdfast.proof import ProofError, names, statements
 from holdfast.regions.whole import names_whole
 from tests.sim.actors import LightReader, Machine, Request
 from tests.sim.buckets import Bucket, Weather
 from tests.sim.disks import SimDisk
+from tests.sim.stories import STORIES
 from tests.sim.world import TRAIL, World, place, store_of
 from tests.write.world import Keys
 
-Action = Callable[[], None]
+Action = Callable[[], Awaitable[None] | None]
+Born = tuple[str, int, bytes]  # node, epoch, its birth
+POLL_SECONDS = 0.02
+STORY_STEPS = 12  # that a story takes the place of
 
 
-class Story:
+class Script:
     """The machines and readers of a world, and what befalls them."""
 
     def __init__(self, world: World) -> None:
@@ -27,30 +32,35 @@ class Story:
         self.sent = 0
         self.is_over = False
         self.snapshots: dict[str, dict[str, bytes]] = {}
-        self.actions: list[tuple[Action, float]] = [
+        actions: list[tuple[Callable[[], None], float]] = [
             (self.send, 14), (self.look, 6), (self.weather, 6), (self.clear, 5), (self.kill, 3),
             (self.fuse, 3), (self.restart, 5), (self.pause, 3), (self.resume, 4), (self.stop, 1.5),
             (self.close_some, 3), (self.keep, 4), (self.clone, 1), (self.old_copy, 0.5),
             (self.rot, 1), (self.snapshot, 1), (self.roll_back, 1.5), (self.wipe, 0.5),
             (self.hide, 2), (self.clock, 1), (self.alias, 0.7), (self.power_cut, 2),
-            (self.reader_again, 0.7), (self.duel, 5), (self.race, 3), (self.cut, 2),
+            (self.reader_again, 0.7), (self.duel, 5), (self.race, 3), (self.part, 2),
             (self.replace, 0),  # where it is asked for: split votes may then need a person
         ]  # fmt: skip
+        self.actions: dict[str, tuple[Action, float]] = {
+            action.__name__: (action, weight) for action, weight in actions
+        } | {name: (partial(self.tell, story), 0.3) for name, story in STORIES.items()}
 
     async def play(self, steps: int) -> None:
         for machine in self.machines:
             machine.start()
         for reader in self.readers:
             reader.start()
-        actions = [action for action, _ in self.actions]
         weights = [
-            weight + 20 * (getattr(action, "__name__", "") in self.world.only)
-            for action, weight in self.actions
+            weight + (100 if name in STORIES else 20) * (name in self.world.only)
+            for name, (_, weight) in self.actions.items()
         ]
         await asyncio.sleep(0.5)
-        for _ in range(steps):
-            action = self.draw.choices(actions, weights)[0]
-            action()
+        while steps > 0:
+            action, _ = self.draw.choices([*self.actions.values()], weights)[0]
+            steps -= 1
+            if (story := action()) is not None:
+                await story
+                steps -= STORY_STEPS
             await asyncio.sleep(self.draw.choice([0.0, 0.02, 0.1, 0.3, 1.0, 2.0]))
         self.is_over = True
 
@@ -120,7 +130,7 @@ class Story:
             at += self.draw.random()
             later(at, self.stop_and_start, machine, context=self.world.context)
 
-    def cut(self) -> None:
+    def part(self) -> None:
         self.cut_for_a_while(self.machine())
 
     def cut_for_a_while(self, machine: Machine) -> None:
@@ -184,6 +194,97 @@ class Story:
                     last[parsed.node] = max(held, (parsed.epoch, data))
         return last
 
+    # -- what stories are made of --------------------------------------------------------------
+
+    async def tell(self, story: Callable[["Script"], Awaitable[None]]) -> None:
+        self.world.say(f"a story: {story.__name__}")
+        await story(self)
+        self.quiet()
+
+    def quiet(self) -> None:
+        """Stores are well, and everyone reaches them."""
+        world = self.world
+        world.flips = 0.0
+        for connections in (world.cuts, world.ways, world.alias):
+            connections.clear()
+        for store in world.stores.values():
+            store.weather = Weather()
+            if isinstance(store, SimDisk):
+                store.full = store.failing = 0.0
+
+    async def calm(self) -> None:
+        """Everyone is well, and writes."""
+        self.quiet()
+        for machine in self.machines:
+            if machine.process is not None and machine.process.paused:
+                machine.process.resume()
+            if machine.is_ending or machine.mistaken:
+                machine.kill()
+            if not machine.alive:
+                machine.start()
+        await self.until(lambda: all(machine.open for machine in self.machines), 10.0)
+
+    async def cast(self, count: int) -> list[Machine]:
+        """So many machines that write, in any order."""
+        while len(self.machines) < count:
+            self.machines.append(Machine(self.world, f"m{len(self.machines)}"))
+        await self.calm()
+        return self.draw.sample(self.machines, count)
+
+    def last_born(self, machine: Machine) -> Born | None:
+        """The last epoch of a machine's node that any store shows."""
+        node = ["", *machine.nodes][-1]
+        birth = self.last_births().get(node)
+        return (node, *birth) if birth else None
+
+    def is_closed(self, born: Born | None) -> bool:
+        """Whether any store shows where an epoch was closed."""
+        return born is None or bool(self.world.holders(names.closed_key(born[0], born[1])))
+
+    def is_followed(self, born: Born | None) -> bool:
+        """Whether any store shows the birth of the next epoch."""
+        return born is None or bool(self.world.holders(names.birth_key(born[0], born[1] + 1)))
+
+    def some_stores(self, count: int) -> list[str]:
+        return self.draw.sample(sorted(self.world.stores), count)
+
+    def cut(self, machine: Machine, stores: Iterable[str]) -> None:
+        """A machine reaches all stores but these."""
+        self.world.cuts.difference_update([(machine.name, id) for id in self.world.stores])
+        self.world.cuts.update((machine.name, id) for id in stores)
+
+    def share(self, writer: Machine, closer: Machine) -> Bucket | SimDisk:
+        """Let them reach only one store in common, the writer slowly; the closer needs R."""
+        stores = self.some_stores(self.world.count)
+        self.cut(writer, stores[self.world.quorum :])
+        self.cut(closer, stores[1 : self.world.quorum])
+        self.world.ways[writer.name, stores[0]] = self.draw.choice([0.1, 0.3, 0.5])
+        return self.world.stores[stores[0]]
+
+    def close(self, closer: Machine, born: Born | None) -> None:
+        if born is not None:
+            closer.close_other(*born)
+
+    def later(self, seconds: float, action: Callable[..., object], *arguments: object) -> None:
+        self.world.loop.call_later(seconds, action, *arguments, context=self.world.context)
+
+    async def send_within(self, machine: Machine, seconds: float) -> None:
+        """A few requests in so much time."""
+        for _ in range(self.draw.choice([1, 2, 4])):
+            self.sent += 1
+            self.later(seconds * self.draw.random(), machine.send, self.sent)
+        await asyncio.sleep(seconds)
+
+    async def wait(self, least: float, most: float) -> None:
+        await asyncio.sleep(self.draw.uniform(least, most))
+
+    async def until(self, is_so: Callable[[], bool], seconds: float) -> None:
+        """Until something is so, or that much time is over."""
+        for _ in range(round(seconds / POLL_SECONDS)):
+            if is_so():
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
     # -- processes -----------------------------------------------------------------------------
 
     def kill(self) -> None:
@@ -238,6 +339,13 @@ class Story:
         reader = self.draw.choice(self.readers)
         reader.process.kill()
         reader.start()
+
+    def look_anew(self) -> None:
+        """Readers that remember nothing look."""
+        for reader in self.readers:
+            reader.process.kill()
+            reader.start()
+            reader.look()
 
     def clock(self) -> None:
         """A machine's clock jumps; or it is mended."""
@@ -324,17 +432,21 @@ class Story:
         self.world.fault("rollback", f"{store.id} loses {len(gone)}")
 
     def wipe(self) -> None:
-        store = self.store()
+        self.wiped(self.store())
+
+    def wiped(self, store: Bucket | SimDisk) -> bool:
+        """Take everything from a store, if that may be."""
         content = store.content()
         rest = [key for key in content if key != names.REGION_KEY]
         if not store.is_itself or not all(
-            self.world.may_lose(store, key, content[key]) for key in rest
+            self.world.may_lose(store, key, content[key], is_wiped=True) for key in rest
         ):
-            return
+            return False
         self.world.saved[store.id] = content
         for key in content:
             store.remove(key)
         self.world.fault("wipe", store.id)
+        return True
 
     def replace(self) -> None:
         """A store is gone for good, or was wiped, and `holdfast region replace` puts another in its

@@ -2,28 +2,31 @@
 
 `python -m tests.sim.teeth NAME FIRST COUNT` loads the shipped modules with one sentence of their
 source replaced, runs seeds, and prints the first that failed with what was found.
+`python -m tests.sim teeth` does that for every rule from seed 0 on, and prints a table.
 """
 
 import importlib.abc
 import importlib.machinery
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import CodeType, ModuleType
 
 
 @dataclass(frozen=True)
 class Tooth:
-    """A rule left out. module: below `holdfast`. seed: one that is known to notice;
-    None: none was found yet."""
+    """A rule left out. module: below `holdfast`. seed: one from which on a world soon notices.
+    only: what such worlds are made of, see `World`."""
 
     module: str
     old: str
     new: str
-    seed: int | None
-    only: str = ""  # what such seeds are made of, see `World`
-    more: tuple[str, str, str] | None = None  # another module, old, new: where two guard the rule
+    seed: int
+    only: str = ""
 
 
 TEETH: dict[str, Tooth] = {
@@ -38,22 +41,22 @@ TEETH: dict[str, Tooth] = {
         "write.replicate",
         "            covered, self._put = self._put, []\n            seen = await self._look()",
         "            seen = await self._look()\n            covered, self._put = self._put, []",
-        None,
-        "buckets duel",
+        3,
+        "straddle",
     ),
     "R - 1 regions are listed in closing": Tooth(
         "write.left",
         "return self.count - self.quorum + 1",
         "return max(1, self.count - self.quorum)",
-        None,
-        "buckets duel",
+        8,
+        "buckets blind",
     ),
     "already exists counts": Tooth(
         "regions.region",
         "            if isinstance(outcome, Stored):\n                return outcome",
         "            if isinstance(outcome, Stored) or outcome.answered:\n"
         "                return Stored()",
-        37,
+        21,
     ),
     "no fsync of the directory": Tooth(
         "regions.directory",
@@ -66,8 +69,8 @@ TEETH: dict[str, Tooth] = {
         "write.node",
         "if lacking := lacking_quorum(self._regions.sets, own):",
         "if not own and (lacking := lacking_quorum(self._regions.sets, own)):",
-        None,
-        "buckets restart cut send",
+        1,
+        "hard_birth",
     ),
     "acknowledged out of order": Tooth(
         "write.quorum",
@@ -77,14 +80,16 @@ TEETH: dict[str, Tooth] = {
         "            self.acknowledged_size = max(self.acknowledged_size, index + 1)\n"
         "            for each in range(index):\n"
         "                self._counted.setdefault(each, {region})",
-        5,
+        6,
     ),
     "a start goes on before the close is decided": Tooth(
         "write.closing",
         '                return Undecided("the votes are split and not every store voted")',
-        "                decided = max(await _votes(closing))",
-        None,
-        "buckets duel",
+        "                decided = max(await _votes(closing), default=None)\n"
+        "            if decided is None:\n"
+        '                return Undecided("nobody voted")',
+        221,
+        "halves",
     ),
     "a start goes on from its own view of the close": Tooth(
         "write.closing",
@@ -96,15 +101,22 @@ TEETH: dict[str, Tooth] = {
         "                decided = (proposal.size, statements.read("
         "_vote(closing, proposal), Vote).text)\n"
         "            assert decided is not None\n",
-        None,
-        "buckets duel",
+        9,
+        "halves",
     ),
     "a vote is cast before its segments are in W": Tooth(
         "write.closing",
         "    if not all(brought):",
         "    if False and not all(brought):",
-        None,
-        "buckets duel",
+        44,
+        "halves",
+    ),
+    "a vote rests on what a directory shows": Tooth(
+        "write.closing",
+        "        if at >= run.vouched or sum(",
+        "        if sum(",
+        69,
+        "disks unsynced",
     ),
     "the cookie is read before the fence": Tooth(
         "regions.cookie",
@@ -112,37 +124,8 @@ TEETH: dict[str, Tooth] = {
         "    cookie = await read_cookie(region, trail)",
         "    cookie = await read_cookie(region, trail)\n"
         "    fence = await region.read(names.fence_key(node, epoch))",
-        None,
-        "buckets replace duel",
-    ),
-    "a store that came later is believed before it was found whole": Tooth(
-        "regions.whole",
-        "    if not cookie.replaces:",
-        "    if True or not cookie.replaces:",
-        None,
-        "buckets replace look restart",
-    ),
-    "a store is called whole though it lacks something": Tooth(
-        "keep.late",
-        'return f"it still lacks {lacking} objects" if lacking else ""',
-        'return ""',
-        None,
-        "buckets replace look keep",
-    ),
-    "a store is called whole by too few others": Tooth(
-        "keep.late",
-        "    if not regions.are_enough(others):",
-        "    if not others:",
-        None,
-        "buckets replace look keep",
-    ),
-    "what a store that was replaced had counted still counts": Tooth(
-        "regions.cookie",
-        "    if not store or (cookie.store != store and cookie.replaces):\n"
-        "        return Newcomer(cookie)\n    if cookie.store != store:",
-        "    if not store:\n        return Newcomer(cookie)\n    if False:",
-        None,
-        "buckets replace duel",
+        3,
+        "buckets vanish",
     ),
     "the cookie is not looked at": Tooth(
         "regions.cookie",
@@ -150,33 +133,33 @@ TEETH: dict[str, Tooth] = {
         "    if isinstance(cookie, Foreign | Unknown):",
         "    if isinstance(cookie, Absent | Foreign | Unknown):\n        return Free()\n"
         "    if isinstance(cookie, Foreign | Unknown):",
-        0,
+        1,
         "buckets wipe duel",
     ),
     "a promise covers what is not acknowledged": Tooth(
         "write.epoch",
         "oldest_us), self.acknowledged_end)",
         "oldest_us), self._end)",
-        28,
+        11,
     ),
     "a promise passes what waits": Tooth(
         "write.epoch",
         "oldest_us = oldest[0].received_us if oldest else None",
         "oldest_us = None",
-        0,
+        1,
     ),
     "an earlier epoch's promise counts": Tooth(
         "read.watermark",
         "[promise for promise in ledger.promises if promise.epoch == last]",
         "list(ledger.promises)",
-        None,
-        "buckets clock race",
+        1,
+        "ahead",
     ),
     "orphans are shown": Tooth(
         "read.watermark",
         "beyond = close is not None and",
         "beyond = False and",
-        3,
+        0,
         "buckets duel look",
     ),
     "orphans are copied by repair": Tooth(
@@ -190,28 +173,28 @@ TEETH: dict[str, Tooth] = {
         "keep.drift",
         'REPAIRED_KINDS = frozenset({"birth", "closed"})',
         'REPAIRED_KINDS = frozenset({"birth", "closed", "close"})',
-        0,
+        1,
         "buckets duel keep",
     ),
     "no Δ": Tooth(
         "read.watermark",
         "view.started_us - view.clock_error_us",
         "view.started_us",
-        None,
-        "buckets race",
+        13,
+        "buckets dawn",
     ),
     "a watermark over a hole": Tooth(
         "read.watermark",
         "p.size <= walk.held.size and p.epoch <= walk.held_epoch",
         "p.size >= 0",
-        None,
+        18,
         "buckets duel look",
     ),
     "a region that did not answer counts as listed": Tooth(
         "read.watermark",
         "[look for look in view.regions if not look.unusable]",
         "list(view.regions)",
-        60,
+        163,
         "buckets duel look",
     ),
     "a store that did not answer has nothing, in closing": Tooth(
@@ -219,57 +202,84 @@ TEETH: dict[str, Tooth] = {
         "    if not isinstance(seen, Listing) or isinstance(cookie, Unknown):\n        return None",
         "    if not isinstance(seen, Listing):\n        return frozenset()\n"
         "    if isinstance(cookie, Unknown):\n        return None",
-        None,
-        "buckets duel",
+        0,
+        "buckets blind",
     ),
     "a corrupt copy is used for repair": Tooth(
         "keep.objects",
         'return "" if intact else "the bytes do not hash to the name"',
         'return ""',
-        None,
-        "rot keep",
+        1,
+        "mend",
     ),
     "received may lie below the base": Tooth(
         "write.node",
         "floor_us = max(base.sealed_us, started_us, self._host.now_us())",
         "floor_us = self._host.now_us()",
-        None,
-        "buckets clock race",
+        7,
+        "ahead",
     ),
     "a birth counts in a store without its cookie": Tooth(
         "write.node",
         "            if region.id in true\n        }\n        own",
         "        }\n        own",
-        None,
-        "wipe restart",
+        6,
+        "hard_birth",
+    ),
+    "leaves from the bytes before compression": Tooth(
+        "proof.segment",
+        "    decoded = _decode(frame)\n",
+        "    decoded = plain\n",
+        0,
+        "bad_memory",
+    ),
+    "a checkpoint covers what is not acknowledged": Tooth(
+        "write.pulse",
+        "checkpoint=self._signed_checkpoint(self.promised.end),",
+        "checkpoint=self._signed_checkpoint(self._promise.__self__._end),",
+        4,
+        "buckets duel",
+    ),
+    "a run with a hole inside": Tooth(
+        "read.watermark",
+        "segment.first + segment.count), False, unbroken)",
+        "segment.first + segment.count), False, segment.held)",
+        0,
+        "buckets torn",
+    ),
+    "a run that takes segments of any epoch": Tooth(
+        "read.watermark",
+        "places.get((self.epoch, self.end.size), ())",
+        "[s for (_, i), p in places.items() if i == self.end.size for s in p]",
+        0,
+        "buckets duel look",
     ),
     "a clock that is wrong at the birth": Tooth(
         "write.node",
         "        if lacking := lacking_quorum(self._regions.sets, good):\n            told",
         "        if False:\n            told",
-        5,
+        1,
         "buckets clock race",
     ),
 }
 
 
 class _Replacing(importlib.abc.MetaPathFinder):
-    """Loads modules of ours with a part of their source replaced."""
+    """Loads a module of ours with a part of its source replaced."""
 
     def __init__(self, tooth: Tooth) -> None:
-        self._parts = {f"holdfast.{tooth.module}": (tooth.old, tooth.new)}
-        if tooth.more:
-            self._parts[f"holdfast.{tooth.more[0]}"] = tooth.more[1:]
+        self._name = f"holdfast.{tooth.module}"
+        self._part = tooth.old, tooth.new
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in self._parts:
+        if name != self._name:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         assert spec is not None
         assert spec.origin is not None
-        spec.loader = _Loader(name, spec.origin, *self._parts[name])
+        spec.loader = _Loader(name, spec.origin, *self._part)
         return spec
 
 
@@ -286,19 +296,39 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return code
 
 
-def main(name: str, first: int, count: int) -> None:
+@dataclass(frozen=True)
+class Search:
+    """seed: the first that noticed; None: none of those tried did."""
+
+    seed: int | None
+    tried: int
+    problems: list[str]
+
+
+def search(name: str, first: int, count: int) -> Search:
+    """Try so many seeds on a build without the rule, in a process of its own."""
+    root = Path(__file__).resolve().parents[2]
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.sim.teeth", name, str(first), str(count)],
+        env={**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"},
+        cwd=root,
+        capture_output=True,
+        check=True,
+    )
+    return Search(**json.loads(ran.stdout))
+
+
+def _search_here(name: str, first: int, count: int) -> Search:
     tooth = TEETH[name]
     sys.meta_path.insert(0, _Replacing(tooth))
     from tests.sim.run import run_seed
 
-    known = [] if tooth.seed is None else [tooth.seed]
-    for at, seed in enumerate([*known, *range(first, first + count)]):
-        problems = run_seed(seed, only=tooth.only).problems
-        if problems:
-            sys.stdout.write(json.dumps({"seed": seed, "tried": at + 1, "problems": problems[:3]}))
-            return
-    sys.stdout.write(json.dumps({"seed": None, "tried": count, "problems": []}))
+    for tried, seed in enumerate(range(first, first + count), 1):
+        if problems := run_seed(seed, only=tooth.only).problems:
+            return Search(seed, tried, problems[:3])
+    return Search(None, count, [])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    found = _search_here(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    sys.stdout.write(json.dumps(asdict(found)))

@@ -1,32 +1,23 @@
 """The product with one rule left out is caught: a simulation that finds nothing proves nothing."""
 
-import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.sim.run import run_seed
-from tests.sim.teeth import TEETH
+from tests.sim.teeth import TEETH, search
 
-ROOT = Path(__file__).resolve().parents[2]
-SEARCH = 100  # seeds beside the known one: a change of the script moves what a seed draws
+SEARCH = 40  # from the known seed on: a change of the script moves what a seed draws
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("rule", [rule for rule in TEETH if TEETH[rule].seed is not None])
+@pytest.mark.parametrize("rule", TEETH)
 def test_a_build_without_the_rule_is_caught(rule: str) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.sim.teeth", rule, "0", str(SEARCH)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
+    tooth = TEETH[rule]
 
-    found = json.loads(ran.stdout)
-    assert found["problems"], f"{found['tried']} seeds, and none noticed"
-    assert run_seed(found["seed"], only=TEETH[rule].only).problems == []
+    found = search(rule, tooth.seed, SEARCH)
+
+    sys.stdout.write(f"{rule}: {found.tried} seeds from {tooth.seed} on, {found.problems}\n")
+    assert found.seed is not None, "no world noticed"
+    assert run_seed(found.seed, only=tooth.only).problems == []

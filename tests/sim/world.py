@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names, statements
+from holdfast.proof.statements import Closed
 from holdfast.regions import Region, Regions
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.port import Stored, Unknown
@@ -72,6 +73,8 @@ class World:
         self.repairs: list[tuple[str, str, bytes]] = []  # what a machine's keeper put
         self.alias: dict[str, str] = {}  # for processes that start: region -> whose bucket it is
         self.cuts: set[tuple[str, str]] = set()  # (machine, store) that do not reach each other
+        self.ways: dict[tuple[str, str], float] = {}  # (machine, store): seconds of a usual call
+        self.flips = 0.0  # how likely a machine's memory flips a bit while it compresses
         self.faults: dict[str, int] = {}
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
         self.replaced = False  # some store took another's place
@@ -86,6 +89,7 @@ class World:
             return bucket
         disk = SimDisk(id, TRAIL.cookie(id), self.draw, self.true_us)
         disk.interrupt = self._interrupt
+        disk.is_cut = lambda: self.is_cut(id)
         disk.written = self.saw_control
         return disk
 
@@ -130,6 +134,14 @@ class World:
                 process.kill()
         if not process.alive:
             raise Killed
+
+    def is_cut(self, store: str) -> bool:
+        """Whether the process at work does not reach a store."""
+        return (_machine(), store) in self.cuts
+
+    def slow(self, store: Bucket | SimDisk) -> float:
+        """Seconds that a usual call to a store takes the process at work."""
+        return self.ways.get((_machine(), store.id), store.weather.slow)
 
     # -- memory --------------------------------------------------------------------------------
 
@@ -185,8 +197,11 @@ class World:
         found = [(id, store.durable(key)) for id, store in self.stores.items()]
         return [id for id, held in found if held is not None and data in (None, held)]
 
-    def may_lose(self, store: Bucket | SimDisk, key: str, data: bytes) -> bool:
-        """Whether a store may lose an object, without a word, and the trail survives it."""
+    def may_lose(
+        self, store: Bucket | SimDisk, key: str, data: bytes, *, is_wiped: bool = False
+    ) -> bool:
+        """Whether a store may lose an object, and the trail survives it. Without a word, or
+        (is_wiped) with its cookie: who looks for a fence then finds neither."""
         if key.startswith("ctl/"):
             return True
         try:
@@ -197,12 +212,16 @@ class World:
             return False
         if isinstance(parsed, names.WholeKey):
             return True
+        if isinstance(parsed, names.SegmentKey) and self._is_orphan(parsed, store.id):
+            return True
         same: bytes | None = data
         if isinstance(parsed, names.EpochKey) and parsed.kind != "birth":
             same = None
             closed = names.closed_key(parsed.node, parsed.epoch)
             if len([id for id in self.holders(closed) if id != store.id]) < self.quorum:
                 return False
+            if is_wiped and parsed.kind in ("fence", "close"):
+                return True
         counting = self._counting(parsed)
         holders = [id for id in self.holders(key, same) if id != store.id and id in counting]
         return len(holders) >= self.quorum
@@ -234,6 +253,15 @@ class World:
         stores = {store for _, store in named}
         return {each for each in cookies if store_of(each) in stores}
 
+    def _is_orphan(self, key: names.SegmentKey, store: str) -> bool:
+        """Whether a segment lies beyond a close that others keep: nobody needs it any more."""
+        closed = names.closed_key(key.node, key.name.epoch)
+        others = [id for id in self.holders(closed) if id != store]
+        if len(others) < self.quorum:
+            return False
+        note = statements.read(self.stores[others[0]].content()[closed], Closed)
+        return key.name.index >= note.statement.end.size
+
     def bend(self, data: bytes) -> bytes:
         """Truncated, or with a flipped bit."""
         if not data or self.draw.random() < 0.5:
@@ -246,6 +274,8 @@ class World:
         self.say("all faults end")
         self.alias.clear()
         self.cuts.clear()
+        self.ways.clear()
+        self.flips = 0.0
         for id, store in self.stores.items():
             store.weather = Weather()
             store.hidden.clear()
@@ -272,8 +302,33 @@ def place(store: Bucket | SimDisk, key: str, data: bytes) -> None:
         store.objects[key] = (data, 1)
 
 
+def _machine() -> str:
+    """Whose process is at work: a machine, a reader; "" for the world."""
+    process = CURRENT.get()
+    return process.name.partition(".")[0] if process else ""
+
+
 async def _at_once(function: Callable[..., Result], /, *arguments: object) -> Result:
     return function(*arguments)
+
+
+class Memory:
+    """The module that compresses, on machines whose memory flips bits."""
+
+    def __init__(self, world: World, zstd: Any) -> None:
+        self._world, self._zstd = world, zstd
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._zstd, name)
+
+    def compress(self, data: bytes, **options: Any) -> bytes:
+        draw = self._world.draw
+        if self._world.flips and draw.random() < self._world.flips:
+            at = draw.randrange(len(data))
+            data = data[:at] + bytes([data[at] ^ (1 << draw.randrange(8))]) + data[at + 1 :]
+            self._world.fault("flip", "a bit, in memory")
+        compressed: bytes = self._zstd.compress(data, **options)
+        return compressed
 
 
 class Way(BucketStore):
@@ -301,7 +356,7 @@ class Directory(DirectoryStore):
 
     async def _thread(self, function: Callable[..., Result], /, *arguments: object) -> Result:
         weather, draw = self._sim.weather, self._world.draw.random
-        seconds = weather.slow * (0.5 + draw())
+        seconds = self._world.slow(self._sim) * (0.5 + draw())
         if draw() < weather.late + weather.hang:
             seconds = 2.0 + 15 * draw()
         await asyncio.sleep(seconds)

@@ -1,0 +1,208 @@
+"""Directed compositions: races in which a rule is needed, with their timing left to the seed.
+
+Faults that come one by one and by chance seldom make the few that break an omitted rule. Each story
+is played on the world as it is, by the same processes, and judged by the same checker.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from tests.sim.buckets import Weather
+from tests.sim.disks import SimDisk
+
+if TYPE_CHECKING:
+    from tests.sim.script import Script
+
+
+async def blind(script: "Script") -> None:
+    """A closer whose listings fail, where some stores lack what was acknowledged."""
+    writer, closer = await script.cast(2)
+    born = script.last_born(writer)
+    script.cut(writer, script.some_stores(script.world.count - script.world.quorum))
+    await script.send_within(writer, 0.5)
+    for store in script.world.stores.values():
+        store.weather = Weather(unlisted=0.5)
+    script.close(closer, born)
+    await script.wait(0.5, 2.0)
+
+
+async def straddle(script: "Script") -> None:
+    """A slow look, and a quick close by stores of which only one is the writer's too."""
+    writer, closer = await script.cast(2)
+    born = script.last_born(writer)
+    script.share(writer, closer)
+    seconds = script.draw.choice([0.2, 0.5, 1.0])
+    script.later(seconds * script.draw.random(), script.close, closer, born)
+    await script.send_within(writer, seconds)
+    script.cut(closer, [])
+    await script.wait(0.5, 2.0)
+
+
+async def vanish(script: "Script") -> None:
+    """The same, and as soon as all know of the close that one store is wiped, fence and all."""
+    writer, closer, other = await script.cast(3)
+    born = script.last_born(writer)
+    other.keep(whole=True)
+    await script.wait(0.5, 1.0)
+    shared = script.share(writer, closer)
+    script.close(closer, born)
+    await script.send_within(writer, 0.1)
+    await script.until(lambda: script.is_closed(born), 1.0)
+    script.close(other, born)
+    await script.wait(0.0, 0.6)
+    await script.until(lambda: script.wiped(shared), 1.0)
+    await script.wait(1.0, 3.0)
+
+
+async def halves(script: "Script") -> None:
+    """A segment that landed in few stores, and two closers that see different ones: one of them the
+    writer's next start."""
+    world, draw = script.world, script.draw
+    writer, closer = await script.cast(2)
+    born = script.last_born(writer)
+    few = draw.randint(1, max(world.quorum - 1, 1))
+    script.cut(writer, script.some_stores(world.count - few))
+    await script.send_within(writer, 0.3)
+    writer.kill()
+    for machine in (writer, closer):
+        script.cut(machine, script.some_stores(1))
+        for id in world.stores:
+            world.ways[machine.name, id] = draw.choice([0.005, 0.02, 0.1])
+    for store in world.stores.values():
+        store.weather = Weather(before=draw.choice([0.0, 0.0, 0.3]))
+    script.later(0.6 * draw.random(), script.close, closer, born)
+    writer.start()
+    await script.wait(1.0, 4.0)
+
+
+async def unsynced(script: "Script") -> None:
+    """Disks that fail to sync what a writer puts; it dies, and another closes its epoch."""
+    writer, closer = await script.cast(2)
+    born = script.last_born(writer)
+    for store in script.world.stores.values():
+        if isinstance(store, SimDisk):
+            store.failing = 0.5
+    await script.send_within(writer, 0.1)
+    writer.kill()
+    script.quiet()
+    script.close(closer, born)
+    await script.wait(0.5, 2.0)
+
+
+async def hard_birth(script: "Script") -> None:
+    """A birth that lands in few stores as a node begins again; one of the others may be empty."""
+    world, draw = script.world, script.draw
+    (writer,) = await script.cast(1)
+    born = script.last_born(writer)
+    writer.kill()
+    stores = script.some_stores(world.count)
+    few, others = stores[: world.quorum - 1], stores[world.quorum - 1 :]
+    if draw.random() < 0.5 and script.wiped(world.stores[others[0]]):
+        others = others[1:]
+    for id in few:
+        world.ways[writer.name, id] = draw.choice([0.1, 0.3])
+    writer.start()
+    await script.until(lambda: script.is_closed(born), 5.0)
+    script.cut(writer, others)
+    await script.until(lambda: script.is_followed(born), 5.0)
+    await script.wait(0.0, 0.3)
+    script.cut(writer, [])
+    await script.until(lambda: writer.open, 10.0)
+    await script.send_within(writer, 1.0)
+    await script.wait(0.5, 2.0)
+
+
+async def ahead(script: "Script") -> None:
+    """A clock that runs ahead is mended before the next epoch; in that, stores are cut off, and
+    readers that remember nothing look while its events wait."""
+    world, draw = script.world, script.draw
+    (writer,) = await script.cast(1)
+    writer.skew_us += draw.choice([5, 60, 3600]) * 1_000_000
+    await script.wait(2.5, 4.0)
+    if draw.random() < 0.5:
+        await script.send_within(writer, 0.5)
+    writer.kill()
+    writer.skew_us = draw.randint(-700_000, 700_000)
+    stores = script.some_stores(world.count)
+    script.cut(writer, stores[: world.count - world.quorum])
+    writer.start()
+    await script.until(lambda: writer.open, 15.0)
+    script.cut(writer, stores)
+    await script.send_within(writer, 0.02)
+    for _ in range(3):
+        await script.wait(0.5, 3.0)
+        script.look_anew()
+    script.cut(writer, [])
+    await script.wait(2.0, 4.0)
+
+
+async def dawn(script: "Script") -> None:
+    """Every node has ended well; readers look while one is born."""
+    world, draw = script.world, script.draw
+    await script.calm()
+    for machine in script.machines:
+        machine.stop()
+    await script.until(lambda: not any(machine.alive for machine in script.machines), 10.0)
+    writer = script.machine()
+    writer.skew_us = draw.randint(-800_000, 800_000)
+    for store in world.stores.values():
+        store.weather = Weather(slow=draw.choice([0.01, 0.03, 0.06]))
+    writer.start()
+    for reader in script.readers:
+        for _ in range(3):
+            script.later(draw.random(), reader.look)
+    await script.until(lambda: writer.open, 5.0)
+    await script.send_within(writer, 0.1)
+    await script.wait(1.0, 2.0)
+
+
+async def torn(script: "Script") -> None:
+    """Readers that remember nothing look while half of all reads are bent."""
+    (writer,) = await script.cast(1)
+    for _ in range(3):
+        await script.send_within(writer, 0.5)
+    await script.wait(5.0, 6.0)
+    for store in script.world.stores.values():
+        store.weather = Weather(bent=0.5)
+    for _ in range(5):
+        script.look_anew()
+        await script.wait(0.5, 1.0)
+
+
+async def mend(script: "Script") -> None:
+    """A keeper repairs what a dead writer left, while half of all reads are bent."""
+    writer, other = await script.cast(2)
+    script.cut(writer, script.some_stores(script.world.count - script.world.quorum))
+    await script.send_within(writer, 0.5)
+    writer.kill()
+    for store in script.world.stores.values():
+        store.weather = Weather(bent=0.5)
+    for _ in range(3):
+        other.keep(whole=True)
+        await script.wait(0.5, 2.0)
+
+
+async def bad_memory(script: "Script") -> None:
+    """Machines whose memory flips bits."""
+    (writer,) = await script.cast(1)
+    script.world.flips = 0.5
+    await script.send_within(writer, 1.0)
+    await script.wait(0.5, 2.0)
+
+
+STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
+    story.__name__: story
+    for story in (
+        blind,
+        straddle,
+        vanish,
+        halves,
+        unsynced,
+        hard_birth,
+        ahead,
+        dawn,
+        torn,
+        mend,
+        bad_memory,
+    )
+}
