@@ -212,7 +212,8 @@ class Demo:
             (regions / name).rename(regions.parent / f"{name}-gone")
         answer = holdfast_json("search", "--data", str(self.data), "--count")
         say(f"{answer['count']} events found in one region, straight from its files")
-        say(f"complete through {answer['complete_through']}, and no further with one region")
+        told = answer["complete_through"] or "no time at all"
+        say(f"complete through {told}: one region alone cannot say what the others held")
         for holding in answer["holding_back"]:
             say(f"held back: {holding['reason']}")
         check(answer["count"] == found, "one region holds everything")

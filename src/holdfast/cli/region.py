@@ -172,7 +172,7 @@ def _print(seen: SeenTrail) -> None:
     printer.line(f"trail {seen.trail or 'unknown: no region shows its cookie'}{name}")
     printer.line(
         f"{seen.quorum} regions must hold an event before it is acknowledged; any "
-        f"{seen.needed_to_read} of those that do not leave show everything that was"
+        f"{seen.needed_to_read} of those that are written to show everything that was"
     )
     head = ("region", "state", "store", "url", "why")
     rows = [
