@@ -7,7 +7,7 @@ from holdfast.cli.reconcile import exit_code
 from holdfast.keep.keeper import Keeper, Reconciliation
 from holdfast.proof import ledger, names, segment
 from holdfast.proof.ledger import EMPTY_END
-from holdfast.regions.port import Unknown
+from holdfast.regions.port import Listing, Unknown
 from holdfast.regions.trailkey import TrailKey
 from holdfast.write.node import Node
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
@@ -212,6 +212,29 @@ def test_a_store_that_had_no_cookie_from_the_first_is_left_alone() -> None:
             "c": "ok",
         }
         assert world.stores["b"].objects == {}
+
+    run(story)
+
+
+def test_a_store_that_comes_back_while_it_is_listed_is_not_compared() -> None:
+    async def story() -> None:
+        world = World()
+        node = await _written(world, 1)
+        await node.stop()
+        keeper = await _keeper(world)
+        store = world.stores["b"]
+        away, store.objects, list_all = store.objects, {}, store.list
+
+        async def list_and_come_back(prefix: str, after: str = "") -> Listing | Unknown:
+            listed = await list_all(prefix, after)
+            store.objects = away
+            return listed
+
+        store.list = list_and_come_back  # type: ignore[method-assign]
+        report = await keeper.reconcile(whole=True)
+
+        assert {each.region: each.state for each in report.regions}["b"] == "its cookie is gone"
+        assert sum(each.repaired for each in report.regions) == 0
 
     run(story)
 

@@ -154,6 +154,23 @@ def test_a_store_without_the_right_cookie_does_not_count() -> None:
     assert set(unusable(view)) == {"a", "b"}
 
 
+def test_a_store_that_comes_back_while_it_is_listed_does_not_count() -> None:
+    """A disk that is mounted again: its cookie is right in the end, and what it listed was not."""
+    world = World()
+    small_trail(world)
+    away, world.stores["a"].objects = world.stores["a"].objects, {}
+    read = world.stores["a"].read
+
+    async def read_and_come_back(key: str) -> Present | Absent | Unknown:
+        found = await read(key)
+        world.stores["a"].objects = away
+        return found
+
+    world.stores["a"].read = read_and_come_back  # type: ignore[method-assign]
+
+    assert set(unusable(one_pass(world))) == {"a"}
+
+
 def test_what_a_foreign_store_shows_is_noted_nowhere_and_missed_nowhere_once_it_is_mended() -> None:
     world = World()
     node = small_trail(world)

@@ -1,9 +1,9 @@
 """List what every region holds, and learn how far each ledger reaches. Reads notes, no segments.
 
-The order is that of a reader's pass: heartbeats, births and closes, checkpoints, gaps, then
-segments, then cookies.
-What a later step shows can only lie further on than what an earlier one promised, so an extent
-never claims a segment that this survey had no chance to see.
+The order is that of a reader's pass: cookies, heartbeats, births and closes, checkpoints, gaps,
+segments, and the cookies again: a store that went away or came back in between showed less than it
+holds. What a later step shows can only lie further on than what an earlier one promised, so an
+extent never claims a segment that this survey had no chance to see.
 """
 
 import asyncio
@@ -78,6 +78,7 @@ class Surveyor:
         regions = tuple(self._regions)
         seen: dict[RegionId, dict[str, int]] = {region.id: {} for region in regions}
         absent: dict[RegionId, str] = {}
+        await self._look_at_cookies(regions, absent)
         beats = await self._list(regions, names.HEARTBEATS_PREFIX, "", absent)
         epochs = await self._list(regions, names.NODES_PREFIX, "", absent)
         _add(seen, epochs)
@@ -95,10 +96,7 @@ class Surveyor:
         for node, start in starts.items():
             prefix, after = names.segments_prefix(node), names.segments_after(node, start)
             _add(seen, await self._list(regions, prefix, after, absent))
-        for region in regions:
-            why = await self._why_not(region)
-            if why:
-                absent.setdefault(region.id, why)
+        await self._look_at_cookies(regions, absent)
         held = {region: keys for region, keys in seen.items() if region not in absent}
         return Survey(
             held=held,
@@ -131,6 +129,14 @@ class Surveyor:
             else:
                 listings[region.id] = answer
         return listings
+
+    async def _look_at_cookies(
+        self, regions: Iterable[Region], absent: dict[RegionId, str]
+    ) -> None:
+        """Note who of those that answered so far does not show the right one."""
+        asked = [region for region in regions if region.id not in absent]
+        whys = await asyncio.gather(*(self._why_not(region) for region in asked))
+        absent.update({region.id: why for region, why in zip(asked, whys, strict=True) if why})
 
     async def _why_not(self, region: Region) -> str:
         cookie = await read_cookie(region, self._regions.trail)

@@ -224,10 +224,13 @@ class Follow:
         cookie, listing = await asyncio.gather(
             read_cookie(region, self._regions.trail), region.list(names.HEARTBEATS_PREFIX)
         )
-        if isinstance(cookie, Foreign):
+        if isinstance(cookie, Absent):
+            return self._suspect(tour, "it has no cookie")
+        if isinstance(cookie, Foreign | Unknown):
             # What another region's store shows, or another trail's, is not to be noted as shown by
             # this one: once the mix-up is mended, it would be missed here.
             return cookie.reason
+        tour.store = cookie.store
         if isinstance(listing, Unknown):
             return f"its heartbeats could not be listed: {listing.reason}"
         changed: list[tuple[NodeId, Listed]] = []
@@ -332,7 +335,8 @@ class Follow:
         return ""
 
     async def _look_at_cookie(self, tour: _Tour) -> str:
-        """Last: the store that was listed is the one that this cookie is in."""
+        """Last: the store that was listed is the one whose cookie was there before and is now. One
+        that was away meanwhile, or came back, lists less than it holds."""
         cookie = await read_cookie(tour.region, self._regions.trail)
         if isinstance(cookie, Absent):
             return self._suspect(tour, "it has no cookie")
@@ -347,8 +351,9 @@ class Follow:
             return why
         if known.store not in ("", cookie.store):
             return self._forget(tour)
+        if cookie.store != tour.store:
+            return "another store took its place while it was listed"
         self.memory.note_store(tour.region.id, cookie.store)
-        tour.store = cookie.store
         tour.to_us = self._host.now_us()
         return ""
 

@@ -86,9 +86,10 @@ async def look(
 ) -> Free | Fenced | Newcomer | Unknown:
     """Find out whether what was put into a region before this call counts.
 
-    The order is load-bearing: first the fence, then the cookie. A store that is replaced between
-    the two is found out by the cookie; read first, the cookie would still be the old store's, and
-    the fence that is absent that of the new one.
+    The order is load-bearing: the cookie, the fence, the cookie again. A store that is replaced
+    before the fence is read is found out by the cookie after it; one that was away and comes back
+    (a mount point without its disk, a store restored by hand) by the cookie before it. Either alone
+    would take the fence that is absent from the one store and the cookie from the other.
 
     The region is told what was found: until a look finds the right store, it is not relied on, and
     nothing is taken in that could not be counted.
@@ -97,11 +98,13 @@ async def look(
         trail, node, epoch: Whose fence to look for.
         store: The id that the epoch's birth names for this region; "": it names none.
     """
-    fence = await region.read(names.fence_key(node, epoch))
-    cookie = await read_cookie(region, trail)
-    if isinstance(fence, Present):
-        return Fenced(fence.data)
-    seen = fence if isinstance(fence, Unknown) else _judge(cookie, store)
+    seen: Free | Newcomer | Unknown = _judge(await read_cookie(region, trail), store)
+    if isinstance(seen, Free):
+        fence = await region.read(names.fence_key(node, epoch))
+        if isinstance(fence, Present):
+            return Fenced(fence.data)
+        after = fence if isinstance(fence, Unknown) else await read_cookie(region, trail)
+        seen = _judge(after, store)
     if isinstance(seen, Newcomer):
         region.why_unverified = "its store came later; the node's next epoch names it"
     else:

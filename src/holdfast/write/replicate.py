@@ -57,7 +57,7 @@ class Channel:
         counted: Callable[[int, str], None],
         fenced: Callable[[str], None],
     ) -> None:
-        """look: one fence-then-cookie look at this region. counted(index, region id): it counts
+        """look: one look at this region, for a fence. counted(index, region id): it counts
         for that segment. fenced(region id): a fence was seen; nothing more will be counted."""
         self.region = region
         self._look = look
