@@ -1,5 +1,7 @@
 """Closing an epoch that has lost segments, and ending one that its votes never decide."""
 
+from dataclasses import replace
+
 import pytest
 
 from holdfast.errors import RejectedError, UnavailableError
@@ -265,6 +267,66 @@ def test_votes_that_a_returning_store_completes_do_not_contradict_what_was_decla
         assert end == found.end
         notes = {s.objects[found.key][0] for s in world.stores.values()}
         assert notes == {found.data}
+
+    run(story)
+
+
+def rot(lost: Lost, region: str) -> None:
+    """A store's copy of the close is corrupt."""
+    key = names.closed_key(lost.identity.node, 1)
+    data, at_us = lost.world.stores[region].objects[key]
+    lost.world.stores[region].objects[key] = (data[:-3] + b"A" + data[-2:], at_us)
+
+
+def test_a_corrupt_copy_of_a_close_is_not_the_word_that_there_is_none() -> None:
+    async def story() -> None:
+        lost = await split((2, 1))
+        found = await proposed(lost, "c")
+        await declare(await verified(lost), found.key, found.data, ["c"])
+        world = lost.world
+        world.stores["c"].failing = None
+        world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
+        rot(lost, "b")
+        world.stores["a"].failing = Unknown("gone")
+
+        silent = await lost.close()
+        world.stores["a"].failing = None
+        end = await lost.close()
+
+        assert isinstance(silent, Undecided) and "written down already" in silent.reason
+        assert end == found.end
+        assert world.stores["c"].objects[found.key][0] == found.data
+
+    run(story)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_corrupt_copy_of_a_close_does_not_keep_votes_from_deciding(count: int) -> None:
+    async def story() -> None:
+        lost = await Lost(World(count, count // 2 + 1)).live(2)
+        end = await lost.close()
+        rot(lost, "a")
+        for region in "bc"[: count - 1]:
+            del lost.world.stores[region].objects[names.closed_key(lost.identity.node, 1)]
+
+        assert await lost.close() == end
+
+    run(story)
+
+
+def test_the_close_of_another_epoch_is_none_of_this_one() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        end = await lost.close()
+        key = names.closed_key(lost.identity.node, 1)
+        data, _ = lost.world.stores["a"].objects[key]
+        other = replace(statements.read(data, Closed).statement, epoch=2, end=EMPTY_END)
+        origin = lost.identity.key.name
+        forged = statements.write(other, origin, lost.identity.key)
+        lost.world.stores["a"].objects[key] = (forged, 1)
+
+        assert _size(end) == 2
+        assert await lost.close() == end
 
     run(story)
 

@@ -29,7 +29,15 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.note import Note, VerifierKey
 from holdfast.proof.statements import Closed, Fence, Vote
 from holdfast.regions import Regions
-from holdfast.regions.port import Absent, Differs, Listing, Present, Stored, Unknown
+from holdfast.regions.port import (
+    Absent,
+    Differs,
+    Listing,
+    Present,
+    RegionId,
+    Stored,
+    Unknown,
+)
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 from holdfast.write.left import (
@@ -271,41 +279,65 @@ def closed_note(closing: Closing, end: LedgerEnd, why: str) -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the stores that the birth names say of a decision.
+
+    note: one that was seen, verified; None: no store showed any. unread: regions whose stores may
+    hold one all the same: they are silent or away, or their copy is corrupt.
+    """
+
+    note: bytes | None
+    unread: frozenset[RegionId]
+
+
+async def read_decision(closing: Closing) -> Written:
+    """Look for a decision that somebody wrote down. What does not verify is unknown, never none."""
+    key = names.closed_key(closing.node, closing.epoch)
+    answers = await asyncio.gather(*(store.read(key) for store in closing.stores))
+    unread = {id for id, _ in closing.birth.statement.regions}
+    note = None
+    for store, answer in zip(closing.stores, answers, strict=True):
+        if isinstance(answer, Absent):
+            unread.discard(store.id)
+        elif isinstance(answer, Present) and _end_in(answer.data, closing) is not None:
+            unread.discard(store.id)
+            note = note or answer.data
+    return Written(note, frozenset(unread))
+
+
 async def written_down(closing: Closing, *, for_sure: bool = False) -> bytes | None:
     """A decision that somebody wrote down, verified.
 
-    for_sure: raise StoppedError where a decision may lie in W regions and not have been seen.
+    for_sure: raise StoppedError where a person's may lie in W regions and have been seen in none.
+    Of one store there is no such: a person declares without a store, and lists R all the same.
     """
-    key = names.closed_key(closing.node, closing.epoch)
-    answers = await asyncio.gather(*(store.read(key) for store in closing.stores))
-    unread = closing.count - sum(not isinstance(answer, Unknown) for answer in answers)
-    if for_sure and unread >= closing.quorum:
+    found = await read_decision(closing)
+    may_lie = closing.count > 1 and len(found.unread) >= closing.quorum
+    if for_sure and found.note is None and may_lie:
         raise StoppedError("too few stores could say whether the close is written down already")
-    for answer in answers:
-        if isinstance(answer, Present):
-            try:
-                statements.verify_by_certificate(answer.data, Closed, closing.trail)
-            except ProofError:
-                continue
-            return answer.data
-    return None
+    return found.note
 
 
 async def _write_down(closing: Closing, closed: bytes) -> LedgerEnd:
-    """Step 7. Another closer's note of the same decision counts as well as ours."""
+    """Step 7. Another closer's note of the same decision counts as well as ours; so does a corrupt
+    one, which nobody takes for none."""
     end = statements.verify_by_certificate(closed, Closed, closing.trail).statement.end
     key = names.closed_key(closing.node, closing.epoch)
     outcomes = await _keep_everywhere(closing, key, closed)
     for outcome in outcomes.values():
-        if isinstance(outcome, Differs) and _end_in(outcome.data, closing.trail) not in (None, end):
+        if isinstance(outcome, Differs) and _end_in(outcome.data, closing) not in (None, end):
             raise StoppedError("another end of the epoch is written down in a store")
     if sum(not isinstance(o, Unknown) for o in outcomes.values()) < closing.quorum:
         raise StoppedError("the close is decided but could not be written down in a quorum")
     return end
 
 
-def _end_in(data: bytes, trail: str) -> LedgerEnd | None:
+def _end_in(data: bytes, closing: Closing) -> LedgerEnd | None:
+    """Where a close says that this epoch ends; None: the bytes are none of it."""
     try:
-        return statements.verify_by_certificate(data, Closed, trail).statement.end
+        closed = statements.verify_by_certificate(data, Closed, closing.trail)
     except ProofError:
         return None
+    is_ours = closed.origin == closing.birth.origin and closed.statement.epoch == closing.epoch
+    return closed.statement.end if is_ours else None
