@@ -9,9 +9,9 @@ from holdfast.keep.declare import declare
 from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.proof import ledger, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.statements import Closed, Heartbeat
+from holdfast.proof.statements import Closed, Cookie, Heartbeat, Vote
 from holdfast.regions import Regions
-from holdfast.regions.port import Absent, Present, Unknown
+from holdfast.regions.port import Absent, Listing, Present, Unknown
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.declared import ProposedEnd, propose_end
 from tests.regions.worlds import MemoryWorld
@@ -57,10 +57,10 @@ async def promised(count: int) -> Lost:
     return lost
 
 
-def end_of(lost: Lost) -> LedgerEnd:
-    """The true end, from the names as they were acknowledged."""
+def end_of(lost: Lost, size: int | None = None) -> LedgerEnd:
+    """The true end, or where so many segments end, from the names as they were acknowledged."""
     end = EMPTY_END
-    for text in lost.segments:
+    for text in lost.segments[:size]:
         end = ledger.extend(end, names.SegmentName.parse(text))
     return end
 
@@ -126,7 +126,7 @@ async def split(votes: tuple[int, ...] = (1, 2), count: int = 2) -> Lost:
 def vote(lost: Lost, *sizes: int) -> None:
     for store in lost.world.stores.values():
         store.objects.pop(names.heartbeat_key(lost.identity.node), None)
-    for region, size in zip("ab", sizes, strict=False):
+    for region, size in zip("abcd", sizes, strict=False):
         key = names.vote_key(lost.identity.node, 1)
         lost.world.stores[region].objects[key] = (_vote(lost, size), 1)
     lost.world.stores["c"].failing = Unknown("gone")
@@ -237,6 +237,100 @@ def test_a_close_that_is_declared_in_part_is_finished_with_the_same_bytes() -> N
 
         assert again.data == first.data and not again.is_new
         assert told == {"a": "", "b": ""}
+
+    run(story)
+
+
+async def burnt() -> Lost:
+    """Four stores, three of which make a quorum: a, b and c voted for 3, d for 5; a decision of
+    the first three lies in b alone, and a was replaced since."""
+    lost = await Lost(World(4, 3)).live(5)
+    end = await lost.close()
+    key = names.closed_key(lost.identity.node, 1)
+    data, _ = lost.world.stores["a"].objects[key]
+    decided = replace(statements.read(data, Closed).statement, end=end_of(lost, 3))
+    vote(lost, 3, 3, 3, 5)
+    for store in lost.world.stores.values():
+        store.failing = None
+        del store.objects[key]
+    data = statements.write(decided, lost.identity.key.name, lost.identity.key)
+    lost.world.stores["b"].objects[key] = (data, 1)
+    took = TRAIL.cookie("a", "f" * 32, statements.read(TRAIL.cookie("a"), Cookie).statement.store)
+    lost.world.stores["a"].objects = {"ev/region.note": (took, 1)}
+    assert _size(end) == 5
+    return lost
+
+
+def test_a_person_declares_nothing_while_a_store_does_not_say_whether_it_is_decided() -> None:
+    async def story() -> None:
+        lost = await burnt()
+        well = lost.world.stores["b"]
+        lost.world.stores["b"] = Shy(well, 2)
+        with pytest.raises(UnavailableError, match=r"region b .* may be decided"):
+            await proposed(lost)
+        lost.world.stores["b"] = well
+        rot(lost, "b")
+        with pytest.raises(UnavailableError, match=r"region b .* may be decided"):
+            await proposed(lost)
+
+    run(story)
+
+
+def test_a_decision_that_one_store_holds_is_found_by_a_person() -> None:
+    async def story() -> None:
+        lost = await burnt()
+
+        with pytest.raises(RejectedError, match="decided already: it ends at 3"):
+            await proposed(lost)
+
+    run(story)
+
+
+def test_a_decision_that_is_written_down_while_a_person_looks_is_found() -> None:
+    async def story() -> None:
+        lost = await burnt()
+        key = names.closed_key(lost.identity.node, 1)
+        late = lost.world.stores["b"].objects.pop(key)
+        listing = lost.world.stores["b"].list
+
+        async def written(prefix: str, after: str = "") -> Listing | Unknown:
+            lost.world.stores["b"].objects[key] = late
+            return await listing(prefix, after)
+
+        lost.world.stores["b"].list = written  # type: ignore[method-assign]
+
+        with pytest.raises(RejectedError, match="decided already: it ends at 3"):
+            await proposed(lost)
+
+    run(story)
+
+
+def test_a_corrupt_vote_neither_decides_nor_keeps_others_from_it() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        end = await lost.close()
+        for region, store in lost.world.stores.items():
+            del store.objects[names.closed_key(lost.identity.node, 1)]
+            if region != "a":
+                continue
+            key = names.vote_key(lost.identity.node, 1)
+            store.objects[key] = (store.objects[key][0][:-9], 1)
+
+        assert await lost.close() == end
+
+    run(story)
+
+
+def test_the_vote_of_another_epoch_is_not_taken_for_a_store_that_was_replaced() -> None:
+    async def story() -> None:
+        lost = await split((1, 2))
+        lost.world.stores["c"].failing = None
+        other = Vote(2, end_of(lost, 1))
+        data = statements.write(other, lost.identity.key.name, lost.identity.key)
+        lost.world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (data, 1)
+
+        with pytest.raises(UnavailableError, match="region c"):
+            await proposed(lost)
 
     run(story)
 

@@ -208,26 +208,29 @@ async def _votes(closing: Closing) -> list[tuple[int, str]]:
 
 
 async def read_ballots(closing: Closing) -> Mapping[str, tuple[int, str] | Absent | Unknown]:
-    """Each store's vote as (size, text).
+    """Each store's vote as (size, text), by region.
 
     Votes are equal when their texts are; who cast them is no part of that, but it must have been a
     node of this trail.
     """
     key = names.vote_key(closing.node, closing.epoch)
     found = await asyncio.gather(*(store.read(key) for store in closing.stores))
-    ballots: dict[str, tuple[int, str] | Absent | Unknown] = {}
-    for store, answer in zip(closing.stores, found, strict=True):
-        if not isinstance(answer, Present):
-            ballots[store.id] = answer
-            continue
-        try:
-            voters = await _voters(closing, statements.read(answer.data, Vote).note)
-            vote = statements.verify(answer.data, Vote, *voters)
-        except ProofError as error:
-            raise StoppedError(f"a vote cannot be verified: {error}") from error
-        if vote.origin == closing.birth.origin and vote.statement.epoch == closing.epoch:
-            ballots[store.id] = (vote.statement.end.size, vote.text)
-    return ballots
+    return {
+        store.id: await _ballot(closing, answer.data) if isinstance(answer, Present) else answer
+        for store, answer in zip(closing.stores, found, strict=True)
+    }
+
+
+async def _ballot(closing: Closing, data: bytes) -> tuple[int, str] | Unknown:
+    """The vote in these bytes. One that does not verify, as far as is known now, is unknown."""
+    try:
+        voters = await _voters(closing, statements.read(data, Vote).note)
+        vote = statements.verify(data, Vote, *voters)
+    except ProofError as error:
+        return Unknown(f"its vote cannot be verified: {error}")
+    if vote.origin != closing.birth.origin or vote.statement.epoch != closing.epoch:
+        return Unknown("the vote that lies there is that of another epoch")
+    return vote.statement.end.size, vote.text
 
 
 async def _voters(closing: Closing, signed: Note) -> list[VerifierKey]:
@@ -284,26 +287,30 @@ class Written:
     """What the stores that the birth names say of a decision.
 
     note: one that was seen, verified; None: no store showed any. unread: regions whose stores may
-    hold one all the same: they are silent or away, or their copy is corrupt.
+    hold one all the same, and why that is not known.
     """
 
     note: bytes | None
-    unread: frozenset[RegionId]
+    unread: Mapping[RegionId, str]
 
 
 async def read_decision(closing: Closing) -> Written:
     """Look for a decision that somebody wrote down. What does not verify is unknown, never none."""
     key = names.closed_key(closing.node, closing.epoch)
     answers = await asyncio.gather(*(store.read(key) for store in closing.stores))
-    unread = {id for id, _ in closing.birth.statement.regions}
+    unread = {id: "its store is away" for id, _ in closing.birth.statement.regions}
     note = None
     for store, answer in zip(closing.stores, answers, strict=True):
-        if isinstance(answer, Absent):
-            unread.discard(store.id)
-        elif isinstance(answer, Present) and _end_in(answer.data, closing) is not None:
-            unread.discard(store.id)
+        if isinstance(answer, Unknown):
+            unread[store.id] = answer.reason
+        elif isinstance(answer, Absent):
+            del unread[store.id]
+        elif _end_in(answer.data, closing) is None:
+            unread[store.id] = "the one that lies there is corrupt"
+        else:
+            del unread[store.id]
             note = note or answer.data
-    return Written(note, frozenset(unread))
+    return Written(note, unread)
 
 
 async def written_down(closing: Closing, *, for_sure: bool = False) -> bytes | None:

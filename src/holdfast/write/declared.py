@@ -2,8 +2,10 @@
 
 The close is an ordinary `closed.note`, in the trail's own name. Only one may ever be written, so
 nothing is proposed while the votes decide, or still can: every store that the birth names has voted
-or is gone, and votes are never changed. The end is that of the longest run that R fenced stores
-show, and never below a vote or what the node is known to have acknowledged.
+or is gone, and votes are never changed. Nor while any store that is left does not say whether a
+close lies there: votes may have decided that are lost since, and somebody may have acted on it. The
+end is that of the longest run that R fenced stores show, and never below a vote or what the node is
+known to have acknowledged.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,11 +25,13 @@ from holdfast.write.closing import (
     complete,
     find_run,
     read_ballots,
-    written_down,
+    read_decision,
 )
 from holdfast.write.identity import speak_for_trail
 from holdfast.write.left import Closing, StoppedError
 from holdfast.write.quorum import decide_close
+
+IF_IT_IS_GONE = "If it is gone for good, name it with --region-gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ async def propose_end(
     closing = begin_closing(regions, birth, person, host)
     key = names.closed_key(closing.node, closing.epoch)
     try:
-        written = await written_down(closing, for_sure=True)
+        written = (await read_decision(closing)).note
         if written is not None:
             return _go_on(closing, key, written)
         votes = await _split_votes(closing, regions, gone)
@@ -79,6 +83,10 @@ async def propose_end(
         if short := run.why_short(end):
             raise UnavailableError(f"{short}. State the gap first: holdfast gap declare")
         await complete(closing, run, listed)
+        # After the votes: whoever decided by one that is lost since may have written it down since.
+        written = await _decided_anywhere(closing, regions, gone)
+        if written is not None:
+            return _go_on(closing, key, written)
     except StoppedError as stopped:
         raise UnavailableError(str(stopped)) from None
     unseen = tuple(sorted({id for id, _ in closing.birth.statement.regions} - set(votes)))
@@ -113,8 +121,7 @@ async def _split_votes(
     ballots = await read_ballots(closing)
     votes = {id: ballot for id, ballot in ballots.items() if isinstance(ballot, tuple)}
     for id, _ in closing.birth.statement.regions:
-        region = regions.by_id.get(id)
-        replaced = id not in ballots and region is not None and bool(region.store_uuid)
+        replaced = _is_replaced(closing, regions, id)
         answers = replaced or not isinstance(ballots.get(id, Unknown("")), Unknown)
         if id in gone and answers:
             raise _rejected("--region-gone", f"{id} is not gone: it answers")
@@ -124,9 +131,10 @@ async def _split_votes(
             raise _rejected(
                 "--epoch", f"region {id} has not voted and still can: let a server run, then see"
             )
+        why = getattr(ballots.get(id), "reason", "") or "its store is away"
         raise UnavailableError(
-            f"region {id} does not answer, and its vote may decide. If it is gone for good, name "
-            "it with --region-gone"
+            f"region {id} does not say how it voted ({why}), and its vote may decide. "
+            f"{IF_IT_IS_GONE}"
         )
     decided = decide_close(list(votes.values()), closing.count)
     if decided is not None:
@@ -134,3 +142,24 @@ async def _split_votes(
             "--epoch", f"the votes decide that it ends at {decided[0]} segments: let a server run"
         )
     return votes
+
+
+async def _decided_anywhere(
+    closing: Closing, regions: Regions, gone: Collection[RegionId]
+) -> bytes | None:
+    """A close that is written down in any store: a single reader may have acted on it. Each store
+    must say so that is neither gone nor replaced."""
+    found = await read_decision(closing)
+    for id, why in found.unread.items():
+        if found.note is None and id not in gone and not _is_replaced(closing, regions, id):
+            raise UnavailableError(
+                f"region {id} does not say whether a close is written down there ({why}), and it "
+                f"may be decided. {IF_IT_IS_GONE}"
+            )
+    return found.note
+
+
+def _is_replaced(closing: Closing, regions: Regions, id: RegionId) -> bool:
+    """Whether a region of the birth shows another store, by its cookie, than the birth names."""
+    region = regions.by_id.get(id)
+    return region is not None and region not in closing.stores and bool(region.store_uuid)
