@@ -9,6 +9,10 @@ an outsider can read all of it. docs/FORMAT.md is normative; this follows it.
     ledger      where a ledger stands, and whether a segment continues it
     statements  birth, heartbeat, fence, close, ...: one field table a kind
     segment     the bytes of a segment: written, opened, verified by itself
+    objects     JSON in one form: what the files that prove something consist of
+    anchor      from the trail's id to what its nodes signed, and a leaf in that
+    event       that an event is in the trail, step by step
+    vectors     what others published, judged by the same code
 
 Whatever bytes come in, they are accepted or one of these is raised:
 

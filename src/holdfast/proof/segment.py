@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from holdfast.proof import ledger, merkle, names, statements
 from holdfast.proof.errors import MalformedError, MismatchError
@@ -59,6 +60,16 @@ class Opened:
     name: SegmentName
     trailer: Trailer
     records: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A tenant in a segment, its records one after the other. leaf: of the segment tree."""
+
+    tag: str
+    blind: bytes
+    count: int
+    leaf: bytes
 
 
 # What hides tenants: no leaf can be guessed, or linked to another segment's, without the salt.
@@ -119,15 +130,19 @@ def encode(
     node = names.parse_ledger_origin(key.name)[1]
     hidden = sorted((*_hide(tag_key, each, node, end.size), each) for each in groups)
     tenants = tuple((tenant, len(groups[tenant])) for _, _, tenant in hidden)
-    members = [_Member(*each[:2], count) for each, (_, count) in zip(hidden, tenants, strict=True)]
-    if not members or not all(member.count for member in members):
+    if not tenants or not all(count for _, count in tenants):
         raise MalformedError("a segment, and each tenant in it, has at least one record")
     plain = b"\n".join([b"\n".join(groups[tenant]) for tenant, _ in tenants]) + b"\n"
     frame = zstd.compress(plain, options=_OPTIONS)
     decoded = _decode(frame)
-    records = _split(decoded, sum(member.count for member in members))
+    records = _split(decoded, sum(count for _, count in tenants))
     if decoded != plain:
         raise MismatchError("decompressing gave other bytes than were compressed")
+    starts = accumulate((count for _, count in tenants), initial=0)
+    members = [
+        _member(records[at : at + count], tag, blind)
+        for (tag, blind, _), (_, count), at in zip(hidden, tenants, starts, strict=False)
+    ]
     unnamed = SegmentName(
         index=end.size,
         epoch=epoch,
@@ -135,7 +150,7 @@ def encode(
         count=len(records),
         tenants=len(members),
         sealed_us=sealed_us,
-        root=_segment_root(records, members),
+        root=_segment_root(members),
         sha256=bytes(merkle.HASH_BYTES),
     )
     counts = tuple((member.tag, member.count) for member in members)
@@ -201,9 +216,11 @@ def verify(data: bytes, name: SegmentName, node_key: bytes, origin: str) -> Open
     return Opened(name, trailer, _split(_decode(frame), name.count))
 
 
-def verify_tenants(opened: Opened, tag_key: bytes, node: str) -> None:
+def verify_tenants(opened: Opened, tag_key: bytes, node: str) -> tuple[Member, ...]:
     """Check that each record lies under its own tenant, and that all make the root in the name.
 
+    Returns:
+        The tenants, in stored order, with what hides them.
     Raises:
         MalformedError: a record is not a JSON object with a tenant that is one.
         MismatchError: a record under another tenant's tag, or another root.
@@ -216,19 +233,16 @@ def verify_tenants(opened: Opened, tag_key: bytes, node: str) -> None:
         own, blind = _hide(tag_key, tenants.pop(), node, name.index)
         if own != tag:
             raise MismatchError(f"segment {name.index} has records under another tenant's tag")
-        members.append(_Member(tag, blind, count))
+        members.append(_member(opened.records[at : at + count], tag, blind))
         at += count
-    if _segment_root(opened.records, members) != name.root:
+    if _segment_root(members) != name.root:
         raise MismatchError(f"the records of segment {name.index} do not make its root")
+    return tuple(members)
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A tenant in a segment, its records one after the other."""
-
-    tag: str
-    blind: bytes
-    count: int
+def _member(records: Sequence[bytes], tag: str, blind: bytes) -> Member:
+    root = merkle.root(merkle.leaf_hashes(records))
+    return Member(tag, blind, len(records), tenant_leaf(tag, blind, len(records), root))
 
 
 def _hide(tag_key: bytes, tenant: str, node: str, index: int) -> tuple[str, bytes]:
@@ -236,14 +250,8 @@ def _hide(tag_key: bytes, tenant: str, node: str, index: int) -> tuple[str, byte
     return tag(salt, node, index), blind(salt, node, index)
 
 
-def _segment_root(records: Sequence[bytes], members: Sequence[_Member]) -> bytes:
-    """The root over the tenants' leaves, from records in stored order."""
-    leaves, at = [], 0
-    for each in members:
-        root = merkle.root(merkle.leaf_hashes(records[at : at + each.count]))
-        leaves.append(merkle.leaf_hash(tenant_leaf(each.tag, each.blind, each.count, root)))
-        at += each.count
-    return merkle.root(leaves)
+def _segment_root(members: Sequence[Member]) -> bytes:
+    return merkle.root(merkle.leaf_hashes(member.leaf for member in members))
 
 
 def _unread(number: str) -> None:

@@ -1,0 +1,135 @@
+"""Check a file that proves something about an audit trail, or run vectors that others published.
+
+Exit codes: 0 proven, 1 refuted, 2 bad usage, 3 could not be checked, 4 proven with a gap.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from holdfast.proof import event, names, vectors
+from holdfast.proof.errors import MalformedError, ProofError
+
+
+class Proven(Protocol):
+    """What a check ends with. code: 0; 4 where it names a gap."""
+
+    @property
+    def code(self) -> int: ...
+
+    def facts(self) -> dict[str, object]:
+        """What is proven: names in plain words, values for JSON."""
+
+
+Steps = Generator[str, None, Proven]
+Checker = Callable[[bytes, BinaryIO, argparse.Namespace], Steps]
+
+# Of (first line, the rest of the file, what was asked), by the format that stands in the file.
+CHECKERS: dict[str, Checker] = {
+    event.EventProof.MARK[1]: lambda line, rest, asked: event.check(
+        line + rest.read(1), asked.trail
+    )
+}
+VERDICTS = {0: "PROVEN", 1: "REFUTED", 3: "COULD NOT BE CHECKED", 4: "PROVEN WITH A GAP"}
+LINE_BYTES_MAX = 16 * 1024 * 1024
+_FORMAT = re.compile(rb'\{"format":"([!#-\[\]-~]{1,80})"')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser = argparse.ArgumentParser("python -m holdfast.proof", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="check a file, step by step")
+    check.add_argument("file", metavar="FILE", help="- for standard input")
+    trail_help = "the trail's id, 32 hex digits: know it from elsewhere, not from who gave the file"
+    check.add_argument("--trail", metavar="ID", type=_trail, required=True, help=trail_help)
+    check.add_argument("--json", action="store_true", help="one JSON object")
+    check.set_defaults(run=_check)
+    published = commands.add_parser("vectors", help="run the published vectors below a folder")
+    published.add_argument("folder", metavar="DIR", type=Path)
+    published.set_defaults(run=_vectors)
+    asked = parser.parse_args(arguments)
+    code: int = asked.run(asked)
+    return code
+
+
+def _trail(text: str) -> str:
+    with suppress(ProofError):
+        return names.check_id(text)
+    raise argparse.ArgumentTypeError("it has 32 hex digits, in lower case")
+
+
+def _check(asked: argparse.Namespace) -> int:
+    claims: list[str] = []
+    facts: dict[str, object] = {}
+    reason, code = "", 3
+    try:
+        with sys.stdin.buffer if asked.file == "-" else Path(asked.file).open("rb") as file:
+            proven = _walk(_steps(file, asked), claims)
+            facts, code = proven.facts(), proven.code
+    except ProofError as error:
+        reason, code = str(error), 3 if isinstance(error, MalformedError) else 1
+    except OSError as error:
+        reason = f"{asked.file} cannot be read: {error.strerror}"
+    held = [True] * (len(claims) - bool(reason)) + [False] * bool(claims and reason)
+    steps = list(zip(claims, held, strict=True))
+    if asked.json:
+        told = [{"claim": claim, "holds": holds} for claim, holds in steps]
+        verdict = {"verdict": VERDICTS[code].lower(), "reason": reason, "steps": told}
+        _say(json.dumps({**verdict, "trail": asked.trail, "proven": facts}))
+        return code
+    for number, (claim, holds) in enumerate(steps, 1):
+        _say(f"{number}. {'yes' if holds else 'NO '}  {claim}")
+    for name, value in facts.items():
+        _say(f"   {name}: {value}")
+    _say(f"{VERDICTS[code]}: {reason}" if reason else VERDICTS[code])
+    return code
+
+
+def _steps(file: BinaryIO, asked: argparse.Namespace) -> Steps:
+    line = file.readline(LINE_BYTES_MAX)
+    found = _FORMAT.match(line)
+    checker = CHECKERS.get(found[1].decode()) if found else None
+    if checker is not None:
+        return (yield from checker(line, file, asked))
+    yield "the file is of a format that is known here"
+    named = f"it is of {found[1].decode()!r}" if found else "it does not begin with its format"
+    raise MalformedError(f"{named}; known are {', '.join(CHECKERS)}")
+
+
+def _walk(steps: Steps, claims: list[str]) -> Proven:
+    """Go through a check; each claim is noted before it is known whether it holds."""
+    while True:
+        try:
+            claims.append(next(steps))
+        except StopIteration as end:
+            proven: Proven = end.value
+            return proven
+
+
+def _vectors(asked: argparse.Namespace) -> int:
+    failed = passed = 0
+    for case, why in vectors.run(asked.folder):
+        passed, failed = passed + (not why), failed + bool(why)
+        if why:
+            _say(f"failed: {case}: {why}")
+    _say(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+def _say(text: str) -> None:
+    """A line; what could move a terminal's cursor or hide text is escaped."""
+    shown = (each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+    sys.stdout.write("".join(shown) + "\n")
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(main())

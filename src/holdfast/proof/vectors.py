@@ -1,0 +1,165 @@
+"""Vectors that others published, run through what checks our proofs.
+
+A case passes if it is judged as its publishers judge it: what they call bad must be refused.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from holdfast.proof import merkle, note
+from holdfast.proof.errors import MalformedError, ProofError, SignatureError
+from holdfast.proof.note import VerifierKey
+
+Case = dict[str, Any]
+_WANTED = {"malformed": MalformedError, "unverified": SignatureError}
+
+
+def run(folder: Path) -> Iterator[tuple[str, str]]:
+    """Each case of each known file below a folder: its name, and why it failed, "" if it passed."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        judge = FILES.get("/".join(path.parts[-2:])) or FILES.get(path.name.rstrip("0123456789"))
+        if judge is None:
+            continue
+        try:
+            cases = _cases(path)
+        except (ValueError, KeyError, OSError) as error:
+            yield str(path), f"it cannot be read: {type(error).__name__}: {error}"
+            continue
+        for at, case in enumerate(cases):
+            title = case.get("case") or case.get("vkey") or at
+            yield f"{path.relative_to(folder)}: {title}", _why_failed(judge, case)
+
+
+def _why_failed(judge: Callable[[Case], bool], case: Case) -> str:
+    try:
+        return "" if judge(case) else "it is not judged as published"
+    except Exception as error:  # one odd case hides none of the others
+        return f"{type(error).__name__}: {error}"
+
+
+def _cases(path: Path) -> list[Case]:
+    if path.name.startswith("checkpoint."):
+        key = path.with_name("log_key.vkey").read_text("ascii")
+        size = path.suffix.removeprefix(".")
+        tile = path.parent / "tile/0/000.p" / size
+        return [{"key": key, "head": path.read_bytes(), "tile": tile, "size": int(size)}]
+    found = json.loads(path.read_bytes())
+    if isinstance(found, dict):  # the reference tree: a case for each size
+        roots, leaves = found["root_hashes_by_size_hex"], found["leaf_inputs_hex"]
+        return [{"root": root, "leaves": leaves[:size]} for size, root in enumerate(roots)]
+    return list(found)
+
+
+def _bytes(text: str | None) -> bytes:
+    return base64.b64decode(text or "")
+
+
+def _holds(check: Callable[[], object]) -> bool:
+    try:
+        return check() is not False
+    except ProofError:
+        return False
+
+
+def _leads(leaf: bytes, index: int, size: int, case: Case, root: str) -> bool:
+    path = [_bytes(each) for each in case.get("proof", case.get("proof_b64")) or ()]
+    return _holds(lambda: merkle.root_from_inclusion(leaf, index, size, path) == _bytes(root))
+
+
+def _inclusion(case: Case) -> bool:
+    leaf = _bytes(case["leafHash"])
+    held = _leads(leaf, case["leafIdx"], case["treeSize"], case, case["root"])
+    return held is (case["wantErr"] is False)
+
+
+def _consistency(case: Case) -> bool:
+    one, two = ((case[f"size{n}"], _bytes(case[f"root{n}"])) for n in (1, 2))
+    path = [_bytes(each) for each in case["proof"] or ()]
+    held = _holds(lambda: merkle.verify_consistency(*one, *two, path))
+    return held is (case["wantErr"] is False)
+
+
+def _reference(case: Case) -> bool:
+    leaves = [bytes.fromhex(leaf) for leaf in case["leaves"]]
+    return merkle.root(merkle.leaf_hashes(leaves)).hex() == str(case["root"])
+
+
+def _opening(case: Case) -> bool:
+    keys = [VerifierKey.parse(text) for text in case["verifier_keys"]]
+    try:
+        found = note.verify(_bytes(case["note_b64"]), keys)
+    except ProofError as error:
+        return case["want"] != "ok" and type(error) is _WANTED.get(case["want"], SignatureError)
+    names = [signature.name for signature in found.signatures]
+    return bool(case["want"] == "ok" and names == case["verified"])
+
+
+def _vkey(case: Case) -> bool:
+    return _holds(lambda: VerifierKey.parse(case["vkey"])) is (case["want"] == "ok")
+
+
+def _head(case: Case) -> bool:
+    leaves = case["tile"].read_bytes() if case["size"] else b""
+    root = merkle.root([leaves[at : at + 32] for at in range(0, len(leaves), 32)])
+    head = note.verify_checkpoint(case["head"], VerifierKey.parse(case["key"].strip()))
+    return (head.size, head.root) == (case["size"], root)
+
+
+def _real(case: Case) -> bool:
+    want, data, size = case["checked"], case["checkpoint"].encode(), case["tree_size"]
+    leaf, root = merkle.leaf_hash(_bytes(case["leaf_b64"])), case["root_hash_b64"]
+
+    def head() -> note.Checkpoint:
+        return note.parse_checkpoint(note.parse(data).text)
+
+    return (
+        _leads(leaf, case["leaf_index"], size, case, root),
+        _holds(lambda: _verify_of_log(case, data)),
+        _holds(lambda: head().size == size),
+        _holds(lambda: head().root == _bytes(root)),
+    ) == (
+        want["inclusion_proof_valid"],
+        want["log_signature_valid"],
+        want["checkpoint_size_equals_proof_size"],
+        want["checkpoint_root_equals_proof_root"],
+    )
+
+
+def _verify_of_log(case: Case, data: bytes) -> None:
+    """The log's signature of its checkpoint: ours has Ed25519 alone, older logs have ECDSA."""
+    spki = _bytes(case["log_spki_b64"])
+    key = load_der_public_key(spki)
+    if isinstance(key, Ed25519PublicKey):
+        note.verify_checkpoint(data, VerifierKey(case["origin"], key.public_bytes_raw()))
+        return
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise SignatureError("the log's key is of another kind")
+    signed, key_id = note.parse(data), hashlib.sha256(spki).digest()[:4]
+    found = [each.signature for each in signed.signatures if each.key_id == key_id]
+    if not found:
+        raise SignatureError("the log did not sign its checkpoint")
+    try:
+        key.verify(found[0], signed.text.encode(), ECDSA(SHA256()))
+    except InvalidSignature as error:
+        raise SignatureError("the log's signature does not verify") from error
+
+
+FILES: dict[str, Callable[[Case], bool]] = {
+    "merkle/inclusion.json": _inclusion,
+    "merkle/consistency.json": _consistency,
+    "merkle/rfc6962_reference_tree.json": _reference,
+    "note/note_open.json": _opening,
+    "note/vkeys.json": _vkey,
+    "checkpoints/sigstore_rekor.json": _real,
+    "checkpoint.": _head,
+}

@@ -1,0 +1,55 @@
+"""An event's proof, out of its segment's bytes and where that stands in its ledger. Pure."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from holdfast.proof import merkle, segment
+from holdfast.proof.event import EventProof
+from holdfast.proof.names import SegmentName, parse_ledger_origin
+from holdfast.proof.note import VerifierKey
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """That a segment is in what a node signed: the last fields of a proof's file."""
+
+    segment: str
+    segment_path: tuple[bytes, ...]
+    certificate: str
+    head: str
+
+
+def prove_event(
+    data: bytes, node_key: VerifierKey, tag_key: bytes, line: int, standing: Standing
+) -> EventProof:
+    """The proof that a line of a segment is in the trail.
+
+    Args:
+        data: The segment's bytes.
+        node_key: Of its node, under the ledger's origin.
+        tag_key: The trail's secret, 32 bytes.
+        line: 0-based, in stored order; below the name's count.
+    Raises:
+        ProofError: the bytes are not that segment.
+    """
+    name = SegmentName.parse(standing.segment)
+    opened = segment.verify(data, name, node_key.public, node_key.name)
+    members = segment.verify_tenants(opened, tag_key, parse_ledger_origin(node_key.name)[1])
+    starts = [*accumulate((member.count for member in members), initial=0)]
+    at = max(n for n, start in enumerate(starts[:-1]) if start <= line)
+    start, end = starts[at : at + 2]
+    leaves = merkle.leaf_hashes(opened.records[start:end])
+    return EventProof(
+        record=opened.records[line].decode(),
+        record_index=line - start,
+        record_path=merkle.inclusion_path(leaves, line - start),
+        count=end - start,
+        blind=members[at].blind,
+        leaf=members[at].leaf.decode(),
+        leaf_index=at,
+        leaf_path=merkle.inclusion_path(merkle.leaf_hashes([m.leaf for m in members]), at),
+        segment=standing.segment,
+        segment_path=standing.segment_path,
+        certificate=standing.certificate,
+        head=standing.head,
+    )
