@@ -20,6 +20,7 @@ from holdfast.errors import UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub
 from holdfast.ports import Host
+from holdfast.read.checkpoints import Checkpoints
 from holdfast.read.compute import Renewing, begin_work
 from holdfast.read.follow import FollowLimits
 from holdfast.read.passes import PassLimits
@@ -58,6 +59,7 @@ class System:
     host: Host
     regions: Regions
     reader: Reader
+    checkpoints: Checkpoints
     keeper: Keeper
     scrub: Scrub
     node: Node | None
@@ -111,6 +113,7 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
             host=host,
             regions=regions,
             reader=reader,
+            checkpoints=Checkpoints(regions),
             keeper=Keeper(regions, host, closer, identity=identity, suspects=reader.suspects),
             scrub=Scrub(regions, host, settings.scrub_period_days),
             node=nodes[0] if nodes else None,

@@ -34,13 +34,14 @@ def test_every_exit_code_is_in_the_table() -> None:
     assert codes == {GOOD, REFUTED, BAD_INPUT, UNREACHED, INCOMPLETE, INTERRUPTED}
 
 
-@pytest.mark.parametrize("verb", ["reconcile", "region list", "doctor"])
+@pytest.mark.parametrize("verb", ["reconcile", "region list", "doctor", "checkpoint"])
 def test_a_verb_prints_what_its_example_shows(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_trail(tmp_path / "data", {"action": "a"})
 
-    run([*verb.split(), "--data", str(tmp_path / "data"), "--json"])
+    json_wanted = [] if verb == "checkpoint" else ["--json"]  # which prints nothing else
+    run([*verb.split(), "--data", str(tmp_path / "data"), *json_wanted])
 
     printed = json.loads(capsys.readouterr().out)
     printed.pop("settings", None)  # shown by name in the file's own example

@@ -167,6 +167,7 @@ class Writer:
         size: int | None = None,
         regions: Iterable[str] = ALL,
         epoch: int | None = None,
+        checkpoint: bytes = b"",
     ) -> None:
         """A heartbeat, now; by default it promises all that was sealed, as of now."""
         self.beats += 1
@@ -176,7 +177,7 @@ class Writer:
             time_us=self.world.now_us,
             promise_us=self.world.now_us if promise_us is None else promise_us,
             promise_size=self.end.size if size is None else size,
-            checkpoint=b"",
+            checkpoint=checkpoint,
             regions=(),
         )
         data = statements.write(beat, self.origin, self.key)

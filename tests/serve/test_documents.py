@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from holdfast.serve import answers, parameters, schema, status
+from holdfast.serve import answers, checkpoints, parameters, schema, status
 from holdfast.serve.body import MEDIA_TYPES
 from holdfast.serve.problems import KINDS, type_uri
 from tests.serve.running import EVENT, Running
@@ -22,6 +22,8 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "GET /v1/events/{id}": answers.EventAnswer,
     "GET /v1/completeness": answers.CompletenessAnswer,
     "GET /v1/status": status.StatusAnswer,
+    "GET /v1/checkpoints": checkpoints.CheckpointsAnswer,
+    "GET /v1/consistency": checkpoints.ConsistencyAnswer,
 }
 
 
@@ -97,6 +99,7 @@ def test_every_key_is_documented_and_no_other(title: str) -> None:
         "/v1/events/documented",
         "/v1/completeness",
         "/v1/status",
+        "/v1/checkpoints",
     ],
 )
 def test_real_answers_hold_the_documented_keys(server: Running, path: str) -> None:
@@ -156,6 +159,7 @@ def test_every_parameter_is_documented() -> None:
 
     assert named("GET /v1/events") == {each.name for each in parameters.SEARCH}
     assert named("GET /v1/events/count") == {each.name for each in parameters.COUNTING}
+    assert named("GET /v1/consistency") == {each.name for each in parameters.CONSISTENCY}
 
 
 def test_every_media_type_is_documented() -> None:

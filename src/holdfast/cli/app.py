@@ -6,6 +6,7 @@ import typer
 
 import holdfast
 from holdfast.cli import (
+    checkpoint,
     close,
     completeness,
     doctor,
@@ -35,6 +36,7 @@ VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("show", show.show),
     ("status", status.status),
     ("completeness", completeness.completeness),
+    ("checkpoint", checkpoint.checkpoint),
     ("reconcile", reconcile.reconcile),
     ("doctor", doctor.doctor),
     ("drill", drill.drill),

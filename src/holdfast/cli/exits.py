@@ -4,7 +4,7 @@
     1  refuted: something was changed or is corrupt
     2  bad usage or input
     3  could not be checked or reached
-    4  incomplete (only `completeness`, `reconcile` and, later, `verify` and `proof check`)
+    4  incomplete (only where a command says so: `completeness`, `reconcile`, `checkpoint`)
 
 "Broken" and "could not look" are never the same code, so whatever goes wrong unexpectedly is a 3
 too: Python's own 1 would say that the trail was refuted.
@@ -14,7 +14,7 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from holdfast.cli import printer
@@ -48,6 +48,12 @@ def code_of(error: Exception) -> int:
         case CorruptError() | ProofError():
             return REFUTED
     return UNREACHED
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Of several codes the one to end with: 1 before 3 before 4 before 2."""
+    order = (GOOD, BAD_INPUT, INCOMPLETE, UNREACHED, REFUTED)
+    return max(codes, key=order.index, default=GOOD)
 
 
 def text_of(error: Exception) -> str:

@@ -38,13 +38,17 @@ class Source(Protocol):
 
     def status(self) -> bytes: ...
 
+    def checkpoints(self) -> bytes: ...
+
+    def consistency(self, parameters: Parameters) -> bytes: ...
+
     def tail(self, parameters: Parameters) -> Iterator[bytes]:
         """Events as they become known, each as a search shows it; ends never by itself."""
 
 
 @contextmanager
-def open_source(where: Where) -> Iterator[Source]:
-    """The source that the options, or else the environment, name.
+def open_source(where: Where, *, events: bool = True) -> Iterator[Source]:
+    """The source that the options, or else the environment, name. events: they are asked for.
 
     Raises:
         RejectedError: they name two, or none that exists.
@@ -61,7 +65,7 @@ def open_source(where: Where) -> Iterator[Source]:
         return
     from holdfast.cli.straight import open_regions
 
-    with open_regions(where.data, where.config) as source:
+    with open_regions(where.data, where.config, events=events) as source:
         yield source
 
 
@@ -127,6 +131,12 @@ class ServerSource:
 
     def status(self) -> bytes:
         return self._client.get_bytes("/v1/status")
+
+    def checkpoints(self) -> bytes:
+        return self._client.get_bytes("/v1/checkpoints")
+
+    def consistency(self, parameters: Parameters) -> bytes:
+        return self._client.get_bytes("/v1/consistency", parameters)
 
     def tail(self, parameters: Parameters) -> Iterator[bytes]:
         kind = b""

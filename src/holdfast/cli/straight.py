@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from holdfast.cli.place import settings_of
 from holdfast.cli.source import Parameters
 from holdfast.model import Found
-from holdfast.serve import answers, parameters, status
+from holdfast.serve import answers, checkpoints, parameters, status
 from holdfast.wiring import System, open_system
 
 Result = TypeVar("Result")
@@ -70,10 +70,14 @@ def opened(data: Path | None, config: Path | None) -> Iterator[Opened]:
 
 
 @contextmanager
-def open_regions(data: Path | None, config: Path | None) -> Iterator["RegionsSource"]:
-    """A source that reads these regions; it has looked at all of them once."""
+def open_regions(
+    data: Path | None, config: Path | None, *, events: bool = True
+) -> Iterator["RegionsSource"]:
+    """A source that reads these regions; it has looked at all of them once, if events are asked
+    for."""
     with opened(data, config) as found:
-        found.run(found.system.reader.pass_once())
+        if events:
+            found.run(found.system.reader.pass_once())
         yield RegionsSource(found)
 
 
@@ -124,6 +128,21 @@ class RegionsSource:
     def status(self) -> bytes:
         async def ask() -> bytes:
             return answers.write(status.status_answer(self._system))
+
+        return self._run(ask())
+
+    def checkpoints(self) -> bytes:
+        async def ask() -> bytes:
+            look = await self._system.checkpoints.look()
+            return answers.write(checkpoints.checkpoints_answer(self._system, look))
+
+        return self._run(ask())
+
+    def consistency(self, asked: Parameters) -> bytes:
+        wanted = _values(asked, parameters.CONSISTENCY)
+
+        async def ask() -> bytes:
+            return answers.write(await checkpoints.consistency_answer(self._system, wanted))
 
         return self._run(ask())
 

@@ -6,7 +6,6 @@ holds. What a later step shows can only lie further on than what an earlier one 
 extent never claims a segment that this survey had no chance to see.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,11 +16,11 @@ from holdfast.proof import ProofError, names, statements
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import CheckpointKey
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Birth, Closed, Cookie, Gap, Heartbeat
+from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
 from holdfast.read import shown
 from holdfast.regions import Regions
-from holdfast.regions.cookie import Foreign, read_cookie
-from holdfast.regions.port import Listing, Present, RegionId, Unknown
+from holdfast.regions.listing import list_everywhere, look_at_cookies
+from holdfast.regions.port import Listing, Present, RegionId
 from holdfast.regions.region import Region
 
 
@@ -78,16 +77,16 @@ class Surveyor:
         regions = tuple(self._regions)
         seen: dict[RegionId, dict[str, int]] = {region.id: {} for region in regions}
         absent: dict[RegionId, str] = {}
-        await self._look_at_cookies(regions, absent)
-        beats = await self._list(regions, names.HEARTBEATS_PREFIX, "", absent)
-        epochs = await self._list(regions, names.NODES_PREFIX, "", absent)
+        await look_at_cookies(self._regions, absent)
+        beats = await list_everywhere(regions, names.HEARTBEATS_PREFIX, "", absent)
+        epochs = await list_everywhere(regions, names.NODES_PREFIX, "", absent)
         _add(seen, epochs)
         await self._statements.learn(regions, epochs)
         heard = await self._statements.hear(regions, beats)
-        checkpoints = await self._list(regions, names.CHECKPOINTS_PREFIX, "", absent)
+        checkpoints = await list_everywhere(regions, names.CHECKPOINTS_PREFIX, "", absent)
         _add(seen, checkpoints)
         await self._statements.mark(regions, checkpoints)
-        gaps = await self._list(regions, names.GAPS_PREFIX, "", absent)
+        gaps = await list_everywhere(regions, names.GAPS_PREFIX, "", absent)
         _add(seen, gaps)
         if await self._statements.learn_gaps(regions, gaps):
             self._settled.clear()  # what was found lost or corrupt may be explained now
@@ -95,8 +94,8 @@ class Surveyor:
         starts = {node: settled.get(node, 0) for node in sorted(self._statements.nodes)}
         for node, start in starts.items():
             prefix, after = names.segments_prefix(node), names.segments_after(node, start)
-            _add(seen, await self._list(regions, prefix, after, absent))
-        await self._look_at_cookies(regions, absent)
+            _add(seen, await list_everywhere(regions, prefix, after, absent))
+        await look_at_cookies(self._regions, absent)
         held = {region: keys for region, keys in seen.items() if region not in absent}
         return Survey(
             held=held,
@@ -111,41 +110,6 @@ class Surveyor:
             lost=_ranges(self._statements.gaps),
             clashes=tuple(sorted(self._statements.clashes)),
         )
-
-    async def _list(
-        self,
-        regions: Iterable[Region],
-        prefix: str,
-        after: str,
-        absent: dict[RegionId, str],
-    ) -> Mapping[RegionId, Listing]:
-        """One listing in all regions that answered so far; those that do not are noted."""
-        asked = [region for region in regions if region.id not in absent]
-        answers = await asyncio.gather(*(region.list(prefix, after) for region in asked))
-        listings: dict[RegionId, Listing] = {}
-        for region, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Unknown):
-                absent[region.id] = answer.reason
-            else:
-                listings[region.id] = answer
-        return listings
-
-    async def _look_at_cookies(
-        self, regions: Iterable[Region], absent: dict[RegionId, str]
-    ) -> None:
-        """Note who of those that answered so far does not show the right one."""
-        asked = [region for region in regions if region.id not in absent]
-        whys = await asyncio.gather(*(self._why_not(region) for region in asked))
-        absent.update({region.id: why for region, why in zip(asked, whys, strict=True) if why})
-
-    async def _why_not(self, region: Region) -> str:
-        cookie = await read_cookie(region, self._regions.trail)
-        if isinstance(cookie, Foreign | Unknown):
-            return cookie.reason
-        if not isinstance(cookie, Cookie):
-            return "its cookie is gone"
-        self._regions.recognise(region, cookie)
-        return "" if cookie.store == region.store_uuid else "its cookie is another store's"
 
 
 def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Listing]) -> None:

@@ -14,7 +14,7 @@ from litestar.datastructures import State
 from litestar.response import Stream
 
 from holdfast.errors import Problem, RejectedError
-from holdfast.serve import answers, parameters, schema, status, tail
+from holdfast.serve import answers, checkpoints, parameters, schema, status, tail
 from holdfast.serve.faces import Faces
 from holdfast.serve.parameters import Parameter, Value
 from holdfast.serve.problems import KINDS, Reply, problem, type_uri
@@ -98,6 +98,22 @@ async def how(request: Asked) -> Response[bytes]:
     return _json(answers.write(status.status_answer(faces_of(request).system)))
 
 
+@get("/v1/checkpoints")
+async def newest(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    values_of(request, parameters.NONE)
+    look = await faces.bounds.ask(faces.system.checkpoints.look())
+    return _json(answers.write(checkpoints.checkpoints_answer(faces.system, look)))
+
+
+@get("/v1/consistency")
+async def consistency(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    asked = values_of(request, parameters.CONSISTENCY)
+    answer = await faces.bounds.ask(checkpoints.consistency_answer(faces.system, asked))
+    return _json(answers.write(answer))
+
+
 @get("/healthz")
 async def healthz() -> Response[bytes]:
     """The process lives: its event loop got as far as this."""
@@ -153,6 +169,8 @@ HANDLERS: Final = (
     listen,
     completeness,
     how,
+    newest,
+    consistency,
     healthz,
     readyz,
     figures,

@@ -47,6 +47,12 @@ def _limit(value: str) -> int:
     return int(value)
 
 
+def _size(value: str) -> int:
+    if not re.fullmatch(r"0|[1-9]\d{0,15}", value, re.ASCII):
+        raise ValueError("must be a number of segments")
+    return int(value)
+
+
 def _by(value: str) -> tuple[str, ...]:
     return tuple(value.split(",")) if value else ()
 
@@ -106,6 +112,12 @@ SEARCH: Final = (*FILTERS, *PAGING)
 COUNT: Final = (*FILTERS, *COUNTING)
 EVENT: Final = (TENANT,)
 TAIL: Final = FILTERS
+_SIZE: Final[JsonObject] = {"type": "integer", "minimum": 0, "maximum": 10**15}
+CONSISTENCY: Final = (
+    Parameter("origin", "origin", str, _STRING, "The ledger's origin, as in its checkpoints."),
+    Parameter("old", "old", _size, _SIZE, "The smaller size, in segments."),
+    Parameter("new", "new", _size, _SIZE, "The larger size."),
+)
 NONE: Final[tuple[Parameter, ...]] = ()
 
 

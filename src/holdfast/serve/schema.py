@@ -21,6 +21,7 @@ from holdfast.serve.answers import (
     SearchAnswer,
 )
 from holdfast.serve.body import ENCODINGS, MEDIA_TYPES
+from holdfast.serve.checkpoints import CheckpointsAnswer, ConsistencyAnswer
 from holdfast.serve.parameters import Parameter
 from holdfast.serve.problems import KINDS, MEDIA_TYPE, type_uri
 from holdfast.serve.status import StatusAnswer
@@ -130,7 +131,10 @@ _PROBLEM: Final[JsonObject] = {
 @cache
 def document() -> bytes:
     """The document, as JSON."""
-    shapes = (SearchAnswer, CountAnswer, EventAnswer, CompletenessAnswer, StatusAnswer)
+    shapes = (
+        *(SearchAnswer, CountAnswer, EventAnswer, CompletenessAnswer, StatusAnswer),
+        *(CheckpointsAnswer, ConsistencyAnswer),
+    )
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     schemas |= {"Event": _EVENT, "FoundEvent": _FOUND, "Taken": _TAKEN, "Problem": _PROBLEM}
     return msgspec.json.encode(
@@ -178,6 +182,12 @@ def _paths() -> JsonObject:
             "get": _get("Through when everything is known.", "CompletenessAnswer", ())
         },
         "/v1/status": {"get": _get("How everything stands.", "StatusAnswer", ())},
+        "/v1/checkpoints": {"get": _get("Each node's newest checkpoint.", "CheckpointsAnswer", ())},
+        "/v1/consistency": {
+            "get": _get(
+                "A proof that a ledger only grew.", "ConsistencyAnswer", parameters.CONSISTENCY
+            )
+        },
         "/healthz": {"get": _free("The process lives.", "text/plain")},
         "/readyz": {"get": {**_free("It is of use.", "text/plain", 503)}},
         "/metrics": {"get": _plain("Figures for Prometheus.", "text/plain", 401, 421)},
