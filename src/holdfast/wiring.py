@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from holdfast.errors import UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub
+from holdfast.keep.seen import Seen
 from holdfast.ports import Host
 from holdfast.read.checkpoints import Checkpoints
 from holdfast.read.compute import Renewing, begin_work
@@ -148,6 +149,11 @@ async def _alive(system: System) -> AsyncIterator[None]:
     keeping = [
         asyncio.create_task(system.keeper.keep_forever(interval_seconds)),
         asyncio.create_task(system.scrub.scrub_forever()),
+        asyncio.create_task(
+            Seen(system.checkpoints, system.node).tell_forever(
+                float(system.settings.checkpoint_interval_s)
+            )
+        ),
     ]
     try:
         yield

@@ -281,3 +281,18 @@ def test_whoever_follows_outlives_a_server_that_is_away(capsys: Capture) -> None
 
     assert codes == [3, 3, 0]
     assert capsys.readouterr().err == "gone\n"
+
+
+def test_a_server_writes_what_it_saw_of_another_node_into_its_own_ledger(data: Path) -> None:
+    gone = living_key(data).name
+    shutil.rmtree(data / "nodes")
+
+    with running(data, checkpoint_interval_s=1) as server:
+        path = "/v1/events?action=holdfast.ledgers.seen"
+        server.wait_until(lambda: bool(server.get(path).json()["events"]))
+        event = server.get(path).json()["events"][-1]
+        refused = server.post({"action": "holdfast.ledgers.seen"})
+
+    origins = {each["origin"] for each in event["attributes"]["ledgers"]}
+    assert gone in origins and len(origins) == 2
+    assert refused.status_code == 400
