@@ -46,6 +46,9 @@ class Throwing:
     async def get_async(self, *_: object) -> None:
         raise self.error
 
+    async def list_with_delimiter_async(self, *_: object) -> None:
+        raise self.error
+
     async def list(self, *_: object, **__: object) -> AsyncIterator[list[dict[str, object]]]:
         yield [{"path": KEY, "size": 1, "last_modified": WHEN}]
         raise self.error
@@ -60,6 +63,7 @@ async def every_answer(store: CloudStore) -> list[object]:
         await store.create(KEY, b""),
         await store.replace("ctl/hb", b""),
         await store.list("ev/"),
+        await store.level("ev/"),
         await store.read(KEY),
     ]
 

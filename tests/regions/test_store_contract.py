@@ -12,7 +12,7 @@ from obstore.store import MemoryStore
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import Disk, PosixDisk
-from holdfast.regions.port import Absent, Listing, Present, Store, Stored, Unknown
+from holdfast.regions.port import Absent, Level, Listing, Present, Store, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.threads import Threads
 from tests.regions.worlds import MemoryWorld, SwiftDisk
@@ -166,6 +166,25 @@ def test_a_listing_begins_after_any_text(make: Make, after: str, expected: list[
             await store.create(name, b"")
 
         assert await keys(store, "ev/", after) == expected
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("ev/", Level(("a", "b"), ("ev/a-b",))),
+        ("ev/b/", Level(("10",), ("ev/b/2",))),
+        ("ev/none/", Level((), ())),
+    ],
+)
+def test_a_level_shows_what_lies_directly_below(make: Make, prefix: str, expected: Level) -> None:
+    async def story() -> None:
+        store = await make()
+        for name in ("ev/b/2", "ev/a-b", "ev/a/z", "ev/b/10/x", "ev/b/10/y", "ctl/a/1"):
+            await store.create(name, b"")
+
+        assert await store.level(prefix) == expected
 
     asyncio.run(story())
 

@@ -1,12 +1,12 @@
 """Small worlds for the tests of this room: a store in memory, a disk that remembers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from holdfast.regions.disk import FILE_MODE, PosixDisk
 from holdfast.regions.keys import check_bytes, check_key, check_prefix
-from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
 from tests.world import VirtualTime, run_with_time
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SwiftDisk",
     "VirtualTime",
     "at_once",
+    "level_of",
     "run_with_time",
 ]
 
@@ -75,6 +76,11 @@ class MemoryWorld:
             )
         )
 
+    async def level(self, prefix: str) -> Level | Unknown:
+        check_prefix(prefix)
+        await self._enter("list", prefix)
+        return self.failing or level_of(self.objects, prefix)
+
     def _put(self, key: str, data: bytes) -> Stored | Unknown:
         self.now_us += 1
         self.objects[key] = (data, self.now_us)
@@ -90,6 +96,15 @@ class MemoryWorld:
                 await self.gate.wait()
         finally:
             self.inside -= 1
+
+
+def level_of(keys: Iterable[str], prefix: str) -> Level:
+    """What a store with these keys has directly below a prefix."""
+    below = sorted(key[len(prefix) :] for key in keys if key.startswith(prefix))
+    return Level(
+        tuple(dict.fromkeys(rest.partition("/")[0] for rest in below if "/" in rest)),
+        tuple(prefix + rest for rest in below if "/" not in rest),
+    )
 
 
 class SwiftDisk(PosixDisk):

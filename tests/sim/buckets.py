@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from holdfast.proof import names
 from holdfast.regions.keys import check_bytes, check_key, check_prefix
-from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
+from tests.regions.worlds import level_of
 from tests.sim.processes import CURRENT
 
 if TYPE_CHECKING:
@@ -139,6 +140,15 @@ class BucketStore:
                     if key.startswith(prefix) and key > after and key not in bucket.hidden
                 )
             )
+
+        return await self._call("list", bucket, prefix, effect)
+
+    async def level(self, prefix: str) -> Level | Unknown:
+        check_prefix(prefix)
+        bucket = self._bucket
+
+        def effect() -> Level:
+            return level_of((key for key in bucket.objects if key not in bucket.hidden), prefix)
 
         return await self._call("list", bucket, prefix, effect)
 

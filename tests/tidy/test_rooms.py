@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "read": SHARED | {"regions", "write"},
     "prove": SHARED | {"regions", "read"},
     "keep": SHARED | {"regions", "write", "read"},
+    "verify": SHARED | {"regions", "write", "read", "keep"},
     "receivers": SHARED | {"write"},
     "watch": SHARED | {"regions", "write", "read", "keep"},
     "settings": SHARED | {"regions", "write", "read", "keep"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     | {"__init__"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
-    | {"client", "__init__"},
+    | {"client", "verify", "__init__"},
 }
 
 # Modules that only think: bytes and values in, values out.
@@ -72,6 +73,10 @@ PURE = {
     "keep.lost",
     "keep.objects",
     "serve.problems",
+    "verify.evidence",
+    "verify.expect",
+    "verify.findings",
+    "verify.walk",
 }
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "ctypes", "fcntl", "glob", "http", "io", "logging", "mmap"),

@@ -23,6 +23,7 @@ from holdfast.cli import (
     show,
     status,
     tail,
+    verify,
 )
 from holdfast.cli.exits import BAD_INPUT, GOOD, INTERRUPTED, guarded
 from holdfast.cli.options import verb
@@ -38,6 +39,7 @@ VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("completeness", completeness.completeness),
     ("checkpoint", checkpoint.checkpoint),
     ("reconcile", reconcile.reconcile),
+    ("verify", verify.verify),
     ("doctor", doctor.doctor),
     ("drill", drill.drill),
 )

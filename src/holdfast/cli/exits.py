@@ -4,7 +4,8 @@
     1  refuted: something was changed or is corrupt
     2  bad usage or input
     3  could not be checked or reached
-    4  incomplete (only where a command says so: `completeness`, `reconcile`, `checkpoint`)
+    4  incomplete (only where a command says so: `completeness`, `reconcile`, `verify`,
+       `checkpoint`)
 
 "Broken" and "could not look" are never the same code, so whatever goes wrong unexpectedly is a 3
 too: Python's own 1 would say that the trail was refuted.

@@ -23,8 +23,8 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore
 
-from holdfast.regions.keys import check_bytes, check_key, check_prefix, is_key
-from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.keys import check_bytes, check_key, check_prefix, is_key, is_part
+from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024
 LISTED_MAX = 2_000_000
@@ -95,6 +95,19 @@ class CloudStore:
             return _failed(error)
         found.sort(key=lambda listed: listed.key)
         return Listing(tuple(found))
+
+    async def level(self, prefix: str) -> Level | Unknown:
+        check_prefix(prefix)
+        try:
+            found = await self._store.list_with_delimiter_async(prefix or None)
+        except Exception as error:
+            return _failed(error)
+        below = (path.removeprefix(prefix).strip("/") for path in found["common_prefixes"])
+        keys = (meta["path"] for meta in found["objects"])
+        return Level(
+            tuple(sorted(name for name in below if is_part(name))),
+            tuple(sorted(key for key in keys if key.startswith(prefix) and is_key(key))),
+        )
 
     async def has_root(self) -> bool | Unknown:
         """A bucket is made by whoever owns the account; here it is there or `Unknown`."""

@@ -26,7 +26,7 @@ from typing import TypeVar
 from holdfast.ports import Offload
 from holdfast.regions.disk import Disk, Stat, make_directory, write_whole
 from holdfast.regions.keys import TEMPORARY, check_bytes, check_key, check_prefix, is_part
-from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024
 LISTED_MAX = 2_000_000
@@ -77,6 +77,10 @@ class DirectoryStore:
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         check_prefix(prefix)
         return await self._offload(self._guarded, lambda root: self._list(root, prefix, after))
+
+    async def level(self, prefix: str) -> Level | Unknown:
+        check_prefix(prefix)
+        return await self._offload(self._guarded, lambda root: self._level(root, prefix))
 
     async def has_root(self) -> bool | Unknown:
         """Whether the directory is there at all."""
@@ -150,6 +154,23 @@ class DirectoryStore:
         if len(found) > LISTED_MAX:
             return Unknown(f"more than {LISTED_MAX} objects: list fewer at once", answered=True)
         return Listing(tuple(found))
+
+    def _level(self, root: int, prefix: str) -> Level:
+        folders: list[str] = []
+        objects: list[str] = []
+        try:
+            found = self._disk.scandir(root, prefix or ".")
+        except (FileNotFoundError, NotADirectoryError):
+            found = []
+        for name in sorted(found):
+            if is_part(name) and (prefix or name != TEMPORARY):
+                with contextlib.suppress(FileNotFoundError):  # deleted since
+                    facts = self._disk.stat(root, prefix + name)
+                    if facts.is_directory:
+                        folders.append(name)
+                    elif facts.is_file:
+                        objects.append(prefix + name)
+        return Level(tuple(folders), tuple(objects))
 
     def _walk(self, root: int, prefix: str, after: str, depth: int) -> Iterator[Listed]:
         """Everything below a directory, in order of keys; directories that lie wholly at or below

@@ -70,6 +70,15 @@ class Listing:
         return iter(self.objects)
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What lies directly below a prefix, sorted. folders: the names (without "/") of those parts
+    that have more below them. objects: the keys that end there."""
+
+    folders: tuple[str, ...]
+    objects: tuple[str, ...]
+
+
 class Store(Protocol):
     """One bucket, container or directory.
 
@@ -93,3 +102,6 @@ class Store(Protocol):
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         """All keys under `prefix` beyond `after`, in any depth, sorted."""
+
+    async def level(self, prefix: str) -> Level | Unknown:
+        """One level of keys, however many lie below: a way through more than one listing holds."""

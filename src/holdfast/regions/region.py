@@ -20,6 +20,7 @@ from holdfast.regions.breaker import Breaker, BreakerLimits, Pass, State
 from holdfast.regions.port import (
     Absent,
     Differs,
+    Level,
     Listing,
     Present,
     RegionId,
@@ -175,6 +176,10 @@ class Region:
         """As the port says. One call has one time-out: list large ledgers by shard or `after`."""
         store = self._store_of(prefix)
         return await self._call(self._reading, "list", lambda: store.list(prefix, after))
+
+    async def level(self, prefix: str) -> Level | Unknown:
+        store = self._store_of(prefix)
+        return await self._call(self._reading, "list", lambda: store.level(prefix))
 
     async def keep(self, key: str, data: bytes) -> Stored | Differs | Unknown:
         """Bring it about that these bytes lie durably under the key, or find out that others do.

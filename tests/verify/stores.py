@@ -1,0 +1,128 @@
+"""Trails as their regions hold them, to be changed and verified."""
+
+import asyncio
+import json
+import random
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from holdfast.ports import Host
+from holdfast.proof import names
+from holdfast.regions import Region, Regions
+from holdfast.verify.findings import Finding, Report
+from holdfast.verify.run import Question, Verification
+from holdfast.write.admit import admit
+from holdfast.write.closing import close_epoch
+from holdfast.write.epoch import WriteLimits
+from holdfast.write.node import Node
+from tests.regions.worlds import MemoryWorld, at_once
+from tests.write.world import LIMITS, START_US, TRAIL, Keys, World, kill, run, started
+
+Objects = dict[str, dict[str, bytes]]  # region -> key -> bytes
+
+QUICK = WriteLimits(checkpoint_seconds=3.0)
+TENANTS = ("acme", "bolt", "", "ünï")
+
+
+@cache
+def _written() -> Objects:
+    return run(_story)
+
+
+def written() -> Objects:
+    """What real nodes wrote: two ledgers, four epochs, one of them closed by the other node, one
+    still open; every kind of object but a gap."""
+    return {id: dict(objects) for id, objects in _written().items()}
+
+
+async def _story() -> Objects:
+    world = World(seed=5)
+    one, two = Keys(), Keys()
+    node = await started(world.node(one, QUICK))
+    for number in range(5):
+        await _send(node, number)
+        await asyncio.sleep(1)
+    await node.stop()
+    lost = await started(world.node(one, QUICK))
+    await _send(lost, 5)
+    await asyncio.sleep(4)
+    await kill(lost)
+    closer = await started(world.node(two, QUICK))
+    await _send(closer, 6)
+    regions = world.regions()
+    await regions.verify()
+    birth = world.stores["a"].objects[names.birth_key(lost.identity.node, 2)][0]
+    await close_epoch(regions, birth, closer.identity, world.host, "lost")
+    again = await started(world.node(one, QUICK))
+    for number in range(7, 10):
+        await _send(again, number)
+    await closer.stop()
+    await asyncio.sleep(5)
+    await kill(again)
+    return objects_of(world.stores)
+
+
+async def _send(node: Node, number: int) -> None:
+    """A request of a few events of several tenants."""
+    draw = random.Random(number)
+    events = [
+        {"id": f"{number}-{n}", "action": f"a.{n}", "tenant": draw.choice(TENANTS)}
+        for n in range(draw.randrange(2, 12))
+    ]
+    lines = "\n".join(json.dumps(event, ensure_ascii=False) for event in events)
+    await node.take(admit(lines.encode(), "application/x-ndjson", LIMITS), "tester").outcome
+
+
+def objects_of(stores: dict[str, MemoryWorld]) -> Objects:
+    return {id: {k: data for k, (data, _) in s.objects.items()} for id, s in stores.items()}
+
+
+def verified(objects: Objects, question: Question | None = None) -> Report:
+    """Verify stores that hold these objects, W = 2."""
+
+    async def work() -> Report:
+        regions = Regions([Region(id, _store(held)) for id, held in objects.items()], 2)
+        regions.trail = TRAIL.trail
+        await regions.verify()
+        return await Verification(regions, _host(), question or Question()).run()
+
+    return run(work)
+
+
+def _store(held: dict[str, bytes]) -> MemoryWorld:
+    store = MemoryWorld()
+    store.objects = {key: (data, 1) for key, data in held.items()}
+    return store
+
+
+def _host() -> Host:
+    threads = ThreadPoolExecutor(1)
+    return Host(lambda: START_US, bytes, at_once, threads, threads)
+
+
+def keys_of(objects: Objects, kind: str, region: str = "a") -> list[str]:
+    """The keys of a kind of object, in order."""
+    return sorted(key for key in objects[region] if _KINDS[kind](key))
+
+
+_KINDS = {
+    "segment": lambda key: key.startswith("ev/seg/"),
+    "birth": lambda key: key.endswith("/birth.note"),
+    "fence": lambda key: key.endswith("/fence.note"),
+    "vote": lambda key: key.endswith("/close.note"),
+    "closed": lambda key: key.endswith("/closed.note"),
+    "checkpoint": lambda key: key.startswith("ev/cp/"),
+    "heartbeat": lambda key: key.startswith("ctl/hb/"),
+    "cookie": lambda key: key == "ev/region.note",
+}
+
+
+def grave(report: Report) -> list[Finding]:
+    """The findings that are not good."""
+    harmless = {"under_replicated", "orphan", "foreign", "gap", "unused", "unproven"}
+    return [finding for finding in report.findings if finding.kind not in harmless]
+
+
+def kinds(report: Report) -> list[tuple[str, str]]:
+    """(kind, region) of every finding."""
+    return [(finding.kind, finding.region) for finding in report.findings]
