@@ -21,6 +21,7 @@ from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub
 from holdfast.keep.seen import Seen
 from holdfast.ports import Host
+from holdfast.prove.prover import Prover
 from holdfast.read.checkpoints import Checkpoints
 from holdfast.read.compute import Renewing, begin_work
 from holdfast.read.follow import FollowLimits
@@ -61,6 +62,7 @@ class System:
     regions: Regions
     reader: Reader
     checkpoints: Checkpoints
+    prover: Prover
     keeper: Keeper
     scrub: Scrub
     node: Node | None
@@ -115,6 +117,7 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
             regions=regions,
             reader=reader,
             checkpoints=Checkpoints(regions),
+            prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000),
             keeper=Keeper(regions, host, closer, identity=identity, suspects=reader.suspects),
             scrub=Scrub(regions, host, settings.scrub_period_days),
             node=nodes[0] if nodes else None,

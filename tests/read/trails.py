@@ -8,10 +8,10 @@ from typing import ParamSpec, TypeVar
 
 from holdfast.model import Found, Query
 from holdfast.ports import Host
-from holdfast.proof import ledger, names, segment, statements
+from holdfast.proof import ledger, names, note, segment, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
-from holdfast.proof.note import SigningKey
+from holdfast.proof.note import Checkpoint, SigningKey
 from holdfast.proof.segment import Encoded
 from holdfast.proof.statements import Birth, Certificate, Closed, Gap, Heartbeat
 from holdfast.read.follow import Clocks, FollowLimits
@@ -56,7 +56,8 @@ class World:
             store.objects["ev/region.note"] = (TRAIL.cookie(id), 1)
         self.quorum = quorum
         self.now_us = START_US
-        self.tag_key = bytes(32)
+        cookie = statements.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
+        self.tag_key = cookie.tag_key
 
     @property
     def host(self) -> Host:
@@ -182,6 +183,15 @@ class Writer:
         )
         data = statements.write(beat, self.origin, self.key)
         self.world.put(names.heartbeat_key(self.node), data, regions)
+
+    def checkpoint(self, end: LedgerEnd | None = None) -> bytes:
+        """The node's checkpoint of its ledger as it stands now, or then."""
+        end = self.end if end is None else end
+        return note.sign(Checkpoint(self.origin, end.size, end.root).text, self.key)
+
+    def keep_checkpoint(self, end: LedgerEnd | None = None, regions: Iterable[str] = ALL) -> None:
+        size = (self.end if end is None else end).size
+        self.world.put(names.checkpoint_key(self.node, size), self.checkpoint(end), regions)
 
     def close(
         self, end: LedgerEnd | None = None, regions: Iterable[str] = ALL, epoch: int | None = None

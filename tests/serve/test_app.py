@@ -77,7 +77,8 @@ def broken(server: Running, error: Exception) -> Front:
 
 def test_with_a_token_everything_asks_for_it_but_the_probes(server: Running) -> None:
     front = create_app(server.system, TOKEN)
-    paths = ["/", "/v1/events", "/v1/tail", "/v1/status", "/metrics", "/schema", "/holdfast.css"]
+    paths = ["/", "/v1/events", "/v1/events/x/proof", "/v1/tail", "/v1/status", "/metrics"]
+    paths += ["/schema", "/holdfast.css"]
 
     refused = {asked(server, front, getting(path)).status_code for path in paths}
     free = {asked(server, front, getting(path)).status_code for path in ("/healthz", "/readyz")}

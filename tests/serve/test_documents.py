@@ -131,6 +131,23 @@ def test_an_acknowledgement_holds_what_is_documented(server: Running) -> None:
     assert taken.keys() == {row.strip("`") for row in rows(section("POST /v1/events"), "key")}
 
 
+def test_a_proof_holds_what_is_documented(server: Running) -> None:
+    server.post({**EVENT, "id": "proven"})
+    server.wait_until(lambda: server.get("/v1/events/proven/proof").status_code == 200)
+
+    found = server.get("/v1/events/proven/proof").json()
+
+    assert list(found) == rows_of_keys("GET /v1/events/{id}/proof")
+    assert (
+        list(found)
+        == json.loads(schema.document())["components"]["schemas"]["EventProof"]["required"]
+    )
+
+
+def rows_of_keys(title: str) -> list[str]:
+    return [row.strip("`") for row in rows(section(title), "key")]
+
+
 def test_a_problem_holds_what_is_documented(server: Running) -> None:
     refused = server.get("/v1/events?actr=1").json()
 
@@ -160,6 +177,7 @@ def test_every_parameter_is_documented() -> None:
     assert named("GET /v1/events") == {each.name for each in parameters.SEARCH}
     assert named("GET /v1/events/count") == {each.name for each in parameters.COUNTING}
     assert named("GET /v1/consistency") == {each.name for each in parameters.CONSISTENCY}
+    assert named("GET /v1/events/{id}/proof") == {each.name for each in parameters.PROOF}
 
 
 def test_every_media_type_is_documented() -> None:

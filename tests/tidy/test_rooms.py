@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "receivers": SHARED | {"write"},
     "watch": SHARED | {"regions", "write", "read", "keep"},
     "settings": SHARED | {"regions", "write", "read", "keep"},
-    "wiring": SHARED | {"regions", "write", "read", "keep", "watch", "receivers", "settings"},
+    "wiring": SHARED
+    | {"regions", "write", "read", "prove", "keep", "watch", "receivers", "settings"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
     | {"__init__"},

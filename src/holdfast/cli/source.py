@@ -34,6 +34,9 @@ class Source(Protocol):
     def show(self, id: str, parameters: Parameters) -> bytes:
         """Every event under an id, which is not empty."""
 
+    def proof(self, id: str, parameters: Parameters) -> bytes:
+        """The file that proves an event, as `holdfast.proof` checks it."""
+
     def completeness(self) -> bytes: ...
 
     def status(self) -> bytes: ...
@@ -125,6 +128,9 @@ class ServerSource:
         answer = msgspec.json.decode(page, type=dict[str, msgspec.Raw])  # records stay as they are
         answer.pop("next", None)
         return msgspec.json.encode(answer)
+
+    def proof(self, id: str, parameters: Parameters) -> bytes:
+        return self._client.get_bytes(f"/v1/events/{quote(id, safe='')}/proof", parameters)
 
     def completeness(self) -> bytes:
         return self._client.get_bytes("/v1/completeness")

@@ -119,6 +119,11 @@ class RegionsSource:
 
         return self._run(ask())
 
+    def proof(self, id: str, asked: Parameters) -> bytes:
+        which = parameters.proving_of(_values(asked, parameters.PROOF))
+        prover = self._system.prover
+        return self._run(prover.event(which.tenant, id, which.node, which.position))
+
     def completeness(self) -> bytes:
         async def ask() -> bytes:
             return answers.write(answers.completeness_answer(self._reader.completeness()))

@@ -315,6 +315,17 @@ class Catalog:
         """The segments with indexes [start, end) of a node."""
         return self._entries("node = ? AND idx >= ? AND idx < ? ORDER BY idx", node, start, end)
 
+    def names(self, node: NodeId, start: int, end: int) -> tuple[str, ...]:
+        """The names of a node's segments [start, end), in order. One that is not held is left out,
+        an index that two claim has both."""
+        with self._damage():
+            rows = self._db.execute(
+                "SELECT name FROM segments JOIN nodes USING (n)"
+                " WHERE node = ? AND idx >= ? AND idx < ? ORDER BY idx",
+                (node, start, end),
+            ).fetchall()
+            return tuple(name for (name,) in rows)
+
     def of_fold(self, fold: int) -> tuple[Entry, ...]:
         """The segments whose events a fold holds."""
         return self._entries("fold = ? ORDER BY s.n, idx", fold)

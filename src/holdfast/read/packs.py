@@ -82,12 +82,16 @@ class Packs:
 
     def is_intact(self, spot: Spot, name: SegmentName) -> bool:
         """Whether the bytes are there, and hash to the name."""
+        return self.read(spot, name) is not None
+
+    def read(self, spot: Spot, name: SegmentName) -> bytes | None:
+        """A segment's bytes, if they are there and hash to its name."""
         try:
             with self.path(spot.pack).open("rb") as file:
                 data = os.pread(file.fileno(), spot.size_bytes, spot.offset)
         except OSError:
-            return False
-        return hashlib.sha256(data).digest() == name.sha256
+            return None
+        return data if hashlib.sha256(data).digest() == name.sha256 else None
 
     def evict(self, needed: Collection[int]) -> None:
         """Bring the cache under its limit; packs that are needed stay."""

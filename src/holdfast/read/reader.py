@@ -38,7 +38,7 @@ from holdfast.read.passes import Passes, PassLimits
 from holdfast.read.query import LIMIT_MAX, Wanted, check
 from holdfast.read.search import run_counts, run_page
 from holdfast.read.segments import SourceError
-from holdfast.read.shelf import segment_source
+from holdfast.read.shelf import segment_source, spot_of
 from holdfast.read.sources import SegmentSource, Source, prune, stretches_of
 from holdfast.read.tail import Ends, Tail, matches
 from holdfast.regions.port import RegionId
@@ -249,6 +249,36 @@ class Reader:
         tail = Tail(self, query)
         self._tails.add(tail)
         return tail
+
+    # -- what proofs are made of; errors as `search` ---------------------------------------------
+
+    async def names(self, node: NodeId, start: int, end: int) -> tuple[str, ...]:
+        """The names of a node's segments [start, end) that are held, in order."""
+        return await self._answer(
+            lambda: self._host.offload(self._passes.holdings.catalog.names, node, start, end), None
+        )
+
+    async def notes(self, node: NodeId) -> tuple[tuple[str, bytes], ...]:
+        """The node's births, closed notes and gaps as regions showed them, with their keys."""
+        kept = await self._answer(
+            lambda: self._host.offload(self._passes.holdings.catalog.statements), None
+        )
+        own = {(key, data): None for _, key, data in kept if key.split("/")[2] == node}
+        return tuple(own)
+
+    async def segment(self, node: NodeId, index: int) -> tuple[SegmentName, bytes]:
+        """The segment that is held there. Its bytes hash to its name."""
+        holdings = self._passes.holdings
+        held = await self._answer(
+            lambda: self._host.offload(holdings.catalog.within, node, index, index + 1), None
+        )
+        there = await self._passes.bring(held[0]) if len(held) == 1 else None
+        if there is not None:
+            name = SegmentName.parse(there.name)
+            data = await self._host.offload(holdings.packs.read, spot_of(there), name)
+            if data is not None:
+                return name, data
+        raise UnavailableError(f"segment {index} of node {node} cannot be read now")
 
     async def _search(self, query: Query, stated: int | None) -> Page:
         wanted = check(query)

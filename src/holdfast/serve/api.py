@@ -74,6 +74,15 @@ async def event(request: Asked) -> Response[bytes]:
     return _json(answers.write(answers.event_answer(found, said)))
 
 
+@get("/v1/events/{event_id:str}/proof")
+async def proof(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    which = parameters.proving_of(values_of(request, parameters.PROOF))
+    id = _unquoted(request.path_params["event_id"])
+    prover = faces.system.prover
+    return _json(await faces.bounds.ask(prover.event(which.tenant, id, which.node, which.position)))
+
+
 @get("/v1/tail")
 async def listen(request: Asked) -> Stream:
     faces = faces_of(request)
@@ -166,6 +175,7 @@ HANDLERS: Final = (
     search,
     count,
     event,
+    proof,
     listen,
     completeness,
     how,

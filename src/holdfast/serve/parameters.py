@@ -47,9 +47,9 @@ def _limit(value: str) -> int:
     return int(value)
 
 
-def _size(value: str) -> int:
+def _whole(value: str) -> int:
     if not re.fullmatch(r"0|[1-9]\d{0,15}", value, re.ASCII):
-        raise ValueError("must be a number of segments")
+        raise ValueError("must be a whole number, 0 or more")
     return int(value)
 
 
@@ -65,6 +65,7 @@ def _bucket(value: str) -> int:
 
 
 _STRING: Final[JsonObject] = {"type": "string", "maxLength": TEXT_CHARACTERS_MAX}
+_SIZE: Final[JsonObject] = {"type": "integer", "minimum": 0, "maximum": 10**15}
 _TIME: Final[JsonObject] = {"type": "string", "format": "date-time"}
 
 TENANT: Final = Parameter("tenant", "tenant", str, _STRING, "Exactly this tenant.")
@@ -92,6 +93,16 @@ PAGING: Final = (
     ),
     Parameter("cursor", "cursor", str, _STRING, "The `next` of the page before."),
 )
+PLACE: Final = (
+    Parameter("node", "node", str, _STRING, "In this node's ledger."),
+    Parameter(
+        "position",
+        "position",
+        _whole,
+        _SIZE,
+        "At this position there.",
+    ),
+)
 COUNTING: Final = (
     Parameter(
         "by",
@@ -111,12 +122,12 @@ COUNTING: Final = (
 SEARCH: Final = (*FILTERS, *PAGING)
 COUNT: Final = (*FILTERS, *COUNTING)
 EVENT: Final = (TENANT,)
+PROOF: Final = (TENANT, *PLACE)
 TAIL: Final = FILTERS
-_SIZE: Final[JsonObject] = {"type": "integer", "minimum": 0, "maximum": 10**15}
 CONSISTENCY: Final = (
     Parameter("origin", "origin", str, _STRING, "The ledger's origin, as in its checkpoints."),
-    Parameter("old", "old", _size, _SIZE, "The smaller size, in segments."),
-    Parameter("new", "new", _size, _SIZE, "The larger size."),
+    Parameter("old", "old", _whole, _SIZE, "The smaller size, in segments."),
+    Parameter("new", "new", _whole, _SIZE, "The larger size."),
 )
 NONE: Final[tuple[Parameter, ...]] = ()
 
@@ -172,6 +183,22 @@ def query_of(values: Mapping[str, Value]) -> Query:
     """The search that the parameters ask for."""
     fields = {name: value for name, value in values.items() if name in Query.__struct_fields__}
     return Query(**fields)  # type: ignore[arg-type]  # each was read by its own field's reader
+
+
+class Proving(NamedTuple):
+    """Which of the events under an id to prove: of whom (None: anyone), and where ("", None)."""
+
+    tenant: str | None
+    node: str
+    position: int | None
+
+
+def proving_of(values: Mapping[str, Value]) -> Proving:
+    """The event that the parameters mean."""
+    node, position = values.get("node", ""), values.get("position")
+    assert isinstance(node, str), "as its parameter is read"
+    assert position is None or isinstance(position, int), "as _whole reads it"
+    return Proving(query_of(values).tenant, node, position)
 
 
 class Counting(NamedTuple):

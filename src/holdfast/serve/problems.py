@@ -66,6 +66,17 @@ KINDS: Final[Mapping[str, Kind]] = {
         "(a browser asks for a password: it is the token, under any name).",
     ),
     "not-found": Kind(404, "There is nothing here", "No such path, or no event with that id."),
+    "ambiguous": Kind(
+        409,
+        "Several events have that id",
+        "A proof is of one event: name its `tenant`, or its `node` and `position` as the element "
+        "of a search has them. `errors` lists the places.",
+    ),
+    "unprovable": Kind(
+        409,
+        "No proof can be made of that event",
+        "Segments of its ledger are lost for good, and with them names that its path needs.",
+    ),
     "method-not-allowed": Kind(
         405, "That method means nothing here", "The header `Allow` lists what may be done."
     ),

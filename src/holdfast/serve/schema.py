@@ -6,13 +6,15 @@ from `parameters`; a test holds the paths against the routes, and another sends 
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import cache
-from typing import Final
+from typing import Final, get_type_hints
 
 import msgspec
 
 from holdfast import __version__
 from holdfast.model import JsonObject
+from holdfast.proof.event import EventProof
 from holdfast.serve import parameters
 from holdfast.serve.answers import (
     CompletenessAnswer,
@@ -29,6 +31,10 @@ from holdfast.serve.status import StatusAnswer
 _JSON: Final = "application/json"
 _TEXT: Final[JsonObject] = {"type": "string"}
 
+_JSON_TYPES: Final = {str: "string", int: "integer", bytes: "string", tuple[bytes, ...]: "array"}
+_PROOF_FIELDS: Final = {
+    each.name: get_type_hints(EventProof)[each.name] for each in fields(EventProof)
+}
 _PARTY: Final[JsonObject] = {
     "type": "object",
     "properties": {"type": _TEXT, "id": _TEXT, "name": _TEXT},
@@ -92,6 +98,16 @@ _FOUND: Final[JsonObject] = {
     },
     "required": ["id", "action", "received", "principal", "node", "segment", "position"],
 }
+_PROVEN: Final[JsonObject] = {
+    "type": "object",
+    "description": "docs/FORMAT.md, section 10: a file to keep as it is, byte for byte.",
+    "properties": {
+        EventProof.MARK[0]: {"const": EventProof.MARK[1]},
+        **{name: {"type": _JSON_TYPES[kind]} for name, kind in _PROOF_FIELDS.items()},
+    },
+    "required": [EventProof.MARK[0], *_PROOF_FIELDS],
+    "additionalProperties": False,
+}
 _TAKEN: Final[JsonObject] = {
     "type": "object",
     "description": "W regions hold the events.",
@@ -137,6 +153,7 @@ def document() -> bytes:
     )
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     schemas |= {"Event": _EVENT, "FoundEvent": _FOUND, "Taken": _TAKEN, "Problem": _PROBLEM}
+    schemas["EventProof"] = _PROVEN
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -177,6 +194,7 @@ def _paths() -> JsonObject:
         "/v1/events/{id}": {
             "get": _get("All events under an id.", "EventAnswer", parameters.EVENT, (_PATH_ID,))
         },
+        "/v1/events/{id}/proof": {"get": _proof()},
         "/v1/tail": {"get": _tail()},
         "/v1/completeness": {
             "get": _get("Through when everything is known.", "CompletenessAnswer", ())
@@ -253,6 +271,13 @@ def _get(
             **_problems(400, 401, 421, 500, 503),
         },
     }
+
+
+def _proof() -> JsonObject:
+    asked = _get(
+        "Proof that an event is in the trail.", "EventProof", parameters.PROOF, (_PATH_ID,)
+    )
+    return {**asked, "responses": {**asked["responses"], **_problems(404, 409)}}
 
 
 def _plain(summary: str, media_type: str, *statuses: int) -> JsonObject:
