@@ -7,11 +7,19 @@ import pytest
 
 from holdfast.proof import names
 from holdfast.proof.statements import Cookie
-from holdfast.regions.cookie import Fenced, Foreign, Free, Newcomer, look, read_cookie
+from holdfast.regions.cookie import (
+    LOOK_SECONDS_MAX,
+    Fenced,
+    Foreign,
+    Free,
+    Newcomer,
+    look,
+    read_cookie,
+)
 from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.trailkey import TrailKey
-from tests.regions.worlds import MemoryWorld
+from tests.regions.worlds import MemoryWorld, VirtualTime, run_with_time
 
 KEY = TrailKey(bytes(range(32)), "main")
 OTHER = TrailKey(bytes(32), "other")
@@ -199,3 +207,20 @@ def test_a_fenced_store_that_comes_back_during_the_look_is_never_free(reads_befo
             return await super().read(key)
 
     assert not isinstance(look_at(Back()), Free)
+
+
+def test_a_look_that_took_too_long_is_not_free() -> None:
+    """A store that is away for a while must not be able to go and come back within it."""
+
+    async def story(time: VirtualTime) -> None:
+        store = world(KEY.cookie("a", STORE))
+        read = store.read
+
+        async def slow(key: str) -> Present | Absent | Unknown:
+            await asyncio.sleep(LOOK_SECONDS_MAX / 3 + 0.1)
+            return await read(key)
+
+        store.read = slow  # type: ignore[method-assign]
+        assert isinstance(await look(Region("a", store), KEY.trail, NODE, 3, STORE), Unknown)
+
+    run_with_time(story)

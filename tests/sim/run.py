@@ -80,7 +80,7 @@ async def _run(world: World, script: Script, steps: int) -> None:
     await script.play(steps)
     if world.draw.random() < 0.3:
         await _recover(world, script)
-    world.heal()
+    await script.heal()
     for machine in script.machines:
         machine.kill()
     for reader in script.readers:
@@ -96,7 +96,7 @@ async def _run(world: World, script: Script, steps: int) -> None:
 
 async def _recover(world: World, script: Script) -> None:
     """I20: all faults end; then everyone writes again, the stores become equal, T catches up."""
-    world.heal()
+    await script.heal()
     healed, healed_us = world.loop.now, world.true_us()
     for machine in script.machines:
         machine.skew_us = 0

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from holdfast.proof import ProofError, names, statements
+from holdfast.regions.cookie import LOOK_SECONDS_MAX
 from holdfast.regions.whole import names_whole
 from tests.sim.actors import LightReader, Machine, Request
 from tests.sim.buckets import Bucket, Weather
@@ -275,6 +276,11 @@ class Script:
             self.later(seconds * self.draw.random(), machine.send, self.sent)
         await asyncio.sleep(seconds)
 
+    async def heal(self) -> None:
+        """End every fault, as soon as a store that was wiped may be restored."""
+        await asyncio.sleep(max(0.0, self.world.away_until - self.world.loop.now))
+        self.world.heal()
+
     async def wait(self, least: float, most: float) -> None:
         await asyncio.sleep(self.draw.uniform(least, most))
 
@@ -445,6 +451,7 @@ class Script:
         self.world.saved[store.id] = content
         for key in content:
             store.remove(key)
+        self.world.away_until = self.world.loop.now + LOOK_SECONDS_MAX
         self.world.fault("wipe", store.id)
         return True
 

@@ -7,7 +7,8 @@ is played on the world as it is, by the same processes, and judged by the same c
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tests.sim.buckets import Weather
+from holdfast.regions.cookie import LOOK_SECONDS_MAX
+from tests.sim.buckets import Bucket, Weather
 from tests.sim.disks import SimDisk
 
 if TYPE_CHECKING:
@@ -40,6 +41,19 @@ async def straddle(script: "Script") -> None:
 
 async def vanish(script: "Script") -> None:
     """The same, and as soon as all know of the close that one store is wiped, fence and all."""
+    await _wiped_once_closed(script)
+    await script.wait(1.0, 3.0)
+
+
+async def back(script: "Script") -> None:
+    """The same, and the store is back as it was, as a disk is that is mounted again."""
+    store = await _wiped_once_closed(script)
+    await script.wait(LOOK_SECONDS_MAX, LOOK_SECONDS_MAX + 2.0)
+    script.world.restore(store)
+    await script.wait(1.0, 3.0)
+
+
+async def _wiped_once_closed(script: "Script") -> Bucket | SimDisk:
     writer, closer, other = await script.cast(3)
     born = script.last_born(writer)
     other.keep(whole=True)
@@ -51,7 +65,7 @@ async def vanish(script: "Script") -> None:
     script.close(other, born)
     await script.wait(0.0, 0.6)
     await script.until(lambda: script.wiped(shared), 1.0)
-    await script.wait(1.0, 3.0)
+    return shared
 
 
 async def halves(script: "Script") -> None:
@@ -196,6 +210,7 @@ STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
         blind,
         straddle,
         vanish,
+        back,
         halves,
         unsynced,
         hard_birth,

@@ -32,8 +32,8 @@ class Tooth:
 TEETH: dict[str, Tooth] = {
     "no look for a fence": Tooth(
         "regions.cookie",
-        "    if isinstance(fence, Present):\n        return Fenced(fence.data)",
-        "    if isinstance(fence, Present):\n        fence = Absent()",
+        "        if isinstance(fence, Present):\n            return Fenced(fence.data)",
+        "        if isinstance(fence, Present):\n            fence = Absent()",
         1,
         "buckets duel",
     ),
@@ -118,14 +118,19 @@ TEETH: dict[str, Tooth] = {
         69,
         "disks unsynced",
     ),
-    "the cookie is read before the fence": Tooth(
+    "the cookie is not read after the fence": Tooth(
         "regions.cookie",
-        "    fence = await region.read(names.fence_key(node, epoch))\n"
-        "    cookie = await read_cookie(region, trail)",
-        "    cookie = await read_cookie(region, trail)\n"
-        "    fence = await region.read(names.fence_key(node, epoch))",
+        "        seen = _judge(after, store)",
+        "        seen = fence if isinstance(fence, Unknown) else seen",
         3,
         "buckets vanish",
+    ),
+    "the cookie is not read before the fence": Tooth(
+        "regions.cookie",
+        "= _judge(await read_cookie(region, trail), store)\n",
+        "= Free()\n",
+        30,
+        "buckets back",
     ),
     "the cookie is not looked at": Tooth(
         "regions.cookie",

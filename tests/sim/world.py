@@ -77,6 +77,7 @@ class World:
         self.flips = 0.0  # how likely a machine's memory flips a bit while it compresses
         self.faults: dict[str, int] = {}
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
+        self.away_until = 0.0  # who wipes a store cannot restore it within one look
         self.replaced = False  # some store took another's place
         self.stores: dict[str, Bucket | SimDisk] = {
             id: self._store(id) for id in "abcde"[: self.count]
@@ -276,16 +277,20 @@ class World:
         self.cuts.clear()
         self.ways.clear()
         self.flips = 0.0
-        for id, store in self.stores.items():
+        for store in self.stores.values():
             store.weather = Weather()
             store.hidden.clear()
             if isinstance(store, SimDisk):
                 store.full = store.failing = 0.0
-            if not store.is_itself and id in self.saved:
-                there = store.content()
-                for key, data in {**self.saved[id], names.REGION_KEY: store.cookie}.items():
-                    if key not in there:
-                        place(store, key, data)
+            self.restore(store)
+
+    def restore(self, store: Bucket | SimDisk) -> None:
+        """A wiped store comes back as it was; not before `away_until`."""
+        if not store.is_itself and store.id in self.saved:
+            there = store.content()
+            for key, data in {**self.saved[store.id], names.REGION_KEY: store.cookie}.items():
+                if key not in there:
+                    place(store, key, data)
 
 
 @lru_cache

@@ -5,6 +5,7 @@ under an id that no other store has. It tells a store that was wiped, replaced, 
 or mounted elsewhere from the one that was counted on.
 """
 
+import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,8 @@ from holdfast.proof import ProofError, names, statements
 from holdfast.proof.statements import Cookie
 from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.regions.region import Region
+
+LOOK_SECONDS_MAX = 10.0  # a store that is away is away for longer than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,14 @@ async def look(
     The region is told what was found: until a look finds the right store, it is not relied on, and
     nothing is taken in that could not be counted.
 
+    It must not take long either, or a store could go away and come back in between.
+
     Args:
         trail, node, epoch: Whose fence to look for.
         store: The id that the epoch's birth names for this region; "": it names none.
     """
+    clock = asyncio.get_running_loop().time
+    begun = clock()
     seen: Free | Newcomer | Unknown = _judge(await read_cookie(region, trail), store)
     if isinstance(seen, Free):
         fence = await region.read(names.fence_key(node, epoch))
@@ -105,6 +112,8 @@ async def look(
             return Fenced(fence.data)
         after = fence if isinstance(fence, Unknown) else await read_cookie(region, trail)
         seen = _judge(after, store)
+    if clock() - begun > LOOK_SECONDS_MAX:
+        seen = Unknown("looking at it took too long")
     if isinstance(seen, Newcomer):
         region.why_unverified = "its store came later; the node's next epoch names it"
     else:
