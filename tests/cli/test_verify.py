@@ -65,6 +65,22 @@ def test_under_replicated_is_0_a_hole_is_4_and_a_changed_note_is_1_before_it(
     assert codes == [0, 0, 4, 1]
 
 
+def test_bytes_that_rotted_are_found_only_where_bytes_are_read(data: Path, capsys: Capture) -> None:
+    rotten = segments(data, "a")[0]
+    rotten.write_bytes(bytes(rotten.stat().st_size))
+
+    found = {depth: ask(data, capsys, "--depth", depth) for depth in ("names", "bytes", "events")}
+    later = ask(data, capsys, "--depth", "bytes", "--from", "2099-01-01T00:00:00Z")
+
+    assert {depth: code for depth, (code, _) in found.items()} == {
+        "names": 0,
+        "bytes": 1,
+        "events": 1,
+    }
+    assert [(f["kind"], f["region"]) for f in found["events"][1]["findings"]] == [("corrupt", "a")]
+    assert (later[0], later[1]["deep_segments"]) == (0, 0)
+
+
 def test_a_region_that_is_away_is_3_where_it_was_named_or_too_few_are_left(
     data: Path, capsys: Capture
 ) -> None:
@@ -104,6 +120,7 @@ def test_a_note_that_was_kept_shows_a_tail_that_was_cut_with_all_that_spoke_of_i
         (("--depth", "atoms"), "--depth"),
         (("--region", "x"), "--region"),
         (("--trail", "x"), "--trail"),
+        (("--from", "yesterday"), "--from"),
         (("--expect", "none"), "--expect"),
     ],
 )

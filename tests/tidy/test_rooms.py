@@ -74,6 +74,7 @@ PURE = {
     "keep.lost",
     "keep.objects",
     "serve.problems",
+    "verify.contents",
     "verify.evidence",
     "verify.expect",
     "verify.findings",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -79,9 +80,14 @@ def objects_of(stores: dict[str, MemoryWorld]) -> Objects:
 
 def verified(objects: Objects, question: Question | None = None) -> Report:
     """Verify stores that hold these objects, W = 2."""
+    return verified_in({id: _store(held) for id, held in objects.items()}, question)
+
+
+def verified_in(stores: Mapping[str, MemoryWorld], question: Question | None = None) -> Report:
+    """Verify these stores, W = 2."""
 
     async def work() -> Report:
-        regions = Regions([Region(id, _store(held)) for id, held in objects.items()], 2)
+        regions = Regions([Region(id, store) for id, store in stores.items()], 2)
         regions.trail = TRAIL.trail
         await regions.verify()
         return await Verification(regions, _host(), question or Question()).run()

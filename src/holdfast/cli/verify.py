@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from msgspec import to_builtins
 from typer import Option
@@ -19,7 +19,7 @@ from holdfast.proof import MalformedError, names
 from holdfast.regions import Regions
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.settings import Settings
-from holdfast.times import format_us
+from holdfast.times import format_us, parse_time
 from holdfast.verify.expect import Kept, parse_kept
 from holdfast.verify.findings import Depth, Finding, Report, Verdict
 from holdfast.verify.run import Question, Verification
@@ -53,6 +53,10 @@ class What:
         list[str] | None,
         Option(metavar="ID", help="Only this region, which must answer. Repeatable."),
     ] = None
+    from_: Annotated[
+        str, Option("--from", metavar="TIME", help="Read only what was received at or after.")
+    ] = ""
+    to: Annotated[str, Option(metavar="TIME", help="Read only what was received before.")] = ""
     expect: Annotated[
         list[Path] | None,
         Option(metavar="FILE", help="Notes that were kept elsewhere. Repeatable."),
@@ -90,14 +94,23 @@ async def _verify(settings: Settings, what: What) -> Report:
 
 
 def _question(what: What) -> Question:
-    depths: dict[str, Depth] = {"names": "names"}
+    depths: dict[str, Depth] = {each: each for each in get_args(Depth)}
     if what.depth not in depths:
         raise rejected("--depth", f"is one of {', '.join(depths)}")
     return Question(
         depth=depths[what.depth],
         regions=tuple(dict.fromkeys(what.region or ())),
         expected=tuple(kept for path in what.expect or () for kept in _kept(path)),
+        from_us=_time("--from", what.from_),
+        to_us=_time("--to", what.to),
     )
+
+
+def _time(option: str, text: str) -> int | None:
+    try:
+        return parse_time(text) if text else None
+    except ValueError as error:
+        raise rejected(option, str(error)) from None
 
 
 def _kept(path: Path) -> tuple[Kept, ...]:

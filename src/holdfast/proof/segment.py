@@ -211,14 +211,23 @@ def verify(data: bytes, name: SegmentName, node_key: bytes, origin: str) -> Open
     Args and errors as `verify_trailer`. What remains is whether the records make the root in the
     name, which takes the tenants' salts: `verify_tenants`.
     """
-    trailer = verify_trailer(data, name, node_key, origin)
+    return take_out(data, name, verify_trailer(data, name, node_key, origin))
+
+
+def take_out(data: bytes, name: SegmentName, trailer: Trailer) -> Opened:
+    """The records of a segment whose trailer was verified. Raises MalformedError."""
     frame = data[: len(data) - trailer_bytes(data)]
     return Opened(name, trailer, _split(_decode(frame), name.count))
 
 
-def verify_tenants(opened: Opened, tag_key: bytes, node: str) -> tuple[Member, ...]:
+def verify_tenants(
+    opened: Opened, tag_key: bytes, node: str, tenants: Sequence[str] | None = None
+) -> tuple[Member, ...]:
     """Check that each record lies under its own tenant, and that all make the root in the name.
 
+    Args:
+        tenants: Whose each of the trailer's groups is, by `tenant_of` for every record in it, for
+            callers who have established just that. None: it is done here.
     Returns:
         The tenants, in stored order, with what hides them.
     Raises:
@@ -226,13 +235,13 @@ def verify_tenants(opened: Opened, tag_key: bytes, node: str) -> tuple[Member, .
         MismatchError: a record under another tenant's tag, or another root.
     """
     name, at, members = opened.name, 0, []
-    for tag, count in opened.trailer.tenants:
-        tenants = {_tenant(record) for record in opened.records[at : at + count]}
-        if len(tenants) != 1:
-            raise MismatchError(f"segment {name.index} mixes tenants under one tag")
-        own, blind = _hide(tag_key, tenants.pop(), node, name.index)
+    for number, (tag, count) in enumerate(opened.trailer.tenants):
+        tenant = tenants[number] if tenants else _tenant_of_all(opened, at, count)
+        own, blind = _hide(tag_key, tenant, node, name.index)
         if own != tag:
-            raise MismatchError(f"segment {name.index} has records under another tenant's tag")
+            raise MismatchError(
+                f"segment {name.index} has records under another tenant's tag, from line {at} on"
+            )
         members.append(_member(opened.records[at : at + count], tag, blind))
         at += count
     if _segment_root(members) != name.root:
@@ -258,10 +267,22 @@ def _unread(number: str) -> None:
     """In place of a number, which need not fit into anything."""
 
 
-def _tenant(record: bytes) -> str:
+def _tenant_of_all(opened: Opened, at: int, count: int) -> str:
+    """The one tenant of some neighbouring records. Raises MismatchError where there are more."""
+    tenant = tenant_of(opened.records[at])
+    for line in range(at + 1, at + count):
+        if tenant_of(opened.records[line]) != tenant:
+            raise MismatchError(
+                f"segment {opened.name.index} mixes tenants under one tag, at line {line}"
+            )
+    return tenant
+
+
+def tenant_of(record: bytes) -> str:
     """The record's own tenant; none and "" are the same.
 
     A payload may hold any number, so none is converted. Deep nesting is refused as malformed.
+    Raises MalformedError.
     """
     try:
         text = record.decode()

@@ -1,5 +1,6 @@
 """One verification from its beginning to its report."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,36 +9,90 @@ from holdfast.errors import Problem, RejectedError
 from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names
+from holdfast.proof.names import SegmentName
 from holdfast.regions import Regions
 from holdfast.regions.port import RegionId
+from holdfast.verify.batch import Batch, Done, batches, check_batch
 from holdfast.verify.evidence import Mark, no_birth
 from holdfast.verify.expect import Kept, mark_of
-from holdfast.verify.findings import Depth, Finding, Findings, Report, verdict_of
+from holdfast.verify.findings import (
+    INCOMPLETE,
+    REFUTED,
+    Depth,
+    Finding,
+    Findings,
+    Report,
+    verdict_of,
+)
 from holdfast.verify.look import Look
 from holdfast.verify.walk import Target, Walk
 
+FEW = 256  # segments that are not worth starting workers for
+
+
+class Crew(Protocol):
+    """Who reads and judges segments. at_once: so many batches are worth giving it at a time."""
+
+    @property
+    def at_once(self) -> int: ...
+
+    async def do(self, batch: Batch) -> Done: ...
+
+
+class Alone:
+    """A crew of one: this process itself."""
+
+    at_once = 1
+
+    def __init__(self, regions: Regions) -> None:
+        self._regions = regions
+
+    async def do(self, batch: Batch) -> Done:
+        return await check_batch(self._regions, batch)
+
 
 class Progress(Protocol):
-    """Is told how many segments are done, and how many there seem to be."""
+    """Is told how many segments are done, and how many there are at least."""
 
     def __call__(self, done: int, total: int) -> None: ...
+
+
+def silent(done: int, total: int) -> None:
+    """No progress to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to verify. regions: ids, all of the settings where empty. expected: notes that were kept
-    elsewhere."""
+    elsewhere. from_us, to_us: which segments to read, by when they were sealed; all where None."""
 
     depth: Depth = "names"
     regions: tuple[RegionId, ...] = ()
     expected: tuple[Kept, ...] = ()
+    from_us: int | None = None
+    to_us: int | None = None
+
+    def wants(self, target: Target) -> bool:
+        """Whether a segment may hold what was received in [from_us, to_us)."""
+        sealed_us = SegmentName.parse(target.name).sealed_us
+        return (self.from_us is None or sealed_us >= self.from_us) and (
+            self.to_us is None or target.after_us + 1 < self.to_us
+        )
 
 
 class Verification:
     """See the module. Use once."""
 
-    def __init__(self, regions: Regions, host: Host, question: Question) -> None:
-        """regions: verified, so that their trail is known.
+    def __init__(
+        self,
+        regions: Regions,
+        host: Host,
+        question: Question,
+        crew: Crew | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        """regions: verified, so that their trail is known. crew: who reads segments; else this
+        process does.
 
         Raises:
             RejectedError: a region that the settings do not name.
@@ -45,6 +100,7 @@ class Verification:
         for id in question.regions:
             if id not in regions.by_id:
                 raise RejectedError("usage", Problem(0, "--region", f"no region {id} is named"))
+        self._regions = regions
         self._host = host
         self._question = question
         self._findings = Findings()
@@ -52,6 +108,13 @@ class Verification:
         self._look = Look(regions, asked, self._findings)
         self._walks: dict[NodeId, Walk] = {}
         self._expected: dict[NodeId, list[Mark]] = {}
+        self._alone: Crew = Alone(regions)
+        self._crew: Crew = crew or self._alone
+        self._progress = progress
+        self._told: dict[NodeId, dict[int, bytes]] = {}
+        self._seen: dict[Kept, str] = {}
+        self._turn = asyncio.Semaphore(1)
+        self._total = self._walked = self._segments = self._events = 0
 
     async def run(self) -> Report:
         """Look at everything, once.
@@ -62,8 +125,13 @@ class Verification:
         started_us = self._host.now_us()
         await self._look.read_notes()
         self._take_expected()
+        self._total = sum(each.known_size for each in self._look.evidence.ledgers.values())
+        if self._total <= FEW:
+            self._crew = self._alone
+        self._turn = asyncio.Semaphore(2 * self._crew.at_once)
         for node in await self._look.nodes():
             await self._verify_node(node)
+        await self._take_seen()
         await self._look.check_cookies_again()
         self._settle()
         return self._report(started_us)
@@ -87,8 +155,11 @@ class Verification:
                 self._name_removed(node, mark)
             return
         walk = self._walks[node] = Walk(ledger, self._expected.get(node, ()))
-        async for shard, regions in self._look.shards(node):
-            await self._read(node, walk.take(shard, regions))
+        async with asyncio.TaskGroup() as reading:
+            async for shard, regions in self._look.shards(node):
+                targets = walk.take(shard, regions)
+                if self._question.depth != "names":
+                    await self._give(reading, node, targets)
         walk.finish()
         if walk.unborn:
             born = await self._look.born_since(node)
@@ -97,8 +168,73 @@ class Verification:
                     why = f"segment {name.index} says that it is of epoch {epoch}"
                     self._findings.add(no_birth(node, epoch, why))
 
-    async def _read(self, node: NodeId, targets: Sequence[Target]) -> None:
-        """At depth names, no segment is read."""
+    async def _give(
+        self, reading: asyncio.TaskGroup, node: NodeId, targets: Sequence[Target]
+    ) -> None:
+        """Have segments read, so many at a time that what waits for it stays small."""
+        key = self._look.evidence.node_keys[node].public
+        trail, tag_key = self._look.evidence.trail, self._look.tag_key
+        base = Batch(node, key, trail, tag_key, self._question.depth, ())
+        for batch in batches(base, [each for each in targets if self._question.wants(each)]):
+            await self._turn.acquire()
+            reading.create_task(self._have_read(batch))
+
+    async def _have_read(self, batch: Batch) -> None:
+        try:
+            done = await self._crew.do(batch)
+        finally:
+            self._turn.release()
+        self._segments += done.segments
+        self._events += done.events
+        self._findings.add(*done.findings)
+        self._told.setdefault(batch.node, {}).update(done.roots)
+        for key, kept in done.seen:
+            self._seen.setdefault(kept, key)
+        self._walked += len(batch.targets)
+        self._progress(self._walked, max(self._total, self._walked))
+
+    async def _take_seen(self) -> None:
+        """What nodes wrote down of each other holds for every ledger.
+
+        A ledger may have grown between its listing and the writing of such a note: one that seems
+        to lack something is listed once more.
+        """
+        evidence = self._look.evidence
+        again: dict[NodeId, list[Mark]] = {}
+        for kept, key in self._seen.items():
+            try:
+                node, mark = mark_of(kept, evidence.trail, evidence.node_keys)
+            except ProofError as error:
+                writer = key.split("/")[2]
+                why = f"a checkpoint that it holds of another ledger: {error}"
+                self._findings.add(Finding(kind="false", node=writer, key=key, reason=why))
+                continue
+            walk = self._walks.get(node)
+            if walk is not None and mark.size <= walk.size:
+                walk.check(mark)
+            else:
+                again.setdefault(node, []).append(mark)
+        if again:
+            await self._look_again(again)
+
+    async def _look_again(self, seen: dict[NodeId, list[Mark]]) -> None:
+        """Walk some ledgers once more, as they are now; only what is new is of interest."""
+        findings = Findings()
+        look = Look(self._regions, self._look.present, findings)
+        await look.read_notes()
+        self._look.why_absent.update(look.why_absent)
+        for node, marks in sorted(seen.items()):
+            ledger = look.evidence.ledger(node)
+            if ledger.key is None:
+                for mark in marks:
+                    self._name_removed(node, mark)
+                continue
+            walk = Walk(ledger, marks)
+            async for shard, regions in look.shards(node):
+                walk.take(shard, regions)
+            walk.finish()
+            grave = REFUTED | INCOMPLETE
+            self._findings.add(*(each for each in walk.findings if each.kind in grave))
 
     async def _name_uncertified(self, node: NodeId) -> None:
         """Whatever lies under a node that the trail never admitted, object by object."""
@@ -126,8 +262,8 @@ class Verification:
         self._findings.add(Finding(kind="cut_tail", node=node, start=0, end=mark.size, reason=why))
 
     def _settle(self) -> None:
-        for walk in self._walks.values():
-            walk.settle({})
+        for node, walk in self._walks.items():
+            walk.settle(self._told.get(node, {}))
             self._findings.add(*walk.findings)
         self._findings.add(*self._look.evidence.findings)
         named = self._question.regions
@@ -148,8 +284,8 @@ class Verification:
             segments=sum(walk.segments for walk in walks),
             events=sum(walk.events for walk in walks),
             pending=sum(walk.pending for walk in walks),
-            deep_segments=0,
-            deep_events=0,
+            deep_segments=self._segments,
+            deep_events=self._events if self._question.depth == "events" else 0,
             findings=self._findings.kept(),
             left_out=self._findings.left_out(),
         )

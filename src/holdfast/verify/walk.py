@@ -67,6 +67,11 @@ class Walk:
         self._roots = bytearray()
         self._pass()
 
+    @property
+    def size(self) -> int:
+        """How far the walk came: the segments that are there, or that are known to be missing."""
+        return self._at
+
     def take(self, shard: Names, regions: Sequence[RegionId]) -> list[Target]:
         """Go on with the next shard of names; returns what is to be read of it, in order.
 
@@ -99,11 +104,7 @@ class Walk:
         self._blind = blind  # that the tail is cut says it for all of its roots
 
     def check(self, mark: Mark) -> None:
-        """Compare one more signed root, after `finish`."""
-        if mark.size > self._at:
-            why = f"it reached {mark.size} segments ({mark.where})"
-            self._add_range("cut_tail", self._at, mark.size, why)
-            return
+        """Compare one more signed root, at most at `size`, after `finish`."""
         root = self._root_at(mark.size)
         if root is None:
             self._blind.append(mark)
