@@ -204,9 +204,10 @@ TEETH: dict[str, Tooth] = {
     ),
     "a store that did not answer has nothing, in closing": Tooth(
         "write.left",
-        "    if not isinstance(seen, Listing) or isinstance(cookie, Unknown):\n        return None",
-        "    if not isinstance(seen, Listing):\n        return frozenset()\n"
-        "    if isinstance(cookie, Unknown):\n        return None",
+        "    if not await is_there(closing, store) or not isinstance(seen, Listing):\n"
+        "        return None",
+        "    if not await is_there(closing, store):\n        return None\n"
+        "    if not isinstance(seen, Listing):\n        return frozenset()",
         0,
         "buckets blind",
     ),

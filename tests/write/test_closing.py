@@ -6,7 +6,7 @@ from holdfast.proof import ledger, names, segment, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import CompactRange
 from holdfast.proof.statements import Vote
-from holdfast.regions.port import Listing, Unknown
+from holdfast.regions.port import Listing, Stored, Unknown
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.identity import Identity
 from tests.regions.worlds import MemoryWorld
@@ -265,6 +265,30 @@ def test_a_store_replaced_while_it_was_listed_is_found_out_by_the_cookie_read_af
 
         assert isinstance(outcome, Undecided)
         assert lost.votes() == []
+
+    run(story)
+
+
+def test_a_vote_in_the_place_of_a_store_that_is_gone_is_not_counted() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        vote = names.vote_key(lost.identity.node, 1)
+        lost.world.stores["a"].objects[vote] = (_vote(lost, 1), 1)
+        store = lost.world.stores["c"]
+        create = store.create
+
+        async def emptied(key: str, data: bytes) -> Stored | Unknown:
+            if key == vote:
+                store.objects.clear()
+            return await create(key, data)
+
+        store.create = emptied  # type: ignore[method-assign]
+
+        outcome = await lost.close()
+
+        assert vote in store.objects
+        assert isinstance(outcome, Undecided)
+        assert "split" in outcome.reason
 
     run(story)
 

@@ -46,6 +46,7 @@ from holdfast.write.left import (
     Run,
     StoppedError,
     intact_bytes,
+    is_there,
     list_fenced,
     valid_run,
 )
@@ -211,14 +212,21 @@ async def read_ballots(closing: Closing) -> Mapping[str, tuple[int, str] | Absen
     """Each store's vote as (size, text), by region.
 
     Votes are equal when their texts are; who cast them is no part of that, but it must have been a
-    node of this trail.
+    node of this trail. The cookies are read when all votes are: what lies in the place of a store
+    that is gone is no vote of it, and votes decide together only if they all were there at once.
     """
     key = names.vote_key(closing.node, closing.epoch)
     found = await asyncio.gather(*(store.read(key) for store in closing.stores))
-    return {
-        store.id: await _ballot(closing, answer.data) if isinstance(answer, Present) else answer
-        for store, answer in zip(closing.stores, found, strict=True)
-    }
+    there = await asyncio.gather(*(is_there(closing, store) for store in closing.stores))
+    ballots: dict[str, tuple[int, str] | Absent | Unknown] = {}
+    for store, answer, is_itself in zip(closing.stores, found, there, strict=True):
+        if not is_itself:
+            ballots[store.id] = Unknown("its store is away, or another one took its place")
+        elif isinstance(answer, Present):
+            ballots[store.id] = await _ballot(closing, answer.data)
+        else:
+            ballots[store.id] = answer
+    return ballots
 
 
 async def _ballot(closing: Closing, data: bytes) -> tuple[int, str] | Unknown:

@@ -21,9 +21,9 @@ from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.merkle import CompactRange
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Birth, Heartbeat, Signed
+from holdfast.proof.statements import Birth, Cookie, Heartbeat, Signed
 from holdfast.regions.cookie import read_cookie
-from holdfast.regions.port import Listing, Present, Unknown
+from holdfast.regions.port import Listing, Present
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 
@@ -75,10 +75,7 @@ async def list_fenced(closing: Closing, store: Region) -> frozenset[str] | None:
     """
     after = names.segments_after(closing.node, closing.birth.statement.base.size)
     seen = await store.list(names.segments_prefix(closing.node), after)
-    cookie = await read_cookie(store, closing.trail)
-    if not isinstance(seen, Listing) or isinstance(cookie, Unknown):
-        return None
-    if getattr(cookie, "store", None) != dict(closing.birth.statement.regions)[store.id]:
+    if not await is_there(closing, store) or not isinstance(seen, Listing):
         return None
     held = set()
     for entry in seen:
@@ -89,6 +86,13 @@ async def list_fenced(closing: Closing, store: Region) -> frozenset[str] | None:
         if isinstance(name, names.SegmentKey) and name.name.epoch == closing.epoch:
             held.add(name.name.text)
     return frozenset(held)
+
+
+async def is_there(closing: Closing, store: Region) -> bool:
+    """Whether a region shows, now, the cookie of the very store that the birth names."""
+    cookie = await read_cookie(store, closing.trail)
+    named = dict(closing.birth.statement.regions)[store.id]
+    return isinstance(cookie, Cookie) and cookie.store == named
 
 
 @dataclass(frozen=True, slots=True)
