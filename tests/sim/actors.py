@@ -197,10 +197,11 @@ class Machine:
         if len(set(ack.regions)) < world.quorum:
             world.problem(f"I2: {where} was acknowledged with {ack.regions}")
         held = world.holders(names.segment_key(ack.node, name))
-        if len(held) < world.quorum:
+        gone = world.counted_and_gone(ack.node, name.epoch, ack.regions)
+        if len(held) + gone < world.quorum:
             world.problem(f"I1: {where} was acknowledged, and lies durably in {held} only")
         born = world.holders(names.birth_key(ack.node, name.epoch))
-        if len(born) < world.quorum:
+        if len(born) + world.counted_and_gone(ack.node, name.epoch) < world.quorum:
             world.problem(f"I7: {where} was acknowledged, its birth lies in {born} only")
 
     # -- what it does when told to -------------------------------------------------------------

@@ -68,6 +68,10 @@ class Bucket:
         held = self.objects.get(key)
         return held[0] if held else None
 
+    def peek(self, key: str) -> bytes | None:
+        """What is there, for the world's own eyes."""
+        return self.objects.get(key, (None,))[0]
+
     def content(self) -> dict[str, bytes]:
         """Everything in it, as a person with patience would find it."""
         return {key: data for key, (data, _) in self.objects.items()}
@@ -96,6 +100,8 @@ class BucketStore:
                 return Unknown("already exists", answered=True)
             if self._lucky(bucket.weather.drop) and self._world.may_lose(bucket, key, data):
                 return Stored()
+            if key == names.REGION_KEY and not self._world.joined(bucket, data):
+                return Unknown("reset")
             bucket.objects[key] = (data, self._world.true_us() + bucket.skew_us)
             return Stored()
 

@@ -47,6 +47,7 @@ class SimDisk:
         self.hidden: set[str] = set()
         self.interrupt: Callable[[str, str], None] = lambda call, path: None
         self.written: Callable[[str, bytes], None] = lambda key, data: None
+        self.joined: Callable[[bytes], bool] = lambda cookie: True
         self.is_cut: Callable[[], bool] = lambda: False  # for the process at work
         self._draw = draw
         self._now_us = now_us
@@ -75,6 +76,13 @@ class SimDisk:
             if inode is None:
                 return None
         return None if inode is None or inode.lost else inode.synced
+
+    def peek(self, key: str) -> bytes | None:
+        """What is there, for the world's own eyes."""
+        inode: Inode | None = self.root
+        for part in key.split("/"):
+            inode = inode.entries.get(part) if inode else None
+        return inode.data if inode else None
 
     def content(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
@@ -187,7 +195,10 @@ class SimDisk:
         parent, name = self._parent(root, target)
         if name in parent.entries:
             raise FileExistsError(errno.EEXIST, "exists")
-        parent.entries[name] = self._find(self._of(root), source)
+        inode = self._find(self._of(root), source)
+        if target == names.REGION_KEY and not self.joined(inode.data):
+            raise OSError(errno.EIO, "input/output error")
+        parent.entries[name] = inode
 
     def rename(self, root: int, source: str, target: str) -> None:
         self._enter("rename", target, makes=True)

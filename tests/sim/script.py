@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from holdfast.proof import ProofError, names, statements
+from holdfast.proof import names
 from holdfast.regions.cookie import LOOK_SECONDS_MAX
-from holdfast.regions.whole import names_whole
 from tests.sim.actors import LightReader, Machine, Request
 from tests.sim.buckets import Bucket, Weather
 from tests.sim.disks import SimDisk
-from tests.sim.stories import STORIES
-from tests.sim.world import TRAIL, World, place, store_of
+from tests.sim.people import Person
+from tests.sim.stories import PEOPLES, STORIES
+from tests.sim.world import World, births_in, read_vote, store_of
 from tests.write.world import Keys
 
 Action = Callable[[], Awaitable[None] | None]
@@ -30,6 +30,7 @@ class Script:
         self.readers = [
             LightReader(world, f"r{n}", self.draw.randint(-700_000, 700_000)) for n in range(2)
         ]
+        self.person = Person(world)
         self.sent = 0
         self.is_over = False
         self.snapshots: dict[str, dict[str, bytes]] = {}
@@ -40,11 +41,17 @@ class Script:
             (self.rot, 1), (self.snapshot, 1), (self.roll_back, 1.5), (self.wipe, 0.5),
             (self.hide, 2), (self.clock, 1), (self.alias, 0.7), (self.power_cut, 2),
             (self.reader_again, 0.7), (self.duel, 5), (self.race, 3), (self.part, 2),
-            (self.replace, 0),  # where it is asked for: split votes may then need a person
         ]  # fmt: skip
         self.actions: dict[str, tuple[Action, float]] = {
             action.__name__: (action, weight) for action, weight in actions
-        } | {name: (partial(self.tell, story), 0.3) for name, story in STORIES.items()}
+        } | {
+            name: (partial(self.tell, story), 0.3)
+            for name, story in STORIES.items()
+            if name not in PEOPLES
+        }
+        if world.has_people:  # last, so that other worlds stay what they were
+            self.actions |= {"lose": (self.lose, 2), "ask": (self.ask, 4)}
+            self.actions |= {name: (partial(self.tell, STORIES[name]), 0.6) for name in PEOPLES}
 
     async def play(self, steps: int) -> None:
         for machine in self.machines:
@@ -179,20 +186,10 @@ class Script:
         """The last birth of each node that any store holds."""
         last: dict[str, tuple[int, bytes]] = {}
         for store in self.world.stores.values():
-            for key, data in store.content().items():
-                if not key.endswith("/birth.note"):
-                    continue
-                try:
-                    parsed = names.parse_key(key)
-                except ProofError:
-                    continue
-                try:
-                    statements.verify_birth(data, TRAIL.trail)
-                except ProofError:
-                    continue  # rotten; an intact one lies elsewhere
-                if isinstance(parsed, names.EpochKey):
-                    held = last.get(parsed.node, (0, b""))
-                    last[parsed.node] = max(held, (parsed.epoch, data))
+            objects = store.content()
+            for key, _ in births_in(objects):
+                data = objects[names.birth_key(key.node, key.epoch)]
+                last[key.node] = max(last.get(key.node, (0, b"")), (key.epoch, data))
         return last
 
     # -- what stories are made of --------------------------------------------------------------
@@ -238,9 +235,29 @@ class Script:
         birth = self.last_births().get(node)
         return (node, *birth) if birth else None
 
+    async def see_to_what_needs_a_person(self) -> None:
+        """Replace what is gone, then try to close what nobody else could."""
+        for id in self.world.gone:
+            self.person.replace(id)
+            await self.person.done()
+        for node, (epoch, data) in sorted(self.last_births().items()) if self.world.forgone else ():
+            if not self.is_closed((node, epoch, data)):
+                self.person.close(node, epoch)
+                await self.person.done()
+
     def is_closed(self, born: Born | None) -> bool:
         """Whether any store shows where an epoch was closed."""
         return born is None or bool(self.world.holders(names.closed_key(born[0], born[1])))
+
+    def is_fenced(self, store: Bucket | SimDisk, born: Born | None) -> bool:
+        return born is None or store.peek(names.fence_key(born[0], born[1])) is not None
+
+    def votes(self, born: Born | None) -> int:
+        """How many different ends were voted for."""
+        if born is None:
+            return 0
+        found = {s.peek(names.vote_key(*born[:2])) for s in self.world.stores.values()} - {None}
+        return len({read_vote(data) for data in found if data})
 
     def is_followed(self, born: Born | None) -> bool:
         """Whether any store shows the birth of the next epoch."""
@@ -445,7 +462,7 @@ class Script:
         content = store.content()
         rest = [key for key in content if key != names.REGION_KEY]
         if not store.is_itself or not all(
-            self.world.may_lose(store, key, content[key], is_wiped=True) for key in rest
+            self.world.may_lose(store, key, content[key], "wiped") for key in rest
         ):
             return False
         self.world.saved[store.id] = content
@@ -455,49 +472,22 @@ class Script:
         self.world.fault("wipe", store.id)
         return True
 
-    def replace(self) -> None:
-        """A store is gone for good, or was wiped, and `holdfast region replace` puts another in its
-        place. Only what the design survives: see `may_replace`."""
+    def lose(self) -> None:
+        """A store, or one that was wiped, is gone for good; somebody may replace it soon."""
         store, world = self.store(), self.world
-        content = store.content()
-        rest = [key for key in content if key != names.REGION_KEY]
-        lost = store.is_itself and all(world.may_lose(store, key, content[key]) for key in rest)
-        wiped = not store.is_itself and store.id in world.saved
-        if not (lost or wiped) or not self.may_replace(store):
-            return
-        old = store_of(store.cookie)
-        for key in content:
-            store.remove(key)
-        world.saved.pop(store.id, None)
-        store.hidden.clear()
-        store.cookie = TRAIL.cookie(store.id, self.draw.randbytes(16).hex(), old)
-        place(store, names.REGION_KEY, store.cookie)
-        world.replaced = True
-        world.fault("replace", store.id)
+        if world.may_go(store):
+            world.lose(store)
+            if self.draw.random() < 0.7:
+                self.later(self.draw.choice([0.0, 1.0, 4.0]), self.person.replace, store.id)
 
-    def may_replace(self, store: Bucket | SimDisk) -> bool:
-        """Every other store is whole; and of an epoch that is not closed in a quorum of the others,
-        nobody voted yet, and a quorum of the stores that its birth names is left."""
-        others = [other for other in self.world.stores.values() if other is not store]
-        if not all(other.is_itself and is_whole(other) for other in others):
-            return False
-        left = {store_of(other.cookie) for other in others}
-        contents = [other.content() for other in self.world.stores.values()]
-        for key, data in {(k, d) for content in contents for k, d in content.items()}:
-            if not key.endswith(("/birth.note", "/close.note")):
-                continue
-            closed = key.rpartition("/")[0] + "/closed.note"
-            if len([o for o in others if o.durable(closed)]) >= self.world.quorum:
-                continue
-            if key.endswith("/close.note"):
-                return False
-            try:
-                birth = statements.verify_birth(data, TRAIL.trail).statement
-            except ProofError:
-                continue  # rotten; an intact one lies elsewhere
-            if len(left & {named for _, named in birth.regions}) < birth.quorum:
-                return False
-        return True
+    def ask(self) -> None:
+        """A person replaces what is gone, or declares a close, needed or not."""
+        gone, births = self.world.gone, sorted(self.last_births().items())
+        if gone and self.draw.random() < 0.6:
+            self.person.replace(self.draw.choice(gone))
+        elif births:
+            node, (epoch, _) = self.draw.choice(births)
+            self.person.close(node, epoch)
 
     def hide(self) -> None:
         """A stale listing, or a delete marker: what is there does not show for a while."""
@@ -534,12 +524,6 @@ class Script:
         for store in self.world.stores.values():
             if isinstance(store, SimDisk):
                 store.crash()
-
-
-def is_whole(store: Bucket | SimDisk) -> bool:
-    """Whether it always was the region's, or was found whole."""
-    cookie = statements.verify_cookie(store.cookie, TRAIL.trail).statement
-    found = store.durable(names.WHOLE_KEY)
-    return not cookie.replaces or (
-        found is not None and names_whole(found, cookie.store, TRAIL.trail)
-    )
+                if not store.is_itself and store.id not in self.world.saved:
+                    # It was being made, and its cookie is gone again.
+                    self.world.forgone.add(store_of(store.cookie))

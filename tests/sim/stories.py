@@ -204,6 +204,49 @@ async def bad_memory(script: "Script") -> None:
     await script.wait(0.5, 2.0)
 
 
+async def outvoted(script: "Script") -> None:
+    """Two closers see different ends, and a store that did not vote is gone for good."""
+    world, draw = script.world, script.draw
+    writer, one, other = await script.cast(3)
+    born = script.last_born(writer)
+    one.keep(whole=True)
+    await script.wait(0.5, 1.5)
+    if world.count <= world.quorum:
+        return  # none may be gone while an epoch is open
+    a, b, *rest = script.some_stores(world.count)
+    script.cut(writer, {*world.stores} - {a})
+    await script.send_within(writer, 0.2)
+    if draw.random() < 0.5:
+        writer.kill()
+    script.cut(one, [a])
+    script.cut(other, [b])
+    for id in world.stores:
+        for machine in (one, other):
+            world.ways[machine.name, id] = draw.choice([0.005, 0.05, 0.2])
+    script.later(0.4 * draw.random(), script.close, one, born)
+    script.later(0.4 * draw.random(), script.close, other, born)
+    store = world.stores[draw.choice(rest)]
+    await script.until(lambda: script.is_fenced(store, born), 2.0)
+    await script.wait(0.0, 0.6)
+    store.weather = Weather(readonly=True)
+    await script.until(lambda: script.votes(born) > 1, 2.0)
+    await script.wait(0.0, 0.3)
+    if not world.may_go(store):
+        return
+    world.lose(store)
+    script.quiet()
+    if draw.random() < 0.5:
+        script.person.replace(store.id)
+        await script.person.done()
+    if born is not None:
+        for _ in range(3):
+            script.person.close(*born[:2])
+            script.close(draw.choice([one, other]), born)
+            await script.wait(0.2, 1.0)
+    script.person.replace(store.id)
+    await script.wait(0.5, 2.0)
+
+
 STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
     story.__name__: story
     for story in (
@@ -219,5 +262,7 @@ STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
         torn,
         mend,
         bad_memory,
+        outvoted,
     )
 }
+PEOPLES = ("outvoted",)  # those that need a person

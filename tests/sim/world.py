@@ -1,33 +1,40 @@
 """The simulated world: stores, clocks, faults, and a memory of all that was ever said.
 
 One seed draws everything. `note` is the trace; equal seeds have equal traces. A fault never takes
-what the design does not survive: whatever a store loses, W others hold (`may_lose`).
+what the design does not survive: whatever a store loses without a word, W others hold (`may_lose`);
+and a store is gone for good only where what is left still tells all that was acknowledged and
+decided (`may_go`).
 """
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextvars import Context, ContextVar, copy_context
 from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names, statements
-from holdfast.proof.statements import Closed
+from holdfast.proof.statements import Birth, Closed, Vote
 from holdfast.regions import Region, Regions
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.trailkey import TrailKey
+from holdfast.regions.whole import names_whole
+from holdfast.write.quorum import decide_close
 from tests.sim.buckets import Bucket, BucketStore, Weather
 from tests.sim.disks import SimDisk
 from tests.sim.processes import CURRENT, Killed, Loop, Process
+from tests.sim.stories import PEOPLES
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
+Loss = Literal["silent", "wiped", "gone"]
+Objects = Mapping[str, bytes]
 
 START_US = 1_800_000_000_000_000
 DELTA_US = 2_000_000
@@ -52,7 +59,9 @@ class Inline(Executor):
 
 class World:
     """See the module. only: words that narrow what the seed draws: "disks" or "buckets", and names
-    of actions, which then make up most of what happens.
+    of actions, which then make up most of what happens; "people": somebody is there who replaces
+    stores that are gone for good, and declares what else nobody can know. Of the worlds that are
+    not narrowed, every third has people.
 
     trace: (time, process, store, operation, key, answer, what was told instead).
     """
@@ -65,6 +74,7 @@ class World:
         self.count, self.quorum = self.draw.choice(SHAPES)
         self.only = only.split()
         self.is_disks = self.draw.random() < 0.4
+        self.has_people = not seed % 3 if not only else bool({"people", *PEOPLES} & {*self.only})
         if "disks" in self.only or "buckets" in self.only:
             self.is_disks = "disks" in self.only
         self.trace: list[tuple[Any, ...]] = []
@@ -78,7 +88,7 @@ class World:
         self.faults: dict[str, int] = {}
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
         self.away_until = 0.0  # who wipes a store cannot restore it within one look
-        self.replaced = False  # some store took another's place
+        self.forgone: set[str] = set()  # the ids of stores that are gone for good
         self.stores: dict[str, Bucket | SimDisk] = {
             id: self._store(id) for id in "abcde"[: self.count]
         }
@@ -92,6 +102,7 @@ class World:
         disk.interrupt = self._interrupt
         disk.is_cut = lambda: self.is_cut(id)
         disk.written = self.saw_control
+        disk.joined = lambda cookie: self.joined(disk, cookie)
         return disk
 
     # -- time, processes, what they are given --------------------------------------------------
@@ -199,10 +210,14 @@ class World:
         return [id for id, held in found if held is not None and data in (None, held)]
 
     def may_lose(
-        self, store: Bucket | SimDisk, key: str, data: bytes, *, is_wiped: bool = False
+        self, store: Bucket | SimDisk, key: str, data: bytes, how: Loss = "silent"
     ) -> bool:
-        """Whether a store may lose an object, and the trail survives it. Without a word, or
-        (is_wiped) with its cookie: who looks for a fence then finds neither."""
+        """Whether a store may lose an object, and the trail survives it.
+
+        how: without a word; with its cookie, until it returns ("wiped"): who looks for a fence then
+        finds neither; or for good, and known to be ("gone"): as many copies fewer are enough then
+        as stores are gone that may have counted, since the others must all be asked.
+        """
         if key.startswith("ctl/"):
             return True
         try:
@@ -218,41 +233,125 @@ class World:
         same: bytes | None = data
         if isinstance(parsed, names.EpochKey) and parsed.kind != "birth":
             same = None
+            if how == "gone" and parsed.kind in ("fence", "close"):
+                return True  # `may_go` looks at all votes
             closed = names.closed_key(parsed.node, parsed.epoch)
             if len([id for id in self.holders(closed) if id != store.id]) < self.quorum:
                 return False
-            if is_wiped and parsed.kind in ("fence", "close"):
+            if how == "wiped" and parsed.kind in ("fence", "close"):
                 return True
-        counting = self._counting(parsed)
+        counting, gone = self._counting(parsed)
         holders = [id for id in self.holders(key, same) if id != store.id and id in counting]
-        return len(holders) >= self.quorum
+        if how != "gone":
+            return len(holders) >= self.quorum
+        # A corrupt copy cannot be replaced: where too many are, the rest never makes a quorum.
+        bad = {id for id in counting if same and self.stores[id].peek(key) not in (None, same)}
+        able = counting - bad - ({store.id} if self._is_open(parsed) else set())
+        spared = gone + (store.id in counting)
+        return len(able) >= self.quorum and len(holders) >= max(1, self.quorum - spared)
 
-    def _counting(self, key: names.Key) -> set[str]:
+    def _counting(self, key: names.Key) -> tuple[set[str], int]:
         """The stores in which an object counts: of an epoch that is not closed in a quorum, those
-        that its birth names. Another, which took a lost one's place, has no say in its end."""
+        that its birth names. Another, which took a lost one's place, has no say in its end. And how
+        many of those that it names are gone."""
         every = set(self.stores)
-        if isinstance(key, names.SegmentKey):
-            node, epoch = key.node, key.name.epoch
-        elif isinstance(key, names.EpochKey):
-            node, epoch = key.node, key.epoch
-        else:
-            return every
-        if not self.replaced or len(self.holders(names.closed_key(node, epoch))) >= self.quorum:
-            return every
-        for store in self.stores.values():
-            if birth := store.content().get(names.birth_key(node, epoch)):
-                every &= {id for id in every if self.stores[id].cookie in self._named(birth)}
-        return every
+        if not self.forgone or not self._is_open(key):
+            return every, 0
+        node, epoch = epoch_of(key)
+        for birth in self.births(node, epoch):
+            named = {store for _, store in birth.regions}
+            every &= {id for id in every if store_of(self.stores[id].cookie) in named}
+        return every, self.counted_and_gone(node, epoch)
 
-    def _named(self, birth: bytes) -> set[bytes]:
-        """The cookies of the stores that a birth names; of a rotten one, of all."""
-        cookies = {store.cookie for store in self.stores.values()}
-        try:
-            named = statements.read(birth, statements.Birth).statement.regions
-        except ProofError:
-            return cookies
-        stores = {store for _, store in named}
-        return {each for each in cookies if store_of(each) in stores}
+    def _is_open(self, key: names.Key) -> bool:
+        """Whether it is of an epoch that is not closed in a quorum."""
+        return bool(epoch_of(key)[0]) and not self.is_closed(*epoch_of(key))
+
+    def is_closed(self, node: str, epoch: int, without: str = "") -> bool:
+        """Whether a quorum of stores, but for that one, says where an epoch ends."""
+        holders = self.holders(names.closed_key(node, epoch))
+        return len([id for id in holders if id != without]) >= self.quorum
+
+    def births(self, node: str, epoch: int) -> list[Birth]:
+        """Each birth of an epoch that lies anywhere and is not rotten."""
+        key = names.birth_key(node, epoch)
+        found = {store.peek(key) or b"" for store in self.stores.values()}
+        return [birth for birth in map(read_birth, sorted(found)) if birth is not None]
+
+    def counted_and_gone(self, node: str, epoch: int, regions: Iterable[str] = "") -> int:
+        """How many of these regions (or of all) had a part in an epoch by a store that is gone."""
+        parts = [dict(birth.regions) for birth in self.births(node, epoch)]
+        return max(
+            (sum(part.get(id) in self.forgone for id in regions or part) for part in parts),
+            default=0,
+        )
+
+    def may_go(self, store: Bucket | SimDisk) -> bool:
+        """Whether a store may be gone for good, as the design survives it: every other is whole; of
+        what was acknowledged enough is left; and each epoch that is open has a quorum of its stores
+        left, and loses no vote by which others may have seen where it ends."""
+        others = [other for other in self.stores.values() if other is not store]
+        content = store.content() if store.is_itself else self.saved.get(store.id)
+        if content is None or not all(each.is_itself and is_whole(each) for each in others):
+            return False
+        rest = [key for key in content if key != names.REGION_KEY]
+        if store.is_itself and not all(self.may_lose(store, k, content[k], "gone") for k in rest):
+            return False
+        held = {other.id: other.content() for other in others} | {store.id: content}
+        births = {
+            (key.node, key.epoch, birth.quorum, frozenset(birth.regions))
+            for objects in held.values()
+            for key, birth in births_in(objects)
+            if not self.is_closed(key.node, key.epoch, store.id)
+        }
+        return all(self._may_go_on(held, store.id, *each) for each in sorted(births, key=str))
+
+    def _may_go_on(
+        self,
+        held: Mapping[str, Objects],
+        lost: str,
+        node: str,
+        epoch: int,
+        quorum: int,
+        named: frozenset[tuple[str, str]],
+    ) -> bool:
+        """Whether an open epoch survives the loss of one store of it."""
+        there = [id for id, store in named if store_of(self.stores[id].cookie) == store]
+        key = names.vote_key(node, epoch)
+        votes = {id: read_vote(held[id][key]) for id in there if key in held[id]}
+        left = [vote for id, vote in votes.items() if id != lost]
+        decided = decide_close(list(votes.values()), len(named))
+        is_decided_still = decided == decide_close(left, len(named))
+        return len(set(there) - {lost}) >= quorum and is_decided_still
+
+    def lose(self, store: Bucket | SimDisk) -> None:
+        """A store is gone for good, with all that it held: an empty place is left."""
+        self.forgone.add(store_of(store.cookie))
+        self.saved.pop(store.id, None)
+        store.hidden.clear()
+        for key in store.content():
+            store.remove(key)
+        self.fault("gone", store.id)
+
+    @property
+    def gone(self) -> list[str]:
+        """The regions whose store is gone for good, and that have no other yet."""
+        return [
+            id
+            for id, store in sorted(self.stores.items())
+            if store_of(store.cookie) in self.forgone and not store.is_itself
+        ]
+
+    def joined(self, store: Bucket | SimDisk, cookie: bytes) -> bool:
+        """Whether a cookie that a person puts makes a store of a region's place. Not where it comes
+        late, to a store that was wiped since and will return."""
+        if store.id in self.saved:
+            return False
+        if store_of(store.cookie) not in self.forgone:
+            self.problem(f"the store of {store.id} was replaced, and was not gone")
+        store.cookie = cookie
+        self.fault("replace", store.id)
+        return True
 
     def _is_orphan(self, key: names.SegmentKey, store: str) -> bool:
         """Whether a segment lies beyond a close that others keep: nobody needs it any more."""
@@ -297,6 +396,45 @@ class World:
 def store_of(cookie: bytes) -> str:
     """The id of a store."""
     return statements.verify_cookie(cookie, TRAIL.trail).statement.store
+
+
+@lru_cache(maxsize=256)
+def read_birth(data: bytes) -> Birth | None:
+    """None: rotten; an intact one lies elsewhere."""
+    try:
+        return statements.verify_birth(data, TRAIL.trail).statement
+    except ProofError:
+        return None
+
+
+def epoch_of(key: names.Key) -> tuple[str, int]:
+    """The epoch that an object is of; "", 0: of none."""
+    if isinstance(key, names.SegmentKey):
+        return key.node, key.name.epoch
+    return (key.node, key.epoch) if isinstance(key, names.EpochKey) else ("", 0)
+
+
+def read_vote(data: bytes) -> tuple[int, str]:
+    """As votes are compared: size, text."""
+    signed = statements.read(data, Vote)
+    return signed.statement.end.size, signed.text
+
+
+def births_in(objects: Objects) -> Iterator[tuple[names.EpochKey, Birth]]:
+    for text, data in objects.items():
+        if text.endswith("/birth.note"):
+            key, birth = names.parse_key(text), read_birth(data)
+            if isinstance(key, names.EpochKey) and birth is not None:
+                yield key, birth
+
+
+def is_whole(store: Bucket | SimDisk) -> bool:
+    """Whether it always was the region's, or was found whole."""
+    cookie = statements.verify_cookie(store.cookie, TRAIL.trail).statement
+    found = store.durable(names.WHOLE_KEY)
+    return not cookie.replaces or (
+        found is not None and names_whole(found, cookie.store, TRAIL.trail)
+    )
 
 
 def place(store: Bucket | SimDisk, key: str, data: bytes) -> None:

@@ -40,7 +40,7 @@ def declare_close(
     ) -> tuple[ProposedEnd, Mapping[str, str]]:
         for id in sorted(set(gone) - set(regions.by_id)):
             raise rejected("--region-gone", f"{id} is no region of the settings")
-        birth = await _birth(regions, node, epoch)
+        birth = await find_birth(regions, node, epoch)
         found = await propose_end(regions, birth, key, host, gone, f"{word.author}: {word.why}")
         confirm(_shown(node, epoch, found), word.yes)
         return found, await declare(regions, found.key, found.data, gone)
@@ -52,8 +52,8 @@ def declare_close(
     return GOOD
 
 
-async def _birth(regions: Regions, node: str, epoch: int) -> bytes:
-    """The epoch's birth: the one that most regions have."""
+async def find_birth(regions: Regions, node: str, epoch: int) -> bytes:
+    """The epoch's birth: the one that most regions have. Raises as the command does."""
     found: list[bytes] = []
     silent: list[str] = []
     for region in regions:
