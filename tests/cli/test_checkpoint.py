@@ -11,8 +11,10 @@ from holdfast.cli.app import run
 from holdfast.cli.checkpoint import Watch, _round
 from holdfast.client import UnreachableError
 from holdfast.proof import names, note
-from holdfast.proof.note import Checkpoint, SigningKey
+from holdfast.proof.note import Checkpoint
+from holdfast.regions import layout, signing
 from holdfast.regions.disk import PosixDisk
+from holdfast.regions.signing import SigningKey
 from holdfast.write.keyfiles import KeyFiles
 from tests.cli.trail import write_trail
 from tests.serve.running import running
@@ -72,13 +74,13 @@ def run_trail(data: Path) -> str:
 def sign(data: Path, size: int, root: bytes) -> bytes:
     """Let the living node sign whatever a liar would have it sign."""
     key = living_key(data)
-    return note.sign(Checkpoint(key.name, size, root).text, key)
+    return signing.sign(Checkpoint(key.name, size, root).text, key)
 
 
 def plant(data: Path, size: int, signed: bytes, regions: str = "abc") -> None:
     node = names.parse_ledger_origin(living_key(data).name)[1]
     for region in regions:
-        path = data / "regions" / region / names.checkpoint_key(node, size)
+        path = data / "regions" / region / layout.checkpoint_key(node, size)
         path.write_bytes(signed)
 
 
@@ -153,8 +155,8 @@ def test_a_tail_that_was_cut_off_is_incomplete(data: Path, tmp_path: Path, capsy
     node = names.parse_ledger_origin(living_key(data).name)[1]
     for region in ("a", "b", "c"):
         root = data / "regions" / region
-        (root / names.checkpoint_key(node, 3)).unlink()
-        (root / names.heartbeat_key(node)).unlink()
+        (root / layout.checkpoint_key(node, 3)).unlink()
+        (root / layout.heartbeat_key(node)).unlink()
         next((root / "ev" / "seg" / node).rglob("0000000002-*")).unlink()
 
     code, printed, said = ask(data, capsys, "--expect", str(file))

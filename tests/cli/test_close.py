@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from holdfast.cli.app import run
-from holdfast.proof import ledger, names, statements
+from holdfast.proof import ledger, names
 from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.names import SegmentName
-from holdfast.proof.note import SigningKey
-from holdfast.proof.statements import Vote
+from holdfast.regions import layout, signing
+from holdfast.regions.kinds import Vote
+from holdfast.regions.signing import SigningKey
 from holdfast.settings import load
 from holdfast.wiring import open_system
 from tests.cli.test_documents import EXAMPLES, shape
@@ -37,8 +38,8 @@ def split(tmp_path: Path) -> Path:
     end = EMPTY_END
     for region, segment in zip(regions, found, strict=True):
         end = ledger.extend(end, SegmentName.parse(segment.name.partition(".")[0]))
-        (region / names.closed_key(node, 1)).unlink()
-        vote = region / names.vote_key(node, 1)
+        (region / layout.closed_key(node, 1)).unlink()
+        vote = region / layout.vote_key(node, 1)
         vote.unlink()
         shutil.rmtree(region / "ctl")
         vote.write_bytes(_vote(node, data, seed, end))
@@ -49,7 +50,7 @@ def _vote(node: str, data: Path, seed: bytes, end: object) -> bytes:
     trail = (data / "trail.key").read_text().split("trail ")[1].split("\n")[0]
     key = SigningKey.generate(names.ledger_origin(trail, node), seed)
     assert names.node_id(key.public) == node
-    return statements.write(Vote(1, end), key.name, key)  # type: ignore[arg-type]
+    return signing.write(Vote(1, end), key.name, key)  # type: ignore[arg-type]
 
 
 def declare(data: Path, *more: str) -> int:

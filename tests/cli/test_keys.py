@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.cli.app import run
 from holdfast.proof import names, statements
-from holdfast.proof.note import SigningKey
+from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import TrailKey
 
 Capture = pytest.CaptureFixture[str]

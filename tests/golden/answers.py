@@ -12,19 +12,12 @@ from typing import Any
 
 from holdfast.cli.app import run
 from holdfast.keep.objects import why_wrong
-from holdfast.proof import names, note, segment, statements
-from holdfast.proof.names import SegmentKey
+from holdfast.proof import names, note, statements
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import (
-    Birth,
-    Closed,
-    Cookie,
-    Fence,
-    Heartbeat,
-    Signed,
-    Vote,
-    Whole,
-)
+from holdfast.proof.statements import Birth, Closed, Heartbeat, Signed
+from holdfast.regions import layout, segment
+from holdfast.regions.kinds import Cookie, Fence, Vote, Whole
+from holdfast.regions.layout import SegmentKey
 
 GOLDEN = Path(__file__).parent
 REGIONS, ANSWERS = GOLDEN / "regions", GOLDEN / "answers.json"
@@ -114,20 +107,20 @@ def _node_keys(trail: str, held: dict[str, bytes]) -> Iterator[tuple[str, Verifi
 
 
 def _said(key: str, data: bytes, cookie: Signed[Cookie], keys: dict[str, VerifierKey]) -> Any:
-    parsed = names.parse_key(key)
+    parsed = layout.parse_key(key)
     if isinstance(parsed, SegmentKey):
         verifier = keys[parsed.node]
         opened = segment.verify(data, parsed.name, verifier.public, verifier.name)
         segment.verify_tenants(opened, cookie.statement.tag_key, parsed.node)
         records = [hashlib.sha256(record).hexdigest()[:16] for record in opened.records]
         return {"records": records, "root_before": opened.trailer.root_before.hex()}
-    if isinstance(parsed, names.EpochKey):
+    if isinstance(parsed, layout.EpochKey):
         return _plain(statements.read(data, STATEMENTS[parsed.kind]).statement)
-    if isinstance(parsed, names.CheckpointKey):
+    if isinstance(parsed, layout.CheckpointKey):
         return _plain(note.verify_checkpoint(data, keys[parsed.node]))
-    if isinstance(parsed, names.WholeKey):
+    if isinstance(parsed, layout.WholeKey):
         return _plain(statements.read(data, Whole).statement)
-    kind = Heartbeat if isinstance(parsed, names.HeartbeatKey) else Cookie
+    kind = Heartbeat if isinstance(parsed, layout.HeartbeatKey) else Cookie
     return _plain(statements.read(data, kind).statement)
 
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from holdfast.keep.keeper import Keeper
-from holdfast.proof import names, statements
+from holdfast.regions import kinds, layout
 from holdfast.regions.port import Unknown
 from holdfast.write.admit import Admitted, admit
 from holdfast.write.closing import close_epoch
@@ -95,7 +95,7 @@ async def _lost_epoch_with_an_orphan(world: GoldenWorld, one: Keys, two: Keys) -
     await _send(closer, LOGIN, {"id": "two-1", "action": "other.node"})
     regions = world.regions()
     await regions.verify()
-    birth = world.stores["a"].objects[names.birth_key(lost.identity.node, 2)][0]
+    birth = world.stores["a"].objects[layout.birth_key(lost.identity.node, 2)][0]
     await close_epoch(regions, birth, closer.identity, world.host, "lost")
     await _send(closer, {"id": "two-2", "action": "while.c.is.away"})
     world.away()
@@ -105,15 +105,15 @@ async def _lost_epoch_with_an_orphan(world: GoldenWorld, one: Keys, two: Keys) -
 
 async def _replaced_store(world: GoldenWorld) -> None:
     """The store of region b is gone for good; another one is filled, and found whole."""
-    cookie = world.stores["b"].objects[names.REGION_KEY][0]
-    lost = statements.verify_cookie(cookie, TRAIL.trail).statement.store
+    cookie = world.stores["b"].objects[layout.REGION_KEY][0]
+    lost = kinds.verify_cookie(cookie, TRAIL.trail).statement.store
     world.stores["b"] = MemoryWorld()
-    world.stores["b"].objects[names.REGION_KEY] = (TRAIL.cookie("b", NEW_STORE, lost), 1)
+    world.stores["b"].objects[layout.REGION_KEY] = (TRAIL.cookie("b", NEW_STORE, lost), 1)
     regions = world.regions()
     await regions.verify()
     person = speak_for_trail(TRAIL.trail, TRAIL.signing, world.host)
     await Keeper(regions, world.host, identity=lambda: person).reconcile(whole=True)
-    assert names.WHOLE_KEY in world.stores["b"].objects
+    assert layout.WHOLE_KEY in world.stores["b"].objects
 
 
 async def _left_open(world: GoldenWorld, keys: Keys) -> None:

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.keep.drift import Extent, Missing, compare
-from holdfast.proof import names
 from holdfast.proof.names import SegmentName
+from holdfast.regions import layout
 
 NODE = "7" * 32
 
 
 def key(index: int, epoch: int = 1) -> str:
     name = SegmentName(index, epoch, index, 1, 1, index + 1, bytes(32), bytes(32))
-    return names.segment_key(NODE, name)
+    return layout.segment_key(NODE, name)
 
 
 def listing(*indexes: int, epoch: int = 1) -> dict[str, int]:

@@ -8,7 +8,8 @@ from holdfast.errors import UnavailableError
 from holdfast.keep.declare import declare
 from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.keep.scrub import Scrub
-from holdfast.proof import names, statements
+from holdfast.proof import statements
+from holdfast.regions import layout
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.sets import RegionSet
 from tests.keep.test_repair import _keeper, _kinds, _of, _remove, _segments, _written
@@ -151,9 +152,9 @@ def test_the_scrub_names_a_corrupt_copy_in_a_gap_only_beside_a_good_one() -> Non
 
         report = await Scrub(regions, world.host, 1).read_share()
 
-        found = {(names.parse_key(f.key), f.region) for f in report.findings}
+        found = {(layout.parse_key(f.key), f.region) for f in report.findings}
         wanted = {(keys[2], "a"), (keys[2], "c"), (keys[4], "a")}
-        assert found == {(names.parse_key(key), region) for key, region in wanted}
+        assert found == {(layout.parse_key(key), region) for key, region in wanted}
         assert {f.kind for f in report.findings} == {"corrupt"}
 
     run(story)
@@ -195,7 +196,7 @@ def test_a_gap_is_declared_while_a_region_leaves_which_was_asked_too() -> None:
 
         await _declare(world, keys, 1, 2)
 
-        key = names.gap_key(keys[1].split("/")[2], 1, 2)
+        key = layout.gap_key(keys[1].split("/")[2], 1, 2)
         notes = {store.objects[key][0] for store in world.stores.values()}
         assert len(notes) == 1
         gap = statements.verify_gap(notes.pop(), TRAIL.trail).statement

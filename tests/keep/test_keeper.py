@@ -9,6 +9,7 @@ from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.lost import Watch
 from holdfast.proof import names, statements
 from holdfast.proof.statements import Closed
+from holdfast.regions import layout
 from holdfast.regions.port import Unknown
 from holdfast.write.node import Node
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
@@ -30,7 +31,7 @@ async def _keep(keeper: Keeper, seconds: float) -> None:
 
 
 def _closed_at(world: World, node: str, epoch: int) -> int | None:
-    key = names.closed_key(node, epoch)
+    key = layout.closed_key(node, epoch)
     for store in world.stores.values():
         if key in store.objects:
             data = store.objects[key][0]
@@ -86,7 +87,7 @@ def test_with_too_few_regions_in_sight_nobody_is_taken_for_lost() -> None:
 
         await _keep(keeper, 2 * PATIENCE_SECONDS)
 
-        fence = names.fence_key(other.identity.node, 1)
+        fence = layout.fence_key(other.identity.node, 1)
         assert not any(fence in store.objects for store in world.stores.values())
         await kill(living)
 

@@ -3,8 +3,9 @@
 import asyncio
 
 from holdfast.keep.keeper import Keeper, Reconciliation
-from holdfast.proof import names, statements
-from holdfast.proof.statements import Fence, Whole
+from holdfast.proof import statements
+from holdfast.regions import kinds, layout
+from holdfast.regions.kinds import Fence, Whole
 from holdfast.regions.port import Unknown
 from holdfast.regions.sets import RegionSet
 from holdfast.write.identity import speak_for_trail
@@ -12,9 +13,7 @@ from tests.regions.worlds import MemoryWorld
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
 
 NEW = "9" * 32
-FIRST = {
-    id: statements.verify_cookie(TRAIL.cookie(id), TRAIL.trail).statement.store for id in "abcd"
-}
+FIRST = {id: kinds.verify_cookie(TRAIL.cookie(id), TRAIL.trail).statement.store for id in "abcd"}
 
 
 async def _keeper(world: World) -> Keeper:
@@ -36,12 +35,12 @@ def _replace(world: World, region: str = "b", store: str = NEW) -> None:
     """The store is gone for good, and another one is in its place."""
     world.stores[region] = MemoryWorld()
     cookie = TRAIL.cookie(region, store, FIRST[region])
-    world.stores[region].objects[names.REGION_KEY] = (cookie, 1)
+    world.stores[region].objects[layout.REGION_KEY] = (cookie, 1)
 
 
 def _whole(world: World, region: str = "b") -> Whole | None:
-    found = world.stores[region].objects.get(names.WHOLE_KEY)
-    return statements.verify_whole(found[0], TRAIL.trail).statement if found else None
+    found = world.stores[region].objects.get(layout.WHOLE_KEY)
+    return kinds.verify_whole(found[0], TRAIL.trail).statement if found else None
 
 
 def _found(report: Reconciliation) -> list[tuple[str, str]]:
@@ -136,7 +135,7 @@ def test_an_added_region_is_compared_with_enough_of_the_earlier_set_too() -> Non
         await _written(world)
         world.stores["d"] = MemoryWorld()
         cookie = TRAIL.cookie("d", NEW, NEW)
-        world.stores["d"].objects[names.REGION_KEY] = (cookie, 1)
+        world.stores["d"].objects[layout.REGION_KEY] = (cookie, 1)
         world.quorum, world.earlier = 4, (RegionSet(frozenset("abc"), 2),)
         world.stores["c"].failing = world.stores["b"].failing = Unknown("away")
         keeper = await _keeper(world)
@@ -194,7 +193,7 @@ def test_fences_of_closed_epochs_are_put_again_in_the_keepers_own_name() -> None
         world = World()
         await _written(world)
         node = next(iter(world.keys_under("a", "ev/node/"))).split("/")[2]
-        fence = names.fence_key(node, 1)
+        fence = layout.fence_key(node, 1)
         others = world.stores["a"].objects[fence]
         del world.stores["b"].objects[fence]
         living = await started(world.node(Keys()))
@@ -207,7 +206,7 @@ def test_fences_of_closed_epochs_are_put_again_in_the_keepers_own_name() -> None
         )
         assert (again.statement.by, again.statement.epoch) == (TRAIL.trail, 1)
         assert world.stores["a"].objects[fence] == others
-        open_fence = names.fence_key(living.identity.node, 1)
+        open_fence = layout.fence_key(living.identity.node, 1)
         assert not any(open_fence in store.objects for store in world.stores.values())
         await kill(living)
 

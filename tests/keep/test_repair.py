@@ -5,10 +5,12 @@ import asyncio
 from holdfast.cli.exits import GOOD, INCOMPLETE, REFUTED, UNREACHED
 from holdfast.cli.reconcile import exit_code
 from holdfast.keep.keeper import Keeper, Reconciliation
-from holdfast.proof import ledger, names, segment
+from holdfast.proof import ledger, names
 from holdfast.proof.ledger import EMPTY_END
+from holdfast.regions import layout
 from holdfast.regions.port import Listing, Unknown
 from holdfast.regions.trailkey import TrailKey
+from holdfast.write import seal
 from holdfast.write.node import Node
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
 
@@ -105,10 +107,8 @@ def test_a_segment_beyond_a_close_is_named_and_never_spread() -> None:
         node = await _written(world, 1)
         end = ledger.extend(EMPTY_END, names.SegmentName.parse(world.entered[0][1].text))
         await node.stop()
-        late = segment.encode(
-            node.identity.key, bytes(32), end, 1, end.sealed_us + 9, {"": [b"{}"]}
-        )
-        key = names.segment_key(node.identity.node, late.name)
+        late = seal.encode(node.identity.key, bytes(32), end, 1, end.sealed_us + 9, {"": [b"{}"]})
+        key = layout.segment_key(node.identity.node, late.name)
         world.stores["a"].objects[key] = (late.data, 1)
         keeper = await _keeper(world)
 
@@ -129,10 +129,10 @@ def test_a_segment_that_nobody_promised_yet_is_left_alone() -> None:
         end = EMPTY_END
         for _, name, _ in world.entered:
             end = ledger.extend(end, name)
-        unacknowledged = segment.encode(
+        unacknowledged = seal.encode(
             node.identity.key, bytes(32), end, 1, end.sealed_us + 9, {"": [b"{}"]}
         )
-        key = names.segment_key(node.identity.node, unacknowledged.name)
+        key = layout.segment_key(node.identity.node, unacknowledged.name)
         world.stores["a"].objects[key] = (unacknowledged.data, 1)
         keeper = await _keeper(world)
 

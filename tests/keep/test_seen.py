@@ -8,9 +8,10 @@ import pytest
 
 from holdfast.errors import UnavailableError
 from holdfast.keep.seen import Seen
-from holdfast.proof import names, note
+from holdfast.proof import note
 from holdfast.proof.note import Checkpoint
 from holdfast.read.checkpoints import Checkpoints
+from holdfast.regions import layout, signing
 from holdfast.write.epoch import WriteLimits
 from holdfast.write.node import Node
 from tests.write.world import Keys, World, run, send, started
@@ -95,8 +96,8 @@ def test_two_stories_of_another_node_are_both_kept_once() -> None:
         await send(other, "one")
         await asyncio.sleep(5)
         key = other.identity.key
-        lie = note.sign(Checkpoint(key.name, 1, bytes(32)).text, key)
-        place = names.checkpoint_key(other.identity.node, 1)
+        lie = signing.sign(Checkpoint(key.name, 1, bytes(32)).text, key)
+        place = layout.checkpoint_key(other.identity.node, 1)
         world.stores["c"].objects[place] = (lie, 1)
         seen = await seen_by(world, node)
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from holdfast.proof import names, statements
+from holdfast.proof import statements
 from holdfast.proof.statements import Closed
+from holdfast.regions import layout
 from tests.e2e.server import HOLDFAST, Server, holdfast, wait_until
 from tests.nemesis.cluster import NODES, REGIONS, Cluster
 
@@ -44,7 +45,7 @@ def pause(cluster: Cluster, draw: Random) -> str:
     server = cluster.servers[name]
     before = _epoch(server)
     node, number = before
-    closed = cluster.regions / "a" / names.closed_key(node, number)
+    closed = cluster.regions / "a" / layout.closed_key(node, number)
     server.pause()
     try:
         wait_until(closed.exists, lambda: f"nobody closes epoch {number} of {name}")
@@ -307,8 +308,8 @@ def _lacks(cluster: Cluster, held: Path, region: Path) -> list[str]:
         ends[path.parts[-3], int(path.parts[-2], 16)] = end.size
     missing = []
     for key in sorted(_kept(held) - _kept(region)):
-        parsed = names.parse_key(key)
-        if isinstance(parsed, names.SegmentKey):
+        parsed = layout.parse_key(key)
+        if isinstance(parsed, layout.SegmentKey):
             size = ends.get((parsed.node, parsed.name.epoch), parsed.name.index + 1)
             if parsed.name.index >= size:
                 continue

@@ -10,8 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from holdfast.proof import names, note
+from holdfast.proof import note
 from holdfast.proof.note import Note
+from holdfast.regions import layout
 from holdfast.times import parse_time
 from holdfast.write.batch import Acknowledgement
 from tests.e2e.server import Server
@@ -199,6 +200,6 @@ class Listener(Repeated):
         self._regions = regions
 
     def _listen(self) -> None:
-        for path in self._regions.glob(f"*/{names.HEARTBEATS_PREFIX}*.note"):
+        for path in self._regions.glob(f"*/{layout.HEARTBEATS_PREFIX}*.note"):
             with contextlib.suppress(OSError):
                 self.beats.setdefault(path.read_bytes(), path.stem)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.proof import ProofError, names, segment, statements
-from holdfast.proof.statements import Cookie
+from holdfast.proof import ProofError, statements
+from holdfast.regions import layout, segment
+from holdfast.regions.kinds import Cookie
 from tests.e2e.server import Server, holdfast, wait_until
 from tests.nemesis.cluster import QUORUM, REGIONS, Cluster
 from tests.nemesis.history import Request, Shown
@@ -92,7 +93,7 @@ def judge(cluster: Cluster, found: Mapping[str, list[dict[str, Any]]]) -> str:
         if events != whole:
             cluster.problem(f"{who} does not answer as the command line does")
     remains = Remains(cluster)
-    cookie = statements.read(remains.stores["a"].objects[names.REGION_KEY], Cookie).statement
+    cookie = statements.read(remains.stores["a"].objects[layout.REGION_KEY], Cookie).statement
     shown = [each for reader in cluster.readers for each in reader.shown]
     judgement = Judgement(remains, cookie, cluster.clients, ())
     judgement.run()

@@ -6,8 +6,9 @@ written again. A segment's compressed bytes may differ between versions of zstd:
 
 import json
 
-from holdfast.proof import ledger, merkle, segment
+from holdfast.proof import ledger, merkle, tenants
 from holdfast.proof.names import SegmentName
+from holdfast.prove import paths
 from tests.proof import samples
 
 SEGMENT_FILE = "segment.ndjson.zst"
@@ -80,24 +81,24 @@ def _segment(name: SegmentName) -> object:
 
 
 def _tenant(tenant: str, records: list[bytes], name: SegmentName) -> dict[str, object]:
-    salt = segment.tenant_salt(samples.TAG_KEY, tenant)
-    tag = segment.tag(salt, samples.NODE, name.index)
-    blind = segment.blind(salt, samples.NODE, name.index)
+    salt = tenants.tenant_salt(samples.TAG_KEY, tenant)
+    tag = tenants.tag(salt, samples.NODE, name.index)
+    blind = tenants.blind(salt, samples.NODE, name.index)
     root = merkle.root(merkle.leaf_hashes(records))
     return {
         "tenant": tenant,
         "records": [record.decode() for record in records],
         "salt": salt.hex(),
-        "salt_id": segment.salt_id(salt),
+        "salt_id": tenants.salt_id(salt),
         "tag": tag,
         "blind": blind.hex(),
         "root": root.hex(),
-        "leaf": segment.tenant_leaf(tag, blind, len(records), root).decode(),
+        "leaf": tenants.tenant_leaf(tag, blind, len(records), root).decode(),
     }
 
 
 def _path(leaves: list[bytes], index: int) -> list[str]:
-    return [each.hex() for each in merkle.inclusion_path(leaves, index)]
+    return [each.hex() for each in paths.inclusion_path(leaves, index)]
 
 
 def freeze() -> None:

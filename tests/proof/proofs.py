@@ -1,10 +1,12 @@
 """Genuine proofs of events of the small trail, and what their steps claim."""
 
-from holdfast.proof import event, merkle, objects, statements
+from holdfast.proof import event, merkle, objects
 from holdfast.proof.errors import ProofError
 from holdfast.proof.event import EventProof, ProvenEvent
 from holdfast.proof.statements import Closed
+from holdfast.prove import paths
 from holdfast.prove.event import Standing, prove_event
+from holdfast.regions import signing
 from tests.proof import samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE_KEY, ORIGIN, TAG_KEY, TRAIL
 
@@ -15,12 +17,12 @@ def genuine(segment: int = 2, line: int = 4, *, closed: bool = False) -> EventPr
     """The proof of a line of the small trail's segment, on a checkpoint or on a decided close."""
     sealed, ends = samples.ledger_of(SEGMENTS)
     names = [one.name.text for one in sealed]
-    path = merkle.inclusion_path(merkle.leaf_hashes([n.encode() for n in names]), segment)
+    path = paths.inclusion_path(merkle.leaf_hashes([n.encode() for n in names]), segment)
     head = samples.checkpoint(ends[-1])
     if closed:
         certificate = samples.certificate_of(CLOSER_KEY)
         said = Closed(1, ends[-1], CLOSER, "lost", samples.STARTED_US + 9, certificate)
-        head = statements.write(said, ORIGIN, CLOSER_KEY)
+        head = signing.write(said, ORIGIN, CLOSER_KEY)
     own = samples.certificate_of(NODE_KEY).decode()
     standing = Standing(names[segment], path, own, head.decode())
     return prove_event(sealed[segment].data, NODE_KEY.verifier, TAG_KEY, line, standing)

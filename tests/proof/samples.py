@@ -3,24 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.proof import ledger, names, note, segment, statements
+from holdfast.proof import ledger, names
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.note import Checkpoint, SigningKey
-from holdfast.proof.segment import Encoded
+from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import (
     Birth,
     Certificate,
     Closed,
-    Cookie,
-    Fence,
     Gap,
     Heartbeat,
-    Receipt,
     RegionState,
     Statement,
-    Vote,
-    Whole,
 )
+from holdfast.regions import signing
+from holdfast.regions.kinds import Cookie, Fence, Receipt, Vote, Whole
+from holdfast.regions.signing import SigningKey
+from holdfast.write.seal import Encoded, encode
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 FROZEN = VECTORS / "holdfast"
@@ -56,7 +54,7 @@ def certificate_of(key: SigningKey, certified_us: int = STARTED_US - 1) -> bytes
         node_key=key.public,
         certified_us=certified_us,
     )
-    return statements.write(statement, TRAIL_KEY.name, TRAIL_KEY)
+    return signing.write(statement, TRAIL_KEY.name, TRAIL_KEY)
 
 
 def record(action: str, tenant: str = "", size: int = 0) -> bytes:
@@ -80,7 +78,7 @@ def seal(
 ) -> Encoded:
     """One segment more, sealed 50 ms after the one before."""
     sealed_us = (end.sealed_us or STARTED_US) + 50_000
-    return segment.encode(NODE_KEY, TAG_KEY, end, epoch, sealed_us, groups)
+    return encode(NODE_KEY, TAG_KEY, end, epoch, sealed_us, groups)
 
 
 def ledger_of(count: int) -> tuple[list[Encoded], list[LedgerEnd]]:
@@ -103,7 +101,7 @@ class Sample:
 
     @property
     def data(self) -> bytes:
-        return statements.write(self.statement, self.origin, self.key)
+        return signing.write(self.statement, self.origin, self.key)
 
 
 def fixed_end(size: int = 7) -> LedgerEnd:
@@ -131,7 +129,7 @@ def fixed_names(count: int) -> list[names.SegmentName]:
 
 
 def checkpoint(end: LedgerEnd) -> bytes:
-    return note.sign(Checkpoint(ORIGIN, end.size, end.root).text, NODE_KEY)
+    return signing.sign(Checkpoint(ORIGIN, end.size, end.root).text, NODE_KEY)
 
 
 def samples() -> dict[str, Sample]:
@@ -184,3 +182,10 @@ def samples() -> dict[str, Sample]:
         name: Sample(statement, TRAIL_KEY.name if name in OF_THE_TRAIL else ORIGIN, key)
         for name, (statement, key) in found.items()
     }
+
+
+def _below(base: type[Statement]) -> list[type[Statement]]:
+    return [base, *(kind for each in base.__subclasses__() for kind in _below(each))]
+
+
+KINDS = [kind for kind in _below(Statement) if hasattr(kind, "KIND")]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.proof import ledger, merkle, names, note, segment, statements
+from holdfast.proof import ledger, merkle, names, note, statements
 from holdfast.proof.names import SegmentName
+from holdfast.regions import segment, signing
 from tests.proof import freeze, naive, samples
 from tests.proof.samples import FROZEN, NODE_KEY, ORIGIN, TAG_KEY
 
@@ -73,7 +74,7 @@ def test_a_segment_sealed_today_differs_from_the_frozen_one_in_its_frame_at_most
     assert sealed.name.unhashed == NAME.unhashed
     assert b"".join(record + b"\n" for record in sealed.records) == naive.frame_content(frame)
     same = dataclasses.replace(trailer, frame=naive.sha(frame))
-    assert statements.write(same, ORIGIN, NODE_KEY) == SEGMENT[len(frame) + 8 : -4]
+    assert signing.write(same, ORIGIN, NODE_KEY) == SEGMENT[len(frame) + 8 : -4]
 
 
 def test_the_frozen_proof_of_an_event_leads_to_the_frozen_root() -> None:
@@ -119,7 +120,7 @@ def documented_lines(kind: str) -> list[str]:
     return re.findall(r"^\| (\w+(?: [?*])?) \|", section, re.MULTILINE)[1:]
 
 
-@pytest.mark.parametrize("kind", statements.KINDS)
+@pytest.mark.parametrize("kind", samples.KINDS)
 def test_each_kinds_table_is_the_documents(kind: type[statements.Statement]) -> None:
     naive_table = [
         key if count == "1" else f"{key} {count}" for key, count, _ in naive.TABLES[kind.KIND]
@@ -136,4 +137,4 @@ def test_each_kinds_table_is_the_documents(kind: type[statements.Statement]) -> 
 def test_the_document_names_every_kind_and_no_other() -> None:
     kinds = re.findall(r"^### (\S+)$", FORMAT, re.MULTILINE)
 
-    assert sorted(kinds) == sorted(kind.KIND for kind in statements.KINDS)
+    assert sorted(kinds) == sorted(kind.KIND for kind in samples.KINDS)

@@ -17,7 +17,7 @@ from tests.proof.proofs import genuine, written
 from tests.proof.samples import TRAIL, VECTORS
 
 ROOM = Path(holdfast.proof.__file__).parent
-LIBRARIES = ("cryptography", "backports", "cffi", "_cffi_backend", "pycparser")
+LIBRARIES = ("cryptography", "cffi", "_cffi_backend", "pycparser")
 # Nothing of site-packages but what the room needs; neither the environment nor this folder.
 START = (
     "import runpy, sys; sys.path[:0] = sys.argv[1:3]; sys.argv[1:3] = []; "

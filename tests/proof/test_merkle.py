@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from holdfast.proof import MalformedError, MismatchError, ProofError, merkle
 from holdfast.proof.merkle import EMPTY_RANGE, EMPTY_ROOT, CompactRange
+from holdfast.prove import paths
 from tests.proof import naive
 
 LEAVES = [f"leaf {n}".encode() for n in range(70)]
@@ -20,7 +21,7 @@ def test_every_path_of_every_small_tree_is_that_of_the_recursion() -> None:
     for size in range(1, 35):
         leaves = LEAVES[:size]
         for index in range(size):
-            path = merkle.inclusion_path(HASHES[:size], index)
+            path = paths.inclusion_path(HASHES[:size], index)
 
             assert list(path) == naive.path(index, leaves)
             assert merkle.root_from_inclusion(HASHES[index], index, size, path) == merkle.root(
@@ -31,7 +32,7 @@ def test_every_path_of_every_small_tree_is_that_of_the_recursion() -> None:
 def test_every_consistency_of_every_small_tree_is_that_of_the_recursion() -> None:
     for size in range(1, 35):
         for old in range(1, size + 1):
-            path = merkle.consistency_path(HASHES[:size], old)
+            path = paths.consistency_path(HASHES[:size], old)
 
             assert list(path) == naive.proof(old, LEAVES[:size])
             merkle.verify_consistency(
@@ -44,7 +45,7 @@ def test_an_inclusion_proof_fails_for_any_other_leaf_index_or_path(
     data: st.DataObject, size: int
 ) -> None:
     index = data.draw(st.integers(0, size - 1))
-    path = list(merkle.inclusion_path(HASHES[:size], index))
+    path = list(paths.inclusion_path(HASHES[:size], index))
     root = merkle.root(HASHES[:size])
     leaf, other = HASHES[index], data.draw(st.integers(0, size - 1))
     change = data.draw(st.sampled_from(["leaf", "index", "hash", "longer", "shorter"]))
@@ -85,7 +86,7 @@ def test_a_consistency_proof_fails_for_any_other_size_root_or_path(
     data: st.DataObject, size: int
 ) -> None:
     old = data.draw(st.integers(1, size - 1))
-    path = list(merkle.consistency_path(HASHES[:size], old))
+    path = list(paths.consistency_path(HASHES[:size], old))
     roots = [merkle.root(HASHES[:old]), merkle.root(HASHES[:size])]
     sizes = [old, size]
     change = data.draw(st.sampled_from(["old", "root", "hash", "longer", "shorter", "swap"]))
@@ -111,7 +112,7 @@ def test_a_consistency_proof_fails_for_any_other_size_root_or_path(
 def test_either_root_must_be_the_one_that_the_path_implies(which: int) -> None:
     for size in range(2, 20):
         for old in range(1, size):
-            path = merkle.consistency_path(HASHES[:size], old)
+            path = paths.consistency_path(HASHES[:size], old)
             roots = [merkle.root(HASHES[:old]), merkle.root(HASHES[:size])]
             roots[which] = EMPTY_ROOT
 
@@ -137,7 +138,7 @@ def test_two_roots_of_one_size_are_refused() -> None:
 @pytest.mark.parametrize("index", [-1, 5])
 def test_a_leaf_outside_the_tree_has_no_path(index: int) -> None:
     with pytest.raises(MalformedError, match="outside"):
-        merkle.inclusion_path(HASHES[:5], index)
+        paths.inclusion_path(HASHES[:5], index)
     with pytest.raises(MalformedError, match="outside"):
         merkle.root_from_inclusion(HASHES[0], index, 5, ())
 

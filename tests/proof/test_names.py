@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from holdfast.proof import MalformedError, MismatchError, ledger, merkle, names
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import EMPTY_RANGE, CompactRange
-from holdfast.proof.names import (
+from holdfast.proof.names import SegmentName
+from holdfast.regions import layout
+from holdfast.regions.layout import (
     CheckpointKey,
     EpochKey,
     GapKey,
     HeartbeatKey,
     RegionKey,
     SegmentKey,
-    SegmentName,
     WholeKey,
 )
 from tests.proof import naive, samples
@@ -51,7 +52,7 @@ def test_a_name_is_read_as_it_was_written(name: SegmentName) -> None:
 
 @given(segment_names(), segment_names())
 def test_the_order_of_names_is_the_order_of_the_ledger(a: SegmentName, b: SegmentName) -> None:
-    keys = names.segment_key(NODE, a), names.segment_key(NODE, b)
+    keys = layout.segment_key(NODE, a), layout.segment_key(NODE, b)
 
     if a.index != b.index:
         assert (keys[0] < keys[1]) is (a.index < b.index)
@@ -100,42 +101,42 @@ def test_what_no_segment_can_be_has_no_name(change: dict[str, int]) -> None:
 def test_every_key_is_read_as_it_was_written() -> None:
     witness = "0123456789abcdef" * 2
     keys = {
-        names.segment_key(NODE, NAMES[5]): SegmentKey(NODE, NAMES[5]),
-        names.birth_key(NODE, 1): EpochKey(NODE, 1, "birth"),
-        names.fence_key(NODE, 255): EpochKey(NODE, 255, "fence"),
-        names.vote_key(NODE, 2): EpochKey(NODE, 2, "close"),
-        names.closed_key(NODE, 2): EpochKey(NODE, 2, "closed"),
-        names.checkpoint_key(NODE, 300): CheckpointKey(NODE, 300, ""),
+        layout.segment_key(NODE, NAMES[5]): SegmentKey(NODE, NAMES[5]),
+        layout.birth_key(NODE, 1): EpochKey(NODE, 1, "birth"),
+        layout.fence_key(NODE, 255): EpochKey(NODE, 255, "fence"),
+        layout.vote_key(NODE, 2): EpochKey(NODE, 2, "close"),
+        layout.closed_key(NODE, 2): EpochKey(NODE, 2, "closed"),
+        layout.checkpoint_key(NODE, 300): CheckpointKey(NODE, 300, ""),
         f"ev/cp/{NODE}/000000012c.{witness}.note": CheckpointKey(NODE, 300, witness),
-        names.gap_key(NODE, 3, 300): GapKey(NODE, 3, 300),
-        names.heartbeat_key(NODE): HeartbeatKey(NODE),
-        names.REGION_KEY: RegionKey(),
-        names.WHOLE_KEY: WholeKey(),
+        layout.gap_key(NODE, 3, 300): GapKey(NODE, 3, 300),
+        layout.heartbeat_key(NODE): HeartbeatKey(NODE),
+        layout.REGION_KEY: RegionKey(),
+        layout.WHOLE_KEY: WholeKey(),
     }
 
-    assert {text: names.parse_key(text) for text in keys} == keys
+    assert {text: layout.parse_key(text) for text in keys} == keys
     assert all(re.fullmatch("[0-9a-z._/-]+", text) for text in keys)
 
 
 def test_keys_lie_where_the_format_says() -> None:
     far = dataclasses.replace(NAMES[0], index=4096 * 26 + 1, first=2**40)
 
-    assert names.segment_key(NODE, far) == f"ev/seg/{NODE}/000001a/{far.text}.ndjson.zst"
-    assert names.birth_key(NODE, 17) == f"ev/node/{NODE}/000011/birth.note"
-    assert names.gap_key(NODE, 3, 17) == f"ev/gap/{NODE}/0000000003-0000000011.note"
-    assert names.heartbeat_key(NODE) == f"ctl/hb/{NODE}.note"
-    assert names.checkpoint_key(NODE, 16) == f"ev/cp/{NODE}/0000000010.note"
+    assert layout.segment_key(NODE, far) == f"ev/seg/{NODE}/000001a/{far.text}.ndjson.zst"
+    assert layout.birth_key(NODE, 17) == f"ev/node/{NODE}/000011/birth.note"
+    assert layout.gap_key(NODE, 3, 17) == f"ev/gap/{NODE}/0000000003-0000000011.note"
+    assert layout.heartbeat_key(NODE) == f"ctl/hb/{NODE}.note"
+    assert layout.checkpoint_key(NODE, 16) == f"ev/cp/{NODE}/0000000010.note"
 
 
 @given(segment_names())
 def test_a_listing_after_a_size_begins_with_the_segment_of_that_index(name: SegmentName) -> None:
-    key = names.segment_key(NODE, name)
+    key = layout.segment_key(NODE, name)
 
-    assert key.startswith(names.segments_prefix(NODE))
-    assert key.startswith(names.shard_prefix(NODE, name.index))
-    assert names.segments_after(NODE, name.index) < key
+    assert key.startswith(layout.segments_prefix(NODE))
+    assert key.startswith(layout.shard_prefix(NODE, name.index))
+    assert layout.segments_after(NODE, name.index) < key
     if name.index < 16**10 - 1:
-        assert names.segments_after(NODE, name.index + 1) > key
+        assert layout.segments_after(NODE, name.index + 1) > key
 
 
 @pytest.mark.parametrize(
@@ -159,12 +160,12 @@ def test_a_listing_after_a_size_begins_with_the_segment_of_that_index(name: Segm
 )
 def test_a_key_of_any_other_form_is_refused(key: str) -> None:
     with pytest.raises(MalformedError):
-        names.parse_key(key)
+        layout.parse_key(key)
 
 
 @given(st.text(max_size=80).filter(lambda text: not text.endswith(".note")))
 def test_arbitrary_text_is_refused_by_name(text: str) -> None:
-    for read in (names.parse_key, SegmentName.parse, names.parse_ledger_origin, names.check_id):
+    for read in (layout.parse_key, SegmentName.parse, names.parse_ledger_origin, names.check_id):
         with pytest.raises(MalformedError):
             read(text)
 

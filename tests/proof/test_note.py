@@ -5,12 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.proof import MalformedError, ProofError, SignatureError, note
-from holdfast.proof.note import Checkpoint, SigningKey, VerifierKey
+from holdfast.proof.note import Checkpoint, VerifierKey
+from holdfast.regions import signing
+from holdfast.regions.signing import SigningKey
 from tests.proof import naive, samples
 
 KEY = SigningKey.generate("example.com/log", b"k" * 32)
 OTHER = SigningKey.generate("example.com/other", b"o" * 32)
-SIGNED = note.sign("text\n", KEY)
+SIGNED = signing.sign("text\n", KEY)
 
 allowed = st.characters(exclude_categories=["Cs"]).filter(lambda c: c >= " " or c == "\n")
 texts = st.text(allowed, max_size=60).map(lambda text: text + "\n")
@@ -18,7 +20,7 @@ texts = st.text(allowed, max_size=60).map(lambda text: text + "\n")
 
 @given(texts)
 def test_what_was_signed_is_what_is_read(text: str) -> None:
-    data = note.sign(text, KEY, OTHER)
+    data = signing.sign(text, KEY, OTHER)
 
     found = note.verify(data, [KEY.verifier, OTHER.verifier])
 
@@ -107,7 +109,7 @@ def test_a_note_of_an_unknown_key_is_not_verified() -> None:
 
 
 def test_one_bad_signature_of_a_known_key_spoils_the_note() -> None:
-    good, bad = note.sign("text\n", OTHER), note.sign("next\n", KEY)
+    good, bad = signing.sign("text\n", OTHER), signing.sign("next\n", KEY)
     both = good + bad.split(b"\n\n")[1]
 
     with pytest.raises(SignatureError, match="does not verify"):
@@ -122,13 +124,13 @@ def test_a_note_has_at_most_64_signatures_and_64_kib() -> None:
     with pytest.raises(MalformedError, match="signatures"):
         note.parse(b"text\n\n" + 65 * line)
     with pytest.raises(MalformedError, match="bytes"):
-        note.sign("t" * note.NOTE_BYTES_MAX + "\n", KEY)
+        signing.sign("t" * note.NOTE_BYTES_MAX + "\n", KEY)
 
 
 @pytest.mark.parametrize("text", ["", "no line end", "bell\a\n", "\ud800\n"])
 def test_a_text_that_no_note_can_carry_is_not_signed(text: str) -> None:
     with pytest.raises(MalformedError):
-        note.sign(text, KEY)
+        signing.sign(text, KEY)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "a\u00a0b", "a\ud800b"])
@@ -159,7 +161,7 @@ def test_a_checkpoint_is_read_as_it_was_written() -> None:
     checkpoint = Checkpoint(KEY.name, 2**40, bytes(range(32)))
 
     assert note.parse_checkpoint(checkpoint.text) == checkpoint
-    assert note.verify_checkpoint(note.sign(checkpoint.text, KEY), KEY.verifier) == checkpoint
+    assert note.verify_checkpoint(signing.sign(checkpoint.text, KEY), KEY.verifier) == checkpoint
 
 
 def test_extension_lines_of_a_checkpoint_are_read_over() -> None:
@@ -187,7 +189,7 @@ def test_what_is_no_checkpoint_is_refused(text: str) -> None:
 
 
 def test_a_log_cannot_sign_a_checkpoint_of_another() -> None:
-    data = note.sign(Checkpoint(OTHER.name, 1, bytes(32)).text, KEY)
+    data = signing.sign(Checkpoint(OTHER.name, 1, bytes(32)).text, KEY)
 
     with pytest.raises(SignatureError, match=r"signed by example\.com/log"):
         note.verify_checkpoint(data, KEY.verifier)

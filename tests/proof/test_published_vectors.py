@@ -8,7 +8,9 @@ import pytest
 
 from holdfast.proof import MalformedError, ProofError, SignatureError, merkle, note
 from holdfast.proof.fields import STRING
-from holdfast.proof.note import SigningKey, VerifierKey
+from holdfast.proof.note import VerifierKey
+from holdfast.prove import paths
+from holdfast.regions.signing import SigningKey
 from tests.proof import naive
 from tests.proof.samples import VECTORS
 
@@ -161,7 +163,7 @@ def test_a_tiled_log_only_grew(old: int) -> None:
     leaves = _tile(15)
 
     for size in range(old, 16):
-        path = merkle.consistency_path(leaves[:size], old)
+        path = paths.consistency_path(leaves[:size], old)
         roots = merkle.root(leaves[:old]), merkle.root(leaves[:size])
         merkle.verify_consistency(old, roots[0], size, roots[1], path)
 

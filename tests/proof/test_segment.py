@@ -16,15 +16,16 @@ from holdfast.proof import (
     SignatureError,
     ledger,
     merkle,
-    note,
-    segment,
-    statements,
+    tenants,
 )
 from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.names import SegmentName
-from holdfast.proof.note import SigningKey
-from holdfast.proof.segment import Encoded, Opened
-from holdfast.proof.statements import Trailer
+from holdfast.regions import segment, signing
+from holdfast.regions.kinds import Trailer
+from holdfast.regions.segment import Opened
+from holdfast.regions.signing import SigningKey
+from holdfast.write import seal
+from holdfast.write.seal import Encoded
 from tests.machine import program
 from tests.proof import naive, samples
 from tests.proof.samples import GROUPS, NODE, NODE_KEY, ORIGIN, STARTED_US, TAG_KEY
@@ -39,7 +40,7 @@ FRAME_END = len(SEALED.data) - segment.trailer_bytes(SEALED.data)
 FRAME, TRAILER = SEALED.data[:FRAME_END], SEALED.data[FRAME_END:]
 CONTENT = b"".join(record + b"\n" for record in SEALED.records)
 
-tenants = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+tenant_names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 actions = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1)
 
 
@@ -67,7 +68,7 @@ def whole(frame: bytes, **change: object) -> tuple[bytes, SegmentName]:
     """A segment that its own node signed with this frame, and its name."""
     trailer = segment.read_trailer(SEALED.data).statement
     trailer = dataclasses.replace(trailer, frame=naive.sha(frame), **change)  # type: ignore[arg-type]
-    return ended(frame, statements.write(trailer, ORIGIN, NODE_KEY))
+    return ended(frame, signing.write(trailer, ORIGIN, NODE_KEY))
 
 
 def ended(frame: bytes, signed: bytes) -> tuple[bytes, SegmentName]:
@@ -80,8 +81,8 @@ def forged(groups: Sequence[tuple[str, Sequence[bytes]]], root: bytes | None = N
     """A segment that its own node signed, of (tenant, records) as given, whatever they are."""
     end, content, members = EMPTY_END, b"", []
     for tenant, records in groups:
-        salt = segment.tenant_salt(TAG_KEY, tenant)
-        members.append((segment.tag(salt, NODE, 0), len(records)))
+        salt = tenants.tenant_salt(TAG_KEY, tenant)
+        members.append((tenants.tag(salt, NODE, 0), len(records)))
         content += b"".join(record + b"\n" for record in records)
     count = sum(count for _, count in members)
     leaves = naive.segment_leaves(TAG_KEY, NODE, 0, {t: list(r) for t, r in groups})
@@ -89,18 +90,18 @@ def forged(groups: Sequence[tuple[str, Sequence[bytes]]], root: bytes | None = N
     name = SegmentName(0, 1, 0, count, len(members), STARTED_US, made, bytes(32))
     frame = packed(content)
     trailer = Trailer(name.unhashed, naive.sha(frame), end.root, tuple(members))
-    data, _ = ended(frame, statements.write(trailer, ORIGIN, NODE_KEY))
+    data, _ = ended(frame, signing.write(trailer, ORIGIN, NODE_KEY))
     return Encoded(named(data, name), data, (), ())
 
 
-def by_tag(tenants: Mapping[str, Sequence[bytes]]) -> list[tuple[str, Sequence[bytes]]]:
+def by_tag(groups: Mapping[str, Sequence[bytes]]) -> list[tuple[str, Sequence[bytes]]]:
     """In stored order."""
-    tags = {t: segment.tag(segment.tenant_salt(TAG_KEY, t), NODE, 0) for t in tenants}
-    return sorted(tenants.items(), key=lambda each: tags[each[0]])
+    tags = {t: tenants.tag(tenants.tenant_salt(TAG_KEY, t), NODE, 0) for t in groups}
+    return sorted(groups.items(), key=lambda each: tags[each[0]])
 
 
 @settings(max_examples=50)
-@given(st.dictionaries(tenants, actions, min_size=1, max_size=6))
+@given(st.dictionaries(tenant_names, actions, min_size=1, max_size=6))
 def test_a_segment_opens_to_what_was_sealed(given: dict[str, list[str]]) -> None:
     groups = {
         tenant: [json.dumps({"tenant": tenant, "action": each}).encode() for each in found]
@@ -194,7 +195,7 @@ def test_another_nodes_segment_is_refused() -> None:
 
 
 def test_a_segment_that_speaks_of_another_ledger_is_refused() -> None:
-    of_other = statements.write(
+    of_other = signing.write(
         segment.read_trailer(SEALED.data).statement, samples.CLOSER_KEY.name, NODE_KEY
     )
 
@@ -210,7 +211,7 @@ def test_another_frame_under_a_good_trailer_is_refused_without_decompressing() -
 
 
 def test_a_trailer_that_somebody_else_signed_too_is_refused() -> None:
-    (line,) = note.sign("x\n", samples.CLOSER_KEY).split(b"\n\n")[1:]
+    (line,) = signing.sign("x\n", samples.CLOSER_KEY).split(b"\n\n")[1:]
     data, name = ended(FRAME, TRAILER[8:-4] + line)
 
     with pytest.raises(MalformedError, match="one signature"):
@@ -320,12 +321,12 @@ def test_a_trailer_that_is_longer_than_the_object_is_refused() -> None:
 def test_tenants_that_do_not_add_up_to_the_name_are_refused() -> None:
     (first, count), *rest = segment.read_trailer(SEALED.data).statement.tenants
 
-    for tenants in (
+    for stated in (
         ((first, count + 1), *rest),
         tuple(rest),
         ((first, count + rest[0][1]), rest[1]),
     ):
-        data, name = whole(FRAME, tenants=tenants)
+        data, name = whole(FRAME, tenants=stated)
         with pytest.raises(MismatchError, match="add up"):
             segment.verify_trailer(data, name, NODE_KEY.public, ORIGIN)
         assert naive_fault(data, name) == "counts"
@@ -489,12 +490,12 @@ def test_a_time_that_does_not_continue_the_ledger_is_not_sealed() -> None:
 
     for sealed_us in (end.sealed_us, end.sealed_us - 1):
         with pytest.raises(MismatchError):
-            segment.encode(NODE_KEY, TAG_KEY, end, 1, sealed_us, GROUPS)
+            seal.encode(NODE_KEY, TAG_KEY, end, 1, sealed_us, GROUPS)
 
 
 def test_a_key_that_is_no_nodes_seals_nothing() -> None:
     with pytest.raises(MalformedError):
-        segment.encode(SigningKey.generate("somebody", bytes(32)), TAG_KEY, EMPTY_END, 1, 1, GROUPS)
+        seal.encode(SigningKey.generate("somebody", bytes(32)), TAG_KEY, EMPTY_END, 1, 1, GROUPS)
 
 
 def test_what_decompressing_changed_is_never_signed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,7 +504,7 @@ def test_what_decompressing_changed_is_never_signed(monkeypatch: pytest.MonkeyPa
         decoded = zstd.decompress(frame)
         return decoded[:9] + bytes([decoded[9] ^ 1]) + decoded[10:]
 
-    monkeypatch.setattr(segment, "_decode", flip)
+    monkeypatch.setattr(segment, "decode_frame", flip)
 
     with pytest.raises(MismatchError, match="other bytes"):
         samples.seal()
@@ -513,38 +514,38 @@ def test_what_decompressing_changed_is_never_signed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_tenants_tags_cannot_be_linked_without_its_salt() -> None:
-    salt = segment.tenant_salt(TAG_KEY, "acme")
+    salt = tenants.tenant_salt(TAG_KEY, "acme")
     other_node = samples.CLOSER
 
     found = {
-        segment.tag(salt, NODE, 1),
-        segment.tag(salt, NODE, 2),
-        segment.tag(salt, other_node, 1),
-        segment.tag(segment.tenant_salt(TAG_KEY, "acme2"), NODE, 1),
-        segment.tag(segment.tenant_salt(bytes(32), "acme"), NODE, 1),
-        segment.blind(salt, NODE, 1).hex(),
-        segment.salt_id(salt),
+        tenants.tag(salt, NODE, 1),
+        tenants.tag(salt, NODE, 2),
+        tenants.tag(salt, other_node, 1),
+        tenants.tag(tenants.tenant_salt(TAG_KEY, "acme2"), NODE, 1),
+        tenants.tag(tenants.tenant_salt(bytes(32), "acme"), NODE, 1),
+        tenants.blind(salt, NODE, 1).hex(),
+        tenants.salt_id(salt),
     }
 
     assert len(found) == 7
 
 
-@given(tenants, st.integers(0, 16**10 - 1))
+@given(tenant_names, st.integers(0, 16**10 - 1))
 def test_secrets_are_those_of_the_second_implementation(tenant: str, index: int) -> None:
-    salt = segment.tenant_salt(TAG_KEY, tenant)
+    salt = tenants.tenant_salt(TAG_KEY, tenant)
 
     assert naive.tenant_secrets(TAG_KEY, tenant, NODE, index) == (
         salt,
-        segment.tag(salt, NODE, index),
-        segment.blind(salt, NODE, index),
+        tenants.tag(salt, NODE, index),
+        tenants.blind(salt, NODE, index),
     )
 
 
 def test_an_event_is_proven_by_three_inclusion_proofs() -> None:
     sealed, ends = samples.ledger_of(5)
     each = sealed[3]
-    salt = segment.tenant_salt(TAG_KEY, "acme")
-    tag, blind = segment.tag(salt, NODE, 3), segment.blind(salt, NODE, 3)
+    salt = tenants.tenant_salt(TAG_KEY, "acme")
+    tag, blind = tenants.tag(salt, NODE, 3), tenants.blind(salt, NODE, 3)
     records, names = GROUPS["acme"], [s.name.text.encode() for s in sealed]
     leaves = [leaf.encode() for leaf in naive.segment_leaves(TAG_KEY, NODE, 3, GROUPS)]
     at = [leaf.startswith(tag.encode()) for leaf in leaves].index(True)
@@ -552,7 +553,7 @@ def test_an_event_is_proven_by_three_inclusion_proofs() -> None:
     tenant_root = merkle.root_from_inclusion(
         merkle.leaf_hash(records[2]), 2, 5, naive.path(2, records)
     )
-    leaf = merkle.leaf_hash(segment.tenant_leaf(tag, blind, 5, tenant_root))
+    leaf = merkle.leaf_hash(tenants.tenant_leaf(tag, blind, 5, tenant_root))
     root = merkle.root_from_inclusion(leaf, at, each.name.tenants, naive.path(at, leaves))
     ledger_root = merkle.root_from_inclusion(
         merkle.leaf_hash(each.name.text.encode()), 3, 5, naive.path(3, names)

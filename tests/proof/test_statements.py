@@ -18,22 +18,18 @@ from holdfast.proof import (
     statements,
 )
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.note import SigningKey
 from holdfast.proof.statements import (
     Birth,
     Certificate,
     Closed,
-    Cookie,
-    Fence,
     Gap,
     Heartbeat,
-    Receipt,
     RegionState,
     Statement,
-    Trailer,
-    Vote,
-    Whole,
 )
+from holdfast.regions import kinds, signing
+from holdfast.regions.kinds import Cookie, Fence, Receipt, Trailer, Vote, Whole
+from holdfast.regions.signing import SigningKey
 from tests.proof import naive, samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
 
@@ -113,12 +109,12 @@ of_any_kind: st.SearchStrategy[Statement] = st.one_of(
 def resigned(kind: str, change: Callable[[str], str]) -> bytes:
     """A sample with another text, signed all the same by whom it should be."""
     sample = SAMPLES[kind]
-    return note.sign(change(statements.text(sample.statement, sample.origin)), sample.key)
+    return signing.sign(change(signing.text(sample.statement, sample.origin)), sample.key)
 
 
 @given(of_any_kind)
 def test_a_statement_is_read_as_it_was_written(statement: Statement) -> None:
-    text = statements.text(statement, ORIGIN)
+    text = signing.text(statement, ORIGIN)
 
     assert statements.parse_text(text, type(statement)) == statement
     read = naive.statement(text)
@@ -129,7 +125,7 @@ def test_a_statement_is_read_as_it_was_written(statement: Statement) -> None:
 def test_a_changed_text_is_another_statement_or_none_for_both_readers(
     statement: Statement, data: st.DataObject
 ) -> None:
-    text = statements.text(statement, ORIGIN)
+    text = signing.text(statement, ORIGIN)
     at = data.draw(st.integers(0, len(text) - 1))
     piece = data.draw(st.sampled_from(["", " ", "\n", "0", "=", "f", '"', "\u0085", "\\u0008"]))
     changed = text[:at] + piece + text[at + data.draw(st.integers(0, 2)) :]
@@ -144,14 +140,14 @@ def test_a_changed_text_is_another_statement_or_none_for_both_readers(
     assert not isinstance(naive.statement(changed), str)
 
 
-@given(st.text(max_size=200), st.sampled_from(statements.KINDS))
+@given(st.text(max_size=200), st.sampled_from(samples.KINDS))
 def test_arbitrary_text_is_refused(text: str, kind: type[Statement]) -> None:
     for tried in (text, f"{kind.KIND}\n{ORIGIN}\n{text}", f"{kind.KIND}\n{ORIGIN}\n{text}\n"):
         with pytest.raises(ProofError):
             statements.parse_text(tried, kind)
 
 
-@given(st.binary(max_size=300), st.sampled_from(statements.KINDS))
+@given(st.binary(max_size=300), st.sampled_from(samples.KINDS))
 def test_arbitrary_bytes_are_refused(data: bytes, kind: type[Statement]) -> None:
     with pytest.raises(ProofError):
         statements.read(data, kind)
@@ -171,7 +167,7 @@ def test_any_changed_byte_of_a_signed_statement_fails(kind: str) -> None:
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
     sample = SAMPLES[kind]
-    lines = statements.text(sample.statement, sample.origin).splitlines()
+    lines = signing.text(sample.statement, sample.origin).splitlines()
     may_go = {"replaces", "checkpoint", "region", "first", "next", "until_us", "gone"}
 
     for at in range(2, len(lines)):
@@ -189,7 +185,7 @@ def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_text_without_its_last_line_end_is_refused(kind: str) -> None:
     sample = SAMPLES[kind]
-    text = statements.text(sample.statement, sample.origin)
+    text = signing.text(sample.statement, sample.origin)
 
     with pytest.raises(MalformedError):
         statements.parse_text(text[:-1], type(sample.statement))
@@ -198,7 +194,7 @@ def test_a_text_without_its_last_line_end_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("tenants", ["", f"tenant {'a' * 64} 0\n"])
 def test_a_trailer_has_tenants_and_each_has_records(tenants: str) -> None:
     trailer = Trailer(samples.fixed_names(1)[0].unhashed, bytes(32), bytes(32), (("a" * 64, 1),))
-    text = statements.text(trailer, ORIGIN).replace(f"tenant {'a' * 64} 1\n", tenants)
+    text = signing.text(trailer, ORIGIN).replace(f"tenant {'a' * 64} 1\n", tenants)
 
     with pytest.raises(MalformedError, match="no records"):
         statements.parse_text(text, Trailer)
@@ -215,7 +211,7 @@ def test_another_version_of_a_kind_is_refused_by_name(kind: str) -> None:
 
 @pytest.mark.parametrize("value", ["01", "-1", "+1", "1.0", " 1", "1 ", "", "9223372036854775808"])
 def test_a_number_in_another_form_is_refused(value: str) -> None:
-    text = statements.text(SAMPLES["fence"].statement, ORIGIN)
+    text = signing.text(SAMPLES["fence"].statement, ORIGIN)
 
     with pytest.raises(MalformedError):
         statements.parse_text(text.replace("epoch 2\n", f"epoch {value}\n"), Fence)
@@ -226,7 +222,7 @@ def test_a_number_in_another_form_is_refused(value: str) -> None:
     ['"\\u0041"', '"\\/"', '"\\u000A"', '"a" ', "'a'", "a", "1", "null", '["a"]', '"\\ud800"', '"'],
 )
 def test_a_string_in_another_form_is_refused(value: str) -> None:
-    text = statements.text(SAMPLES["closed"].statement, ORIGIN)
+    text = signing.text(SAMPLES["closed"].statement, ORIGIN)
     why = json.dumps("no sign of life for 10 min")
 
     with pytest.raises(MalformedError):
@@ -234,7 +230,7 @@ def test_a_string_in_another_form_is_refused(value: str) -> None:
 
 
 def test_a_string_that_nests_is_refused_by_name() -> None:
-    text = statements.text(SAMPLES["closed"].statement, ORIGIN)
+    text = signing.text(SAMPLES["closed"].statement, ORIGIN)
     deep = re.sub("^why .*$", "why " + "[" * 50_000, text, flags=re.MULTILINE)
 
     with pytest.raises(MalformedError):
@@ -244,7 +240,7 @@ def test_a_string_that_nests_is_refused_by_name() -> None:
 @pytest.mark.parametrize("line", ["region local", f"region local {'a' * 32} more", "region "])
 def test_a_line_with_another_number_of_words_is_refused(line: str) -> None:
     sample = SAMPLES["receipt"]
-    text = statements.text(sample.statement, sample.origin)
+    text = signing.text(sample.statement, sample.origin)
 
     with pytest.raises(MalformedError):
         statements.parse_text(re.sub("^region local .*$", line, text, flags=re.MULTILINE), Receipt)
@@ -254,7 +250,7 @@ def test_a_line_with_another_number_of_words_is_refused(line: str) -> None:
 def test_a_hash_of_another_size_is_refused(size: int) -> None:
     sample = SAMPLES["region"]
     key, wrong = (note.encode_base64(each) for each in (samples.TAG_KEY, bytes(size)))
-    text = statements.text(sample.statement, sample.origin)
+    text = signing.text(sample.statement, sample.origin)
 
     with pytest.raises(MalformedError):
         statements.parse_text(text.replace(key, wrong), Cookie)
@@ -263,7 +259,7 @@ def test_a_hash_of_another_size_is_refused(size: int) -> None:
 @pytest.mark.parametrize(("kind", "key"), [("heartbeat", "checkpoint"), ("fence", "certificate")])
 def test_a_line_with_an_empty_note_is_refused(kind: str, key: str) -> None:
     sample = SAMPLES[kind]
-    text = statements.text(sample.statement, sample.origin)
+    text = signing.text(sample.statement, sample.origin)
     empty = re.sub(f"^{key} .*$", f"{key} ", text, flags=re.MULTILINE)
 
     with pytest.raises(MalformedError):
@@ -275,7 +271,7 @@ def test_a_string_without_a_utf_8_form_is_not_written() -> None:
     closed = dataclasses.replace(SAMPLES["closed"].statement, why="\ud800")  # type: ignore[type-var]
 
     with pytest.raises(MalformedError):
-        statements.write(closed, ORIGIN, CLOSER_KEY)
+        signing.write(closed, ORIGIN, CLOSER_KEY)
 
 
 @pytest.mark.parametrize(
@@ -299,20 +295,20 @@ def test_a_string_without_a_utf_8_form_is_not_written() -> None:
 def test_a_birth_that_cannot_be_is_neither_written_nor_read(change: dict[str, object]) -> None:
     with pytest.raises(MalformedError):
         wrong = dataclasses.replace(SAMPLES["birth"].statement, **change)  # type: ignore[type-var]
-        statements.write(wrong, ORIGIN, NODE_KEY)
+        signing.write(wrong, ORIGIN, NODE_KEY)
 
 
 def test_a_first_birth_begins_an_empty_ledger() -> None:
     first = dataclasses.replace(_birth(), epoch=1, base=EMPTY_END)
 
-    found = statements.verify_birth(statements.write(first, ORIGIN, NODE_KEY), TRAIL)
+    found = statements.verify_birth(signing.write(first, ORIGIN, NODE_KEY), TRAIL)
 
     assert found.statement == first
 
 
 def test_an_end_whose_root_is_not_that_of_its_hashes_is_refused() -> None:
     end = samples.fixed_end()
-    text = statements.text(Vote(2, end), ORIGIN)
+    text = signing.text(Vote(2, end), ORIGIN)
     other = text.replace(note.encode_base64(end.root), note.encode_base64(bytes(32)))
 
     with pytest.raises(MismatchError, match="root"):
@@ -322,8 +318,8 @@ def test_an_end_whose_root_is_not_that_of_its_hashes_is_refused() -> None:
 def test_equal_votes_have_equal_texts_whoever_casts_them() -> None:
     vote = SAMPLES["close"].statement
 
-    by_closer = statements.read(statements.write(vote, ORIGIN, CLOSER_KEY), Vote)
-    by_node = statements.read(statements.write(vote, ORIGIN, NODE_KEY), Vote)
+    by_closer = statements.read(signing.write(vote, ORIGIN, CLOSER_KEY), Vote)
+    by_node = statements.read(signing.write(vote, ORIGIN, NODE_KEY), Vote)
 
     assert by_closer.text == by_node.text
     assert by_closer.note != by_node.note
@@ -333,9 +329,7 @@ def test_a_vote_for_a_larger_end_differs() -> None:
     end: LedgerEnd = ledger.extend(samples.fixed_end(6), samples.fixed_names(7)[6])
 
     assert end == samples.fixed_end(7)
-    assert statements.text(Vote(2, end), ORIGIN) != statements.text(
-        Vote(2, samples.fixed_end(6)), ORIGIN
-    )
+    assert signing.text(Vote(2, end), ORIGIN) != signing.text(Vote(2, samples.fixed_end(6)), ORIGIN)
 
 
 # Who must have signed
@@ -353,7 +347,7 @@ OTHER_TRAIL_KEY = SigningKey.generate(names.trail_origin(OTHER_TRAIL_ID), b"z" *
 
 
 def test_what_the_trail_signed_is_verified_from_its_id_alone() -> None:
-    cookie = statements.verify_cookie(SAMPLES["region"].data, TRAIL)
+    cookie = kinds.verify_cookie(SAMPLES["region"].data, TRAIL)
     certificate = statements.verify_certificate(SAMPLES["certificate"].data, TRAIL)
     gap = statements.verify_gap(SAMPLES["gap"].data, TRAIL)
 
@@ -374,7 +368,7 @@ def test_what_nodes_signed_is_verified_from_the_trails_id_alone() -> None:
 
 def test_another_trail_accepts_none_of_it() -> None:
     with pytest.raises(MismatchError):
-        statements.verify_cookie(SAMPLES["region"].data, OTHER_TRAIL_ID)
+        kinds.verify_cookie(SAMPLES["region"].data, OTHER_TRAIL_ID)
     with pytest.raises(MismatchError):
         statements.verify_certificate(SAMPLES["certificate"].data, OTHER_TRAIL_ID)
     with pytest.raises(MismatchError):
@@ -402,18 +396,18 @@ def test_a_gap_that_contradicts_itself_is_refused(change: dict[str, object]) -> 
     gap = dataclasses.replace(SAMPLES["gap"].statement, **change)  # type: ignore[type-var]
 
     with pytest.raises(MalformedError):
-        statements.text(gap, ORIGIN)
+        signing.text(gap, ORIGIN)
 
 
 def test_a_gap_speaks_of_a_ledger_and_not_of_the_trail() -> None:
-    gap = statements.write(SAMPLES["gap"].statement, TRAIL_KEY.name, TRAIL_KEY)
+    gap = signing.write(SAMPLES["gap"].statement, TRAIL_KEY.name, TRAIL_KEY)
 
     with pytest.raises(ProofError):
         statements.verify_gap(gap, TRAIL)
 
 
 def test_a_gap_signed_by_a_node_is_refused() -> None:
-    gap = statements.write(SAMPLES["gap"].statement, ORIGIN, NODE_KEY)
+    gap = signing.write(SAMPLES["gap"].statement, ORIGIN, NODE_KEY)
 
     with pytest.raises(SignatureError):
         statements.verify_gap(gap, TRAIL)
@@ -421,10 +415,10 @@ def test_a_gap_signed_by_a_node_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["region", "certificate"])
 def test_the_trails_word_signed_by_a_node_is_refused(kind: str) -> None:
-    forged = statements.write(SAMPLES[kind].statement, TRAIL_KEY.name, NODE_KEY)
+    forged = signing.write(SAMPLES[kind].statement, TRAIL_KEY.name, NODE_KEY)
     renamed = SigningKey.generate(TRAIL_KEY.name, samples.NODE_SEED)
-    renamed_forged = statements.write(SAMPLES[kind].statement, TRAIL_KEY.name, renamed)
-    verify = statements.verify_cookie if kind == "region" else statements.verify_certificate
+    renamed_forged = signing.write(SAMPLES[kind].statement, TRAIL_KEY.name, renamed)
+    verify = kinds.verify_cookie if kind == "region" else statements.verify_certificate
 
     for data in (forged, renamed_forged):
         with pytest.raises(SignatureError):
@@ -432,7 +426,7 @@ def test_the_trails_word_signed_by_a_node_is_refused(kind: str) -> None:
 
 
 def test_the_trails_word_about_another_origin_is_refused() -> None:
-    elsewhere = statements.write(SAMPLES["certificate"].statement, ORIGIN, TRAIL_KEY)
+    elsewhere = signing.write(SAMPLES["certificate"].statement, ORIGIN, TRAIL_KEY)
 
     with pytest.raises(SignatureError, match="signed by another"):
         statements.verify_certificate(elsewhere, TRAIL)
@@ -455,14 +449,14 @@ def test_a_certificate_whose_node_is_not_that_of_its_key_is_refused() -> None:
 
 def test_a_birth_without_the_trails_certificate_is_refused() -> None:
     forged = Certificate(TRAIL_KEY.public, NODE, NODE_KEY.public, 1)
-    own = statements.write(forged, TRAIL_KEY.name, NODE_KEY)
+    own = signing.write(forged, TRAIL_KEY.name, NODE_KEY)
     of_other = dataclasses.replace(_birth(), certificate=samples.certificate_of(CLOSER_KEY))
 
     with pytest.raises(SignatureError):
         birth = dataclasses.replace(_birth(), certificate=own)
-        statements.verify_birth(statements.write(birth, ORIGIN, NODE_KEY), TRAIL)
+        statements.verify_birth(signing.write(birth, ORIGIN, NODE_KEY), TRAIL)
     with pytest.raises(MismatchError):
-        statements.verify_birth(statements.write(of_other, ORIGIN, NODE_KEY), TRAIL)
+        statements.verify_birth(signing.write(of_other, ORIGIN, NODE_KEY), TRAIL)
 
 
 def test_a_birth_that_another_node_signed_is_refused() -> None:
@@ -471,14 +465,14 @@ def test_a_birth_that_another_node_signed_is_refused() -> None:
     )
 
     with pytest.raises(SignatureError, match="signed by another"):
-        statements.verify_birth(statements.write(birth, ORIGIN, CLOSER_KEY), TRAIL)
+        statements.verify_birth(signing.write(birth, ORIGIN, CLOSER_KEY), TRAIL)
 
 
 def test_a_birth_that_names_another_trails_key_is_refused() -> None:
     birth = dataclasses.replace(_birth(), trail_key=OTHER_TRAIL.public)
 
     with pytest.raises(MismatchError):
-        statements.verify_birth(statements.write(birth, ORIGIN, NODE_KEY), TRAIL)
+        statements.verify_birth(signing.write(birth, ORIGIN, NODE_KEY), TRAIL)
 
 
 @pytest.mark.parametrize(("kind", "type_"), [("fence", Fence), ("closed", Closed)])
@@ -489,29 +483,29 @@ def test_a_closer_must_be_the_one_that_it_says_and_certified(
     other_by = dataclasses.replace(statement, by=NODE)  # type: ignore[type-var]
 
     with pytest.raises(MismatchError, match="closer"):
-        data = statements.write(other_by, ORIGIN, CLOSER_KEY)
-        statements.verify_by_certificate(data, type_, TRAIL)  # type: ignore[type-var]
+        data = signing.write(other_by, ORIGIN, CLOSER_KEY)
+        statements.verify_by_certificate(data, type_, TRAIL)
     with pytest.raises(SignatureError):
-        data = statements.write(statement, ORIGIN, NODE_KEY)
-        statements.verify_by_certificate(data, type_, TRAIL)  # type: ignore[type-var]
+        data = signing.write(statement, ORIGIN, NODE_KEY)
+        statements.verify_by_certificate(data, type_, TRAIL)
 
 
 def test_a_store_is_found_whole_by_whom_the_trail_certified_and_of_that_trail() -> None:
     whole = SAMPLES["whole"].statement
     assert isinstance(whole, Whole)
 
-    found = statements.verify_whole(SAMPLES["whole"].data, TRAIL)
+    found = kinds.verify_whole(SAMPLES["whole"].data, TRAIL)
 
     assert found.statement == whole
     with pytest.raises(MismatchError):
-        statements.verify_whole(SAMPLES["whole"].data, OTHER_TRAIL_ID)
+        kinds.verify_whole(SAMPLES["whole"].data, OTHER_TRAIL_ID)
     with pytest.raises(SignatureError):
-        statements.verify_whole(statements.write(whole, TRAIL_KEY.name, NODE_KEY), TRAIL)
+        kinds.verify_whole(signing.write(whole, TRAIL_KEY.name, NODE_KEY), TRAIL)
     with pytest.raises(MismatchError, match="surveyor"):
         other = dataclasses.replace(whole, by=NODE)
-        statements.verify_whole(statements.write(other, TRAIL_KEY.name, CLOSER_KEY), TRAIL)
+        kinds.verify_whole(signing.write(other, TRAIL_KEY.name, CLOSER_KEY), TRAIL)
     with pytest.raises(MismatchError, match="is not the trail"):
-        statements.verify_whole(statements.write(whole, ORIGIN, CLOSER_KEY), TRAIL)
+        kinds.verify_whole(signing.write(whole, ORIGIN, CLOSER_KEY), TRAIL)
 
 
 def test_a_store_that_was_compared_with_itself_or_with_none_is_not_found_whole() -> None:
@@ -528,7 +522,7 @@ def test_a_fence_for_another_trails_ledger_is_refused() -> None:
     foreign = names.ledger_origin(OTHER_TRAIL_ID, NODE)
 
     with pytest.raises(MismatchError, match="not of the trail"):
-        data = statements.write(SAMPLES["fence"].statement, foreign, CLOSER_KEY)
+        data = signing.write(SAMPLES["fence"].statement, foreign, CLOSER_KEY)
         statements.verify_by_certificate(data, Fence, TRAIL)
 
 
@@ -538,7 +532,7 @@ def test_the_trails_own_key_can_speak_as_a_closer() -> None:
     closed = Closed(2, samples.fixed_end(), TRAIL, "declared", samples.STARTED_US, certificate)
 
     found = statements.verify_by_certificate(
-        statements.write(closed, ORIGIN, as_closer), Closed, TRAIL
+        signing.write(closed, ORIGIN, as_closer), Closed, TRAIL
     )
 
     assert found.statement.by == TRAIL
@@ -550,7 +544,7 @@ def test_a_node_speaks_for_its_own_ledger_only(kind: str) -> None:
     type_ = type(sample.statement)
 
     assert statements.verify(sample.data, type_, NODE_KEY.verifier).origin == ORIGIN
-    forged = statements.write(sample.statement, ORIGIN, CLOSER_KEY)
+    forged = signing.write(sample.statement, ORIGIN, CLOSER_KEY)
     with pytest.raises(SignatureError, match="signed by another"):
         statements.verify(forged, type_, CLOSER_KEY.verifier)
     with pytest.raises(SignatureError, match="known key"):
@@ -560,7 +554,7 @@ def test_a_node_speaks_for_its_own_ledger_only(kind: str) -> None:
 def test_a_statement_of_no_origin_is_neither_written_nor_read() -> None:
     for origin in ("", "holdfast", "example.com/log", f"{ORIGIN}\nepoch 1", f"{ORIGIN}/"):
         with pytest.raises(MalformedError):
-            statements.text(SAMPLES["close"].statement, origin)
+            signing.text(SAMPLES["close"].statement, origin)
 
 
 def test_a_statement_is_at_most_64_kib() -> None:
@@ -568,4 +562,4 @@ def test_a_statement_is_at_most_64_kib() -> None:
     assert isinstance(closed, Closed)
 
     with pytest.raises(MalformedError, match="bytes"):
-        statements.write(dataclasses.replace(closed, why="w" * 65_536), ORIGIN, CLOSER_KEY)
+        signing.write(dataclasses.replace(closed, why="w" * 65_536), ORIGIN, CLOSER_KEY)

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CorruptError, RejectedError, UnavailableError
-from holdfast.proof import merkle, names
+from holdfast.proof import merkle
 from holdfast.proof.ledger import EMPTY_END
+from holdfast.prove import paths
 from holdfast.prove.prover import Prover
 from holdfast.prove.trees import Trees
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
+from holdfast.regions import layout
 from holdfast.regions.port import Unknown
 from tests.proof.proofs import checked
 from tests.read.trails import TRAIL, World, Writer, tick
@@ -197,7 +199,7 @@ def test_a_ledger_of_another_trail_or_key_is_not_rested_on(world: World, tmp_pat
     stranger = Writer(world, seed=9)
     stranger.end = node.end
     forged = stranger.checkpoint()
-    world.put(names.checkpoint_key(node.node, 2), forged)
+    world.put(layout.checkpoint_key(node.node, 2), forged)
     node.beat(checkpoint=forged)
 
     async def story(prover: Prover, reader: Reader) -> None:
@@ -221,11 +223,11 @@ def test_a_path_in_a_large_ledger_is_that_of_the_whole_tree(size: int, world: Wo
         for index in {0, size // 2, size - 1, min(4095, size - 1), min(4096, size - 1)}:
             path = await trees.path("node", index, size, root)
 
-            assert path == merkle.inclusion_path(leaves, index)
+            assert path == paths.inclusion_path(leaves, index)
         with pytest.raises(CorruptError):
             await trees.path("node", 0, size, bytes(32))
         with pytest.raises(UnavailableError):
             await trees.path("node", 0, size + 1, root)
-        assert await trees.path("node", 0, size, root) == merkle.inclusion_path(leaves, 0)
+        assert await trees.path("node", 0, size, root) == paths.inclusion_path(leaves, 0)
 
     asyncio.run(story())

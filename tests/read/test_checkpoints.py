@@ -1,9 +1,9 @@
 """Each node's newest checkpoint, from whatever regions show one."""
 
-from holdfast.proof import names, note
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.note import Checkpoint
 from holdfast.read.checkpoints import Checkpoints, Look
+from holdfast.regions import layout, signing
 from holdfast.regions.port import Unknown
 from tests.read.trails import World, Writer
 from tests.regions.worlds import run_with_time
@@ -19,7 +19,7 @@ def look(world: World, checkpoints: Checkpoints | None = None) -> Look:
 
 
 def signed(writer: Writer, end: LedgerEnd, root: bytes = b"") -> bytes:
-    return note.sign(Checkpoint(writer.origin, end.size, root or end.root).text, writer.key)
+    return signing.sign(Checkpoint(writer.origin, end.size, root or end.root).text, writer.key)
 
 
 def sizes(found: Look) -> dict[str, int]:
@@ -37,11 +37,11 @@ def writer_of(world: World, seed: int, segments: int) -> Writer:
 def test_the_newest_of_heartbeat_and_evidence_is_taken_whichever_region_has_it() -> None:
     world = World()
     living, gone = writer_of(world, 1, 3), writer_of(world, 2, 2)
-    world.put(names.checkpoint_key(living.node, 3), signed(living, living.end), ["c"])
+    world.put(layout.checkpoint_key(living.node, 3), signed(living, living.end), ["c"])
     living.beat()
     living.seal({})
     living.beat(regions=["b"], checkpoint=signed(living, living.end))
-    world.put(names.checkpoint_key(gone.node, 2), signed(gone, gone.end), ["b"])
+    world.put(layout.checkpoint_key(gone.node, 2), signed(gone, gone.end), ["b"])
 
     found = look(world)
 
@@ -53,10 +53,10 @@ def test_the_newest_of_heartbeat_and_evidence_is_taken_whichever_region_has_it()
 def test_what_the_nodes_key_did_not_sign_is_passed_over() -> None:
     world = World()
     node, other = writer_of(world, 1, 2), writer_of(world, 2, 1)
-    world.put(names.checkpoint_key(node.node, 1), signed(node, node.end))
-    forged = note.sign(Checkpoint(node.origin, 9, bytes(32)).text, other.key)
-    world.put(names.checkpoint_key(node.node, 9), forged)
-    world.put(names.checkpoint_key(node.node, 8), b"nothing")
+    world.put(layout.checkpoint_key(node.node, 1), signed(node, node.end))
+    forged = signing.sign(Checkpoint(node.origin, 9, bytes(32)).text, other.key)
+    world.put(layout.checkpoint_key(node.node, 9), forged)
+    world.put(layout.checkpoint_key(node.node, 8), b"nothing")
 
     assert sizes(look(world)) == {node.node: 2}
 
@@ -73,7 +73,7 @@ def test_two_stories_of_one_size_are_told_apart_even_after_the_first_is_gone() -
     world = World()
     node = writer_of(world, 1, 2)
     one, other = signed(node, node.end), signed(node, node.end, bytes(32))
-    key = names.checkpoint_key(node.node, 2)
+    key = layout.checkpoint_key(node.node, 2)
     world.put(key, one, ["a"])
     regions = world.regions()
     checkpoints = Checkpoints(regions)
@@ -94,7 +94,7 @@ def test_two_stories_of_one_size_are_told_apart_even_after_the_first_is_gone() -
 def test_a_region_that_is_away_is_named_and_the_others_answer() -> None:
     world = World()
     node = writer_of(world, 1, 1)
-    world.put(names.checkpoint_key(node.node, 1), signed(node, node.end))
+    world.put(layout.checkpoint_key(node.node, 1), signed(node, node.end))
     world.stores["b"].failing = Unknown("away")
 
     found = look(world)
@@ -106,7 +106,7 @@ def test_a_region_that_is_away_is_named_and_the_others_answer() -> None:
 def test_a_region_without_its_cookie_does_not_count() -> None:
     world = World()
     node = writer_of(world, 1, 1)
-    world.put(names.checkpoint_key(node.node, 1), signed(node, node.end))
-    world.remove(names.REGION_KEY, ["a"])
+    world.put(layout.checkpoint_key(node.node, 1), signed(node, node.end))
+    world.remove(layout.REGION_KEY, ["a"])
 
     assert look(world).listed == ("b", "c")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.proof import names
 from holdfast.proof.names import SegmentName
 from holdfast.read import packs
 from holdfast.read.fetch import Fetcher
 from holdfast.read.packs import Packs
 from holdfast.read.watermark import Trouble
+from holdfast.regions import layout
 from holdfast.regions.port import Absent, Present, Unknown
 from tests.read.trails import World
 from tests.regions.worlds import run_with_time
@@ -29,7 +29,7 @@ def reads(world: World) -> list[str]:
 
 def test_a_region_that_was_seen_to_have_it_is_asked_first(tmp_path: Path) -> None:
     world, data, cache = World(), b"data", Packs(tmp_path, 1 << 20)
-    world.put(names.segment_key(NODE, named(data)), data, "c")
+    world.put(layout.segment_key(NODE, named(data)), data, "c")
     fetcher = Fetcher(world.regions(), cache, world.host)
 
     spot = asyncio.run(fetcher.fetch(NODE, named(data), "c"))
@@ -41,7 +41,7 @@ def test_a_region_that_was_seen_to_have_it_is_asked_first(tmp_path: Path) -> Non
 
 def test_what_is_in_the_cache_is_not_read_again_unless_it_rotted(tmp_path: Path) -> None:
     world, data, cache = World(), b"data", Packs(tmp_path, 1 << 20)
-    world.put(names.segment_key(NODE, named(data)), data)
+    world.put(layout.segment_key(NODE, named(data)), data)
     fetcher = Fetcher(world.regions(), cache, world.host)
 
     async def main() -> None:
@@ -62,7 +62,7 @@ def test_a_failing_region_is_passed_over(tmp_path: Path) -> None:
     fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
     for index in range(3):
         data = b"data %d" % index
-        world.put(names.segment_key(NODE, named(data, index)), data, "bc")
+        world.put(layout.segment_key(NODE, named(data, index)), data, "bc")
     world.stores["a"].failing = Unknown("gone")
 
     async def main() -> None:
@@ -146,7 +146,7 @@ def test_where_nobody_has_a_good_copy_it_is_said_who_was_silent(tmp_path: Path) 
     world = World()
     fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
     name = named(b"data")
-    world.put(names.segment_key(NODE, name), b"rotten", "a")
+    world.put(layout.segment_key(NODE, name), b"rotten", "a")
 
     async def main() -> None:
         world.stores["b"].failing = Unknown("gone")
@@ -156,7 +156,7 @@ def test_where_nobody_has_a_good_copy_it_is_said_who_was_silent(tmp_path: Path) 
         await asyncio.sleep(1.01)
         await fetcher.fetch(NODE, name)
         lasting = fetcher.trouble(NODE, name)
-        world.put(names.segment_key(NODE, name), b"data", "c")
+        world.put(layout.segment_key(NODE, name), b"data", "c")
         await asyncio.sleep(2.01)
         await fetcher.fetch(NODE, name)
 
@@ -176,7 +176,7 @@ def test_where_nobody_has_a_good_copy_it_is_said_who_was_silent(tmp_path: Path) 
 
 def test_one_bad_read_is_not_yet_a_corrupt_copy(tmp_path: Path) -> None:
     world, name = World(), named(b"data")
-    key = names.segment_key(NODE, name)
+    key = layout.segment_key(NODE, name)
     world.put(key, b"rotten", "a")
     fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
     store = world.stores["a"]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.model import Query
-from holdfast.proof import names
 from holdfast.read import listings
 from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import View
+from holdfast.regions import layout
 from holdfast.regions.clock import ClockInterval
 from holdfast.regions.port import Absent, Listing, Present, Unknown
 from holdfast.regions.trailkey import TrailKey
@@ -204,7 +204,7 @@ def test_another_trails_store_holds_up_nobody() -> None:
     world.stores["a"].objects = dict(other.stores["a"].objects)
     stranger = TrailKey(bytes(32), "stranger")
     world.put("ev/region.note", stranger.cookie("a"), "a")
-    world.put(names.birth_key("9" * 32, 1), b"a birth of that trail", "a")
+    world.put(layout.birth_key("9" * 32, 1), b"a birth of that trail", "a")
 
     view = one_pass(world)
 
@@ -252,7 +252,7 @@ def test_a_birth_that_is_gone_makes_its_region_suspect() -> None:
     async def main() -> None:
         looks = looking(world)
         await looks.look()
-        world.remove(names.birth_key(node.node, 1), "a")
+        world.remove(layout.birth_key(node.node, 1), "a")
 
         view = await looks.look()
 
@@ -310,7 +310,7 @@ def test_what_a_region_has_shown_is_remembered_by_the_next_process(tmp_path: Pat
 def test_a_birth_that_no_trail_certified_is_reported_and_holds_the_statement() -> None:
     world = World()
     node = small_trail(world)
-    key = names.birth_key(node.node, 2)
+    key = layout.birth_key(node.node, 2)
     world.put(key, b"no birth", "a")
 
     async def main() -> None:
@@ -327,7 +327,7 @@ def test_a_birth_that_no_trail_certified_is_reported_and_holds_the_statement() -
 def test_one_good_copy_of_a_birth_is_enough() -> None:
     world = World()
     node = small_trail(world)
-    world.put(names.birth_key(node.node, 1), b"rotten", "a")
+    world.put(layout.birth_key(node.node, 1), b"rotten", "a")
 
     view = one_pass(world)
 
@@ -338,7 +338,7 @@ def test_one_good_copy_of_a_birth_is_enough() -> None:
 def test_a_birth_that_was_read_badly_once_is_read_again() -> None:
     world = World()
     node = small_trail(world)
-    key = names.birth_key(node.node, 1)
+    key = layout.birth_key(node.node, 1)
     good = world.stores["a"].objects[key][0]
 
     async def main() -> None:
@@ -364,8 +364,8 @@ def test_a_heartbeat_of_another_key_is_not_believed() -> None:
     forged.epoch = 1
     forged.beat(promise_us=START_US * 2, size=1)
     world.put(
-        names.heartbeat_key(node.node),
-        world.stores["a"].objects[names.heartbeat_key(other.node)][0],
+        layout.heartbeat_key(node.node),
+        world.stores["a"].objects[layout.heartbeat_key(other.node)][0],
     )
 
     view = one_pass(world)
@@ -506,7 +506,7 @@ def test_a_long_ledger_is_listed_shard_by_shard_and_pass_by_pass(
 ) -> None:
     monkeypatch.setattr(listings, "BEYOND_MAX", 10)
     monkeypatch.setattr(listings, "SHARDS_MAX", 1)
-    monkeypatch.setattr(names, "SHARD_SEGMENTS", 8)
+    monkeypatch.setattr(layout, "SHARD_SEGMENTS", 8)
     world = World()
     node = Writer(world)
     node.born()

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from holdfast.model import Completeness
-from holdfast.proof.segment import Encoded
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
+from holdfast.write.seal import Encoded
 from tests.read.trails import World, Writer, all_ids, tick
 
 AT_ONCE = FoldLimits(events=1, segments=1)

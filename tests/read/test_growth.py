@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from holdfast.proof import MismatchError, merkle, names
+from holdfast.proof import MismatchError, merkle
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import EMPTY_RANGE, leaf_hash
+from holdfast.prove import paths
 from holdfast.read.growth import Grown, NotShown, consistency_path, grow
+from holdfast.regions import layout
 from holdfast.regions.port import Unknown
 from tests.read.trails import World, Writer
 from tests.regions.worlds import run_with_time
@@ -44,7 +46,7 @@ def test_a_path_made_from_a_compact_range_is_that_of_the_whole_tree() -> None:
         for old in range(new + 1):
             path = consistency_path(trees[old], leaves[old:new])
 
-            assert path == merkle.consistency_path(leaves[:new], old), (old, new)
+            assert path == paths.consistency_path(leaves[:new], old), (old, new)
 
 
 @pytest.mark.parametrize("epochs", [(7,), (3, 4), (1, 0, 2, 4), (0, 7)])
@@ -64,7 +66,7 @@ def test_every_two_sizes_are_proven_across_epochs(epochs: Sequence[int]) -> None
 def test_only_what_lies_behind_the_last_birth_before_the_smaller_size_is_listed() -> None:
     world = World()
     writer, ends = written(world, 5, 3)
-    for key in world.keys("a", names.segments_prefix(writer.node))[:5]:
+    for key in world.keys("a", layout.segments_prefix(writer.node))[:5]:
         world.remove(key)
 
     behind = grown(world, writer, 6, 8)
@@ -78,7 +80,7 @@ def test_names_that_each_region_lacks_another_of_are_put_together() -> None:
     world = World()
     writer, ends = written(world, 6)
     luck = random.Random(1)
-    for key in world.keys("a", names.segments_prefix(writer.node)):
+    for key in world.keys("a", layout.segments_prefix(writer.node)):
         world.remove(key, luck.sample(("a", "b", "c"), 2))
 
     found = grown(world, writer, 2, 6)

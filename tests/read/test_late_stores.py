@@ -3,11 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from holdfast.proof import names, statements
-from holdfast.proof.statements import Whole
 from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import Judgement, View, judge
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, kinds, layout, signing
+from holdfast.regions.kinds import Whole
 from holdfast.regions.port import Unknown
 from holdfast.regions.sets import RegionSet
 from tests.read.test_follow import looking, one_pass, small_trail, unusable
@@ -19,7 +18,7 @@ NOT_WHOLE = "its store came later and was not found whole yet"
 
 
 def first(region: str) -> str:
-    return statements.verify_cookie(TRAIL.cookie(region), TRAIL.trail).statement.store
+    return kinds.verify_cookie(TRAIL.cookie(region), TRAIL.trail).statement.store
 
 
 def replace_a(world: World, *, whole: str = "", content: bool = True) -> None:
@@ -35,10 +34,10 @@ def whole_note(store: str) -> bytes:
     teller = Writer(World(), seed=5)
     others = (("b", first("b")), ("c", first("c")))
     found = Whole(store, teller.node, START_US, teller.certificate(), others)
-    return statements.write(found, f"holdfast/{TRAIL.trail}", teller.key)
+    return signing.write(found, f"holdfast/{TRAIL.trail}", teller.key)
 
 
-def kinds(view: View) -> set[str]:
+def kinds_of(view: View) -> set[str]:
     return {hold.kind for hold in judge(view, Judgement()).holding_back}
 
 
@@ -83,7 +82,7 @@ def test_a_reader_that_knew_the_old_store_looks_at_the_new_one_anew() -> None:
         looks = looking(world)
         await looks.look()
         replace_a(world, whole=NEW)
-        world.remove(names.birth_key(lone.node, 1), "a")
+        world.remove(layout.birth_key(lone.node, 1), "a")
 
         told = [unusable(await looks.look()) for _ in range(2)]
 
@@ -104,7 +103,7 @@ def test_the_next_process_knows_nothing_of_the_old_store_either(tmp_path: Path) 
         reader = world.reader(tmp_path)
         await reader.pass_once()
         replace_a(world, whole=NEW)
-        world.remove(names.birth_key(lone.node, 1), "a")
+        world.remove(layout.birth_key(lone.node, 1), "a")
         await reader.pass_once()
         await reader.pass_once()
         await reader.stop()
@@ -127,11 +126,11 @@ def test_of_an_open_epoch_only_the_stores_that_its_birth_names_show_enough() -> 
     world.stores["b"].failing = Unknown("away")
 
     view = one_pass(world)
-    waits = kinds(view)
+    waits = kinds_of(view)
     node.close(regions="ac")
 
     assert set(unusable(view)) == {"b"} and "settings" in waits
-    assert "settings" not in kinds(one_pass(world))
+    assert "settings" not in kinds_of(one_pass(world))
 
 
 def _of_five(world: World, earlier: RegionSet) -> Regions:
@@ -161,7 +160,7 @@ def test_a_reader_needs_enough_regions_of_every_set_that_the_settings_name() -> 
 def test_a_fence_that_is_gone_makes_its_region_suspect_until_one_is_put_again() -> None:
     world = World()
     node = small_trail(world)
-    fence = names.fence_key(node.node, 1)
+    fence = layout.fence_key(node.node, 1)
     world.put(fence, b"whatever it says")
 
     async def main() -> None:

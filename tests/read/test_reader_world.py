@@ -16,11 +16,11 @@ import pytest
 from holdfast.model import Query
 from holdfast.proof import ledger
 from holdfast.proof.ledger import LedgerEnd
-from holdfast.proof.segment import Encoded
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
 from holdfast.regions.port import Unknown
 from holdfast.times import parse_time
+from holdfast.write.seal import Encoded
 from tests.read.trails import ALL, World, Writer, tick
 from tests.regions.worlds import run_with_time
 

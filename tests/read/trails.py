@@ -8,19 +8,21 @@ from typing import ParamSpec, TypeVar
 
 from holdfast.model import Found, Query
 from holdfast.ports import Host
-from holdfast.proof import ledger, names, note, segment, statements
+from holdfast.proof import ledger, names
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
-from holdfast.proof.note import Checkpoint, SigningKey
-from holdfast.proof.segment import Encoded
+from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import Birth, Certificate, Closed, Gap, Heartbeat
 from holdfast.read.follow import Clocks, FollowLimits
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.read.shelf import FoldLimits
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, kinds, layout, signing
+from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import TrailKey
 from holdfast.times import format_us
+from holdfast.write import seal
+from holdfast.write.seal import Encoded
 from tests.regions.worlds import MemoryWorld, at_once
 
 Arguments = ParamSpec("Arguments")
@@ -56,7 +58,7 @@ class World:
             store.objects["ev/region.note"] = (TRAIL.cookie(id), 1)
         self.quorum = quorum
         self.now_us = START_US
-        cookie = statements.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
+        cookie = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
         self.tag_key = cookie.tag_key
 
     @property
@@ -107,15 +109,14 @@ class Writer:
             node_key=self.key.public,
             certified_us=START_US,
         )
-        return statements.write(statement, TRAIL.signing.name, TRAIL.signing)
+        return signing.write(statement, TRAIL.signing.name, TRAIL.signing)
 
     def born(self, regions: Iterable[str] = ALL, base: LedgerEnd | None = None) -> None:
         """Begin the next epoch, now."""
         self.epoch += 1
         self.end = self.end if base is None else base
         stores = tuple(
-            (id, statements.verify_cookie(TRAIL.cookie(id), TRAIL.trail).statement.store)
-            for id in ALL
+            (id, kinds.verify_cookie(TRAIL.cookie(id), TRAIL.trail).statement.store) for id in ALL
         )
         birth = Birth(
             trail_key=TRAIL.signing.public,
@@ -128,8 +129,8 @@ class Writer:
             regions=stores,
             base=self.end,
         )
-        data = statements.write(birth, self.origin, self.key)
-        self.world.put(names.birth_key(self.node, self.epoch), data, regions)
+        data = signing.write(birth, self.origin, self.key)
+        self.world.put(layout.birth_key(self.node, self.epoch), data, regions)
 
     def encode(self, *events: dict[str, object], tenant: str = "acme") -> Encoded:
         """The next segment, stored nowhere yet."""
@@ -142,7 +143,7 @@ class Writer:
             groups.setdefault(str(whole["tenant"]), []).append(
                 json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
             )
-        return segment.encode(
+        return seal.encode(
             self.key, self.world.tag_key, self.end, self.epoch, self.world.now_us, groups
         )
 
@@ -160,7 +161,7 @@ class Writer:
         self.world.put(self.key_of(encoded.name), encoded.data, regions)
 
     def key_of(self, name: SegmentName) -> str:
-        return names.segment_key(self.node, name)
+        return layout.segment_key(self.node, name)
 
     def beat(
         self,
@@ -181,17 +182,17 @@ class Writer:
             checkpoint=checkpoint,
             regions=(),
         )
-        data = statements.write(beat, self.origin, self.key)
-        self.world.put(names.heartbeat_key(self.node), data, regions)
+        data = signing.write(beat, self.origin, self.key)
+        self.world.put(layout.heartbeat_key(self.node), data, regions)
 
     def checkpoint(self, end: LedgerEnd | None = None) -> bytes:
         """The node's checkpoint of its ledger as it stands now, or then."""
         end = self.end if end is None else end
-        return note.sign(Checkpoint(self.origin, end.size, end.root).text, self.key)
+        return signing.sign(Checkpoint(self.origin, end.size, end.root).text, self.key)
 
     def keep_checkpoint(self, end: LedgerEnd | None = None, regions: Iterable[str] = ALL) -> None:
         size = (self.end if end is None else end).size
-        self.world.put(names.checkpoint_key(self.node, size), self.checkpoint(end), regions)
+        self.world.put(layout.checkpoint_key(self.node, size), self.checkpoint(end), regions)
 
     def close(
         self, end: LedgerEnd | None = None, regions: Iterable[str] = ALL, epoch: int | None = None
@@ -205,8 +206,8 @@ class Writer:
             closed_us=self.world.now_us,
             certificate=self.certificate(),
         )
-        data = statements.write(closed, self.origin, self.key)
-        self.world.put(names.closed_key(self.node, closed.epoch), data, regions)
+        data = signing.write(closed, self.origin, self.key)
+        self.world.put(layout.closed_key(self.node, closed.epoch), data, regions)
 
     def lose(self, *lost: Encoded, regions: Iterable[str] = ALL, cause: str = "a fire") -> None:
         """Remove neighbouring segments from all regions, and state that they are lost."""
@@ -231,8 +232,8 @@ class Writer:
             cause=cause,
             declared_us=self.world.now_us,
         )
-        data = statements.write(gap, self.origin, TRAIL.signing)
-        self.world.put(names.gap_key(self.node, start, end), data, regions)
+        data = signing.write(gap, self.origin, TRAIL.signing)
+        self.world.put(layout.gap_key(self.node, start, end), data, regions)
 
 
 def ids(found: Sequence[Found]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from holdfast.proof import names
-from holdfast.proof.statements import Cookie
+from holdfast.regions import layout
 from holdfast.regions.cookie import (
     LOOK_SECONDS_MAX,
     Fenced,
@@ -16,6 +16,7 @@ from holdfast.regions.cookie import (
     look,
     read_cookie,
 )
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.trailkey import TrailKey
@@ -25,12 +26,12 @@ KEY = TrailKey(bytes(range(32)), "main")
 OTHER = TrailKey(bytes(32), "other")
 NODE = "0a" * 16
 STORE, NEW_STORE = "01" * 16, "02" * 16
-FENCE = names.fence_key(NODE, 3)
+FENCE = layout.fence_key(NODE, 3)
 
 
 def world(cookie: bytes | None = None, fence: bytes | None = None) -> MemoryWorld:
     made = MemoryWorld()
-    for key, data in ((names.REGION_KEY, cookie), (FENCE, fence)):
+    for key, data in ((layout.REGION_KEY, cookie), (FENCE, fence)):
         if data is not None:
             made.objects[key] = (data, 1)
     return made
@@ -135,7 +136,7 @@ def test_a_look_that_cannot_read_the_fence_is_unknown() -> None:
             return Unknown("reset") if key == FENCE else await super().read(key)
 
     blind = Blind()
-    blind.objects[names.REGION_KEY] = (KEY.cookie("a", STORE), 1)
+    blind.objects[layout.REGION_KEY] = (KEY.cookie("a", STORE), 1)
 
     assert look_at(blind) == Unknown("reset")
 
@@ -160,14 +161,14 @@ def test_a_region_is_told_what_each_look_found() -> None:
             told.append(region.why_unverified)
 
         await look_once()
-        del store.objects[names.REGION_KEY]
+        del store.objects[layout.REGION_KEY]
         await look_once()
-        store.objects[names.REGION_KEY] = (KEY.cookie("b", STORE), 1)
+        store.objects[layout.REGION_KEY] = (KEY.cookie("b", STORE), 1)
         await look_once()
         store.failing = Unknown("reset")
         await look_once()
         store.failing = None
-        store.objects[names.REGION_KEY] = (KEY.cookie("a", STORE), 1)
+        store.objects[layout.REGION_KEY] = (KEY.cookie("a", STORE), 1)
         await look_once()
         return told
 
@@ -187,7 +188,7 @@ def test_a_fenced_store_that_is_replaced_during_the_look_is_never_free(reads_bef
     class Replaced(MemoryWorld):
         async def read(self, key: str) -> Present | Absent | Unknown:
             if sum(call == "read" for call, _ in self.log) == reads_before:
-                self.objects = {names.REGION_KEY: (KEY.cookie("a", NEW_STORE, STORE), 2)}
+                self.objects = {layout.REGION_KEY: (KEY.cookie("a", NEW_STORE, STORE), 2)}
             return await super().read(key)
 
     store = Replaced()

@@ -9,8 +9,7 @@ from typing import TypeVar
 import pytest
 
 from holdfast.errors import RejectedError, UnavailableError
-from holdfast.proof import names
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, layout
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import FILE_MODE, Disk, PosixDisk, Stat
 from holdfast.regions.founding import Founded, found
@@ -92,7 +91,7 @@ def test_a_missing_root_is_never_made_once_the_trail_exists(tmp_path: Path) -> N
 
 def test_where_a_cookie_lies_nothing_is_founded(tmp_path: Path) -> None:
     worlds = fresh()
-    worlds["b"].objects[names.REGION_KEY] = (TrailKey(bytes(32), "theirs").cookie("b"), 1)
+    worlds["b"].objects[layout.REGION_KEY] = (TrailKey(bytes(32), "theirs").cookie("b"), 1)
 
     assert found_in(memory_regions(worlds), tmp_path) == Founded(None)
     assert not worlds["a"].objects and not list(tmp_path.iterdir())
@@ -227,15 +226,15 @@ def test_a_founding_whose_puts_land_late_goes_on_to_the_same_trail(tmp_path: Pat
     founded = found_in(memory_regions(worlds), tmp_path, seeds(9))
 
     assert founded.is_new and key_of(founded).seed == bytes([1]) * 32
-    assert all(names.REGION_KEY in world.objects for world in worlds.values())
+    assert all(layout.REGION_KEY in world.objects for world in worlds.values())
 
 
 def test_a_begun_key_is_kept_while_a_cookie_may_be_its_own(tmp_path: Path) -> None:
     worlds = fresh()
     begun = TrailKey(bytes(32), "main")
     asyncio.run(home_in(tmp_path).begin(begun))
-    worlds["b"].objects[names.REGION_KEY] = (begun.cookie("b"), 1)
-    worlds["a"].objects[names.REGION_KEY] = (TrailKey(b"\1" * 32, "theirs").cookie("a"), 1)
+    worlds["b"].objects[layout.REGION_KEY] = (begun.cookie("b"), 1)
+    worlds["a"].objects[layout.REGION_KEY] = (TrailKey(b"\1" * 32, "theirs").cookie("a"), 1)
 
     with pytest.raises(RejectedError, match=r"regions\.a"):
         found_in(memory_regions(worlds), tmp_path)

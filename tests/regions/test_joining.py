@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from holdfast.errors import RejectedError, UnavailableError
-from holdfast.proof import names, statements
-from holdfast.proof.statements import Cookie
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, kinds, layout
 from holdfast.regions.joining import Joined, add_region, replace_region
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.trailkey import TrailKey
@@ -64,12 +63,12 @@ def _with_d(world: World, store: MemoryWorld | None = None) -> Regions:
 
 
 def _cookie(world: World, region: str) -> Cookie:
-    data = world.stores[region].objects[names.REGION_KEY][0]
-    return statements.verify_cookie(data, TRAIL.trail).statement
+    data = world.stores[region].objects[layout.REGION_KEY][0]
+    return kinds.verify_cookie(data, TRAIL.trail).statement
 
 
 def _first(region: str) -> str:
-    return statements.verify_cookie(TRAIL.cookie(region), TRAIL.trail).statement.store
+    return kinds.verify_cookie(TRAIL.cookie(region), TRAIL.trail).statement.store
 
 
 def test_a_lost_store_is_replaced_by_one_that_names_it() -> None:
@@ -163,7 +162,7 @@ def test_a_region_that_had_a_store_is_not_added_again() -> None:
         with pytest.raises(RejectedError, match="use `holdfast region replace b`"):
             await add_region(world.regions(), "b", TRAIL, random)
 
-        assert names.REGION_KEY not in world.stores["b"].objects
+        assert layout.REGION_KEY not in world.stores["b"].objects
 
     run(story)
 
@@ -172,7 +171,7 @@ def test_another_trails_store_and_that_of_another_region_are_refused() -> None:
     async def story() -> None:
         world = await _trail()
         foreign = MemoryWorld()
-        foreign.objects[names.REGION_KEY] = (OTHER.cookie("d"), 1)
+        foreign.objects[layout.REGION_KEY] = (OTHER.cookie("d"), 1)
 
         with pytest.raises(RejectedError, match=f"belongs to the trail {OTHER.trail}"):
             await add_region(_with_d(world, foreign), "d", TRAIL, random)

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from holdfast.errors import RejectedError
-from holdfast.proof import names, statements
+from holdfast.proof import names
 from holdfast.proof.ledger import EMPTY_END
-from holdfast.proof.note import SigningKey
 from holdfast.proof.statements import Birth, Certificate
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, layout, signing
 from holdfast.regions.port import Unknown
+from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import TrailKey
 from tests.regions.worlds import MemoryWorld
 
@@ -27,7 +27,7 @@ def worlds() -> dict[str, MemoryWorld]:
     made = {}
     for id in IDS:
         made[id] = MemoryWorld()
-        made[id].objects[names.REGION_KEY] = (KEY.cookie(id, store_of(id)), 1)
+        made[id].objects[layout.REGION_KEY] = (KEY.cookie(id, store_of(id)), 1)
     return made
 
 
@@ -40,7 +40,7 @@ def birth(seed: int, stores: dict[str, str], trail_key: TrailKey = KEY) -> tuple
     public = SigningKey.generate("node", bytes([seed]) * 32).public
     node = names.node_id(public)
     origin = names.ledger_origin(trail_key.trail, node)
-    certificate = statements.write(
+    certificate = signing.write(
         Certificate(trail_key.signing.public, node, public, 1),
         names.trail_origin(trail_key.trail),
         trail_key.signing,
@@ -56,8 +56,8 @@ def birth(seed: int, stores: dict[str, str], trail_key: TrailKey = KEY) -> tuple
         regions=tuple(sorted(stores.items())),
         base=EMPTY_END,
     )
-    signed = statements.write(statement, origin, SigningKey.generate(origin, bytes([seed]) * 32))
-    return names.birth_key(node, 1), signed
+    signed = signing.write(statement, origin, SigningKey.generate(origin, bytes([seed]) * 32))
+    return layout.birth_key(node, 1), signed
 
 
 def test_regions_know_their_quorum_and_how_many_show_everything() -> None:
@@ -96,7 +96,7 @@ def test_verified_regions_know_their_stores_and_their_trail(trail: str) -> None:
 def test_one_readable_region_is_enough_to_know_the_trail() -> None:
     stores = worlds()
     stores["a"].failing = Unknown("connection refused")
-    del stores["c"].objects[names.REGION_KEY]
+    del stores["c"].objects[layout.REGION_KEY]
     regions = regions_of(stores, "")
 
     verified = asyncio.run(regions.verify())
@@ -195,7 +195,7 @@ def test_one_store_behind_two_regions_is_read_once() -> None:
 
 def test_two_cookies_of_one_store_are_read_as_one_region() -> None:
     stores = worlds()
-    stores["c"].objects[names.REGION_KEY] = (KEY.cookie("c", store_of("b")), 1)
+    stores["c"].objects[layout.REGION_KEY] = (KEY.cookie("c", store_of("b")), 1)
 
     right, why = reading(stores)
 
@@ -230,7 +230,7 @@ def test_beside_swapped_regions_the_others_are_read(trail: str) -> None:
 @pytest.mark.parametrize("trail", [KEY.trail, ""])
 def test_another_trails_store_is_refused_by_both_ids(trail: str) -> None:
     stores = worlds()
-    stores["b"].objects[names.REGION_KEY] = (OTHER.cookie("b", store_of("b")), 1)
+    stores["b"].objects[layout.REGION_KEY] = (OTHER.cookie("b", store_of("b")), 1)
 
     told = problems(stores, trail)
 
@@ -240,7 +240,7 @@ def test_another_trails_store_is_refused_by_both_ids(trail: str) -> None:
 @pytest.mark.parametrize("trail", [KEY.trail, ""])
 def test_beside_another_trails_store_the_others_are_read(trail: str) -> None:
     stores = worlds()
-    stores["a"].objects[names.REGION_KEY] = (OTHER.cookie("a", store_of("a")), 1)
+    stores["a"].objects[layout.REGION_KEY] = (OTHER.cookie("a", store_of("a")), 1)
 
     right, why = reading(stores, trail)
 
@@ -251,7 +251,7 @@ def test_beside_another_trails_store_the_others_are_read(trail: str) -> None:
 def test_the_trail_whose_key_is_here_is_meant_even_where_most_are_of_another() -> None:
     stores = worlds()
     for id in ("a", "b"):
-        stores[id].objects[names.REGION_KEY] = (OTHER.cookie(id, store_of(id)), 1)
+        stores[id].objects[layout.REGION_KEY] = (OTHER.cookie(id, store_of(id)), 1)
 
     assert reading(stores)[0] == ["c"]
     assert reading(stores, "")[0] == ["a", "b"]
@@ -259,7 +259,7 @@ def test_the_trail_whose_key_is_here_is_meant_even_where_most_are_of_another() -
 
 def test_where_no_trail_has_most_regions_none_is_right_and_each_names_its_own() -> None:
     stores = worlds()
-    stores["b"].objects[names.REGION_KEY] = (OTHER.cookie("b", store_of("b")), 1)
+    stores["b"].objects[layout.REGION_KEY] = (OTHER.cookie("b", store_of("b")), 1)
     stores["c"].failing = Unknown("connection refused")
     regions = regions_of(stores, "")
 
@@ -272,12 +272,12 @@ def test_where_no_trail_has_most_regions_none_is_right_and_each_names_its_own() 
 
 def test_a_mix_up_that_was_mended_is_refused_no_more() -> None:
     stores = worlds()
-    stores["b"].objects[names.REGION_KEY] = (KEY.cookie("c", store_of("c")), 1)
+    stores["b"].objects[layout.REGION_KEY] = (KEY.cookie("c", store_of("c")), 1)
     regions = regions_of(stores)
     with pytest.raises(RejectedError):
         asyncio.run(_begin_to_write(regions))
 
-    stores["b"].objects[names.REGION_KEY] = (KEY.cookie("b", store_of("b")), 1)
+    stores["b"].objects[layout.REGION_KEY] = (KEY.cookie("b", store_of("b")), 1)
 
     asyncio.run(_begin_to_write(regions))
     assert regions.by_id["b"].store_uuid == store_of("b")

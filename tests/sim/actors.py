@@ -8,13 +8,14 @@ from holdfast.errors import HoldfastError, OutcomeUnknownError, RejectedError, U
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.survey import Survey
 from holdfast.model import Record
-from holdfast.proof import ProofError, names, segment
+from holdfast.proof import ProofError, names
 from holdfast.proof.names import SegmentName
-from holdfast.proof.note import SigningKey
 from holdfast.read.catalog import Entry
 from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import Judgement, judge
+from holdfast.regions import layout, segment
 from holdfast.regions.port import Present
+from holdfast.regions.signing import SigningKey
 from holdfast.write.admit import admit
 from holdfast.write.batch import Acknowledgement, Taken
 from holdfast.write.closing import Undecided, close_epoch
@@ -196,11 +197,11 @@ class Machine:
         world.say(f"acknowledged {where}")
         if len(set(ack.regions)) < world.quorum:
             world.problem(f"I2: {where} was acknowledged with {ack.regions}")
-        held = world.holders(names.segment_key(ack.node, name))
+        held = world.holders(layout.segment_key(ack.node, name))
         gone = world.counted_and_gone(ack.node, name.epoch, ack.regions)
         if len(held) + gone < world.quorum:
             world.problem(f"I1: {where} was acknowledged, and lies durably in {held} only")
-        born = world.holders(names.birth_key(ack.node, name.epoch))
+        born = world.holders(layout.birth_key(ack.node, name.epoch))
         if len(born) + world.counted_and_gone(ack.node, name.epoch) < world.quorum:
             world.problem(f"I7: {where} was acknowledged, its birth lies in {born} only")
 
@@ -315,7 +316,7 @@ class LightReader:
     async def _fetch(self, node: str, key: bytes, name: SegmentName) -> Entry | None:
         origin = names.ledger_origin(TRAIL.trail, node)
         for region in self.regions:
-            found = await region.read(names.segment_key(node, name))
+            found = await region.read(layout.segment_key(node, name))
             if isinstance(found, Present):
                 try:
                     segment.verify(found.data, name, key, origin)

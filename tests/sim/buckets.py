@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from holdfast.proof import names
+from holdfast.regions import layout
 from holdfast.regions.keys import check_bytes, check_key, check_prefix
 from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
 from tests.regions.worlds import level_of
@@ -53,12 +53,12 @@ class Bucket:
     skew_us: int = 0
 
     def __post_init__(self) -> None:
-        self.objects[names.REGION_KEY] = (self.cookie, 1)
+        self.objects[layout.REGION_KEY] = (self.cookie, 1)
 
     @property
     def is_itself(self) -> bool:
         """Whether it is still the store that its region's cookie says."""
-        held = self.objects.get(names.REGION_KEY)
+        held = self.objects.get(layout.REGION_KEY)
         return held is not None and held[0] == self.cookie
 
     def durable(self, key: str) -> bytes | None:
@@ -100,7 +100,7 @@ class BucketStore:
                 return Unknown("already exists", answered=True)
             if self._lucky(bucket.weather.drop) and self._world.may_lose(bucket, key, data):
                 return Stored()
-            if key == names.REGION_KEY and not self._world.joined(bucket, data):
+            if key == layout.REGION_KEY and not self._world.joined(bucket, data):
                 return Unknown("reset")
             bucket.objects[key] = (data, self._world.true_us() + bucket.skew_us)
             return Stored()

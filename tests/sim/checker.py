@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from holdfast.proof import ProofError, ledger, names, note, segment, statements
+from holdfast.proof import ProofError, ledger, names, note, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.segment import Opened
-from holdfast.proof.statements import Birth, Closed, Cookie, Heartbeat, Receipt
+from holdfast.proof.statements import Birth, Closed, Heartbeat
+from holdfast.regions import layout, segment
+from holdfast.regions.kinds import Cookie, Receipt
+from holdfast.regions.segment import Opened
 from holdfast.times import parse_time
 from holdfast.write.batch import Acknowledgement
 
@@ -138,15 +140,15 @@ class Checker:
         later = []
         for key, data in sorted(objects):
             try:
-                parsed = names.parse_key(key)
+                parsed = layout.parse_key(key)
             except ProofError:
                 self.wrong(f"there is an object that is none of ours: {key}")
                 continue
-            if isinstance(parsed, names.GapKey):
+            if isinstance(parsed, layout.GapKey):
                 self.wrong(f"I12: nobody declared a gap, and there is one: {key}")
-            elif isinstance(parsed, names.EpochKey) and parsed.kind == "birth":
+            elif isinstance(parsed, layout.EpochKey) and parsed.kind == "birth":
                 self._take_birth(parsed, data)
-            elif not isinstance(parsed, names.RegionKey):
+            elif not isinstance(parsed, layout.RegionKey):
                 later.append((parsed, data))
         for parsed, data in later:
             node = self.nodes.get(getattr(parsed, "node", ""))
@@ -157,7 +159,7 @@ class Checker:
             except ProofError:
                 continue  # rotten; an intact copy is found elsewhere, or missed below
 
-    def _take_birth(self, key: names.EpochKey, data: bytes) -> None:
+    def _take_birth(self, key: layout.EpochKey, data: bytes) -> None:
         try:
             signed = statements.verify_birth(data, self.trail)
         except ProofError:
@@ -166,14 +168,14 @@ class Checker:
         truth = self.nodes.setdefault(key.node, NodeTruth(verifier))
         truth.births.setdefault(key.epoch, []).append(signed.statement)
 
-    def _take(self, truth: NodeTruth, key: names.Key, data: bytes) -> None:
-        if isinstance(key, names.SegmentKey):
+    def _take(self, truth: NodeTruth, key: layout.Key, data: bytes) -> None:
+        if isinstance(key, layout.SegmentKey):
             if hashlib.sha256(data).digest() == key.name.sha256:
                 truth.segments[key.name.text] = (key.name, data)
-        elif isinstance(key, names.EpochKey) and key.kind == "closed":
+        elif isinstance(key, layout.EpochKey) and key.kind == "closed":
             closed = statements.verify_by_certificate(data, Closed, self.trail)
             truth.closes.setdefault(key.epoch, set()).add(closed.statement.end)
-        elif isinstance(key, names.CheckpointKey):
+        elif isinstance(key, layout.CheckpointKey):
             checkpoint = note.verify_checkpoint(data, truth.key)
             truth.checkpoints.setdefault(checkpoint.size, set()).add(checkpoint.root)
 
@@ -216,7 +218,7 @@ class Checker:
         data = truth.segments[name.text][1]
         where = f"segment {name.index} of {node[:6]}"
         truth.chain.append(name)
-        held = self.world.holders(names.segment_key(node, name))
+        held = self.world.holders(layout.segment_key(node, name))
         if len(held) < self.world.quorum:
             self.wrong(f"I1: {where} lies below a close, and in {held} only")
         try:
@@ -281,7 +283,7 @@ class Checker:
                 if name.index < last.get((process.name, ack.node), 0):
                     self.wrong(f"I5: {where} was acknowledged after a later one")
                 last[process.name, ack.node] = name.index
-                held = self.world.holders(names.segment_key(ack.node, name))
+                held = self.world.holders(layout.segment_key(ack.node, name))
                 if len(held) < self.world.quorum:
                     self.wrong(f"I1: {where} lies in {held} only, in the end")
                 self._check_receipt(ack.node, ack.segment, ack.receipt, ack.regions)
@@ -305,14 +307,14 @@ class Checker:
             for machine in self.machines
         }
         for keeper, key, data in self.world.repairs:
-            parsed = names.parse_key(key)
-            if isinstance(parsed, names.SegmentKey):
+            parsed = layout.parse_key(key)
+            if isinstance(parsed, layout.SegmentKey):
                 truth = self.nodes.get(parsed.node)
                 if hashlib.sha256(data).digest() != parsed.name.sha256:
                     self.wrong("I19: a keeper spread a corrupt copy")
                 elif truth and parsed.name.text not in {n.text for n in truth.chain}:
                     self.wrong("I19: a keeper spread an orphan")
-            if isinstance(parsed, names.EpochKey) and parsed.kind in ("fence", "close"):
+            if isinstance(parsed, layout.EpochKey) and parsed.kind in ("fence", "close"):
                 signers = {signature.name for signature in note.parse(data).signatures}
                 if not signers <= own[keeper]:
                     self.wrong(f"I19: a keeper spread another's {parsed.kind}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from holdfast.proof import names
+from holdfast.regions import layout
 from holdfast.regions.disk import FILE_MODE, Stat
 from tests.sim.buckets import Weather
 from tests.sim.processes import Killed
@@ -55,7 +55,7 @@ class SimDisk:
         self._handles: dict[int, tuple[Inode, str]] = {}
         self._next_handle = 1
         self.root = self._inode(is_directory=True)
-        self.put(names.REGION_KEY, cookie)
+        self.put(layout.REGION_KEY, cookie)
         self.put(".tmp/x", b"")
         self.remove(".tmp/x")
 
@@ -63,7 +63,7 @@ class SimDisk:
 
     @property
     def is_itself(self) -> bool:
-        return self.durable_bytes(names.REGION_KEY) == self.cookie
+        return self.durable_bytes(layout.REGION_KEY) == self.cookie
 
     def durable(self, key: str) -> bytes | None:
         return self.durable_bytes(key) if self.is_itself else None
@@ -196,7 +196,7 @@ class SimDisk:
         if name in parent.entries:
             raise FileExistsError(errno.EEXIST, "exists")
         inode = self._find(self._of(root), source)
-        if target == names.REGION_KEY and not self.joined(inode.data):
+        if target == layout.REGION_KEY and not self.joined(inode.data):
             raise OSError(errno.EIO, "input/output error")
         parent.entries[name] = inode
 

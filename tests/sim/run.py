@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
 from holdfast.keep.keeper import Keeper
-from holdfast.proof import ProofError, names, segment, statements
-from holdfast.proof.note import SigningKey
+from holdfast.proof import ProofError, names
+from holdfast.regions import kinds
 from holdfast.regions.port import Unknown
+from holdfast.regions.signing import SigningKey
+from holdfast.write import seal
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.identity import Identity, certify
 from tests.sim.checker import Checker
@@ -43,17 +45,17 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
     loop = world.loop
     loop.set_exception_handler(lambda _, context: _complain(world, context.get("exception")))
     gc.disable()
-    zstd = segment.zstd  # type: ignore[attr-defined]
-    segment.zstd = Memory(world, zstd)  # type: ignore[attr-defined, assignment]
+    zstd = seal.zstd  # type: ignore[attr-defined]
+    seal.zstd = Memory(world, zstd)  # type: ignore[attr-defined, assignment]
     try:
         world.loop.run_until_complete(_run(world, script := Script(world), steps))
         for machine in script.machines:
             machine.kill()
-        cookie = statements.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
+        cookie = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
         said = (said for reader in script.readers for said in reader.said)
         Checker(world, cookie, script.machines, said).run()
     finally:
-        segment.zstd = zstd  # type: ignore[attr-defined]
+        seal.zstd = zstd  # type: ignore[attr-defined]
         logging.disable(logging.NOTSET)
         loop.set_exception_handler(lambda _, context: None)
         asyncio.events._set_running_loop(loop)

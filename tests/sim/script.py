@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from holdfast.proof import names
+from holdfast.regions import layout
 from holdfast.regions.cookie import LOOK_SECONDS_MAX
 from tests.sim.actors import LightReader, Machine, Request
 from tests.sim.buckets import Bucket, Weather
@@ -188,7 +188,7 @@ class Script:
         for store in self.world.stores.values():
             objects = store.content()
             for key, _ in births_in(objects):
-                data = objects[names.birth_key(key.node, key.epoch)]
+                data = objects[layout.birth_key(key.node, key.epoch)]
                 last[key.node] = max(last.get(key.node, (0, b"")), (key.epoch, data))
         return last
 
@@ -247,21 +247,21 @@ class Script:
 
     def is_closed(self, born: Born | None) -> bool:
         """Whether any store shows where an epoch was closed."""
-        return born is None or bool(self.world.holders(names.closed_key(born[0], born[1])))
+        return born is None or bool(self.world.holders(layout.closed_key(born[0], born[1])))
 
     def is_fenced(self, store: Bucket | SimDisk, born: Born | None) -> bool:
-        return born is None or store.peek(names.fence_key(born[0], born[1])) is not None
+        return born is None or store.peek(layout.fence_key(born[0], born[1])) is not None
 
     def votes(self, born: Born | None) -> int:
         """How many different ends were voted for."""
         if born is None:
             return 0
-        found = {s.peek(names.vote_key(*born[:2])) for s in self.world.stores.values()} - {None}
+        found = {s.peek(layout.vote_key(*born[:2])) for s in self.world.stores.values()} - {None}
         return len({read_vote(data) for data in found if data})
 
     def is_followed(self, born: Born | None) -> bool:
         """Whether any store shows the birth of the next epoch."""
-        return born is None or bool(self.world.holders(names.birth_key(born[0], born[1] + 1)))
+        return born is None or bool(self.world.holders(layout.birth_key(born[0], born[1] + 1)))
 
     def some_stores(self, count: int) -> list[str]:
         return self.draw.sample(sorted(self.world.stores), count)
@@ -460,7 +460,7 @@ class Script:
     def wiped(self, store: Bucket | SimDisk) -> bool:
         """Take everything from a store, if that may be."""
         content = store.content()
-        rest = [key for key in content if key != names.REGION_KEY]
+        rest = [key for key in content if key != layout.REGION_KEY]
         if not store.is_itself or not all(
             self.world.may_lose(store, key, content[key], "wiped") for key in rest
         ):

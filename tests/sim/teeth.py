@@ -233,8 +233,8 @@ TEETH: dict[str, Tooth] = {
         "hard_birth",
     ),
     "leaves from the bytes before compression": Tooth(
-        "proof.segment",
-        "    decoded = _decode(frame)\n",
+        "write.seal",
+        "    decoded = segment.decode_frame(frame)\n",
         "    decoded = plain\n",
         0,
         "bad_memory",

@@ -15,10 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "src" / "holdfast"
 RULES = {  # modules that a world cannot do without
     "keep": "drift keeper late lost objects repair survey",
-    "proof": "fields ledger merkle names note segment statements",
+    "proof": "fields ledger merkle names note statements tenants",
     "read": "follow ledgers listings memory notes shown watermark",
-    "regions": "breaker clock cookie directory disk port region regions sets whole",
-    "write": "admit batch closing epoch identity left node pulse quorum record replicate stamp",
+    "regions": "breaker clock cookie directory disk kinds layout port region regions segment sets"
+    " signing whole",
+    "write": "admit batch closing epoch identity left node pulse quorum record replicate seal"
+    " stamp",
 }
 BLOCK = 15
 BLOCKS = 6

@@ -17,10 +17,11 @@ from random import Random
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from holdfast.ports import Host
-from holdfast.proof import ProofError, names, statements
-from holdfast.proof.statements import Birth, Closed, Vote
-from holdfast.regions import Region, Regions
+from holdfast.proof import ProofError, statements
+from holdfast.proof.statements import Birth, Closed
+from holdfast.regions import Region, Regions, kinds, layout
 from holdfast.regions.directory import DirectoryStore
+from holdfast.regions.kinds import Vote
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.trailkey import TrailKey
@@ -184,15 +185,15 @@ class World:
         self.say(f"{kind}: {text}")
 
     def saw_control(self, key: str, data: bytes) -> None:
-        if key.startswith(names.HEARTBEATS_PREFIX):
+        if key.startswith(layout.HEARTBEATS_PREFIX):
             self.beats.setdefault(data, key.rpartition("/")[2].partition(".")[0])
 
     def saw_repair(self, keeper: str, key: str, data: bytes) -> None:
         """What a keeper puts. Not of an epoch that it may be closing: a closer brings its run to W
         before it votes, and the vote may go against it."""
-        parsed = names.parse_key(key)
-        if isinstance(parsed, names.SegmentKey):
-            closed = names.closed_key(parsed.node, parsed.name.epoch)
+        parsed = layout.parse_key(key)
+        if isinstance(parsed, layout.SegmentKey):
+            closed = layout.closed_key(parsed.node, parsed.name.epoch)
             if parsed.name.sha256 == hashlib.sha256(data).digest() and not self.holders(closed):
                 return
         self.repairs.append((keeper, key, data))
@@ -221,21 +222,21 @@ class World:
         if key.startswith("ctl/"):
             return True
         try:
-            parsed = names.parse_key(key)
+            parsed = layout.parse_key(key)
         except ProofError:
             return True
-        if isinstance(parsed, names.RegionKey):
+        if isinstance(parsed, layout.RegionKey):
             return False
-        if isinstance(parsed, names.WholeKey):
+        if isinstance(parsed, layout.WholeKey):
             return True
-        if isinstance(parsed, names.SegmentKey) and self._is_orphan(parsed, store.id):
+        if isinstance(parsed, layout.SegmentKey) and self._is_orphan(parsed, store.id):
             return True
         same: bytes | None = data
-        if isinstance(parsed, names.EpochKey) and parsed.kind != "birth":
+        if isinstance(parsed, layout.EpochKey) and parsed.kind != "birth":
             same = None
             if how == "gone" and parsed.kind in ("fence", "close"):
                 return True  # `may_go` looks at all votes
-            closed = names.closed_key(parsed.node, parsed.epoch)
+            closed = layout.closed_key(parsed.node, parsed.epoch)
             if len([id for id in self.holders(closed) if id != store.id]) < self.quorum:
                 return False
             if how == "wiped" and parsed.kind in ("fence", "close"):
@@ -250,7 +251,7 @@ class World:
         spared = gone + (store.id in counting)
         return len(able) >= self.quorum and len(holders) >= max(1, self.quorum - spared)
 
-    def _counting(self, key: names.Key) -> tuple[set[str], int]:
+    def _counting(self, key: layout.Key) -> tuple[set[str], int]:
         """The stores in which an object counts: of an epoch that is not closed in a quorum, those
         that its birth names. Another, which took a lost one's place, has no say in its end. And how
         many of those that it names are gone."""
@@ -263,18 +264,18 @@ class World:
             every &= {id for id in every if store_of(self.stores[id].cookie) in named}
         return every, self.counted_and_gone(node, epoch)
 
-    def _is_open(self, key: names.Key) -> bool:
+    def _is_open(self, key: layout.Key) -> bool:
         """Whether it is of an epoch that is not closed in a quorum."""
         return bool(epoch_of(key)[0]) and not self.is_closed(*epoch_of(key))
 
     def is_closed(self, node: str, epoch: int, without: str = "") -> bool:
         """Whether a quorum of stores, but for that one, says where an epoch ends."""
-        holders = self.holders(names.closed_key(node, epoch))
+        holders = self.holders(layout.closed_key(node, epoch))
         return len([id for id in holders if id != without]) >= self.quorum
 
     def births(self, node: str, epoch: int) -> list[Birth]:
         """Each birth of an epoch that lies anywhere and is not rotten."""
-        key = names.birth_key(node, epoch)
+        key = layout.birth_key(node, epoch)
         found = {store.peek(key) or b"" for store in self.stores.values()}
         return [birth for birth in map(read_birth, sorted(found)) if birth is not None]
 
@@ -294,7 +295,7 @@ class World:
         content = store.content() if store.is_itself else self.saved.get(store.id)
         if content is None or not all(each.is_itself and is_whole(each) for each in others):
             return False
-        rest = [key for key in content if key != names.REGION_KEY]
+        rest = [key for key in content if key != layout.REGION_KEY]
         if store.is_itself and not all(self.may_lose(store, k, content[k], "gone") for k in rest):
             return False
         held = {other.id: other.content() for other in others} | {store.id: content}
@@ -317,7 +318,7 @@ class World:
     ) -> bool:
         """Whether an open epoch survives the loss of one store of it."""
         there = [id for id, store in named if store_of(self.stores[id].cookie) == store]
-        key = names.vote_key(node, epoch)
+        key = layout.vote_key(node, epoch)
         votes = {id: read_vote(held[id][key]) for id in there if key in held[id]}
         left = [vote for id, vote in votes.items() if id != lost]
         decided = decide_close(list(votes.values()), len(named))
@@ -353,9 +354,9 @@ class World:
         self.fault("replace", store.id)
         return True
 
-    def _is_orphan(self, key: names.SegmentKey, store: str) -> bool:
+    def _is_orphan(self, key: layout.SegmentKey, store: str) -> bool:
         """Whether a segment lies beyond a close that others keep: nobody needs it any more."""
-        closed = names.closed_key(key.node, key.name.epoch)
+        closed = layout.closed_key(key.node, key.name.epoch)
         others = [id for id in self.holders(closed) if id != store]
         if len(others) < self.quorum:
             return False
@@ -387,7 +388,7 @@ class World:
         """A wiped store comes back as it was; not before `away_until`."""
         if not store.is_itself and store.id in self.saved:
             there = store.content()
-            for key, data in {**self.saved[store.id], names.REGION_KEY: store.cookie}.items():
+            for key, data in {**self.saved[store.id], layout.REGION_KEY: store.cookie}.items():
                 if key not in there:
                     place(store, key, data)
 
@@ -395,7 +396,7 @@ class World:
 @lru_cache
 def store_of(cookie: bytes) -> str:
     """The id of a store."""
-    return statements.verify_cookie(cookie, TRAIL.trail).statement.store
+    return kinds.verify_cookie(cookie, TRAIL.trail).statement.store
 
 
 @lru_cache(maxsize=256)
@@ -407,11 +408,11 @@ def read_birth(data: bytes) -> Birth | None:
         return None
 
 
-def epoch_of(key: names.Key) -> tuple[str, int]:
+def epoch_of(key: layout.Key) -> tuple[str, int]:
     """The epoch that an object is of; "", 0: of none."""
-    if isinstance(key, names.SegmentKey):
+    if isinstance(key, layout.SegmentKey):
         return key.node, key.name.epoch
-    return (key.node, key.epoch) if isinstance(key, names.EpochKey) else ("", 0)
+    return (key.node, key.epoch) if isinstance(key, layout.EpochKey) else ("", 0)
 
 
 def read_vote(data: bytes) -> tuple[int, str]:
@@ -420,18 +421,18 @@ def read_vote(data: bytes) -> tuple[int, str]:
     return signed.statement.end.size, signed.text
 
 
-def births_in(objects: Objects) -> Iterator[tuple[names.EpochKey, Birth]]:
+def births_in(objects: Objects) -> Iterator[tuple[layout.EpochKey, Birth]]:
     for text, data in objects.items():
         if text.endswith("/birth.note"):
-            key, birth = names.parse_key(text), read_birth(data)
-            if isinstance(key, names.EpochKey) and birth is not None:
+            key, birth = layout.parse_key(text), read_birth(data)
+            if isinstance(key, layout.EpochKey) and birth is not None:
                 yield key, birth
 
 
 def is_whole(store: Bucket | SimDisk) -> bool:
     """Whether it always was the region's, or was found whole."""
-    cookie = statements.verify_cookie(store.cookie, TRAIL.trail).statement
-    found = store.durable(names.WHOLE_KEY)
+    cookie = kinds.verify_cookie(store.cookie, TRAIL.trail).statement
+    found = store.durable(layout.WHOLE_KEY)
     return not cookie.replaces or (
         found is not None and names_whole(found, cookie.store, TRAIL.trail)
     )

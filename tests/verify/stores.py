@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from holdfast.ports import Host
-from holdfast.proof import names
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, layout
 from holdfast.verify.findings import Finding, Report
 from holdfast.verify.run import Question, Verification
 from holdfast.write.admit import admit
@@ -52,7 +51,7 @@ async def _story() -> Objects:
     await _send(closer, 6)
     regions = world.regions()
     await regions.verify()
-    birth = world.stores["a"].objects[names.birth_key(lost.identity.node, 2)][0]
+    birth = world.stores["a"].objects[layout.birth_key(lost.identity.node, 2)][0]
     await close_epoch(regions, birth, closer.identity, world.host, "lost")
     again = await started(world.node(one, QUICK))
     for number in range(7, 10):

@@ -12,16 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.keep.seen import ACTION
-from holdfast.proof import MalformedError, ProofError, ledger, merkle, segment, statements
+from holdfast.proof import MalformedError, ProofError, ledger, merkle, tenants
 from holdfast.proof.names import SegmentName
-from holdfast.proof.segment import Encoded
-from holdfast.proof.statements import Trailer
+from holdfast.regions import kinds, segment, signing
+from holdfast.regions.kinds import Trailer
 from holdfast.regions.port import Listing, Unknown
 from holdfast.times import format_us
 from holdfast.verify import contents
 from holdfast.verify.expect import SEEN_ACTION
 from holdfast.verify.findings import Depth, Finding
 from holdfast.verify.run import Question
+from holdfast.write import seal
+from holdfast.write.seal import Encoded
 from tests.read.trails import TRAIL, Writer
 from tests.read.trails import World as WrittenWorld
 from tests.regions.worlds import MemoryWorld
@@ -35,7 +37,7 @@ DEEP: tuple[Depth, ...] = ("bytes", "events")
 def world() -> WrittenWorld:
     """Regions whose cookies hold the tag key that the writers use."""
     made = WrittenWorld()
-    made.tag_key = statements.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement.tag_key
+    made.tag_key = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement.tag_key
     return made
 
 
@@ -181,14 +183,14 @@ def sealed_as(
     index, node, key = writer.end.size, writer.node, writer.world.tag_key
     members = []
     for tenant, records in groups.items():
-        salt = segment.tenant_salt(key, tags.get(tenant, tenant))
-        tag, blind = segment.tag(salt, node, index), segment.blind(salt, node, index)
+        salt = tenants.tenant_salt(key, tags.get(tenant, tenant))
+        tag, blind = tenants.tag(salt, node, index), tenants.blind(salt, node, index)
         root = merkle.root(merkle.leaf_hashes(records))
-        members.append((tag, segment.tenant_leaf(tag, blind, len(records), root), records))
+        members.append((tag, tenants.tenant_leaf(tag, blind, len(records), root), records))
     members.sort()
     records = [record for _, _, mine in members for record in mine]
     plain = b"".join(record + b"\n" for record in records)
-    frame = segment.zstd.compress(plain, options=segment._OPTIONS)  # type: ignore[attr-defined]
+    frame = seal.zstd.compress(plain, options=seal._OPTIONS)  # type: ignore[attr-defined]
     name = SegmentName(
         index=index,
         epoch=writer.epoch,
@@ -205,7 +207,7 @@ def sealed_as(
         root_before=writer.end.root,
         tenants=tuple((tag, len(mine)) for tag, _, mine in members),
     )
-    data = frame + segment._trailer_frame(statements.write(trailer, writer.origin, writer.key))
+    data = frame + seal.trailer_frame(signing.write(trailer, writer.origin, writer.key))
     return named(writer, Encoded(name, data, tuple(records), ()), data)
 
 
@@ -256,7 +258,7 @@ def test_records_that_do_not_make_the_root_in_the_name_are_false() -> None:
     trailer = segment.read_trailer(encoded.data).statement
     trailer = dataclasses.replace(trailer, segment=wrong.unhashed)
     frame = encoded.data[: -segment.trailer_bytes(encoded.data)]
-    data = frame + segment._trailer_frame(statements.write(trailer, writer.origin, writer.key))
+    data = frame + seal.trailer_frame(signing.write(trailer, writer.origin, writer.key))
     key = lay(writer, named(writer, dataclasses.replace(encoded, name=wrong), data))
 
     finding = only(objects_of(place.stores), EVENTS)

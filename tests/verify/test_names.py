@@ -7,6 +7,7 @@ import pytest
 from holdfast.errors import RejectedError
 from holdfast.proof import names, note, statements
 from holdfast.proof.statements import Closed, Heartbeat
+from holdfast.regions import layout, signing
 from holdfast.verify.expect import Kept, parse_kept
 from holdfast.verify.run import Question
 from tests.read.trails import World as WrittenWorld
@@ -28,7 +29,7 @@ def small(seed: int = 7, count: int = 6, word: str = "e") -> tuple[WrittenWorld,
 def checkpoint(writer: Writer) -> bytes:
     """The node's word on where its ledger stands."""
     point = note.Checkpoint(writer.origin, writer.end.size, writer.end.root)
-    return note.sign(point.text, writer.key)
+    return signing.sign(point.text, writer.key)
 
 
 def kept(writer: Writer) -> Kept:
@@ -106,7 +107,7 @@ def test_segments_beyond_every_promise_are_pending_and_never_missing() -> None:
 def test_a_cut_tail_that_nothing_stored_covers_shows_by_a_note_that_was_kept() -> None:
     world, writer = small()
     note_kept = kept(writer)
-    world.remove(names.heartbeat_key(writer.node))
+    world.remove(layout.heartbeat_key(writer.node))
     for key in world.keys("a", "ev/seg/")[4:]:
         world.remove(key)
 
@@ -147,7 +148,7 @@ def test_a_history_rewritten_with_the_nodes_own_key_shows_by_a_note_that_was_kep
     for number in range(4):
         writer.seal(f"other-{number}")
     writer.beat()
-    world.put(names.checkpoint_key(writer.node, 6), checkpoint(writer))
+    world.put(layout.checkpoint_key(writer.node, 6), checkpoint(writer))
 
     without, with_it = (
         verified(objects_of(world.stores)),
@@ -223,7 +224,7 @@ def test_two_ends_of_one_epoch_are_a_conflict_at_the_note_that_says_so() -> None
 
     assert report.verdict == "refuted"
     assert {(f.kind, f.region, f.key) for f in report.findings if f.kind == "conflict"} == {
-        ("conflict", "c", names.closed_key(writer.node, 1))
+        ("conflict", "c", layout.closed_key(writer.node, 1))
     }
 
 
@@ -236,7 +237,7 @@ def test_a_promise_beyond_the_end_of_its_epoch_is_a_conflict() -> None:
 
     assert report.verdict == "refuted"
     assert {f.key for f in report.findings if f.kind == "conflict"} == {
-        names.heartbeat_key(writer.node)
+        layout.heartbeat_key(writer.node)
     }
 
 
@@ -244,13 +245,13 @@ def test_a_checkpoint_in_a_heartbeat_is_compared_as_well() -> None:
     world, writer = small()
     _, other = small(word="x")
     beat = Heartbeat(1, 9, 9, 9, 6, checkpoint(other), ())
-    world.put(names.heartbeat_key(writer.node), statements.write(beat, writer.origin, writer.key))
+    world.put(layout.heartbeat_key(writer.node), signing.write(beat, writer.origin, writer.key))
 
     report = verified(objects_of(world.stores))
 
     assert report.verdict == "refuted"
     assert {(f.kind, f.key) for f in report.findings} == {
-        ("rewritten", names.heartbeat_key(writer.node))
+        ("rewritten", layout.heartbeat_key(writer.node))
     }
 
 
@@ -263,7 +264,7 @@ def test_a_gap_is_named_and_fills_the_hole_and_what_follows_is_verified_from_the
     writer.born()
     writer.seal("later")
     writer.beat()
-    world.put(names.checkpoint_key(writer.node, 7), checkpoint(writer))
+    world.put(layout.checkpoint_key(writer.node, 7), checkpoint(writer))
     writer.lose(*sealed[2:4])
 
     report = verified(objects_of(world.stores))
@@ -292,7 +293,7 @@ def test_what_lies_beside_a_gap_is_still_a_hole() -> None:
 def test_a_signed_root_behind_a_gap_is_said_to_be_unproven() -> None:
     world, writer = small()
     sealed = [writer.seal(f"f-{n}") for n in range(4)]
-    world.put(names.checkpoint_key(writer.node, 10), checkpoint(writer))
+    world.put(layout.checkpoint_key(writer.node, 10), checkpoint(writer))
     writer.lose(sealed[0])
 
     report = verified(objects_of(world.stores))
@@ -342,13 +343,13 @@ def test_a_birth_that_is_gone_everywhere_is_missing() -> None:
         writer.born()
         writer.seal(f"e-{epoch}")
         writer.close()
-    world.remove(names.birth_key(writer.node, 2))
+    world.remove(layout.birth_key(writer.node, 2))
 
     report = verified(objects_of(world.stores))
 
     assert report.verdict == "incomplete"
     assert [(f.kind, f.key) for f in report.findings] == [
-        ("no_birth", names.birth_key(writer.node, 2))
+        ("no_birth", layout.birth_key(writer.node, 2))
     ]
 
 
@@ -363,7 +364,7 @@ def test_an_epoch_that_began_meanwhile_is_pending_and_one_without_a_birth_is_not
     assert report.verdict == "incomplete"
     assert report.pending == 1
     assert [(f.kind, f.key) for f in report.findings] == [
-        ("no_birth", names.birth_key(writer.node, 2))
+        ("no_birth", layout.birth_key(writer.node, 2))
     ]
 
 
@@ -378,7 +379,7 @@ def test_votes_that_decide_otherwise_than_what_is_written_down_are_a_conflict() 
         statement, end=writer.end, by=writer.node, certificate=writer.certificate()
     )
     for region in "abc":
-        objects[region][closed] = statements.write(other, origin, writer.key)
+        objects[region][closed] = signing.write(other, origin, writer.key)
 
     report = verified(objects)
 

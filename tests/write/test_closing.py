@@ -2,11 +2,13 @@
 
 import asyncio
 
-from holdfast.proof import ledger, names, segment, statements
+from holdfast.proof import ledger, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import CompactRange
-from holdfast.proof.statements import Vote
+from holdfast.regions import layout, signing
+from holdfast.regions.kinds import Vote
 from holdfast.regions.port import Listing, Stored, Unknown
+from holdfast.write import seal
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.identity import Identity
 from tests.regions.worlds import MemoryWorld
@@ -28,7 +30,7 @@ class Lost:
         await asyncio.sleep(0.5)
         await kill(node)
         self.identity = node.identity
-        self.birth = self.world.stores["a"].objects[names.birth_key(node.identity.node, 1)][0]
+        self.birth = self.world.stores["a"].objects[layout.birth_key(node.identity.node, 1)][0]
         return self
 
     def drop(self, region: str, index: int) -> None:
@@ -37,7 +39,7 @@ class Lost:
         for key in [k for k in objects if f"/{index:010x}-" in k]:
             del objects[key]
         for store in self.world.stores.values():
-            store.objects.pop(names.heartbeat_key(self.identity.node), None)
+            store.objects.pop(layout.heartbeat_key(self.identity.node), None)
 
     async def close(self, identity: Identity | None = None) -> LedgerEnd | Undecided:
         regions = self.world.regions()
@@ -49,7 +51,7 @@ class Lost:
         return [r for r, s in self.world.stores.items() if any(text in k for k in s.objects)]
 
     def votes(self) -> list[int]:
-        key = names.vote_key(self.identity.node, 1)
+        key = layout.vote_key(self.identity.node, 1)
         found = [s.objects[key][0] for s in self.world.stores.values() if key in s.objects]
         return [statements.read(data, Vote).statement.end.size for data in found]
 
@@ -116,7 +118,7 @@ def test_what_no_checkpoint_covers_is_put_again_before_any_vote() -> None:
         for id in "ab":
             puts = [key for call, key in lost.world.stores[id].log if call == "create"]
             at = [lost.segments[0] in key for key in puts].index(True)
-            assert at < puts.index(names.vote_key(lost.identity.node, 1))
+            assert at < puts.index(layout.vote_key(lost.identity.node, 1))
 
     run(story)
 
@@ -155,7 +157,7 @@ def test_split_votes_decide_nothing_until_the_silent_store_returns() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(2)
         shorter = _vote(lost, 1)
-        lost.world.stores["a"].objects[names.vote_key(lost.identity.node, 1)] = (shorter, 1)
+        lost.world.stores["a"].objects[layout.vote_key(lost.identity.node, 1)] = (shorter, 1)
         lost.world.stores["c"].failing = Unknown("gone")
         undecided = await lost.close()
 
@@ -174,7 +176,7 @@ def test_votes_that_are_cast_are_not_cast_again() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(2)
         for region in "ab":
-            key = names.vote_key(lost.identity.node, 1)
+            key = layout.vote_key(lost.identity.node, 1)
             lost.world.stores[region].objects[key] = (_vote(lost, 1), 1)
 
         end = await lost.close()
@@ -190,7 +192,7 @@ def test_a_vote_that_no_node_of_the_trail_signed_decides_nothing() -> None:
         stranger = await Lost(World(seed=2)).live(0)
         forged = _vote(lost, 0, stranger.identity)
         for region in "ab":
-            key = names.vote_key(lost.identity.node, 1)
+            key = layout.vote_key(lost.identity.node, 1)
             lost.world.stores[region].objects[key] = (forged, 1)
 
         outcome = await lost.close()
@@ -272,7 +274,7 @@ def test_a_store_replaced_while_it_was_listed_is_found_out_by_the_cookie_read_af
 def test_a_vote_in_the_place_of_a_store_that_is_gone_is_not_counted() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(2)
-        vote = names.vote_key(lost.identity.node, 1)
+        vote = layout.vote_key(lost.identity.node, 1)
         lost.world.stores["a"].objects[vote] = (_vote(lost, 1), 1)
         store = lost.world.stores["c"]
         create = store.create
@@ -296,7 +298,7 @@ def test_a_vote_in_the_place_of_a_store_that_is_gone_is_not_counted() -> None:
 def test_a_birth_that_one_region_holds_is_brought_to_a_quorum_before_the_close() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(0)
-        key = names.birth_key(lost.identity.node, 1)
+        key = layout.birth_key(lost.identity.node, 1)
         for region in "bc":
             del lost.world.stores[region].objects[key]
 
@@ -314,10 +316,10 @@ def test_a_segment_that_continues_another_past_is_not_of_the_ledger() -> None:
         end = ledger.extend(EMPTY_END, names.SegmentName.parse(lost.segments[0]))
         other = CompactRange(1, (bytes(32),))
         past = LedgerEnd(end.size, end.first, end.sealed_us, other)
-        forked = segment.encode(
+        forked = seal.encode(
             lost.identity.key, bytes(32), past, 1, end.sealed_us + 9, {"": [b"{}"]}
         )
-        key = names.segment_key(lost.identity.node, forked.name)
+        key = layout.segment_key(lost.identity.node, forked.name)
         for store in lost.world.stores.values():
             store.objects[key] = (forked.data, 1)
 
@@ -348,10 +350,10 @@ def test_a_segment_signed_by_another_key_is_not_of_the_ledger() -> None:
         stranger = await Lost(World(seed=2)).live(0)
         end = EMPTY_END
         end = ledger.extend(end, names.SegmentName.parse(lost.segments[0]))
-        forged = segment.encode(
+        forged = seal.encode(
             stranger.identity.key, bytes(32), end, 1, end.sealed_us + 9, {"": [b"{}"]}
         )
-        key = names.segment_key(lost.identity.node, forged.name)
+        key = layout.segment_key(lost.identity.node, forged.name)
         for store in lost.world.stores.values():
             store.objects[key] = (forged.data, 1)
 
@@ -365,7 +367,7 @@ def _vote(lost: Lost, size: int, voter: Identity | None = None) -> bytes:
     for text in lost.segments[:size]:
         end = ledger.extend(end, names.SegmentName.parse(text))
     origin = names.ledger_origin(TRAIL.trail, lost.identity.node)
-    return statements.write(Vote(1, end), origin, (voter or lost.identity).key)
+    return signing.write(Vote(1, end), origin, (voter or lost.identity).key)
 
 
 def _failing_lists(store: MemoryWorld) -> None:

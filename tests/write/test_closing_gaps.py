@@ -9,8 +9,9 @@ from holdfast.keep.declare import declare
 from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.proof import ledger, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.statements import Closed, Cookie, Heartbeat, Vote
-from holdfast.regions import Regions
+from holdfast.proof.statements import Closed, Heartbeat
+from holdfast.regions import Regions, layout, signing
+from holdfast.regions.kinds import Cookie, Vote
 from holdfast.regions.port import Absent, Listing, Present, Unknown
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.declared import ProposedEnd, propose_end
@@ -46,9 +47,9 @@ def promise(lost: Lost) -> None:
     """The node's heartbeat: it acknowledged all that it sealed."""
     now = lost.world.now_us()
     beat = Heartbeat(1, 99, now, now, len(lost.segments), b"", ())
-    data = statements.write(beat, lost.identity.key.name, lost.identity.key)
+    data = signing.write(beat, lost.identity.key.name, lost.identity.key)
     for store in lost.world.stores.values():
-        store.objects[names.heartbeat_key(lost.identity.node)] = (data, 1)
+        store.objects[layout.heartbeat_key(lost.identity.node)] = (data, 1)
 
 
 async def promised(count: int) -> Lost:
@@ -125,9 +126,9 @@ async def split(votes: tuple[int, ...] = (1, 2), count: int = 2) -> Lost:
 
 def vote(lost: Lost, *sizes: int) -> None:
     for store in lost.world.stores.values():
-        store.objects.pop(names.heartbeat_key(lost.identity.node), None)
+        store.objects.pop(layout.heartbeat_key(lost.identity.node), None)
     for region, size in zip("abcd", sizes, strict=False):
-        key = names.vote_key(lost.identity.node, 1)
+        key = layout.vote_key(lost.identity.node, 1)
         lost.world.stores[region].objects[key] = (_vote(lost, size), 1)
     lost.world.stores["c"].failing = Unknown("gone")
 
@@ -165,7 +166,7 @@ def test_the_node_goes_on_under_its_own_key_behind_a_declared_close() -> None:
         answer, _ = await send(node, "one")
         await kill(node)
         lost.identity, lost.segments = node.identity, [answer.segment]
-        key = names.birth_key(lost.identity.node, 1)
+        key = layout.birth_key(lost.identity.node, 1)
         lost.birth = lost.world.stores["a"].objects[key][0]
         vote(lost, 0, 1)
         found = await proposed(lost, "c")
@@ -246,14 +247,14 @@ async def burnt() -> Lost:
     the first three lies in b alone, and a was replaced since."""
     lost = await Lost(World(4, 3)).live(5)
     end = await lost.close()
-    key = names.closed_key(lost.identity.node, 1)
+    key = layout.closed_key(lost.identity.node, 1)
     data, _ = lost.world.stores["a"].objects[key]
     decided = replace(statements.read(data, Closed).statement, end=end_of(lost, 3))
     vote(lost, 3, 3, 3, 5)
     for store in lost.world.stores.values():
         store.failing = None
         del store.objects[key]
-    data = statements.write(decided, lost.identity.key.name, lost.identity.key)
+    data = signing.write(decided, lost.identity.key.name, lost.identity.key)
     lost.world.stores["b"].objects[key] = (data, 1)
     took = TRAIL.cookie("a", "f" * 32, statements.read(TRAIL.cookie("a"), Cookie).statement.store)
     lost.world.stores["a"].objects = {"ev/region.note": (took, 1)}
@@ -289,7 +290,7 @@ def test_a_decision_that_one_store_holds_is_found_by_a_person() -> None:
 def test_a_decision_that_is_written_down_while_a_person_looks_is_found() -> None:
     async def story() -> None:
         lost = await burnt()
-        key = names.closed_key(lost.identity.node, 1)
+        key = layout.closed_key(lost.identity.node, 1)
         late = lost.world.stores["b"].objects.pop(key)
         listing = lost.world.stores["b"].list
 
@@ -310,10 +311,10 @@ def test_a_corrupt_vote_neither_decides_nor_keeps_others_from_it() -> None:
         lost = await Lost(World()).live(2)
         end = await lost.close()
         for region, store in lost.world.stores.items():
-            del store.objects[names.closed_key(lost.identity.node, 1)]
+            del store.objects[layout.closed_key(lost.identity.node, 1)]
             if region != "a":
                 continue
-            key = names.vote_key(lost.identity.node, 1)
+            key = layout.vote_key(lost.identity.node, 1)
             store.objects[key] = (store.objects[key][0][:-9], 1)
 
         assert await lost.close() == end
@@ -326,8 +327,8 @@ def test_the_vote_of_another_epoch_is_not_taken_for_a_store_that_was_replaced() 
         lost = await split((1, 2))
         lost.world.stores["c"].failing = None
         other = Vote(2, end_of(lost, 1))
-        data = statements.write(other, lost.identity.key.name, lost.identity.key)
-        lost.world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (data, 1)
+        data = signing.write(other, lost.identity.key.name, lost.identity.key)
+        lost.world.stores["c"].objects[layout.vote_key(lost.identity.node, 1)] = (data, 1)
 
         with pytest.raises(UnavailableError, match="region c"):
             await proposed(lost)
@@ -353,7 +354,7 @@ def test_votes_that_a_returning_store_completes_do_not_contradict_what_was_decla
         await declare(await verified(lost), found.key, found.data, ["c"])
         world = lost.world
         world.stores["c"].failing = None
-        world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
+        world.stores["c"].objects[layout.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
 
         regions = await verified(lost)
         end = await close_epoch(regions, lost.birth, lost.identity, world.host, "a keeper")
@@ -367,7 +368,7 @@ def test_votes_that_a_returning_store_completes_do_not_contradict_what_was_decla
 
 def rot(lost: Lost, region: str) -> None:
     """A store's copy of the close is corrupt."""
-    key = names.closed_key(lost.identity.node, 1)
+    key = layout.closed_key(lost.identity.node, 1)
     data, at_us = lost.world.stores[region].objects[key]
     lost.world.stores[region].objects[key] = (data[:-3] + b"A" + data[-2:], at_us)
 
@@ -379,7 +380,7 @@ def test_a_corrupt_copy_of_a_close_is_not_the_word_that_there_is_none() -> None:
         await declare(await verified(lost), found.key, found.data, ["c"])
         world = lost.world
         world.stores["c"].failing = None
-        world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
+        world.stores["c"].objects[layout.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
         rot(lost, "b")
         world.stores["a"].failing = Unknown("gone")
 
@@ -401,7 +402,7 @@ def test_a_corrupt_copy_of_a_close_does_not_keep_votes_from_deciding(count: int)
         end = await lost.close()
         rot(lost, "a")
         for region in "bc"[: count - 1]:
-            del lost.world.stores[region].objects[names.closed_key(lost.identity.node, 1)]
+            del lost.world.stores[region].objects[layout.closed_key(lost.identity.node, 1)]
 
         assert await lost.close() == end
 
@@ -412,11 +413,11 @@ def test_the_close_of_another_epoch_is_none_of_this_one() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(2)
         end = await lost.close()
-        key = names.closed_key(lost.identity.node, 1)
+        key = layout.closed_key(lost.identity.node, 1)
         data, _ = lost.world.stores["a"].objects[key]
         other = replace(statements.read(data, Closed).statement, epoch=2, end=EMPTY_END)
         origin = lost.identity.key.name
-        forged = statements.write(other, origin, lost.identity.key)
+        forged = signing.write(other, origin, lost.identity.key)
         lost.world.stores["a"].objects[key] = (forged, 1)
 
         assert _size(end) == 2
@@ -447,7 +448,7 @@ def test_a_closer_that_did_not_see_the_declared_close_writes_no_other(times: int
         await declare(await verified(lost), found.key, found.data, ["c"])
         world = lost.world
         world.stores["c"].failing = None
-        world.stores["c"].objects[names.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
+        world.stores["c"].objects[layout.vote_key(lost.identity.node, 1)] = (_vote(lost, 1), 1)
         for region in "ab":
             world.stores[region] = Shy(world.stores[region], times)
 

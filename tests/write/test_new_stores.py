@@ -8,6 +8,7 @@ import pytest
 from holdfast.errors import UnavailableError
 from holdfast.proof import names, statements
 from holdfast.proof.names import SegmentName
+from holdfast.regions import layout
 from holdfast.regions.port import Unknown
 from holdfast.regions.sets import RegionSet
 from holdfast.write.identity import speak_for_trail
@@ -23,11 +24,11 @@ def _put_cookie(world: World, region: str, cookie: bytes) -> None:
     """Another disk with a cookie is there."""
     store = world.stores.setdefault(region, MemoryWorld())
     store.objects.clear()
-    store.objects[names.REGION_KEY] = (cookie, 1)
+    store.objects[layout.REGION_KEY] = (cookie, 1)
 
 
 def _stores(world: World, node: Node, epoch: int, at: str = "a") -> Mapping[str, str]:
-    data = world.stores[at].objects[names.birth_key(node.identity.node, epoch)][0]
+    data = world.stores[at].objects[layout.birth_key(node.identity.node, epoch)][0]
     return dict(statements.verify_birth(data, TRAIL.trail).statement.regions)
 
 
@@ -180,7 +181,7 @@ def test_a_birth_lies_in_a_quorum_of_every_set_that_the_settings_name() -> None:
         for refuser in refusing:
             refuser.refuses = False
         node = await started(world.node(keys))
-        birth = names.birth_key(node.identity.node, node.report().epoch)
+        birth = layout.birth_key(node.identity.node, node.report().epoch)
         assert sum(birth in world.stores[region].objects for region in "abc") >= 2
         await kill(node)
 

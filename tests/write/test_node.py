@@ -7,7 +7,9 @@ import pytest
 
 from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
 from holdfast.proof import names, statements
-from holdfast.proof.statements import Closed, Receipt
+from holdfast.proof.statements import Closed
+from holdfast.regions import layout
+from holdfast.regions.kinds import Receipt
 from holdfast.regions.port import Listing, Stored, Unknown
 from holdfast.write.closing import close_epoch
 from holdfast.write.identity import identify
@@ -40,7 +42,7 @@ def test_whoever_sent_what_memory_bent_is_told_and_the_node_goes_on(
         world = World()
         node = await started(world.node(Keys()))
         with monkeypatch.context() as bent:
-            bent.setattr("holdfast.proof.segment._decode", lambda frame: b"{}\n")
+            bent.setattr("holdfast.regions.segment.decode_frame", lambda frame: b"{}\n")
 
             with pytest.raises(OutcomeUnknownError) as caught:
                 await send(node, "login")
@@ -153,7 +155,7 @@ def test_a_corrupt_copy_of_a_birth_does_not_hold_up_a_start(damaged: bytes) -> N
         first = await started(world.node(keys))
         await send(first, "login")
         await kill(first)
-        key = names.birth_key(first.identity.node, 1)
+        key = layout.birth_key(first.identity.node, 1)
         intact = a.objects[key][0]
         a.objects[key] = (intact[: len(intact) // 2] + damaged, 1)
         c.refuses = ("none",)
@@ -347,7 +349,7 @@ def test_a_fenced_epoch_acknowledges_nothing_more_and_the_node_goes_on_as_the_ne
         regions = world.regions()
         await regions.verify()
         keeper = identify(Keys(), TRAIL.trail, TRAIL.signing, world.host)
-        birth = world.stores["a"].objects[names.birth_key(node.identity.node, 1)][0]
+        birth = world.stores["a"].objects[layout.birth_key(node.identity.node, 1)][0]
         # A keeper is known to the trail by a birth of its own.
         other = await started(world.node(Keys()))
 
@@ -461,10 +463,10 @@ def test_an_orderly_stop_leaves_a_closed_epoch_and_a_checkpoint_of_all() -> None
 
         for region in "abc":
             objects = world.stores[region].objects
-            closed = objects[names.closed_key(node.identity.node, 1)][0]
+            closed = objects[layout.closed_key(node.identity.node, 1)][0]
             found = statements.verify_by_certificate(closed, Closed, TRAIL.trail).statement
             assert found.end.size == 1
-            assert names.checkpoint_key(node.identity.node, 1) in objects
+            assert layout.checkpoint_key(node.identity.node, 1) in objects
 
     run(story)
 

@@ -14,10 +14,10 @@ from holdfast.cli.source import rejected
 from holdfast.errors import UnavailableError
 from holdfast.keep.declare import declare
 from holdfast.ports import Host
-from holdfast.proof import ProofError, names, statements
-from holdfast.proof.note import SigningKey
-from holdfast.regions import Regions
+from holdfast.proof import ProofError, statements
+from holdfast.regions import Regions, layout
 from holdfast.regions.port import Present, Unknown
+from holdfast.regions.signing import SigningKey
 from holdfast.write.declared import ProposedEnd, propose_end
 
 
@@ -57,7 +57,7 @@ async def find_birth(regions: Regions, node: str, epoch: int) -> bytes:
     found: list[bytes] = []
     silent: list[str] = []
     for region in regions:
-        answer = await region.read(names.birth_key(node, epoch))
+        answer = await region.read(layout.birth_key(node, epoch))
         if isinstance(answer, Unknown):
             silent.append(region.id)
         if isinstance(answer, Present):

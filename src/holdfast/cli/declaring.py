@@ -9,8 +9,8 @@ from holdfast.cli.options import Place
 from holdfast.cli.place import settings_of, trail_key_of
 from holdfast.cli.source import rejected
 from holdfast.ports import Host
-from holdfast.proof.note import SigningKey
 from holdfast.regions import Regions
+from holdfast.regions.signing import SigningKey
 
 Result = TypeVar("Result")
 Work = Callable[[Regions, SigningKey, Host], Awaitable[Result]]

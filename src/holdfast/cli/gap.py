@@ -14,8 +14,8 @@ from holdfast.keep.declare import declare
 from holdfast.keep.gaps import Asked, Proposed, propose_gap
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names
-from holdfast.proof.note import SigningKey
 from holdfast.regions import Regions
+from holdfast.regions.signing import SigningKey
 from holdfast.times import format_us
 
 

@@ -16,10 +16,10 @@ from holdfast.cli.options import Place
 from holdfast.cli.place import read_trail_key, settings_of, trail_key_of
 from holdfast.cli.source import rejected
 from holdfast.errors import HoldfastError
-from holdfast.proof.statements import Cookie
 from holdfast.regions import Regions
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.joining import Joined, add_region, replace_region
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.trailkey import KEY_FILE, TrailKey
 from holdfast.regions.whole import why_not_whole
 from holdfast.settings import Settings

@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.keep.lost import EpochId
-from holdfast.proof import ProofError, names
-from holdfast.proof.names import CheckpointKey, EpochKey, GapKey, Key, SegmentKey
+from holdfast.proof import ProofError
 from holdfast.read import shown
+from holdfast.regions import layout
+from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey, Key, SegmentKey
 from holdfast.regions.port import RegionId
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
@@ -168,13 +169,13 @@ def missing_fences(
         (region, node, epoch)
         for (node, epoch), extent in sorted(extents.items())
         for region in sorted(held)
-        if extent.is_final and names.fence_key(node, epoch) not in held[region]
+        if extent.is_final and layout.fence_key(node, epoch) not in held[region]
     )
 
 
 def _parse(key: str) -> Key | None:
     try:
-        return names.parse_key(key)
+        return layout.parse_key(key)
     except ProofError:
         return None
 

@@ -12,13 +12,14 @@ from holdfast.errors import CorruptError, Problem, RejectedError, UnavailableErr
 from holdfast.keep.objects import why_wrong
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
-from holdfast.proof import ProofError, names, segment, statements
-from holdfast.proof.names import GapKey, SegmentKey, SegmentName
-from holdfast.proof.note import SigningKey
+from holdfast.proof import ProofError, names, statements
+from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Birth, Gap
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout, segment, signing
+from holdfast.regions.layout import GapKey, SegmentKey
 from holdfast.regions.port import Present, RegionId, Unknown
 from holdfast.regions.sets import lacking_sight
+from holdfast.regions.signing import SigningKey
 
 Holders = Mapping[SegmentName, list[RegionId]]
 
@@ -69,7 +70,7 @@ async def propose_gap(
     node_key = survey.node_keys[asked.node].public
     look = _Look(regions, survey, asked.node, node_key, birth_of)
     corrupt = await look.for_copies(asked.start, asked.end)
-    key = names.gap_key(asked.node, asked.start, asked.end)
+    key = layout.gap_key(asked.node, asked.start, asked.end)
     stated = await _stated(regions, survey, key)
     if stated:
         gap = statements.verify_gap(stated, regions.trail).statement
@@ -91,7 +92,7 @@ async def propose_gap(
         cause=asked.cause,
         declared_us=host.now_us(),
     )
-    data = statements.write(gap, names.ledger_origin(regions.trail, asked.node), trail_key)
+    data = signing.write(gap, names.ledger_origin(regions.trail, asked.node), trail_key)
     return Proposed(key, data, gap, True, corrupt)
 
 
@@ -139,7 +140,7 @@ def _births(survey: Survey, asked: Asked) -> Mapping[int, Birth]:
 
 def _check_overlap(survey: Survey, asked: Asked) -> None:
     for text in survey.gaps:
-        key = names.parse_key(text)
+        key = layout.parse_key(text)
         if not isinstance(key, GapKey) or key.node != asked.node:
             continue
         if key.start < asked.end and asked.start < key.end:
@@ -185,7 +186,7 @@ class _Look:
         """Read every copy of segments [start, end): none may be good."""
         corrupt: list[tuple[RegionId, str]] = []
         for name, holders in sorted(self._named(start, end).items(), key=lambda one: one[0].text):
-            key = names.segment_key(self._node, name)
+            key = layout.segment_key(self._node, name)
             for id in holders:
                 answer = await self._regions.by_id[id].read(key)
                 if isinstance(answer, Unknown):
@@ -240,13 +241,13 @@ class _Look:
         """The name of a segment whose bytes the node signed."""
         for name, holders in self._named(index, index + 1).items():
             for id in holders:
-                answer = await self._regions.by_id[id].read(names.segment_key(self._node, name))
+                answer = await self._regions.by_id[id].read(layout.segment_key(self._node, name))
                 if isinstance(answer, Present) and self._is_signed(name, answer.data):
                     return name
         return None
 
     def _is_signed(self, name: SegmentName, data: bytes) -> bool:
-        key = names.segment_key(self._node, name)
+        key = layout.segment_key(self._node, name)
         if why_wrong(key, data, self._regions.trail, self._survey.node_keys):
             return False
         origin = names.ledger_origin(self._regions.trail, self._node)
@@ -258,11 +259,11 @@ class _Look:
 
 
 def _segments(keys: Iterable[str], node: str) -> Iterable[SegmentName]:
-    prefix = names.segments_prefix(node)
+    prefix = layout.segments_prefix(node)
     for text in keys:
         if text.startswith(prefix):
             try:
-                key = names.parse_key(text)
+                key = layout.parse_key(text)
             except ProofError:
                 continue
             if isinstance(key, SegmentKey):

@@ -22,8 +22,7 @@ from holdfast.keep.lost import Watch
 from holdfast.keep.repair import Finding, FindingKind, Repair
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
-from holdfast.proof import names
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout
 from holdfast.regions.port import RegionId
 from holdfast.write.closing import Undecided, close_epoch, fence_of
 from holdfast.write.identity import Identity
@@ -221,7 +220,7 @@ class Keeper:
             return
         for region, node, epoch in missing_fences(survey.held, survey.extents):
             fence = fence_of(survey.node_keys[node].name, epoch, identity, self._host)
-            await self._regions.by_id[region].keep(names.fence_key(node, epoch), fence)
+            await self._regions.by_id[region].keep(layout.fence_key(node, epoch), fence)
 
     async def _see_to_late(
         self,
@@ -241,7 +240,7 @@ class Keeper:
             elif not why and identity is None:
                 why = "it holds what others hold, and nobody here may say so in its name"
             if why or identity is None:
-                findings.append(Finding("not-whole", id, names.WHOLE_KEY, why))
+                findings.append(Finding("not-whole", id, layout.WHOLE_KEY, why))
                 continue
             stores = [(other, self._regions.by_id[other].store_uuid) for other in sorted(compared)]
             findings.append(await say_whole(region, stores, self._regions, identity, self._host))
@@ -263,10 +262,10 @@ def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspe
 
 def _is_below(key: str, survey: Survey) -> bool:
     """Whether a segment's place lies before what a survey listed of its node's ledger."""
-    if not key.startswith(names.SEGMENTS_PREFIX):
+    if not key.startswith(layout.SEGMENTS_PREFIX):
         return False
-    node = key.removeprefix(names.SEGMENTS_PREFIX).partition("/")[0]
-    return key < names.segments_after(node, survey.starts.get(node, 0))
+    node = key.removeprefix(layout.SEGMENTS_PREFIX).partition("/")[0]
+    return key < layout.segments_after(node, survey.starts.get(node, 0))
 
 
 def _lost(missing: Missing, survey: Survey) -> Finding:
@@ -276,7 +275,7 @@ def _lost(missing: Missing, survey: Survey) -> Finding:
     reason = f"{what} of node {missing.node}: in none of the regions that were surveyed ({where})"
     if survey.absent:
         reason += f"; not surveyed: {', '.join(sorted(survey.absent))}"
-    return Finding("lost", "", names.segments_after(missing.node, missing.start), reason)
+    return Finding("lost", "", layout.segments_after(missing.node, missing.start), reason)
 
 
 def _ends(survey: Survey) -> dict[str, int]:

@@ -15,10 +15,10 @@ from collections.abc import Collection, Mapping, Sequence
 from holdfast.keep.drift import Lack
 from holdfast.keep.repair import Finding
 from holdfast.ports import Host
-from holdfast.proof import names, statements
-from holdfast.proof.statements import Cookie, Whole
-from holdfast.regions import Regions
+from holdfast.proof import names
+from holdfast.regions import Regions, layout, signing
 from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Cookie, Whole
 from holdfast.regions.port import RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.whole import why_not_whole
@@ -74,9 +74,9 @@ async def say_whole(
         certificate=identity.certificate,
         regions=tuple(stores),
     )
-    data = statements.write(whole, names.trail_origin(regions.trail), identity.key)
-    outcome = await region.keep(names.WHOLE_KEY, data)
+    data = signing.write(whole, names.trail_origin(regions.trail), identity.key)
+    outcome = await region.keep(layout.WHOLE_KEY, data)
     if isinstance(outcome, Unknown):
-        return Finding("not-copied", region.id, names.WHOLE_KEY, outcome.reason)
+        return Finding("not-copied", region.id, layout.WHOLE_KEY, outcome.reason)
     told = ", ".join(id for id, _ in stores)
-    return Finding("found-whole", region.id, names.WHOLE_KEY, f"it holds what {told} hold")
+    return Finding("found-whole", region.id, layout.WHOLE_KEY, f"it holds what {told} hold")

@@ -8,7 +8,11 @@ import hashlib
 from collections.abc import Mapping
 
 from holdfast.proof import ProofError, names, note, statements
-from holdfast.proof.names import (
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.statements import Closed
+from holdfast.regions import kinds, layout
+from holdfast.regions.kinds import Fence, Vote
+from holdfast.regions.layout import (
     CheckpointKey,
     EpochKey,
     GapKey,
@@ -17,8 +21,6 @@ from holdfast.proof.names import (
     SegmentKey,
     WholeKey,
 )
-from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Closed, Fence, Vote
 
 
 def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, VerifierKey]) -> str:
@@ -29,7 +31,7 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
         node_keys: Of every node that was born; checkpoints and votes need them.
     """
     try:
-        parsed = names.parse_key(key)
+        parsed = layout.parse_key(key)
         if isinstance(parsed, SegmentKey):
             intact = hashlib.sha256(data).digest() == parsed.name.sha256
             return "" if intact else "the bytes do not hash to the name"
@@ -41,9 +43,9 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
         if isinstance(parsed, GapKey):
             return _why_wrong_gap(parsed, data, trail)
         if isinstance(parsed, RegionKey):
-            statements.verify_cookie(data, trail)
+            kinds.verify_cookie(data, trail)
         elif isinstance(parsed, WholeKey):
-            statements.verify_whole(data, trail)
+            kinds.verify_whole(data, trail)
         elif isinstance(parsed, HeartbeatKey):
             statements.verify(data, statements.Heartbeat, node_keys[parsed.node])
     except (ProofError, KeyError) as error:

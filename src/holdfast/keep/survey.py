@@ -14,11 +14,11 @@ from holdfast.keep.lost import EpochId
 from holdfast.keep.objects import why_wrong
 from holdfast.proof import ProofError, names, statements
 from holdfast.proof.ledger import LedgerEnd
-from holdfast.proof.names import CheckpointKey
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
 from holdfast.read import shown
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout
+from holdfast.regions.layout import CheckpointKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
 from holdfast.regions.port import Listing, Present, RegionId
 from holdfast.regions.region import Region
@@ -78,22 +78,22 @@ class Surveyor:
         seen: dict[RegionId, dict[str, int]] = {region.id: {} for region in regions}
         absent: dict[RegionId, str] = {}
         await look_at_cookies(self._regions, absent)
-        beats = await list_everywhere(regions, names.HEARTBEATS_PREFIX, "", absent)
-        epochs = await list_everywhere(regions, names.NODES_PREFIX, "", absent)
+        beats = await list_everywhere(regions, layout.HEARTBEATS_PREFIX, "", absent)
+        epochs = await list_everywhere(regions, layout.NODES_PREFIX, "", absent)
         _add(seen, epochs)
         await self._statements.learn(regions, epochs)
         heard = await self._statements.hear(regions, beats)
-        checkpoints = await list_everywhere(regions, names.CHECKPOINTS_PREFIX, "", absent)
+        checkpoints = await list_everywhere(regions, layout.CHECKPOINTS_PREFIX, "", absent)
         _add(seen, checkpoints)
         await self._statements.mark(regions, checkpoints)
-        gaps = await list_everywhere(regions, names.GAPS_PREFIX, "", absent)
+        gaps = await list_everywhere(regions, layout.GAPS_PREFIX, "", absent)
         _add(seen, gaps)
         if await self._statements.learn_gaps(regions, gaps):
             self._settled.clear()  # what was found lost or corrupt may be explained now
         settled = {} if whole else self._settled
         starts = {node: settled.get(node, 0) for node in sorted(self._statements.nodes)}
         for node, start in starts.items():
-            prefix, after = names.segments_prefix(node), names.segments_after(node, start)
+            prefix, after = layout.segments_prefix(node), layout.segments_after(node, start)
             _add(seen, await list_everywhere(regions, prefix, after, absent))
         await look_at_cookies(self._regions, absent)
         held = {region: keys for region, keys in seen.items() if region not in absent}
@@ -140,10 +140,10 @@ class _Statements:
         for region in regions:
             for entry in listings.get(region.id, ()):
                 try:
-                    key = names.parse_key(entry.key)
+                    key = layout.parse_key(entry.key)
                 except ProofError:
                     continue
-                if not isinstance(key, names.EpochKey):
+                if not isinstance(key, layout.EpochKey):
                     continue
                 if key.kind not in ("birth", "closed") or self._knows(key):
                     continue
@@ -177,11 +177,11 @@ class _Statements:
                     self.clashes.add(place)
         return len(self.gaps) > known
 
-    def _knows(self, key: names.EpochKey) -> bool:
+    def _knows(self, key: layout.EpochKey) -> bool:
         place = (key.node, key.epoch)
         return place in (self.births if key.kind == "birth" else self._closes)
 
-    def _take(self, key: names.EpochKey, data: bytes) -> None:
+    def _take(self, key: layout.EpochKey, data: bytes) -> None:
         """What does not verify proves nothing; the survey at depth bytes reports it."""
         place = (key.node, key.epoch)
         origin = names.ledger_origin(self._trail, key.node)
@@ -234,7 +234,7 @@ class _Statements:
                     break
 
     async def _is_signed(self, node: str, size: int, holders: Iterable[Region]) -> bool:
-        key = names.checkpoint_key(node, size)
+        key = layout.checkpoint_key(node, size)
         for region in holders:
             answer = await region.read(key)
             if isinstance(answer, Present) and not why_wrong(
@@ -285,8 +285,8 @@ def _ranges(gaps: Iterable[str]) -> Mapping[str, shown.Ranges]:
     """The indexes that gaps hold, by node. gaps: their keys."""
     found: dict[str, shown.Ranges] = {}
     for text in gaps:
-        key = names.parse_key(text)
-        if isinstance(key, names.GapKey):
+        key = layout.parse_key(text)
+        if isinstance(key, layout.GapKey):
             found[key.node] = shown.union(found.get(key.node, ()), ((key.start, key.end),))
     return found
 
@@ -294,7 +294,7 @@ def _ranges(gaps: Iterable[str]) -> Mapping[str, shown.Ranges]:
 def _checkpoint_of(text: str) -> CheckpointKey | None:
     """A node's own checkpoint's key; None: this is none."""
     try:
-        key = names.parse_key(text)
+        key = layout.parse_key(text)
     except ProofError:
         return None
     return key if isinstance(key, CheckpointKey) and not key.witness else None

@@ -1,14 +1,15 @@
 """Checking an audit trail, apart from everything that writes it.
 
-Needs the standard library, `cryptography` and zstd only, and imports nothing else of ours, so that
-an outsider can read all of it. docs/FORMAT.md is normative; this follows it.
+Needs the standard library and `cryptography` only, and imports nothing else of ours, so that an
+outsider can read all of it. docs/FORMAT.md is normative; this follows it. What else a store holds
+(its cookie, fences, the bytes of segments) is checked by those who keep it: `holdfast.regions`.
 
     merkle      RFC 6962 trees: roots, inclusion, consistency, compact ranges
     note        C2SP signed notes and checkpoints
-    names       ids, origins, segment names, keys of objects
+    names       ids, origins, names of segments
     ledger      where a ledger stands, and whether a segment continues it
-    statements  birth, heartbeat, fence, close, ...: one field table a kind
-    segment     the bytes of a segment: written, opened, verified by itself
+    statements  certificate, birth, heartbeat, closed, gap: one field table a kind
+    tenants     what hides a tenant in a segment
     objects     JSON in one form: what the files that prove something consist of
     anchor      from the trail's id to what its nodes signed, and a leaf in that
     event       that an event is in the trail, step by step

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from holdfast.proof import anchor, objects, segment, statements
+from holdfast.proof import anchor, objects, statements, tenants
 from holdfast.proof.anchor import Head
 from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.names import SegmentName
@@ -94,5 +94,5 @@ def _verify_record(proof: EventProof, name: SegmentName) -> None:
     record = proof.record.encode()
     root = anchor.root_of(record, proof.record_index, proof.count, proof.record_path)
     tag = proof.leaf.partition(" ")[0]
-    if segment.tenant_leaf(tag, proof.blind, proof.count, root) != proof.leaf.encode():
+    if tenants.tenant_leaf(tag, proof.blind, proof.count, root) != proof.leaf.encode():
         raise MismatchError("record, blind and count are not what the leaf hides")

@@ -12,7 +12,6 @@ from holdfast.proof import names, note
 from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.merkle import HASH_BYTES, CompactRange
-from holdfast.proof.names import SegmentName
 
 T = TypeVar("T")
 
@@ -114,10 +113,6 @@ def _parse_end(text: str) -> LedgerEnd:
     return end
 
 
-def _parse_unhashed(text: str) -> str:
-    return SegmentName.parse(f"{text}-{bytes(HASH_BYTES).hex()}").unhashed
-
-
 NUMBER = Word(str, note.parse_number)
 HASH = Word(note.encode_base64, _parse_hash)
 NOTE = Word(note.encode_base64, _parse_note)
@@ -125,7 +120,6 @@ STRING = Word(_form_string, _parse_string)
 ID = Word(str, names.check_id)
 REGION = Word(str, names.check_region)
 STATE = Word(str, names.check_state)
-TAG = Word(str, names.check_hash)
 
 Number = Annotated[int, Line(NUMBER)]
 NumberOrNone = Annotated[int | None, Line(NUMBER, "?")]
@@ -134,8 +128,5 @@ NoteBytes = Annotated[bytes, Line(NOTE)]
 NoteOrNone = Annotated[bytes, Line(NOTE, "?", nothing=b"")]
 Text = Annotated[str, Line(STRING)]
 Id = Annotated[str, Line(ID)]
-IdOrNone = Annotated[str, Line(ID, "?", nothing="")]
 Region = Annotated[str, Line(REGION)]
-Name = Annotated[str, Line(Word(str, lambda text: SegmentName.parse(text).text))]
-Unhashed = Annotated[str, Line(Word(str, _parse_unhashed))]
 End = Annotated[LedgerEnd, Line(Word(_form_end, _parse_end))]

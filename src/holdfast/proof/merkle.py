@@ -43,22 +43,6 @@ def root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def inclusion_path(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """The sibling hashes from a leaf (0-based) to the root. Source: RFC 9162, section 2.1.3.1.
-
-    Raises MalformedError: index outside the tree.
-    """
-    size = len(leaves)
-    if not 0 <= index < size:
-        raise MalformedError(f"leaf {index} is outside a tree of {size}")
-    if size == 1:
-        return ()
-    split = _split(size)
-    if index < split:
-        return (*inclusion_path(leaves[:split], index), root(leaves[split:]))
-    return (*inclusion_path(leaves[split:], index - split), root(leaves[:split]))
-
-
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """Recompute the root that an inclusion proof implies.
 
@@ -86,29 +70,6 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
     return result
 
 
-def consistency_path(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
-    """The hashes that show a tree to begin with an older one. Source: RFC 9162, 2.1.4.1.
-
-    Args:
-        leaves: All leaf hashes of the newer tree.
-        old: Size of the older tree; 0 and the newer size itself need no hashes.
-    Raises:
-        MalformedError: the older tree is larger.
-    """
-    if not 0 <= old <= len(leaves):
-        raise MalformedError(f"a tree of {old} is not within one of {len(leaves)}")
-    return _subproof(leaves, old, whole=True) if old else ()
-
-
-def _subproof(leaves: Sequence[bytes], old: int, whole: bool) -> tuple[bytes, ...]:
-    if old == len(leaves):
-        return () if whole else (root(leaves),)
-    split = _split(len(leaves))
-    if old <= split:
-        return (*_subproof(leaves[:split], old, whole), root(leaves[split:]))
-    return (*_subproof(leaves[split:], old - split, whole=False), root(leaves[:split]))
-
-
 def verify_consistency(
     old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]
 ) -> None:
@@ -116,7 +77,7 @@ def verify_consistency(
 
     Args:
         old_size, old_root, new_size, new_root: Both trees, from what is already verified.
-        path: Hashes as `consistency_path` gives them; none for equal sizes or an empty old tree.
+        path: Hashes as RFC 9162, 2.1.4.1, has them; none for equal sizes or an empty old tree.
     Raises:
         MalformedError: sizes out of order, or a path of the wrong length.
         MismatchError: one of the two roots is another.
@@ -176,11 +137,6 @@ class CompactRange:
         for left in reversed(lefts):
             result = node_hash(left, result)
         return result
-
-
-def _split(size: int) -> int:
-    """The largest power of two below `size`, which is at least 2."""
-    return 1 << ((size - 1).bit_length() - 1)
 
 
 def _path_shape(index: int, size: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from holdfast.proof.errors import MalformedError, SignatureError
 from holdfast.proof.merkle import HASH_BYTES
@@ -74,34 +74,6 @@ class VerifierKey:
             raise SignatureError(f"a signature by {self.name} does not verify") from error
 
 
-@dataclass(frozen=True)
-class SigningKey:
-    """A private key and the name under which it signs."""
-
-    name: str
-    private: Ed25519PrivateKey
-
-    @classmethod
-    def generate(cls, name: str, seed: bytes) -> "SigningKey":
-        """The key of a seed of 32 unpredictable bytes."""
-        return cls(name, Ed25519PrivateKey.from_private_bytes(seed))
-
-    @cached_property
-    def public(self) -> bytes:
-        """The public key, 32 bytes."""
-        return self.private.public_key().public_bytes_raw()
-
-    @cached_property
-    def verifier(self) -> VerifierKey:
-        """What checks this key's signatures."""
-        return VerifierKey(self.name, self.public)
-
-    @property
-    def vkey(self) -> str:
-        """The public half as text."""
-        return self.verifier.text
-
-
 @dataclass(frozen=True, slots=True)
 class Signature:
     """One signature line: the key's name and id (4 bytes), and what that key made of the text."""
@@ -121,22 +93,6 @@ class Note:
     text: str
     signatures: tuple[Signature, ...]
     ignored: int = 0
-
-
-def sign(text: str, *keys: SigningKey, bytes_max: int = NOTE_BYTES_MAX) -> bytes:
-    """Make a signed note. Raises MalformedError: a text unfit for one, or too large."""
-    try:
-        signed = text.encode()
-    except UnicodeEncodeError as error:
-        raise MalformedError("the text has no UTF-8 form") from error
-    lines = [
-        f"— {key.name} {encode_base64(key.verifier.id + key.private.sign(signed))}\n"
-        for key in keys
-    ]
-    data = signed + b"\n" + "".join(lines).encode()
-    if parse(data, bytes_max).text != text:
-        raise MalformedError("the text does not end in a newline")
-    return data
 
 
 def parse(data: bytes, bytes_max: int = NOTE_BYTES_MAX) -> Note:

@@ -13,9 +13,7 @@ from holdfast.proof import fields, names, note
 from holdfast.proof.errors import MalformedError, MismatchError, SignatureError
 from holdfast.proof.fields import Line, words
 from holdfast.proof.ledger import EMPTY_END
-from holdfast.proof.note import Note, SigningKey, VerifierKey
-
-TRAILER_BYTES_MAX = 16 * 1024 * 1024
+from holdfast.proof.note import Note, VerifierKey
 
 
 class RegionState(NamedTuple):
@@ -27,16 +25,14 @@ class RegionState(NamedTuple):
     lag_bytes: int
 
 
-def _pair(*values: object) -> tuple[object, ...]:
+def pair(*values: object) -> tuple[object, ...]:
     return values
 
 
 _STATE = words(RegionState, fields.REGION, fields.STATE, fields.NUMBER, fields.NUMBER)
-_STORE = words(_pair, fields.REGION, fields.ID)
-_COUNT = words(_pair, fields.TAG, fields.NUMBER)
+_STORE = words(pair, fields.REGION, fields.ID)
 States = Annotated[tuple[RegionState, ...], Line(_STATE, "*", "region")]
 Stores = Annotated[tuple[tuple[str, str], ...], Line(_STORE, "*", "region")]
-Tenants = Annotated[tuple[tuple[str, int], ...], Line(_COUNT, "*", "tenant")]
 Gone = Annotated[tuple[str, ...], Line(fields.REGION, "*", "gone")]
 
 
@@ -44,37 +40,40 @@ class Statement:
     """Base of all kinds.
 
     KIND: first line of the text. BY_ORIGIN: must be signed by the key that has the origin as its
-    name; else another may speak of that origin. BYTES_MAX: of the whole note.
+    name; else another may speak of that origin. BYTES_MAX: of the whole note. TABLE: how a kind's
+    fields stand in its text, in order: attribute, key, line.
     """
 
     KIND: ClassVar[str]
     BY_ORIGIN: ClassVar[bool] = True
     BYTES_MAX: ClassVar[int] = note.NOTE_BYTES_MAX
+    TABLE: ClassVar[tuple[tuple[str, str, Line], ...]]
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        lines = {name: hints[name].__metadata__[0] for name in cls.__annotations__}
+        cls.TABLE = tuple((name, line.key or name, line) for name, line in lines.items())
 
     def check(self) -> None:
         """Raise MalformedError for values that contradict each other."""
 
 
-@dataclass(frozen=True)
-class Cookie(Statement):
-    """What a store is: one region of one trail. Signed by the trail.
+class OfTrail(Statement):
+    """A kind that the trail signs, whose key is in it."""
 
-    store: a random id, new for each store. tag_key: secret of the trail, 32 bytes. replaces: "" for
-    the stores that the trail was founded with; else the id of the store whose place it took, or, of
-    a region that was added, its own.
-    """
-
-    KIND = "holdfast-region/1"
     trail_key: fields.Hash
-    trail_name: fields.Text
-    region: fields.Region
-    store: fields.Id
-    tag_key: fields.Hash
-    replaces: fields.IdOrNone
+
+
+class Certified(Statement):
+    """A kind that tells who signed it, by that one's certificate."""
+
+    BY_ORIGIN = False
+    by: fields.Id
+    certificate: fields.NoteBytes
 
 
 @dataclass(frozen=True)
-class Certificate(Statement):
+class Certificate(OfTrail):
     """The trail admits a node. Signed by the trail, whose key is in it: it proves itself."""
 
     KIND = "holdfast-certificate/1"
@@ -108,7 +107,7 @@ class Birth(Statement):
     base: fields.End
 
     def check(self) -> None:
-        _check_stores(self.regions)
+        check_stores(self.regions)
         if not len(self.regions) // 2 < self.quorum <= len(self.regions):
             raise MalformedError("the quorum is not a majority of the regions")
         if not 1 <= self.epoch < 2**24 or (self.epoch == 1 and self.base != EMPTY_END):
@@ -116,63 +115,16 @@ class Birth(Statement):
 
 
 @dataclass(frozen=True)
-class Fence(Statement):
-    """Nothing that lands in this store after it counts for the epoch. Signed by the closer.
-
-    by: the closer. certificate: the closer's.
-    """
-
-    KIND = "holdfast-fence/1"
-    BY_ORIGIN = False
-    epoch: fields.Number
-    by: fields.Id
-    fenced_us: fields.Number
-    certificate: fields.NoteBytes
-
-
-@dataclass(frozen=True)
-class Vote(Statement):
-    """A store's vote on where an epoch ends. Signed by the closer; equal votes have equal texts."""
-
-    KIND = "holdfast-close/1"
-    BY_ORIGIN = False
-    epoch: fields.Number
-    end: fields.End
-
-
-@dataclass(frozen=True)
-class Closed(Statement):
+class Closed(Certified):
     """Where an epoch ended, decided. Signed by the closer, whose certificate is in it."""
 
     KIND = "holdfast-closed/1"
-    BY_ORIGIN = False
     epoch: fields.Number
     end: fields.End
     by: fields.Id
     why: fields.Text
     closed_us: fields.Number
     certificate: fields.NoteBytes
-
-
-@dataclass(frozen=True)
-class Whole(Statement):
-    """A store that came later was found to hold what others hold. Signed by whoever compared them.
-
-    store: which. by: who. regions: what it was compared with, (region id, store), by id.
-    """
-
-    KIND = "holdfast-whole/1"
-    BY_ORIGIN = False
-    store: fields.Id
-    by: fields.Id
-    found_us: fields.Number
-    certificate: fields.NoteBytes
-    regions: Stores
-
-    def check(self) -> None:
-        _check_stores(self.regions)
-        if self.store in {store for _, store in self.regions}:
-            raise MalformedError("a store was compared with itself")
 
 
 @dataclass(frozen=True)
@@ -194,47 +146,11 @@ class Heartbeat(Statement):
     regions: States
 
     def check(self) -> None:
-        _check_ascending([state.region for state in self.regions])
+        check_ascending([state.region for state in self.regions])
 
 
 @dataclass(frozen=True)
-class Receipt(Statement):
-    """The node counted a segment in those stores, a quorum. Signed by the node.
-
-    segment: its name. regions: (region id, store), by id.
-    """
-
-    KIND = "holdfast-receipt/1"
-    segment: fields.Name
-    regions: Stores
-
-    def check(self) -> None:
-        _check_stores(self.regions)
-
-
-@dataclass(frozen=True)
-class Trailer(Statement):
-    """What a segment says of itself, at the end of its bytes. Signed by the node.
-
-    segment: its name less the hash. frame: SHA-256 of the bytes before the trailer. root_before: of
-    the ledger before it. tenants: (tag, count of records), by tag, as the records lie.
-    """
-
-    KIND = "holdfast-trailer/1"
-    BYTES_MAX = TRAILER_BYTES_MAX
-    segment: fields.Unhashed
-    frame: fields.Hash
-    root_before: fields.Hash
-    tenants: Tenants
-
-    def check(self) -> None:
-        _check_ascending([tag for tag, _ in self.tenants])
-        if not self.tenants or any(count < 1 for _, count in self.tenants):
-            raise MalformedError("a tenant of a segment has no records")
-
-
-@dataclass(frozen=True)
-class Gap(Statement):
+class Gap(OfTrail):
     """Segments of a ledger are lost: no region has a good copy. Signed by the trail.
 
     start, end: indexes [start, end). first: events in the ledger before them; next: events before
@@ -259,8 +175,8 @@ class Gap(Statement):
     declared_us: fields.Number
 
     def check(self) -> None:
-        _check_stores(self.regions)
-        _check_ascending(self.gone)
+        check_stores(self.regions)
+        check_ascending(self.gone)
         if set(self.gone) & {region for region, _ in self.regions}:
             raise MalformedError("a region was looked at and is gone")
         if not self.start < self.end < 16**names.INDEX_DIGITS:
@@ -287,29 +203,6 @@ class Signed(Generic[S]):
     note: Note
 
 
-KINDS: tuple[type[Statement], ...] = tuple(Statement.__subclasses__())
-_HINTS = {kind: get_type_hints(kind, include_extras=True) for kind in KINDS}
-_TABLES: dict[type[Statement], list[tuple[str, str, Line]]] = {
-    kind: [
-        (name, hint.__metadata__[0].key or name, hint.__metadata__[0])
-        for name, hint in hints.items()
-        if name.islower()
-    ]
-    for kind, hints in _HINTS.items()
-}
-
-
-def text(statement: Statement, origin: str) -> str:
-    """The text of a statement. Raises MalformedError for values that have no form in it."""
-    statement.check()
-    lines = [statement.KIND, names.check_origin(origin)]
-    for attribute, key, line in _TABLES[type(statement)]:
-        value = getattr(statement, attribute)
-        values = value if line.times == "*" else [value] if value != line.nothing else []
-        lines += (f"{key} {line.word.write(each)}" for each in values)
-    return "\n".join(lines) + "\n"
-
-
 def parse_text(text: str, kind: type[S]) -> S:
     """The statement of a text. Raises ProofError."""
     return _parse(text, kind)[1]
@@ -322,7 +215,7 @@ def _parse(text: str, kind: type[S]) -> tuple[str, S]:
     if len(lines) < 2 or lines[-1]:
         raise MalformedError("the statement is cut off")
     origin, at, values = names.check_origin(lines[0]), 1, {}
-    for attribute, key, line in _TABLES[kind]:
+    for attribute, key, line in kind.TABLE:
         found = []
         while lines[at].startswith(f"{key} "):
             found.append(line.word.read(lines[at][len(key) + 1 :]))
@@ -335,14 +228,6 @@ def _parse(text: str, kind: type[S]) -> tuple[str, S]:
     statement = cast(Callable[..., S], kind)(**values)
     statement.check()
     return origin, statement
-
-
-def write(statement: Statement, origin: str, key: SigningKey) -> bytes:
-    """Sign a statement of that origin with the key of whom FORMAT.md says; the note.
-
-    Raises MalformedError: a value has no form in the text, or the note would be too large.
-    """
-    return note.sign(text(statement, origin), key, bytes_max=statement.BYTES_MAX)
 
 
 def read(data: bytes, kind: type[S]) -> Signed[S]:
@@ -369,28 +254,22 @@ def verify(data: bytes, kind: type[S], *keys: VerifierKey) -> Signed[S]:
     return signed
 
 
-OfTrail = TypeVar("OfTrail", Cookie, Certificate, Gap)
-OfCloser = TypeVar("OfCloser", Fence, Closed)
-Certified = TypeVar("Certified", Fence, Closed, Whole)
+T = TypeVar("T", bound=OfTrail)
+C = TypeVar("C", bound=Certified)
 
 # What follows takes no more on trust than the trail's id. All of it raises ProofError.
 
 
-def _verify_by_trail(data: bytes, kind: type[OfTrail], trail: str) -> Signed[OfTrail]:
+def verify_by_trail(data: bytes, kind: type[T], trail: str) -> Signed[T]:
     trail_key = read(data, kind).statement.trail_key
     if names.trail_id(trail_key) != trail:
         raise MismatchError(f"the key in it is not that of the trail {trail}")
     return verify(data, kind, VerifierKey(names.trail_origin(trail), trail_key))
 
 
-def verify_cookie(data: bytes, trail: str) -> Signed[Cookie]:
-    """Verify a store's cookie."""
-    return _verify_by_trail(data, Cookie, trail)
-
-
 def verify_gap(data: bytes, trail: str) -> Signed[Gap]:
     """Verify a gap: the trail signed, and it speaks of a ledger of the same trail."""
-    signed = _verify_by_trail(data, Gap, trail)
+    signed = verify_by_trail(data, Gap, trail)
     _check_ledger(signed.origin, trail)
     return signed
 
@@ -399,7 +278,7 @@ def verify_certificate(
     data: bytes, trail: str, node_key: bytes | None = None
 ) -> Signed[Certificate]:
     """Verify a certificate. node_key: the public key that it must certify, where one is known."""
-    signed = _verify_by_trail(data, Certificate, trail)
+    signed = verify_by_trail(data, Certificate, trail)
     if node_key is not None and signed.statement.node_key != node_key:
         raise MismatchError("the certificate is of another node's key")
     return signed
@@ -418,10 +297,10 @@ def verify_birth(data: bytes, trail: str) -> Signed[Birth]:
     return verify(data, Birth, _node_key(trail, certificate))
 
 
-def verify_by_certificate(data: bytes, kind: type[OfCloser], trail: str) -> Signed[OfCloser]:
+def verify_by_certificate(data: bytes, kind: type[C], trail: str) -> Signed[C]:
     """Verify a fence or a decided close: the trail certified the closer that it names, that one
     signed, and it speaks of a ledger of the same trail."""
-    signed = _verify_certified(data, kind, trail)
+    signed = verify_certified(data, kind, trail)
     _check_ledger(signed.origin, trail)
     return signed
 
@@ -431,16 +310,7 @@ def _check_ledger(origin: str, trail: str) -> None:
         raise MismatchError(f"{origin} is not of the trail {trail}")
 
 
-def verify_whole(data: bytes, trail: str) -> Signed[Whole]:
-    """Verify that a store was found whole: the trail certified who says so, that one signed, and it
-    speaks of the same trail."""
-    signed = _verify_certified(data, Whole, trail)
-    if signed.origin != names.trail_origin(trail):
-        raise MismatchError(f"{signed.origin} is not the trail {trail}")
-    return signed
-
-
-def _verify_certified(data: bytes, kind: type[Certified], trail: str) -> Signed[Certified]:
+def verify_certified(data: bytes, kind: type[C], trail: str) -> Signed[C]:
     claimed = read(data, kind).statement
     certificate = verify_certificate(claimed.certificate, trail).statement
     if certificate.node != claimed.by:
@@ -448,12 +318,12 @@ def _verify_certified(data: bytes, kind: type[Certified], trail: str) -> Signed[
     return verify(data, kind, _node_key(trail, certificate))
 
 
-def _check_ascending(keys: Sequence[str]) -> None:
+def check_ascending(keys: Sequence[str]) -> None:
     if any(left >= right for left, right in pairwise(keys)):
         raise MalformedError("regions or tags are not in ascending order, each once")
 
 
-def _check_stores(regions: Sequence[tuple[str, str]]) -> None:
-    _check_ascending([region for region, _ in regions])
+def check_stores(regions: Sequence[tuple[str, str]]) -> None:
+    check_ascending([region for region, _ in regions])
     if not regions or len({store for _, store in regions}) != len(regions):
         raise MalformedError("a statement names no store, or one twice")

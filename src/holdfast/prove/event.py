@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from itertools import accumulate
 
-from holdfast.proof import merkle, segment
+from holdfast.proof import merkle
 from holdfast.proof.event import EventProof
 from holdfast.proof.names import SegmentName, parse_ledger_origin
 from holdfast.proof.note import VerifierKey
+from holdfast.prove import paths
+from holdfast.regions import segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,12 @@ def prove_event(
     return EventProof(
         record=opened.records[line].decode(),
         record_index=line - start,
-        record_path=merkle.inclusion_path(leaves, line - start),
+        record_path=paths.inclusion_path(leaves, line - start),
         count=end - start,
         blind=members[at].blind,
         leaf=members[at].leaf.decode(),
         leaf_index=at,
-        leaf_path=merkle.inclusion_path(merkle.leaf_hashes([m.leaf for m in members]), at),
+        leaf_path=paths.inclusion_path(merkle.leaf_hashes([m.leaf for m in members]), at),
         segment=standing.segment,
         segment_path=standing.segment_path,
         certificate=standing.certificate,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, anchor, names, statements
 from holdfast.proof.anchor import Head
-from holdfast.proof.names import CheckpointKey, EpochKey, GapKey
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Certificate, Heartbeat
+from holdfast.regions import layout
+from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey
 from holdfast.regions.port import Listing, Present
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
@@ -41,7 +42,7 @@ def certified(node: NodeId, trail: str, kept: Sequence[tuple[str, bytes]]) -> Ce
     """
     for key, data in kept:
         try:
-            parsed = names.parse_key(key)
+            parsed = layout.parse_key(key)
             if isinstance(parsed, EpochKey) and parsed.kind == "birth":
                 birth = statements.verify_birth(data, trail)
                 if birth.origin == names.ledger_origin(trail, node):
@@ -55,7 +56,7 @@ def certified(node: NodeId, trail: str, kept: Sequence[tuple[str, bytes]]) -> Ce
 
 def gaps_in(kept: Sequence[tuple[str, bytes]]) -> tuple[GapKey, ...]:
     """The declared gaps among a node's notes. Pure."""
-    keys = (names.parse_key(key) for key, _ in kept)
+    keys = (layout.parse_key(key) for key, _ in kept)
     return tuple(key for key in keys if isinstance(key, GapKey))
 
 
@@ -88,8 +89,8 @@ def _verified(note: bytes, of: Certified, trail: str) -> Iterator[Signed]:
 async def _shown(region: Region, node: NodeId, above: int) -> list[bytes]:
     """The heartbeat in a region, and the oldest and newest checkpoints beyond a size."""
     beat, listing = await asyncio.gather(
-        region.read(names.heartbeat_key(node)),
-        region.list(f"{names.CHECKPOINTS_PREFIX}{node}/", names.checkpoint_key(node, above)),
+        region.read(layout.heartbeat_key(node)),
+        region.list(f"{layout.CHECKPOINTS_PREFIX}{node}/", layout.checkpoint_key(node, above)),
     )
     keys = [each.key for each in listing] if isinstance(listing, Listing) else []
     own = [key for key in keys if _is_own(key)]
@@ -101,7 +102,7 @@ async def _shown(region: Region, node: NodeId, above: int) -> list[bytes]:
 
 def _is_own(key: str) -> bool:
     try:
-        parsed = names.parse_key(key)
+        parsed = layout.parse_key(key)
     except ProofError:
         return False
     return isinstance(parsed, CheckpointKey) and not parsed.witness

@@ -11,7 +11,8 @@ from holdfast.errors import CorruptError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.proof import merkle
-from holdfast.proof.names import SHARD_SEGMENTS
+from holdfast.prove import paths
+from holdfast.regions.layout import SHARD_SEGMENTS
 
 Names = Callable[[NodeId, int, int], Awaitable[Sequence[str]]]
 
@@ -49,8 +50,8 @@ class Trees:
             shard, at = divmod(index, SHARD_SEGMENTS)
             leaves = await self._leaves(node, shard, size)
             return (
-                *merkle.inclusion_path(leaves, at),
-                *merkle.inclusion_path(roots, shard),
+                *paths.inclusion_path(leaves, at),
+                *paths.inclusion_path(roots, shard),
             )
 
     async def _leaves(self, node: NodeId, shard: int, size: int) -> list[bytes]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, names, note, statements
-from holdfast.proof.names import CheckpointKey, EpochKey, HeartbeatKey
 from holdfast.proof.note import Checkpoint, VerifierKey
 from holdfast.proof.statements import Heartbeat
+from holdfast.regions import layout
+from holdfast.regions.layout import CheckpointKey, EpochKey, HeartbeatKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
 from holdfast.regions.port import Listing, Present, RegionId
 from holdfast.regions.region import Region
@@ -65,12 +66,12 @@ class Checkpoints:
         regions = tuple(self._regions)
         absent: dict[RegionId, str] = {}
         await look_at_cookies(self._regions, absent)
-        beats = await list_everywhere(regions, names.HEARTBEATS_PREFIX, "", absent)
-        epochs = await list_everywhere(regions, names.NODES_PREFIX, "", absent)
+        beats = await list_everywhere(regions, layout.HEARTBEATS_PREFIX, "", absent)
+        epochs = await list_everywhere(regions, layout.NODES_PREFIX, "", absent)
         await self._learn(epochs)
         await asyncio.gather(*(self._hear(self._regions.by_id[id], beats[id]) for id in beats))
         for node in sorted(self._keys):
-            prefix = f"{names.CHECKPOINTS_PREFIX}{node}/"
+            prefix = f"{layout.CHECKPOINTS_PREFIX}{node}/"
             known = self._newest.get(node)
             # Listed from the known one on, for another of its size would be of interest too.
             after = f"{prefix}{known.checkpoint.size:010x}" if known else ""
@@ -109,7 +110,7 @@ class Checkpoints:
     async def _hear(self, region: Region, listing: Listing) -> None:
         nodes = [key.node for each in listing if isinstance(key := _parsed(each.key), HeartbeatKey)]
         known = [node for node in nodes if node in self._keys]
-        read = await asyncio.gather(*(region.read(names.heartbeat_key(node)) for node in known))
+        read = await asyncio.gather(*(region.read(layout.heartbeat_key(node)) for node in known))
         for node, found in zip(known, read, strict=True):
             if isinstance(found, Present):
                 self._take_beat(node, found.data)
@@ -149,13 +150,13 @@ def _differ(one: Checkpoint, other: Checkpoint) -> bool:
     return one.size == other.size and one.root != other.root
 
 
-def _parsed(key: str) -> names.Key | None:
+def _parsed(key: str) -> layout.Key | None:
     try:
-        return names.parse_key(key)
+        return layout.parse_key(key)
     except ProofError:
         return None
 
 
-def _is_own(key: names.Key | None, node: NodeId) -> bool:
+def _is_own(key: layout.Key | None, node: NodeId) -> bool:
     """Whether a key is of a checkpoint of that node, and not of a witness's cosignature."""
     return isinstance(key, CheckpointKey) and key.node == node and not key.witness

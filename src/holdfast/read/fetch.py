@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from holdfast.model import NodeId
 from holdfast.ports import Host
-from holdfast.proof import names
 from holdfast.proof.names import SegmentName
 from holdfast.read.packs import Packs, Spot
 from holdfast.read.watermark import Trouble
+from holdfast.regions import layout
 from holdfast.regions.port import Absent, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
@@ -79,7 +79,7 @@ class Fetcher:
             return None
         why: dict[str, Unknown | str] = {}
         for region in self._in_order(set(holders)):
-            data = await self._read(region, names.segment_key(node, name), name.sha256)
+            data = await self._read(region, layout.segment_key(node, name), name.sha256)
             if isinstance(data, bytes):
                 self._missed.pop((node, name.text), None)
                 return await self._host.offload(self._packs.put, data)

@@ -19,16 +19,17 @@ from msgspec import Struct, structs
 
 from holdfast.model import Gap, NodeId
 from holdfast.ports import Host
-from holdfast.proof import ProofError, names
-from holdfast.proof.names import EpochKey, GapKey, HeartbeatKey, SegmentKey
-from holdfast.proof.statements import Cookie
+from holdfast.proof import ProofError
 from holdfast.read import notes, shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
 from holdfast.read.listings import Plan, plan_listings, whole_listings
 from holdfast.read.memory import Changes, Memory
 from holdfast.read.watermark import Ledger, Looked, View, missing
+from holdfast.regions import layout
 from holdfast.regions.cookie import Foreign, read_cookie
+from holdfast.regions.kinds import Cookie
+from holdfast.regions.layout import EpochKey, GapKey, HeartbeatKey, SegmentKey
 from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
@@ -222,7 +223,7 @@ class Follow:
     async def _look_for_heartbeats(self, tour: _Tour) -> str:
         region = tour.region
         cookie, listing = await asyncio.gather(
-            read_cookie(region, self._regions.trail), region.list(names.HEARTBEATS_PREFIX)
+            read_cookie(region, self._regions.trail), region.list(layout.HEARTBEATS_PREFIX)
         )
         if isinstance(cookie, Absent):
             return self._suspect(tour, "it has no cookie")
@@ -254,14 +255,14 @@ class Follow:
 
     async def _look_for_epochs(self, tour: _Tour) -> str:
         region = tour.region
-        listing = await region.list(names.NODES_PREFIX)
+        listing = await region.list(layout.NODES_PREFIX)
         if isinstance(listing, Unknown):
             return f"its births could not be listed: {listing.reason}"
         here = {each.key for each in listing}
         if fresh := here - self._epoch_keys.keys():
             self._epoch_keys |= {text: self._epoch_key(region.id, text) for text in fresh}
         noted = self.memory.noted(region.id)
-        gone = sorted(key for key in noted - here if key.startswith(names.NODES_PREFIX))
+        gone = sorted(key for key in noted - here if key.startswith(layout.NODES_PREFIX))
         epochs: set[tuple[NodeId, int]] = set()
         unread: list[str] = []
         for text in sorted(here):
@@ -283,7 +284,7 @@ class Follow:
 
     async def _look_for_gaps(self, tour: _Tour) -> str:
         region = tour.region
-        listing = await region.list(names.GAPS_PREFIX)
+        listing = await region.list(layout.GAPS_PREFIX)
         if isinstance(listing, Unknown):
             return f"its gaps could not be listed: {listing.reason}"
         noted = self.memory.noted(region.id)
@@ -408,7 +409,7 @@ class Follow:
         for number, each in enumerate(listing):
             if number % KEYS_A_SLICE == KEYS_A_SLICE - 1:
                 await asyncio.sleep(0)
-            text = each.key.rpartition("/")[2].removesuffix(names.SEGMENT_SUFFIX)
+            text = each.key.rpartition("/")[2].removesuffix(layout.SEGMENT_SUFFIX)
             known = ledger.seen.get(text)
             if known is not None:
                 known.regions.add(region)
@@ -449,10 +450,10 @@ class Follow:
         async with self._reading:
             return await region.read(key)
 
-    def _parse(self, region: str, text: str) -> names.Key | None:
+    def _parse(self, region: str, text: str) -> layout.Key | None:
         """What a key is of; None, noted as a stray, when it is none of this format."""
         try:
-            return names.parse_key(text)
+            return layout.parse_key(text)
         except ProofError as error:
             self._stray(region, text, str(error))
             return None
@@ -485,7 +486,7 @@ class Follow:
                 continue
             beat.verified = True
             if why := notes.hear(ledger, self._regions.trail, beat.data):
-                self._stray(region, names.heartbeat_key(node), why)
+                self._stray(region, layout.heartbeat_key(node), why)
 
     @property
     def partial(self) -> bool:

@@ -14,14 +14,16 @@ from holdfast.model import NodeId
 from holdfast.proof import MismatchError, ProofError, ledger, merkle, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import CompactRange
-from holdfast.proof.names import EpochKey, SegmentKey, SegmentName
+from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Birth
+from holdfast.regions import layout
+from holdfast.regions.layout import EpochKey, SegmentKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
 from holdfast.regions.port import Present, RegionId
 from holdfast.regions.regions import Regions
 
 Root = Callable[[int, int], bytes]
-SHARD = names.SHARD_SEGMENTS
+SHARD = layout.SHARD_SEGMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def consistency_path(old: CompactRange, leaves: Sequence[bytes]) -> tuple[bytes,
         old: The older tree.
         leaves: The leaf hashes that came to it since.
     Returns:
-        Hashes as `merkle.consistency_path` gives them for the whole tree.
+        Hashes as `paths.consistency_path` gives them for the whole tree.
     """
     size, new, known = old.size, old.size + len(leaves), _subtrees(old)
 
@@ -125,7 +127,7 @@ async def _births(
     regions: Regions, node: NodeId, size: int, absent: dict[RegionId, str]
 ) -> list[Birth]:
     """Births of a node from its last one back to one whose base is at or before that size."""
-    listings = await list_everywhere(regions, names.epochs_prefix(node), "", absent)
+    listings = await list_everywhere(regions, layout.epochs_prefix(node), "", absent)
     holders: dict[int, list[RegionId]] = {}
     for id, listing in listings.items():
         for entry in listing:
@@ -147,7 +149,7 @@ async def _birth(
     regions: Regions, node: NodeId, epoch: int, holders: Sequence[RegionId]
 ) -> Birth | None:
     """An epoch's birth from the first region with a good copy."""
-    key, origin = names.birth_key(node, epoch), names.ledger_origin(regions.trail, node)
+    key, origin = layout.birth_key(node, epoch), names.ledger_origin(regions.trail, node)
     for id in holders:
         found = await regions.by_id[id].read(key)
         if isinstance(found, Present):
@@ -164,7 +166,7 @@ async def _shard(
     regions: Regions, node: NodeId, start: int, absent: dict[RegionId, str]
 ) -> Mapping[int, set[SegmentName]]:
     """The names from an index on to the end of its shard, as all regions list them."""
-    prefix, after = names.shard_prefix(node, start), names.segments_after(node, start)
+    prefix, after = layout.shard_prefix(node, start), layout.segments_after(node, start)
     listings = await list_everywhere(regions, prefix, after, absent)
     texts = {each.key for listing in listings.values() for each in listing}
     found: dict[int, set[SegmentName]] = {}
@@ -177,9 +179,9 @@ async def _shard(
     return found
 
 
-def _parsed(key: str) -> names.Key | None:
+def _parsed(key: str) -> layout.Key | None:
     try:
-        return names.parse_key(key)
+        return layout.parse_key(key)
     except ProofError:
         return None  # nothing of ours: a survey's business
 

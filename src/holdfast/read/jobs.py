@@ -13,13 +13,14 @@ from msgspec import Struct
 
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId, Place
-from holdfast.proof import ProofError, segment
+from holdfast.proof import ProofError
 from holdfast.proof.names import SegmentName
 from holdfast.read.decode import SegmentFacts, facts, keys_of, times_us
 from holdfast.read.packs import Spot
 from holdfast.read.repeats import Copy, digests
 from holdfast.read.segments import SourceError, read_lines
 from holdfast.read.sources import SegmentSource, Stretch
+from holdfast.regions import segment
 
 
 class Fetched(Struct, frozen=True):

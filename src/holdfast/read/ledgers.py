@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from holdfast.model import Gap, NodeId
-from holdfast.proof.names import SHARD_SEGMENTS, SegmentName
+from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.read.catalog import Entry, Settled
 from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting, Trouble
+from holdfast.regions.layout import SHARD_SEGMENTS
 
 PROMISES_MAX = 64
 

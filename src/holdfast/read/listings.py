@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from holdfast.model import NodeId
-from holdfast.proof import names
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
+from holdfast.regions import layout
 
-BEYOND_MAX = 2 * names.SHARD_SEGMENTS  # segments past the settled ones that one call may list
+BEYOND_MAX = 2 * layout.SHARD_SEGMENTS  # segments past the settled ones that one call may list
 SHARDS_MAX = 8  # listed in one pass, of all nodes
 BACK = 64  # a hole that stays: list again from so many before the region's newest
 
@@ -25,7 +25,7 @@ def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, Re
     for node, ledger in ledgers.items():
         # Whether what was passed over as lost is there again.
         again = ledger.to_look_at()[:SHARDS_MAX]
-        plan[node] = calls = [(names.shard_prefix(node, index), "") for index in again]
+        plan[node] = calls = [(layout.shard_prefix(node, index), "") for index in again]
         if ledger.finished:
             continue
         ends = [end for facts in regions.values() for _, end in facts.shown.get(node, ())]
@@ -33,16 +33,16 @@ def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, Re
         start = ledger.settled.end.size
         if len(ledger.seen) > BEYOND_MAX and ledger.run is not None and ledger.run.alarm:
             # A hole that does not fill: look into it, and where the ledger grows.
-            calls.append((names.shard_prefix(node, ledger.run.sighted.size), ""))
+            calls.append((layout.shard_prefix(node, ledger.run.sighted.size), ""))
             start = max(start, newest - BACK)
         while newest - start > BEYOND_MAX and shards:
-            after = names.segments_after(node, start)
-            calls.append((names.shard_prefix(node, start), after))
-            start = (start // names.SHARD_SEGMENTS + 1) * names.SHARD_SEGMENTS
+            after = layout.segments_after(node, start)
+            calls.append((layout.shard_prefix(node, start), after))
+            start = (start // layout.SHARD_SEGMENTS + 1) * layout.SHARD_SEGMENTS
             shards -= 1
         ledger.partial = newest - start > BEYOND_MAX
         if not ledger.partial:
-            calls.append((names.segments_prefix(node), names.segments_after(node, start)))
+            calls.append((layout.segments_prefix(node), layout.segments_after(node, start)))
     return plan
 
 
@@ -50,6 +50,6 @@ def whole_listings(node: NodeId, size: int) -> Iterator[tuple[str, str]]:
     """Listings that show all of a ledger that has reached some size."""
     start = 0
     while size - start > BEYOND_MAX:
-        yield names.shard_prefix(node, start), ""
-        start += names.SHARD_SEGMENTS
-    yield names.segments_prefix(node), names.segments_after(node, start)
+        yield layout.shard_prefix(node, start), ""
+        start += layout.SHARD_SEGMENTS
+    yield layout.segments_prefix(node), layout.segments_after(node, start)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from holdfast.model import Gap, NodeId
 from holdfast.proof import MismatchError, ProofError, names, statements
-from holdfast.proof.names import EpochKey, GapKey
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Closed, Heartbeat
 from holdfast.read.ledgers import NodeLedger
+from holdfast.regions.layout import EpochKey, GapKey
 
 Ledgers = Callable[[NodeId], NodeLedger]
 

@@ -27,8 +27,7 @@ from msgspec import Struct, structs
 from holdfast.errors import UnavailableError
 from holdfast.model import Completeness, Counts, Found, Gap, NodeId, Page, Place, Query, Record
 from holdfast.ports import Host
-from holdfast.proof import names
-from holdfast.proof.names import SegmentKey, SegmentName
+from holdfast.proof.names import SegmentName
 from holdfast.read.catalog import ClosedError, DamagedError, Entry
 from holdfast.read.decode import key_of
 from holdfast.read.fetch import CorruptCopy
@@ -41,6 +40,8 @@ from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source, spot_of
 from holdfast.read.sources import SegmentSource, Source, prune, stretches_of
 from holdfast.read.tail import Ends, Tail, matches
+from holdfast.regions import layout
+from holdfast.regions.layout import SegmentKey
 from holdfast.regions.port import RegionId
 from holdfast.regions.regions import Regions
 
@@ -445,7 +446,7 @@ class Reader:
 def _untold(copies: Iterable[CorruptCopy], gaps: Sequence[Gap]) -> Iterator[CorruptCopy]:
     """The corrupt copies but for those of segments that are missing as declared."""
     for copy in copies:
-        key = names.parse_key(copy.key)
+        key = layout.parse_key(copy.key)
         if not isinstance(key, SegmentKey) or not any(
             gap.node == key.node and gap.start <= key.name.index < gap.end for gap in gaps
         ):

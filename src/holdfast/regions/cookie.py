@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from holdfast.proof import ProofError, names, statements
-from holdfast.proof.statements import Cookie
+from holdfast.regions import kinds, layout
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.regions.region import Region
 
@@ -54,7 +55,7 @@ async def read_cookie(region: Region, trail: str) -> Cookie | Foreign | Absent |
         Foreign: it is another trail's or another region's. Absent: the store has none: it was never
         founded, was wiped, or is a mount point without its disk. Unknown: not read, or corrupt.
     """
-    found = await region.read(names.REGION_KEY)
+    found = await region.read(layout.REGION_KEY)
     if not isinstance(found, Present):
         return found
     return judge_cookie(found.data, region.id, trail)
@@ -65,7 +66,7 @@ def judge_cookie(data: bytes, region: str, trail: str) -> Cookie | Foreign | Unk
     """The same for the bytes of a cookie. Pure."""
     try:
         claimed = statements.read(data, Cookie).statement
-        cookie = statements.verify_cookie(data, names.trail_id(claimed.trail_key)).statement
+        cookie = kinds.verify_cookie(data, names.trail_id(claimed.trail_key)).statement
     except ProofError as error:
         return Unknown(f"its cookie is corrupt: {error}", permanent=True)
     return placed(cookie, region, trail)
@@ -107,7 +108,7 @@ async def look(
     begun = clock()
     seen: Free | Newcomer | Unknown = _judge(await read_cookie(region, trail), store)
     if isinstance(seen, Free):
-        fence = await region.read(names.fence_key(node, epoch))
+        fence = await region.read(layout.fence_key(node, epoch))
         if isinstance(fence, Present):
             return Fenced(fence.data)
         after = fence if isinstance(fence, Unknown) else await read_cookie(region, trail)

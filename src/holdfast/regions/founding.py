@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.proof import names
-from holdfast.proof.statements import Cookie
+from holdfast.regions import layout
 from holdfast.regions.cookie import Foreign, judge_cookie, read_cookie
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Absent, Differs, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
@@ -96,7 +97,7 @@ async def _ask_cookie(region: Region) -> Cookie | Foreign | Absent | Unknown:
 async def _put_cookie(region: Region, key: TrailKey) -> None:
     made = await region.make_root()
     cookie = key.cookie(region.id)
-    outcome = made if isinstance(made, Unknown) else await region.keep(names.REGION_KEY, cookie)
+    outcome = made if isinstance(made, Unknown) else await region.keep(layout.REGION_KEY, cookie)
     if isinstance(outcome, Stored):
         return
     if isinstance(outcome, Unknown):

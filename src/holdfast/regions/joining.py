@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
-from holdfast.proof import ProofError, names, statements
-from holdfast.proof.statements import Cookie
+from holdfast.proof import ProofError, statements
+from holdfast.regions import layout
 from holdfast.regions.cookie import Foreign, judge_cookie, read_cookie
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Absent, Differs, Listing, Present, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions, find_mix_ups, newest_births
@@ -126,7 +127,7 @@ async def _find_named(regions: Regions, others: set[str], id: str) -> tuple[str,
     found: dict[str, int] = {}
     for other in sorted(others):
         region = regions.by_id[other]
-        listing = await region.list(names.NODES_PREFIX)
+        listing = await region.list(layout.NODES_PREFIX)
         if isinstance(listing, Unknown):
             raise UnavailableError(f"the births in {other} cannot be listed: {listing.reason}")
         for store, started_us in await _named_in(region, listing, id, regions.by_id):
@@ -159,7 +160,7 @@ def _first_store(key: TrailKey, id: str) -> str:
 
 async def _join(region: Region, key: TrailKey, cookie: bytes) -> Joined:
     made = await region.make_root()
-    outcome = made if isinstance(made, Unknown) else await region.keep(names.REGION_KEY, cookie)
+    outcome = made if isinstance(made, Unknown) else await region.keep(layout.REGION_KEY, cookie)
     if isinstance(outcome, Unknown):
         raise UnavailableError(f"the region {region.id} could not be made: {outcome.reason}")
     data = outcome.data if isinstance(outcome, Differs) else cookie

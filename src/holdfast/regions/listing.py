@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from holdfast.proof.statements import Cookie
 from holdfast.regions.cookie import Foreign, read_cookie
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Listing, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions

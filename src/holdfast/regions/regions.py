@@ -7,9 +7,10 @@ from itertools import combinations
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.proof import ProofError, names, statements
-from holdfast.proof.names import EpochKey
-from holdfast.proof.statements import Cookie
+from holdfast.regions import layout
 from holdfast.regions.cookie import Foreign, placed, read_cookie
+from holdfast.regions.kinds import Cookie
+from holdfast.regions.layout import EpochKey
 from holdfast.regions.port import Absent, Listed, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.sets import RegionSet, lacking_sight
@@ -147,7 +148,7 @@ class Regions:
             unnamed = {region.id: region for region in self if not region.named_uuid}
             if not unnamed:
                 return
-            listing = await source.list(names.NODES_PREFIX)
+            listing = await source.list(layout.NODES_PREFIX)
             if isinstance(listing, Listing):
                 for key in newest_births(listing)[:BIRTHS_READ_MAX]:
                     found = await source.read(key)
@@ -168,7 +169,7 @@ def newest_births(listing: Listing) -> list[str]:
     last: dict[str, Listed] = {}
     for listed in listing:
         try:
-            key = names.parse_key(listed.key)
+            key = layout.parse_key(listed.key)
         except ProofError:
             continue
         if isinstance(key, EpochKey) and key.kind == "birth":

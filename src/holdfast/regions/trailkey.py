@@ -23,10 +23,11 @@ from typing import TypeVar
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.ports import Offload
-from holdfast.proof import names, statements
-from holdfast.proof.note import SigningKey
-from holdfast.proof.statements import Cookie
+from holdfast.proof import names
+from holdfast.regions import signing
 from holdfast.regions.disk import Disk, make_directory, write_whole
+from holdfast.regions.kinds import Cookie
+from holdfast.regions.signing import SigningKey
 
 KEY_FILE = "trail.key"
 BEGUN_FILE = "trail.key.new"
@@ -74,7 +75,7 @@ class TrailKey:
             tag_key=self._derive(_TAG_KEY_LABEL),
             replaces=replaces,
         )
-        return statements.write(statement, names.trail_origin(self.trail), self.signing)
+        return signing.write(statement, names.trail_origin(self.trail), self.signing)
 
     def text(self) -> str:
         """What the file holds."""

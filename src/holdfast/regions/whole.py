@@ -7,8 +7,9 @@ from what it does not show.
 
 from functools import lru_cache
 
-from holdfast.proof import ProofError, names, statements
-from holdfast.proof.statements import Cookie
+from holdfast.proof import ProofError
+from holdfast.regions import kinds, layout
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Absent, Unknown
 from holdfast.regions.region import Region
 
@@ -23,7 +24,7 @@ async def why_not_whole(region: Region, cookie: Cookie, trail: str) -> str:
     """
     if not cookie.replaces:
         return ""
-    found = await region.read(names.WHOLE_KEY)
+    found = await region.read(layout.WHOLE_KEY)
     if isinstance(found, Absent):
         return NOT_FOUND_WHOLE
     if isinstance(found, Unknown):
@@ -35,6 +36,6 @@ async def why_not_whole(region: Region, cookie: Cookie, trail: str) -> str:
 def names_whole(data: bytes, store: str, trail: str) -> bool:
     """Whether the bytes are a good statement that this store was found whole. Pure."""
     try:
-        return statements.verify_whole(data, trail).statement.store == store
+        return kinds.verify_whole(data, trail).statement.store == store
     except ProofError:
         return False

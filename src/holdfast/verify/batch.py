@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from msgspec import Struct
 
 from holdfast.model import NodeId
-from holdfast.proof import ProofError, names, segment
+from holdfast.proof import ProofError, names
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout, segment
 from holdfast.regions.port import Absent, Present, RegionId, Unknown
 from holdfast.verify.contents import check_contents
 from holdfast.verify.expect import Kept
@@ -116,7 +116,7 @@ class _Judge:
         return await asyncio.gather(*(self._copy(id, name) for id in target.holders))
 
     async def _copy(self, id: RegionId, name: SegmentName) -> _Copy:
-        key, region = names.segment_key(self._batch.node, name), self._regions.by_id[id]
+        key, region = layout.segment_key(self._batch.node, name), self._regions.by_id[id]
         data, answer = None, await region.read(key)
         for _ in range(TRIES):
             if isinstance(answer, Present):
@@ -155,7 +155,7 @@ class _Judge:
         if not is_good and target.root_before is not None:
             self._find_rewritten(name, trailer.root_before, target.root_before)
         if self._batch.depth == "events":
-            key = names.segment_key(self._batch.node, name)
+            key = layout.segment_key(self._batch.node, name)
             try:
                 opened = segment.take_out(data, name, trailer)
                 seen = check_contents(opened, self._key, self._batch.tag_key, target.after_us)
@@ -173,7 +173,7 @@ class _Judge:
                 node=self._batch.node,
                 start=max(0, name.index - 1),
                 end=name.index,
-                key=names.segment_key(self._batch.node, name),
+                key=layout.segment_key(self._batch.node, name),
                 reason=why,
             )
         )
@@ -186,7 +186,7 @@ class _Judge:
                 node=self._batch.node,
                 start=name.index,
                 end=name.index + 1,
-                key=names.segment_key(self._batch.node, name),
+                key=layout.segment_key(self._batch.node, name),
                 reason=why,
             )
         )

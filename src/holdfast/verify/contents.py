@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from holdfast.proof import MalformedError, MismatchError, segment
+from holdfast.proof import MalformedError, MismatchError
 from holdfast.proof.names import SegmentName, parse_ledger_origin
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.segment import Opened
+from holdfast.regions import segment
+from holdfast.regions.segment import Opened
 from holdfast.times import MAX_US, format_us
 from holdfast.verify.expect import SEEN_ACTION, Kept, seen_in
 

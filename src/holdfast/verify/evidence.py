@@ -12,9 +12,11 @@ from holdfast.keep.objects import why_wrong
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, names, note, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.names import CheckpointKey, EpochKey, GapKey, HeartbeatKey, Key
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Birth, Closed, Fence, Gap, Heartbeat, Vote
+from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
+from holdfast.regions import layout
+from holdfast.regions.kinds import Fence, Vote
+from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey, HeartbeatKey, Key
 from holdfast.regions.port import RegionId
 from holdfast.verify.findings import Finding
 from holdfast.write.quorum import decide_close
@@ -114,7 +116,7 @@ class Evidence:
     def take(self, copies: Iterable[Copy]) -> None:
         """Take notes as they were judged; what is wrong with them becomes findings."""
         for copy in copies:
-            key = names.parse_key(copy.key)
+            key = layout.parse_key(copy.key)
             if not self._is_right(copy, key):
                 continue
             if isinstance(key, EpochKey):
@@ -213,7 +215,7 @@ class Evidence:
 def no_birth(node: NodeId, epoch: int, why: str) -> Finding:
     """An epoch that began, and whose birth is in none of the regions."""
     reason = f"{why}, and its birth is in none of the regions that were looked at"
-    return Finding(kind="no_birth", node=node, key=names.birth_key(node, epoch), reason=reason)
+    return Finding(kind="no_birth", node=node, key=layout.birth_key(node, epoch), reason=reason)
 
 
 def _ends_of(node: NodeId, ledger: Ledger, epoch: int) -> Iterable[Finding]:
@@ -259,7 +261,7 @@ def _decision_of(
         yield Finding(
             kind="conflict",
             node=node,
-            key=names.closed_key(node, epoch),
+            key=layout.closed_key(node, epoch),
             reason=f"the votes decide that epoch {epoch} ends at {decided[0]} segments, and what "
             f"is written down is {end.size}",
         )

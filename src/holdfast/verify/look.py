@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, names
-from holdfast.proof.names import EpochKey, Key, SegmentKey, WholeKey
-from holdfast.proof.statements import Cookie
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout
 from holdfast.regions.cookie import judge_cookie
+from holdfast.regions.kinds import Cookie
+from holdfast.regions.layout import EpochKey, Key, SegmentKey, WholeKey
 from holdfast.regions.port import Absent, Level, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.whole import why_not_whole
@@ -76,13 +76,13 @@ class Look:
         """Cookies, and every note; in the order of the module."""
         for id in self._asked:
             await self._read_cookie(id)
-        beats = await self._list(names.HEARTBEATS_PREFIX)
+        beats = await self._list(layout.HEARTBEATS_PREFIX)
         heard = await self._read_all(
             beats, judged=False
         )  # before the births: a later epoch's is not among them
-        checkpoints = await self._list(names.CHECKPOINTS_PREFIX)
-        gaps = await self._list(names.GAPS_PREFIX)
-        epochs = await self._list(names.NODES_PREFIX)
+        checkpoints = await self._list(layout.CHECKPOINTS_PREFIX)
+        gaps = await self._list(layout.GAPS_PREFIX)
+        epochs = await self._list(layout.NODES_PREFIX)
         votes = {id: [key for key in keys if _is_vote(key)] for id, keys in epochs.items()}
         others = {id: [key for key in keys if not _is_vote(key)] for id, keys in epochs.items()}
         for listed in (others, votes, checkpoints, gaps):  # all other keys come with the first
@@ -100,14 +100,14 @@ class Look:
 
     async def born_since(self, node: NodeId) -> set[int]:
         """The epochs of a node whose births can be read by now."""
-        listed = await self._list(names.epochs_prefix(node))
+        listed = await self._list(layout.epochs_prefix(node))
         births = {id: [k for k in keys if k.endswith("/birth.note")] for id, keys in listed.items()}
         good = [copy for copy in await self._read_all(births) if not copy.why_wrong]
-        keys = [names.parse_key(copy.key) for copy in good]
+        keys = [layout.parse_key(copy.key) for copy in good]
         return {key.epoch for key in keys if isinstance(key, EpochKey)}
 
     async def _read_cookie(self, id: RegionId) -> None:
-        answer = await self._regions.by_id[id].read(names.REGION_KEY)
+        answer = await self._regions.by_id[id].read(layout.REGION_KEY)
         why, cookie = "", None
         if isinstance(answer, Absent):
             why = "it has no cookie: wiped, or never made a region of this trail"
@@ -133,13 +133,15 @@ class Look:
             return judged, ""
         if isinstance(judged, Unknown):
             why = judged.reason
-            self._findings.add(Finding(kind="corrupt", region=id, key=names.REGION_KEY, reason=why))
+            self._findings.add(
+                Finding(kind="corrupt", region=id, key=layout.REGION_KEY, reason=why)
+            )
         return None, judged.reason
 
     async def check_cookies_again(self) -> None:
         """A store that was swapped or wiped while it was listed showed nothing for sure."""
         for id in self.present:
-            answer = await self._regions.by_id[id].read(names.REGION_KEY)
+            answer = await self._regions.by_id[id].read(layout.REGION_KEY)
             data = answer.data if isinstance(answer, Present) else b""
             judged = judge_cookie(data, id, self.evidence.trail)
             if not isinstance(judged, Cookie) or judged.store != self.stores[id]:
@@ -219,7 +221,7 @@ class Look:
 
     def _parse(self, region: RegionId, text: str) -> Key | None:
         try:
-            return names.parse_key(text)
+            return layout.parse_key(text)
         except ProofError:
             self._name("foreign", region, text, "not a key of this format")
             return None
@@ -227,32 +229,32 @@ class Look:
     async def _name_what_is_beside(self) -> None:
         """What lies beside all that is listed, under no name of ours; and the note of a store that
         was found whole."""
-        listed = (names.NODES_PREFIX, names.CHECKPOINTS_PREFIX, names.GAPS_PREFIX)
+        listed = (layout.NODES_PREFIX, layout.CHECKPOINTS_PREFIX, layout.GAPS_PREFIX)
         for id, level in (await self._level("ev/")).items():
             self._objects[id] += len(level.objects)
             for key in level.objects:
                 if isinstance(self._parse(id, key), WholeKey):
                     self.evidence.take(await self._read_all({id: [key]}))
             for folder in level.folders:
-                if f"ev/{folder}/" not in (*listed, names.SEGMENTS_PREFIX):
+                if f"ev/{folder}/" not in (*listed, layout.SEGMENTS_PREFIX):
                     self._name("foreign", id, f"ev/{folder}/", "not a key of this format")
 
     async def nodes(self) -> list[NodeId]:
         """Everyone who has, or seems to have, a ledger."""
         found = set(self.evidence.ledgers)
-        for id, level in (await self._level(names.SEGMENTS_PREFIX)).items():
+        for id, level in (await self._level(layout.SEGMENTS_PREFIX)).items():
             for key in level.objects:
                 self._parse(id, key)
             for folder in level.folders:
                 if _is_id(folder):
                     found.add(folder)
                 else:
-                    self._name("foreign", id, f"{names.SEGMENTS_PREFIX}{folder}/", "no node's id")
+                    self._name("foreign", id, f"{layout.SEGMENTS_PREFIX}{folder}/", "no node's id")
         return sorted(found)
 
     async def shards(self, node: NodeId) -> AsyncIterator[tuple[Names, list[RegionId]]]:
         """A node's segments, a shard after the other: who lists each; which regions were listed."""
-        prefix = names.segments_prefix(node)
+        prefix = layout.segments_prefix(node)
         levels = await self._level(prefix)
         for id, level in levels.items():
             for key in level.objects:
@@ -295,5 +297,5 @@ def _is_id(text: str) -> bool:
 
 def _belongs_to_all(text: str) -> bool:
     """Whether every region should have it: a fence and a vote are one store's own."""
-    key = names.parse_key(text)
+    key = layout.parse_key(text)
     return not isinstance(key, EpochKey) or key.kind in ("birth", "closed")

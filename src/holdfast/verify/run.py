@@ -8,9 +8,9 @@ from typing import Protocol
 from holdfast.errors import Problem, RejectedError
 from holdfast.model import NodeId
 from holdfast.ports import Host
-from holdfast.proof import ProofError, names
+from holdfast.proof import ProofError
 from holdfast.proof.names import SegmentName
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout
 from holdfast.regions.port import RegionId
 from holdfast.verify.batch import Batch, Done, batches, check_batch
 from holdfast.verify.evidence import Mark, no_birth
@@ -250,7 +250,7 @@ class Verification:
                             node=node,
                             start=name.index,
                             end=name.index + 1,
-                            key=names.segment_key(node, name),
+                            key=layout.segment_key(node, name),
                             reason="no certificate of the trail for its node is in any region",
                         )
                     )

@@ -11,10 +11,11 @@ from itertools import groupby
 
 from msgspec import Struct, structs
 
-from holdfast.proof import ProofError, ledger, names
+from holdfast.proof import ProofError, ledger
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import HASH_BYTES
 from holdfast.proof.names import SegmentName
+from holdfast.regions import layout
 from holdfast.regions.port import RegionId
 from holdfast.verify.evidence import Ledger, Mark, Said
 from holdfast.verify.findings import Finding, FindingKind
@@ -144,7 +145,7 @@ class Walk:
                 node=self.node,
                 start=name.index,
                 end=name.index + 1,
-                key=names.segment_key(self.node, name),
+                key=layout.segment_key(self.node, name),
                 reason=f"outside of epoch {name.epoch}: never acknowledged, not in the trail",
             )
         )
@@ -245,7 +246,7 @@ class Walk:
 
     def _add_range(self, kind: FindingKind, start: int, end: int, why: str) -> None:
         """A finding over segments; one that goes on where the last such one ended becomes one."""
-        key = names.segments_after(self.node, start)
+        key = layout.segments_after(self.node, start)
         found = Finding(kind=kind, node=self.node, start=start, end=end, key=key, reason=why)
         self._add_or_go_on(found)
 
@@ -272,7 +273,7 @@ class Walk:
                         node=self.node,
                         start=name.index,
                         end=name.index + 1,
-                        key=names.segment_key(self.node, name),
+                        key=layout.segment_key(self.node, name),
                         reason="others hold it",
                     )
                 )
@@ -285,7 +286,7 @@ class Walk:
                 node=self.node,
                 start=name.index,
                 end=name.index + 1,
-                key=names.segment_key(self.node, name),
+                key=layout.segment_key(self.node, name),
                 reason=why,
             )
         )

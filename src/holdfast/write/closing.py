@@ -27,8 +27,9 @@ from holdfast.proof import ProofError, names, statements
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import Note, VerifierKey
-from holdfast.proof.statements import Closed, Fence, Vote
-from holdfast.regions import Regions
+from holdfast.proof.statements import Closed
+from holdfast.regions import Regions, layout, signing
+from holdfast.regions.kinds import Fence, Vote
 from holdfast.regions.port import (
     Absent,
     Differs,
@@ -86,7 +87,7 @@ async def close_epoch(
                 await _bring_birth(closing)
                 proposal = await _propose(closing)
                 await _keep_everywhere(
-                    closing, names.vote_key(closing.node, closing.epoch), _vote(closing, proposal)
+                    closing, layout.vote_key(closing.node, closing.epoch), _vote(closing, proposal)
                 )
                 decided = decide_close(await _votes(closing), closing.count)
             if decided is None:
@@ -117,7 +118,7 @@ async def _keep_everywhere(
 
 async def _bring_birth(closing: Closing) -> None:
     """Step 1. Two births of one epoch may exist; only one that W stores hold ever counted."""
-    key = names.birth_key(closing.node, closing.epoch)
+    key = layout.birth_key(closing.node, closing.epoch)
     outcomes = (await _keep_everywhere(closing, key, closing.birth_bytes)).values()
     if sum(isinstance(o, Stored) for o in outcomes) >= closing.quorum:
         return
@@ -141,7 +142,7 @@ async def _propose(closing: Closing) -> LedgerEnd:
 async def find_run(closing: Closing) -> tuple[Run, Held]:
     """Steps 2 to 4, and what each store that was fenced lists."""
     fence = fence_of(closing.birth.origin, closing.epoch, closing.identity, closing.host)
-    fences = await _keep_everywhere(closing, names.fence_key(closing.node, closing.epoch), fence)
+    fences = await _keep_everywhere(closing, layout.fence_key(closing.node, closing.epoch), fence)
     standing = [s for s in closing.stores if not isinstance(fences[s.id], Unknown)]
     listings = await asyncio.gather(*(list_fenced(closing, store) for store in standing))
     listed = {s.id: held for s, held in zip(standing, listings, strict=True) if held is not None}
@@ -154,7 +155,7 @@ async def find_run(closing: Closing) -> tuple[Run, Held]:
 
 def fence_of(origin: str, epoch: int, identity: Identity, host: Host) -> bytes:
     """The closer's own statement that the epoch of that ledger is over. The first one stays."""
-    return statements.write(
+    return signing.write(
         Fence(
             epoch=epoch,
             by=identity.node,
@@ -182,7 +183,7 @@ async def complete(closing: Closing, run: Run, listed: Held) -> None:
                 if run.is_lost(name.index):
                     return True
                 raise
-            key = names.segment_key(closing.node, name)
+            key = layout.segment_key(closing.node, name)
             outcomes = await _keep_everywhere(closing, key, data)
             return sum(isinstance(o, Stored) for o in outcomes.values()) >= closing.quorum
 
@@ -197,7 +198,7 @@ async def complete(closing: Closing, run: Run, listed: Held) -> None:
 
 
 def _vote(closing: Closing, end: LedgerEnd) -> bytes:
-    return statements.write(
+    return signing.write(
         Vote(epoch=closing.epoch, end=end), closing.birth.origin, closing.identity.key
     )
 
@@ -215,7 +216,7 @@ async def read_ballots(closing: Closing) -> Mapping[str, tuple[int, str] | Absen
     node of this trail. The cookies are read when all votes are: what lies in the place of a store
     that is gone is no vote of it, and votes decide together only if they all were there at once.
     """
-    key = names.vote_key(closing.node, closing.epoch)
+    key = layout.vote_key(closing.node, closing.epoch)
     found = await asyncio.gather(*(store.read(key) for store in closing.stores))
     there = await asyncio.gather(*(is_there(closing, store) for store in closing.stores))
     ballots: dict[str, tuple[int, str] | Absent | Unknown] = {}
@@ -259,7 +260,7 @@ async def _voters(closing: Closing, signed: Note) -> list[VerifierKey]:
 async def find_node_key(stores: Iterable[Region], trail: str, node: str) -> VerifierKey | None:
     """A node's key, by any birth of it that a store shows; None: none shows one now."""
     for store in stores:
-        listing = await store.list(names.epochs_prefix(node))
+        listing = await store.list(layout.epochs_prefix(node))
         births = (
             [e.key for e in listing if e.key.endswith("/birth.note")]
             if isinstance(listing, Listing)
@@ -276,7 +277,7 @@ async def find_node_key(stores: Iterable[Region], trail: str, node: str) -> Veri
 
 def closed_note(closing: Closing, end: LedgerEnd, why: str) -> bytes:
     """The decision, in the closer's name."""
-    return statements.write(
+    return signing.write(
         Closed(
             epoch=closing.epoch,
             end=end,
@@ -304,7 +305,7 @@ class Written:
 
 async def read_decision(closing: Closing) -> Written:
     """Look for a decision that somebody wrote down. What does not verify is unknown, never none."""
-    key = names.closed_key(closing.node, closing.epoch)
+    key = layout.closed_key(closing.node, closing.epoch)
     answers = await asyncio.gather(*(store.read(key) for store in closing.stores))
     unread = {id: "its store is away" for id, _ in closing.birth.statement.regions}
     note = None
@@ -338,7 +339,7 @@ async def _write_down(closing: Closing, closed: bytes) -> LedgerEnd:
     """Step 7. Another closer's note of the same decision counts as well as ours; so does a corrupt
     one, which nobody takes for none."""
     end = statements.verify_by_certificate(closed, Closed, closing.trail).statement.end
-    key = names.closed_key(closing.node, closing.epoch)
+    key = layout.closed_key(closing.node, closing.epoch)
     outcomes = await _keep_everywhere(closing, key, closed)
     for outcome in outcomes.values():
         if isinstance(outcome, Differs) and _end_in(outcome.data, closing) not in (None, end):

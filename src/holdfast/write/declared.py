@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.ports import Host
-from holdfast.proof import names, statements
+from holdfast.proof import statements
 from holdfast.proof.ledger import LedgerEnd
-from holdfast.proof.note import SigningKey
-from holdfast.proof.statements import Closed, Vote
-from holdfast.regions import Regions
+from holdfast.proof.statements import Closed
+from holdfast.regions import Regions, layout
+from holdfast.regions.kinds import Vote
 from holdfast.regions.port import RegionId, Unknown
+from holdfast.regions.signing import SigningKey
 from holdfast.write.closing import (
     begin_closing,
     closed_note,
@@ -71,7 +72,7 @@ async def propose_end(
     """
     person = speak_for_trail(regions.trail, trail_key, host)
     closing = begin_closing(regions, birth, person, host)
-    key = names.closed_key(closing.node, closing.epoch)
+    key = layout.closed_key(closing.node, closing.epoch)
     try:
         written = (await read_decision(closing)).note
         if written is not None:

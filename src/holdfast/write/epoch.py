@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
 from holdfast.model import Record
 from holdfast.ports import Host
-from holdfast.proof import ledger, names, segment, statements
+from holdfast.proof import ledger
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
-from holdfast.proof.statements import Receipt
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout, signing
 from holdfast.regions.cookie import Fenced, Free, Newcomer, look
+from holdfast.regions.kinds import Receipt
 from holdfast.regions.port import Unknown
 from holdfast.regions.region import Region, why_too_few
+from holdfast.write import seal
 from holdfast.write.admit import Admitted, finish
 from holdfast.write.batch import Acknowledgement, Batch, Taken
 from holdfast.write.identity import Identity
@@ -262,7 +263,7 @@ class Epoch:
             ProofError: the segment cannot be trusted; the epoch ends, and its requests are told.
         """
         batch = self._batch
-        encoded = segment.encode(
+        encoded = seal.encode(
             self._identity.key,
             self._regions.tag_key,
             self._end,
@@ -284,7 +285,7 @@ class Epoch:
         self._to_enter.append(sealed)
         flight = Flight(
             index=encoded.name.index,
-            key=names.segment_key(self._identity.node, encoded.name),
+            key=layout.segment_key(self._identity.node, encoded.name),
             data=encoded.data,
             sealed_us=encoded.name.sealed_us,
         )
@@ -324,7 +325,7 @@ class Epoch:
 
     def _answer(self, sealed: _Sealed) -> None:
         counted = self._tally.take(sealed.name.index)
-        receipt = statements.write(
+        receipt = signing.write(
             Receipt(
                 segment=sealed.name.text,
                 regions=tuple(store for store in self.born.stores if store[0] in counted),

@@ -6,8 +6,9 @@ from typing import Protocol
 from holdfast.errors import Problem, RejectedError
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names, statements
-from holdfast.proof.note import SigningKey
 from holdfast.proof.statements import Certificate
+from holdfast.regions import signing
+from holdfast.regions.signing import SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def renew(keyring: Keyring, trail: str, trail_key: SigningKey | None, host: Host
 
 def certify(trail: str, trail_key: SigningKey, node_public: bytes, now_us: int) -> bytes:
     """The note by which the trail admits a node; what `holdfast keys admit` writes."""
-    return statements.write(
+    return signing.write(
         Certificate(
             trail_key=trail_key.public,
             node=names.node_id(node_public),

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.proof import names
-from holdfast.proof.note import SigningKey
 from holdfast.regions.disk import Disk, make_directory, write_whole
+from holdfast.regions.signing import SigningKey
 
 KEY_FILE = "node.key"
 CERTIFICATE_FILE = "node.cert"

@@ -16,13 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from holdfast.ports import Host
-from holdfast.proof import ProofError, ledger, names, note, segment, statements
+from holdfast.proof import ProofError, ledger, names, note, statements
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.merkle import CompactRange
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
-from holdfast.proof.statements import Birth, Cookie, Heartbeat, Signed
+from holdfast.proof.statements import Birth, Heartbeat, Signed
+from holdfast.regions import layout, segment
 from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Listing, Present
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
@@ -73,17 +75,17 @@ async def list_fenced(closing: Closing, store: Region) -> frozenset[str] | None:
     The listing begins after the fence is known to stand, and the cookie is read after it: a store
     that was replaced in between would show fewer names than were counted.
     """
-    after = names.segments_after(closing.node, closing.birth.statement.base.size)
-    seen = await store.list(names.segments_prefix(closing.node), after)
+    after = layout.segments_after(closing.node, closing.birth.statement.base.size)
+    seen = await store.list(layout.segments_prefix(closing.node), after)
     if not await is_there(closing, store) or not isinstance(seen, Listing):
         return None
     held = set()
     for entry in seen:
         try:
-            name = names.parse_key(entry.key)
+            name = layout.parse_key(entry.key)
         except ProofError:
             continue
-        if isinstance(name, names.SegmentKey) and name.name.epoch == closing.epoch:
+        if isinstance(name, layout.SegmentKey) and name.name.epoch == closing.epoch:
             held.add(name.name.text)
     return frozenset(held)
 
@@ -220,7 +222,7 @@ async def _declared_lost(closing: Closing) -> tuple[tuple[int, int], ...]:
     """What the trail's key states to be lost of this ledger."""
     found: set[tuple[int, int]] = set()
     for store in closing.stores:
-        listing = await store.list(names.gaps_prefix(closing.node))
+        listing = await store.list(layout.gaps_prefix(closing.node))
         for entry in listing if isinstance(listing, Listing) else ():
             answer = await store.read(entry.key)
             if isinstance(answer, Present):
@@ -263,7 +265,7 @@ async def _beats(closing: Closing) -> Sequence[Heartbeat]:
     """The node's heartbeats, as the stores have them."""
     key = VerifierKey(closing.birth.origin, closing.birth.statement.node_key)
     answers = await asyncio.gather(
-        *(store.read(names.heartbeat_key(closing.node)) for store in closing.stores)
+        *(store.read(layout.heartbeat_key(closing.node)) for store in closing.stores)
     )
     found: list[Heartbeat] = []
     for answer in answers:
@@ -303,7 +305,7 @@ async def _is_genuine(closing: Closing, end: LedgerEnd, name: SegmentName, liste
 
 
 async def intact_bytes(closing: Closing, name: SegmentName, listed: Held) -> bytes:
-    key = names.segment_key(closing.node, name)
+    key = layout.segment_key(closing.node, name)
     for store in closing.stores:
         if name.text in listed.get(store.id, ()):
             found = await store.read(key)

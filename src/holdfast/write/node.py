@@ -16,15 +16,16 @@ from msgspec import Struct
 
 from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.ports import Host
-from holdfast.proof import ProofError, names, statements
+from holdfast.proof import ProofError, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.note import SigningKey
-from holdfast.proof.statements import Birth, Cookie, Heartbeat
-from holdfast.regions import Regions
+from holdfast.proof.statements import Birth, Heartbeat
+from holdfast.regions import Regions, layout, signing
 from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Differs, Listing, Present, RegionId, Stored, Unknown
 from holdfast.regions.sets import lacking_quorum
+from holdfast.regions.signing import SigningKey
 from holdfast.regions.whole import why_not_whole
 from holdfast.write.admit import Admitted
 from holdfast.write.batch import Taken
@@ -243,7 +244,7 @@ class Node:
         await self._check_clocks()
 
     async def _check_clocks(self) -> None:
-        beat = statements.write(
+        beat = signing.write(
             Heartbeat(
                 epoch=0,
                 n=0,
@@ -256,7 +257,7 @@ class Node:
             self.identity.key.name,
             self.identity.key,
         )
-        key = names.heartbeat_key(self.identity.node)
+        key = layout.heartbeat_key(self.identity.node)
         seen = await asyncio.gather(
             *(measure_clock(region, key, beat, self._host.now_us) for region in self._regions)
         )
@@ -276,13 +277,13 @@ class Node:
 
     async def _find_last(self) -> _Found:
         """The node's last epoch in R regions of every set, with every birth that was seen of it."""
-        prefix = names.epochs_prefix(self.identity.node)
+        prefix = layout.epochs_prefix(self.identity.node)
         listings = await asyncio.gather(*(region.list(prefix) for region in self._regions))
         seen: dict[int, list[int]] = {}
         for at, listing in enumerate(listings):
             for entry in listing if isinstance(listing, Listing) else ():
-                key = names.parse_key(entry.key)
-                if isinstance(key, names.EpochKey) and key.kind == "birth":
+                key = layout.parse_key(entry.key)
+                if isinstance(key, layout.EpochKey) and key.kind == "birth":
                     seen.setdefault(key.epoch, []).append(at)
         answered = {
             region.id
@@ -295,7 +296,7 @@ class Node:
             return _Found(0, ())
         number = max(seen)
         regions = tuple(self._regions)
-        birth_key = names.birth_key(self.identity.node, number)
+        birth_key = layout.birth_key(self.identity.node, number)
         answers = await asyncio.gather(*(regions[at].read(birth_key) for at in seen[number]))
         births = [
             answer.data
@@ -379,7 +380,7 @@ class Node:
         """
         started_us = self._host.now_us()
         stores = self._regions.stores
-        birth = statements.write(
+        birth = signing.write(
             Birth(
                 trail_key=self._regions.trail_key,
                 node_key=self.identity.key.public,
@@ -395,7 +396,7 @@ class Node:
             self.identity.key,
         )
         self._created = number
-        key = names.birth_key(self.identity.node, number)
+        key = layout.birth_key(self.identity.node, number)
         outcomes = await asyncio.gather(*(region.keep(key, birth) for region in self._regions))
         true = await self._true_stores(stores)
         counted = {

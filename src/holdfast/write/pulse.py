@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.ports import Host
-from holdfast.proof import names, note, statements
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import Heartbeat, RegionState
-from holdfast.regions import Regions
+from holdfast.regions import Regions, layout, signing
 from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.region import Region
@@ -84,7 +83,7 @@ class Pulse:
         if size == self._kept_size:
             return True
         data = self._signed_checkpoint(self._promise().end)
-        key = names.checkpoint_key(self._identity.node, size)
+        key = layout.checkpoint_key(self._identity.node, size)
         outcomes = await asyncio.gather(
             *(region.keep(key, data) for region in self._regions.members)
         )
@@ -95,14 +94,14 @@ class Pulse:
 
     async def _beat(self, region: Region, data: bytes) -> None:
         self.clocks[region.id] = await measure_clock(
-            region, names.heartbeat_key(self._identity.node), data, self._host.now_us
+            region, layout.heartbeat_key(self._identity.node), data, self._host.now_us
         )
         self._channels[region.id].look_now()
 
     def _heartbeat(self) -> bytes:
         self._beats_count += 1
         self.promised = self._promise()
-        return statements.write(
+        return signing.write(
             Heartbeat(
                 epoch=self._epoch,
                 n=self._beats_count,
@@ -129,6 +128,6 @@ class Pulse:
         if end.size != self._checkpoint_size:
             origin = self._identity.key.name
             text = Checkpoint(origin, end.size, end.root).text
-            self._checkpoint = note.sign(text, self._identity.key)
+            self._checkpoint = signing.sign(text, self._identity.key)
             self._checkpoint_size = end.size
         return self._checkpoint

@@ -1,23 +1,20 @@
 """The bytes of a segment: one zstd frame of records, then a skippable frame with the trailer.
 
-`encode` makes them, `verify` checks them by themselves. The roots are computed only from what
-decompressing gave back, so that a bit that flips in between can never be signed.
+`write.seal` makes them; what is here checks them by themselves (FORMAT.md, section 7). Pure.
 """
 
 import hashlib
-import hmac
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from holdfast.proof import ledger, merkle, names, statements
+from holdfast.proof import merkle, statements, tenants
 from holdfast.proof.errors import MalformedError, MismatchError
-from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
-from holdfast.proof.note import SigningKey, VerifierKey
-from holdfast.proof.statements import Signed, Trailer
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.statements import Signed
+from holdfast.regions.kinds import Trailer
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -26,31 +23,12 @@ else:
 
 DECODED_BYTES_MAX = 16 * 1024 * 1024
 WINDOW_BYTES_MAX = 8 * 1024 * 1024
-LEVEL = 1
 
 _FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
-_TRAILER_MAGIC = b"\x50\x2a\x4d\x18"
+TRAILER_MAGIC = b"\x50\x2a\x4d\x18"
 _FRAME_BYTES_MIN = 14  # more than the longest header, and the shortest frame with a checksum
 _HEADER_BYTES = 8  # of a skippable frame: magic and size
-_LENGTH_BYTES = 4
-_OPTIONS: dict[int, int] = {
-    zstd.CompressionParameter.compression_level: LEVEL,
-    zstd.CompressionParameter.checksum_flag: 1,
-    zstd.CompressionParameter.content_size_flag: 1,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A segment ready to be stored.
-
-    records: as they came back, in stored order. tenants: (tenant, count), in stored order.
-    """
-
-    name: SegmentName
-    data: bytes
-    records: tuple[bytes, ...]
-    tenants: tuple[tuple[str, int], ...]
+LENGTH_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,102 +50,13 @@ class Member:
     leaf: bytes
 
 
-# What hides tenants: no leaf can be guessed, or linked to another segment's, without the salt.
-
-
-def tenant_salt(tag_key: bytes, tenant: str) -> bytes:
-    """The tenant's secret, 32 bytes. Raises MalformedError for a name that has no UTF-8 form."""
-    try:
-        return hmac.digest(tag_key, b"holdfast-tenant/1 " + tenant.encode(), "sha256")
-    except UnicodeEncodeError as error:
-        raise MalformedError("a tenant has a lone surrogate") from error
-
-
-def salt_id(salt: bytes) -> str:
-    """What a tenant keeps, to know its own salt again: 64 hex digits."""
-    return hashlib.sha256(salt).hexdigest()
-
-
-def tag(salt: bytes, node: str, index: int) -> str:
-    """The tenant's name in one segment: 64 hex digits."""
-    return hmac.digest(salt, f"holdfast-tag/1 {node} {index:010x}".encode(), "sha256").hex()
-
-
-def blind(salt: bytes, node: str, index: int) -> bytes:
-    """What makes the tenant's leaf in one segment impossible to guess. 32 bytes."""
-    return hmac.digest(salt, f"holdfast-blind/1 {node} {index:010x}".encode(), "sha256")
-
-
-def tenant_leaf(tag: str, blind: bytes, count: int, root: bytes) -> bytes:
-    """A leaf of the segment tree. count: the tenant's records; root: of the tree over them."""
-    hidden = hashlib.sha256(blind + count.to_bytes(8, "big") + root).hexdigest()
-    return f"{tag} {hidden}".encode()
-
-
-def encode(
-    key: SigningKey,
-    tag_key: bytes,
-    end: LedgerEnd,
-    epoch: int,
-    sealed_us: int,
-    groups: Mapping[str, Sequence[bytes]],
-) -> Encoded:
-    """Seal records into a segment.
-
-    Args:
-        key: The node's; its name is the ledger's origin.
-        tag_key: The trail's secret, 32 bytes.
-        end: The ledger before this segment.
-        sealed_us: At or after all of the records, after everything sealed before.
-        groups: The records by tenant, in order of arrival, without line ends.
-    Returns:
-        Bytes and name; what it says of the records is computed from what came back.
-    Raises:
-        MalformedError: nothing to seal, an empty record or one with a line end, or too much.
-        MismatchError: `sealed_us` does not continue the ledger, or decompressing gave other bytes
-            than were compressed: this machine must not be trusted with these records.
-    """
-    node = names.parse_ledger_origin(key.name)[1]
-    hidden = sorted((*_hide(tag_key, each, node, end.size), each) for each in groups)
-    tenants = tuple((tenant, len(groups[tenant])) for _, _, tenant in hidden)
-    if not tenants or not all(count for _, count in tenants):
-        raise MalformedError("a segment, and each tenant in it, has at least one record")
-    plain = b"\n".join([b"\n".join(groups[tenant]) for tenant, _ in tenants]) + b"\n"
-    frame = zstd.compress(plain, options=_OPTIONS)
-    decoded = _decode(frame)
-    records = _split(decoded, sum(count for _, count in tenants))
-    if decoded != plain:
-        raise MismatchError("decompressing gave other bytes than were compressed")
-    starts = accumulate((count for _, count in tenants), initial=0)
-    members = [
-        _member(records[at : at + count], tag, blind)
-        for (tag, blind, _), (_, count), at in zip(hidden, tenants, starts, strict=False)
-    ]
-    unnamed = SegmentName(
-        index=end.size,
-        epoch=epoch,
-        first=end.first,
-        count=len(records),
-        tenants=len(members),
-        sealed_us=sealed_us,
-        root=_segment_root(members),
-        sha256=bytes(merkle.HASH_BYTES),
-    )
-    counts = tuple((member.tag, member.count) for member in members)
-    trailer = Trailer(unnamed.unhashed, hashlib.sha256(frame).digest(), end.root, counts)
-    data = frame + _trailer_frame(statements.write(trailer, key.name, key))
-    name = replace(unnamed, sha256=hashlib.sha256(data).digest())
-    ledger.extend(end, name)
-    return Encoded(name, data, records, tenants)
-
-
 def trailer_bytes(tail: bytes) -> int:
     """How many bytes at the end of a segment are its trailer frame.
 
     tail: the last bytes of the segment, at least 4. Raises MalformedError: no possible length.
     """
-    size = int.from_bytes(tail[-_LENGTH_BYTES:], "little")
-    if len(tail) < _LENGTH_BYTES or not size <= Trailer.BYTES_MAX + _LENGTH_BYTES:
+    size = int.from_bytes(tail[-LENGTH_BYTES:], "little")
+    if len(tail) < LENGTH_BYTES or not size <= Trailer.BYTES_MAX + LENGTH_BYTES:
         raise MalformedError("the bytes do not end in the length of a trailer")
     return _HEADER_BYTES + size
 
@@ -217,7 +106,7 @@ def verify(data: bytes, name: SegmentName, node_key: bytes, origin: str) -> Open
 def take_out(data: bytes, name: SegmentName, trailer: Trailer) -> Opened:
     """The records of a segment whose trailer was verified. Raises MalformedError."""
     frame = data[: len(data) - trailer_bytes(data)]
-    return Opened(name, trailer, _split(_decode(frame), name.count))
+    return Opened(name, trailer, split_lines(decode_frame(frame), name.count))
 
 
 def verify_tenants(
@@ -237,29 +126,29 @@ def verify_tenants(
     name, at, members = opened.name, 0, []
     for number, (tag, count) in enumerate(opened.trailer.tenants):
         tenant = tenants[number] if tenants else _tenant_of_all(opened, at, count)
-        own, blind = _hide(tag_key, tenant, node, name.index)
+        own, blind = hide(tag_key, tenant, node, name.index)
         if own != tag:
             raise MismatchError(
                 f"segment {name.index} has records under another tenant's tag, from line {at} on"
             )
-        members.append(_member(opened.records[at : at + count], tag, blind))
+        members.append(member_of(opened.records[at : at + count], tag, blind))
         at += count
-    if _segment_root(members) != name.root:
+    if root_of(members) != name.root:
         raise MismatchError(f"the records of segment {name.index} do not make its root")
     return tuple(members)
 
 
-def _member(records: Sequence[bytes], tag: str, blind: bytes) -> Member:
+def member_of(records: Sequence[bytes], tag: str, blind: bytes) -> Member:
     root = merkle.root(merkle.leaf_hashes(records))
-    return Member(tag, blind, len(records), tenant_leaf(tag, blind, len(records), root))
+    return Member(tag, blind, len(records), tenants.tenant_leaf(tag, blind, len(records), root))
 
 
-def _hide(tag_key: bytes, tenant: str, node: str, index: int) -> tuple[str, bytes]:
-    salt = tenant_salt(tag_key, tenant)
-    return tag(salt, node, index), blind(salt, node, index)
+def hide(tag_key: bytes, tenant: str, node: str, index: int) -> tuple[str, bytes]:
+    salt = tenants.tenant_salt(tag_key, tenant)
+    return tenants.tag(salt, node, index), tenants.blind(salt, node, index)
 
 
-def _segment_root(members: Sequence[Member]) -> bytes:
+def root_of(members: Sequence[Member]) -> bytes:
     return merkle.root(merkle.leaf_hashes(member.leaf for member in members))
 
 
@@ -291,33 +180,28 @@ def tenant_of(record: bytes) -> str:
         raise MalformedError("a record is not JSON") from error
     if not text.startswith("{"):
         raise MalformedError("a record is not a JSON object")
-    tenants = [value for key, value in pairs if key == "tenant"] or [""]
-    if len(tenants) != 1 or not isinstance(tenants[0], str):
+    found = [value for key, value in pairs if key == "tenant"] or [""]
+    if len(found) != 1 or not isinstance(found[0], str):
         raise MalformedError("a record's tenant is not one string")
-    return tenants[0]
+    return str(found[0])
 
 
-def _split(decoded: bytes, count: int) -> tuple[bytes, ...]:
+def split_lines(decoded: bytes, count: int) -> tuple[bytes, ...]:
     *records, rest = decoded.split(b"\n")
     if rest or b"" in records or len(records) != count:
         raise MalformedError(f"the segment does not hold {count} lines")
     return tuple(records)
 
 
-def _trailer_frame(note: bytes) -> bytes:
-    length = (len(note) + _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "little")
-    return _TRAILER_MAGIC + length + note + length
-
-
 def _trailer_note(data: bytes) -> bytes:
     length = trailer_bytes(data)
     frame = data[-length:]
-    if len(frame) != length or frame[:_HEADER_BYTES] != _TRAILER_MAGIC + frame[-_LENGTH_BYTES:]:
+    if len(frame) != length or frame[:_HEADER_BYTES] != TRAILER_MAGIC + frame[-LENGTH_BYTES:]:
         raise MalformedError("the bytes do not end in a trailer")
-    return frame[_HEADER_BYTES:-_LENGTH_BYTES]
+    return frame[_HEADER_BYTES:-LENGTH_BYTES]
 
 
-def _decode(frame: bytes) -> bytes:
+def decode_frame(frame: bytes) -> bytes:
     """The content of exactly one zstd frame, whose header bounds what it takes to decode it."""
     size = _content_size(frame)
     decompressor = zstd.ZstdDecompressor()

@@ -1,0 +1,38 @@
+"""What hides a tenant in a segment: no leaf can be guessed or linked without its salt.
+
+FORMAT.md, section 9. Pure.
+"""
+
+import hashlib
+import hmac
+
+from holdfast.proof.errors import MalformedError
+
+
+def tenant_salt(tag_key: bytes, tenant: str) -> bytes:
+    """The tenant's secret, 32 bytes. Raises MalformedError for a name that has no UTF-8 form."""
+    try:
+        return hmac.digest(tag_key, b"holdfast-tenant/1 " + tenant.encode(), "sha256")
+    except UnicodeEncodeError as error:
+        raise MalformedError("a tenant has a lone surrogate") from error
+
+
+def salt_id(salt: bytes) -> str:
+    """What a tenant keeps, to know its own salt again: 64 hex digits."""
+    return hashlib.sha256(salt).hexdigest()
+
+
+def tag(salt: bytes, node: str, index: int) -> str:
+    """The tenant's name in one segment: 64 hex digits."""
+    return hmac.digest(salt, f"holdfast-tag/1 {node} {index:010x}".encode(), "sha256").hex()
+
+
+def blind(salt: bytes, node: str, index: int) -> bytes:
+    """What makes the tenant's leaf in one segment impossible to guess. 32 bytes."""
+    return hmac.digest(salt, f"holdfast-blind/1 {node} {index:010x}".encode(), "sha256")
+
+
+def tenant_leaf(tag: str, blind: bytes, count: int, root: bytes) -> bytes:
+    """A leaf of the segment tree. count: the tenant's records; root: of the tree over them."""
+    hidden = hashlib.sha256(blind + count.to_bytes(8, "big") + root).hexdigest()
+    return f"{tag} {hidden}".encode()
