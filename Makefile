@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check sim soak teeth nemesis demo bench format lock clean
+.PHONY: help setup run test check sim soak teeth fuzz nemesis demo bench format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -46,6 +46,9 @@ soak: $(DEV_READY)  ## search for a simulated world that breaks a promise (MINUT
 
 teeth: $(DEV_READY)  ## leave out one rule after the other: how many seeds until it is noticed
 	PYTHONPATH=src:. $(BIN)/python -m tests.sim teeth
+
+fuzz: $(DEV_READY)  ## mutated bytes into every parser of proofs and statements (MINUTES=n)
+	PYTHONPATH=src:. $(BIN)/python -m tests.proof.fuzz $(MINUTES)
 
 nemesis: $(DEV_READY) $(TOOLS_READY)  ## break real servers for two minutes, judge what they said (SEED=n)
 	PYTHONPATH=src:. $(BIN)/python -m tests.nemesis $(SEED)
