@@ -140,6 +140,17 @@ def test_what_is_no_proof_could_not_be_checked(
     assert told[-1].startswith("COULD NOT BE CHECKED: ") and named in told[-1]
 
 
+def test_a_mistake_of_the_checker_is_no_verdict(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.proof.anchor.verify_leaf", None)
+
+    done = run("check", str(file), "--trail", TRAIL)
+
+    assert done.code == 3
+    assert "5. NO " in done.out and "mistake of the checker" in done.out
+
+
 def test_a_file_that_is_not_there_could_not_be_checked(run: Run) -> None:
     done = run("check", "/nowhere", "--trail", TRAIL)
 

@@ -8,7 +8,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -59,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _trail(text: str) -> str:
-    with suppress(ProofError):
+    try:
         return names.check_id(text)
-    raise argparse.ArgumentTypeError("it has 32 hex digits, in lower case")
+    except MalformedError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -76,8 +76,10 @@ def _check(asked: argparse.Namespace) -> int:
         reason, code = str(error), 3 if isinstance(error, MalformedError) else 1
     except OSError as error:
         reason = f"{asked.file} cannot be read: {error.strerror}"
-    held = [True] * (len(claims) - bool(reason)) + [False] * bool(claims and reason)
-    steps = list(zip(claims, held, strict=True))
+    except Exception as error:  # Python's own exit code would say that the file is refuted
+        reason = f"this is a mistake of the checker itself: {type(error).__name__}: {error}"
+    last = len(claims) - bool(reason)
+    steps = [(claim, at < last) for at, claim in enumerate(claims)]
     if asked.json:
         told = [{"claim": claim, "holds": holds} for claim, holds in steps]
         verdict = {"verdict": VERDICTS[code].lower(), "reason": reason, "steps": told}
@@ -113,13 +115,11 @@ def _walk(steps: Steps, claims: list[str]) -> Proven:
 
 
 def _vectors(asked: argparse.Namespace) -> int:
-    failed = passed = 0
-    for case, why in vectors.run(asked.folder):
-        passed, failed = passed + (not why), failed + bool(why)
-        if why:
-            _say(f"failed: {case}: {why}")
-    _say(f"{passed} passed, {failed} failed")
-    return 0 if passed and not failed else 1
+    found = list(vectors.run(asked.folder))
+    failed = [f"failed: {case}: {why}" for case, why in found if why]
+    for line in (*failed, f"{len(found) - len(failed)} passed, {len(failed)} failed"):
+        _say(line)
+    return 0 if found and not failed else 1
 
 
 def _say(text: str) -> None:
