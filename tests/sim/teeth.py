@@ -185,7 +185,7 @@ TEETH: dict[str, Tooth] = {
         "read.watermark",
         "view.started_us - view.clock_error_us",
         "view.started_us",
-        13,
+        20,
         "buckets dawn",
     ),
     "a watermark over a hole": Tooth(
@@ -199,7 +199,7 @@ TEETH: dict[str, Tooth] = {
         "read.watermark",
         "[look for look in view.regions if not look.unusable]",
         "list(view.regions)",
-        163,
+        8,
         "buckets duel look",
     ),
     "a store that did not answer has nothing, in closing": Tooth(
