@@ -295,6 +295,26 @@ def test_a_vote_in_the_place_of_a_store_that_is_gone_is_not_counted() -> None:
     run(story)
 
 
+def test_a_start_does_not_close_its_last_epoch_below_what_that_promised() -> None:
+    async def story() -> None:
+        world, keys = World(), Keys()
+        node = await started(world.node(keys))
+        answer, _ = await send(node, "n0")
+        await asyncio.sleep(2.5)  # until it is promised
+        await kill(node)
+        for store in world.stores.values():
+            for key in [key for key in store.objects if answer.segment in key]:
+                del store.objects[key]
+
+        again = await started(world.node(keys))
+
+        assert again.identity.node != node.identity.node
+        closed = layout.closed_key(node.identity.node, 1)
+        assert not any(closed in store.objects for store in world.stores.values())
+
+    run(story)
+
+
 def test_a_birth_that_one_region_holds_is_brought_to_a_quorum_before_the_close() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(0)

@@ -18,12 +18,13 @@ from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.ports import Host
 from holdfast.proof import ProofError, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.statements import Birth, Heartbeat
+from holdfast.proof.statements import Birth
 from holdfast.regions import Regions, layout, signing
 from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.port import Differs, Listing, Present, RegionId, Stored, Unknown
+from holdfast.regions.port import Absent, Differs, Listing, Present, RegionId, Stored, Unknown
+from holdfast.regions.region import Region
 from holdfast.regions.sets import lacking_quorum
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.whole import why_not_whole
@@ -32,12 +33,15 @@ from holdfast.write.batch import Taken
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.epoch import Born, Entered, Epoch, WriteLimits
 from holdfast.write.identity import Identity, Keyring, identify, renew
+from holdfast.write.pulse import say_again
 
 log = logging.getLogger("holdfast.write")
 
 RETRY_FIRST_SECONDS = 0.25
 RETRY_MAX_SECONDS = 5.0
 CLOSE_ATTEMPTS_MAX = 5
+
+Offset = ClockInterval | Unknown
 
 
 class RegionBacklog(Struct, frozen=True):
@@ -244,23 +248,16 @@ class Node:
         await self._check_clocks()
 
     async def _check_clocks(self) -> None:
-        beat = signing.write(
-            Heartbeat(
-                epoch=0,
-                n=0,
-                time_us=self._host.now_us(),
-                promise_us=0,
-                promise_size=0,
-                checkpoint=b"",
-                regions=(),
-            ),
-            self.identity.key.name,
-            self.identity.key,
-        )
         key = layout.heartbeat_key(self.identity.node)
-        seen = await asyncio.gather(
-            *(measure_clock(region, key, beat, self._host.now_us) for region in self._regions)
-        )
+        found = await asyncio.gather(*(region.read(key) for region in self._regions))
+        beat = say_again(found, self.identity.key, self._host.now_us())
+
+        async def measure(region: Region, read: Present | Absent | Unknown) -> Offset:
+            if isinstance(read, Unknown):
+                return read  # not overwritten either: it may hold the newest promise
+            return await measure_clock(region, key, beat, self._host.now_us)
+
+        seen = await asyncio.gather(*map(measure, self._regions, found))
         allowed_us = self._limits.clock_error_us // 2
         clocks = dict(zip(self._regions.by_id, seen, strict=True))
         good = {

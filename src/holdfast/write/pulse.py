@@ -6,17 +6,20 @@ goes a look for a fence, and the measuring of the region's clock.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from holdfast.ports import Host
+from holdfast.proof import ProofError, statements
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import Heartbeat, RegionState
 from holdfast.regions import Regions, layout, signing
 from holdfast.regions.clock import ClockInterval, measure_clock
-from holdfast.regions.port import Stored, Unknown
+from holdfast.regions.port import Absent, Present, Stored, Unknown
 from holdfast.regions.region import Region
+from holdfast.regions.signing import SigningKey
 from holdfast.write.identity import Identity
 from holdfast.write.replicate import Channel
 
@@ -27,6 +30,21 @@ class Promise:
 
     us: int
     end: LedgerEnd
+
+
+def say_again(found: Iterable[Present | Absent | Unknown], key: SigningKey, now_us: int) -> bytes:
+    """A heartbeat between epochs, to compare clocks by. It takes the place of the node's last one,
+    so it promises the same again: nobody may close the epoch below that, and what it covers may be
+    lost everywhere."""
+    last = Heartbeat(
+        epoch=0, n=0, time_us=0, promise_us=0, promise_size=0, checkpoint=b"", regions=()
+    )
+    for answer in found:
+        with contextlib.suppress(ProofError):
+            if isinstance(answer, Present):
+                beat = statements.verify(answer.data, Heartbeat, key.verifier).statement
+                last = max(last, beat, key=lambda each: (each.epoch, each.n))
+    return signing.write(replace(last, time_us=now_us, regions=()), key.name, key)
 
 
 class Pulse:
