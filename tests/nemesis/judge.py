@@ -39,6 +39,7 @@ class Remains:
     def __init__(self, cluster: Cluster) -> None:
         self.stores = {id: Folder(cluster.evidence(cluster.regions / id)) for id in REGIONS}
         self.beats = dict(cluster.listener.beats)
+        self.destroyed: Mapping[str, bytes] = {}  # no play loses more than the trail survives
         self.problem = cluster.problem
 
     def holders(self, key: str) -> list[str]:

@@ -294,7 +294,8 @@ class LightReader:
         if before is not None and (through is None or through < before):
             self.world.problem(f"I11: {self.name} went back from {before} to {through}")
         if through is not None:
-            self.said.append(Said(self.name, through, self._shown()))
+            gaps = tuple((gap.node, gap.start, gap.end) for gap in self.judgement.gaps)
+            self.said.append(Said(self.name, through, self._shown(), gaps))
             self.world.say(f"{self.name} reports {(through - 1_800_000_000_000_000) / 1e6:.4f}")
         self.busy = False
 

@@ -33,7 +33,8 @@ class Scene(Protocol):
     """What happened in, and what came of it.
 
     beats: every heartbeat that was ever seen -> its node. repairs: what a keeper put: the keeper's
-    machine, key, bytes. holders: the stores that hold a key. problem: takes what must not be.
+    machine, key, bytes. destroyed: segments of which all copies were lost at once, key -> bytes, as
+    they were. holders: the stores that hold a key. problem: takes what must not be.
     """
 
     @property
@@ -44,6 +45,8 @@ class Scene(Protocol):
     def beats(self) -> Mapping[bytes, str]: ...
     @property
     def repairs(self) -> Sequence[tuple[str, str, bytes]]: ...
+    @property
+    def destroyed(self) -> Mapping[str, bytes]: ...
     def holders(self, key: str) -> Sequence[str]: ...
     def problem(self, text: str) -> None: ...
 
@@ -82,11 +85,16 @@ class Writer(Protocol):
 
 @dataclass(eq=False)
 class Said:
-    """A reader's statement, and the names of the segments that it showed then."""
+    """A reader's statement, and the names of the segments that it showed then. gaps: those that the
+    statement named: (node, start, end)."""
 
     reader: str
     through_us: int
     shown: frozenset[str]
+    gaps: tuple[tuple[str, int, int], ...] = ()
+
+    def excuses(self, node: str, index: int) -> bool:
+        return any(of == node and start <= index < end for of, start, end in self.gaps)
 
 
 @dataclass
@@ -117,10 +125,13 @@ class Checker:
         self.nodes: dict[str, NodeTruth] = {}
         self.opened: dict[str, Opened] = {}
         self.received: dict[str, tuple[int, ...]] = {}
+        self.destroyed: set[str] = set()  # names of segments that may be missing
+        self.found: set[str] = set()  # names of segments with a good copy
 
     def run(self) -> None:
         held = {id: store.content() for id, store in self.world.stores.items()}
         self._read(held)
+        self._read_lost()
         for node, truth in sorted(self.nodes.items()):
             self._check_closes(node, truth)
             self._walk(node, truth)
@@ -145,7 +156,7 @@ class Checker:
                 self.wrong(f"there is an object that is none of ours: {key}")
                 continue
             if isinstance(parsed, layout.GapKey):
-                self.wrong(f"I12: nobody declared a gap, and there is one: {key}")
+                self._check_gap(parsed, data)
             elif isinstance(parsed, layout.EpochKey) and parsed.kind == "birth":
                 self._take_birth(parsed, data)
             elif not isinstance(parsed, layout.RegionKey):
@@ -158,6 +169,45 @@ class Checker:
                 self._take(node, parsed, data)
             except ProofError:
                 continue  # rotten; an intact copy is found elsewhere, or missed below
+
+    def _read_lost(self) -> None:
+        """Segments of which every copy was destroyed are in the ledgers as they were; each has a
+        good copy that turned up since, or lies in a gap that a quorum holds."""
+        for text, data in sorted(self.world.destroyed.items()):
+            key = layout.parse_key(text)
+            assert isinstance(key, layout.SegmentKey)
+            self.destroyed.add(key.name.text)
+            if key.name.text not in self.found and not self._is_declared(key):
+                self.wrong(f"I12: {_which(key)} is lost, and no gap that a quorum holds says so")
+            if key.node in self.nodes:
+                self.nodes[key.node].segments[key.name.text] = (key.name, data)
+
+    def _is_declared(self, key: layout.SegmentKey) -> bool:
+        gaps = {
+            text
+            for store in self.world.stores.values()
+            for text in store.content()
+            if text.startswith(layout.gaps_prefix(key.node))
+        }
+        return any(
+            gap.start <= key.name.index < gap.end
+            and len(self.world.holders(text)) >= self.world.quorum
+            for text in gaps
+            if isinstance(gap := layout.parse_key(text), layout.GapKey)
+        )
+
+    def _check_gap(self, key: layout.GapKey, data: bytes) -> None:
+        """I12: what a gap says to be lost was lost."""
+        lost = {
+            parsed.name.index
+            for parsed in map(layout.parse_key, self.world.destroyed)
+            if isinstance(parsed, layout.SegmentKey) and parsed.node == key.node
+        }
+        if not lost.issuperset(range(key.start, key.end)):
+            self.wrong(f"I12: a gap [{key.start}, {key.end}) of {key.node[:6]} is none")
+        gap = statements.verify_gap(data, self.trail).statement
+        if (gap.start, gap.end) != (key.start, key.end):
+            self.wrong(f"I12: another gap lies where [{key.start}, {key.end}) should")
 
     def _take_birth(self, key: layout.EpochKey, data: bytes) -> None:
         try:
@@ -172,6 +222,7 @@ class Checker:
         if isinstance(key, layout.SegmentKey):
             if hashlib.sha256(data).digest() == key.name.sha256:
                 truth.segments[key.name.text] = (key.name, data)
+                self.found.add(key.name.text)
         elif isinstance(key, layout.EpochKey) and key.kind == "closed":
             closed = statements.verify_by_certificate(data, Closed, self.trail)
             truth.closes.setdefault(key.epoch, set()).add(closed.statement.end)
@@ -219,7 +270,7 @@ class Checker:
         where = f"segment {name.index} of {node[:6]}"
         truth.chain.append(name)
         held = self.world.holders(layout.segment_key(node, name))
-        if len(held) < self.world.quorum:
+        if len(held) < self.world.quorum and name.text not in self.destroyed:
             self.wrong(f"I1: {where} lies below a close, and in {held} only")
         try:
             opened = segment.verify(data, name, truth.key.public, truth.key.name)
@@ -284,7 +335,7 @@ class Checker:
                     self.wrong(f"I5: {where} was acknowledged after a later one")
                 last[process.name, ack.node] = name.index
                 held = self.world.holders(layout.segment_key(ack.node, name))
-                if len(held) < self.world.quorum:
+                if len(held) < self.world.quorum and ack.segment not in self.destroyed:
                     self.wrong(f"I1: {where} lies in {held} only, in the end")
                 self._check_receipt(ack.node, ack.segment, ack.receipt, ack.regions)
             for request in machine.requests:
@@ -320,11 +371,14 @@ class Checker:
                     self.wrong(f"I19: a keeper spread another's {parsed.kind}")
 
     def _check_said(self, said: Said) -> None:
-        """I10: nothing at or below a reported time appears or disappears."""
+        """I10: nothing at or below a reported time appears or disappears, but for what the same
+        statement names as lost."""
         for node, truth in self.nodes.items():
             final = {name.text for name in truth.chain}
             for name in truth.chain:
                 times = self.received.get(name.text, ())
+                if name.text in self.destroyed and said.excuses(node, name.index):
+                    continue
                 if name.text not in said.shown and times and min(times) <= said.through_us:
                     self.wrong(
                         f"I10: {said.reader} did not know segment {name.index} of "
@@ -339,3 +393,7 @@ class Checker:
                             f"I10: {said.reader} showed segment {name.index} of "
                             f"{node[:6]}, epoch {name.epoch}, which is an orphan"
                         )
+
+
+def _which(key: layout.SegmentKey) -> str:
+    return f"segment {key.name.index} of epoch {key.name.epoch}, {key.node[:6]}"

@@ -1,4 +1,4 @@
-"""Somebody with the trail's key at a command line: `region replace`, `close declare`.
+"""Somebody with the trail's key at a command line: `region replace`, `close` and `gap declare`.
 
 Each command is a process of its own, as the command line makes one: it may be killed or paused
 anywhere, and the person tries again. What they say is true (a region is named as gone only if its
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from holdfast.cli.close import find_birth
 from holdfast.errors import CorruptError, RejectedError, UnavailableError
 from holdfast.keep.declare import declare
+from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.ports import Host
 from holdfast.proof import ProofError
 from holdfast.regions import Regions
@@ -63,6 +64,19 @@ class Person:
             return f"it ends at {found.end.size}: {dict(told)}"
 
         self._run(f"declares the close of epoch {epoch} of {node[:6]}", work)
+
+    def gap(self, node: str, start: int, end: int) -> None:
+        """`holdfast gap declare`."""
+
+        async def work(regions: Regions, host: Host) -> str:
+            asked = Asked(node, start, end, tuple(self.world.gone), "p", "every copy was lost")
+            found = await propose_gap(regions, TRAIL.signing, host, asked)
+            await self._confirm()
+            told = await declare(regions, found.key, found.data, asked.gone)
+            self.world.fault("declared gap", f"{node[:6]} [{start}, {end})")
+            return f"stated: {dict(told)}"
+
+        self._run(f"declares the segments [{start}, {end}) of {node[:6]} lost", work)
 
     async def done(self) -> None:
         """Until the command that runs has ended."""

@@ -165,11 +165,12 @@ def _drift(world: World) -> list[str]:
 
 
 def _is_kept(key: str) -> bool:
-    return key.endswith(("/birth.note", "/closed.note")) or key.startswith("ev/cp/")
+    return key.endswith(("/birth.note", "/closed.note")) or key.startswith(("ev/cp/", "ev/gap/"))
 
 
 async def _close_all(world: World, script: Script) -> None:
     """Every epoch that is still open is closed, as its node's next start would."""
+    await script.state_gaps()
     await _audit(world, "closing of all epochs", _close_each(world, script))
     if world.forgone:
         for id in world.gone:

@@ -1,9 +1,11 @@
 """What happens in a simulated world, as its seed draws it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 
+from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
 from holdfast.regions.cookie import LOOK_SECONDS_MAX
 from tests.sim.actors import LightReader, Machine, Request
@@ -51,6 +53,7 @@ class Script:
         }
         if world.has_people:  # last, so that other worlds stay what they were
             self.actions |= {"lose": (self.lose, 2), "ask": (self.ask, 4)}
+            self.actions |= {"destroy": (self.destroy, 1)}
             self.actions |= {name: (partial(self.tell, STORIES[name]), 0.6) for name in PEOPLES}
 
     async def play(self, steps: int) -> None:
@@ -236,14 +239,20 @@ class Script:
         return (node, *birth) if birth else None
 
     async def see_to_what_needs_a_person(self) -> None:
-        """Replace what is gone, then try to close what nobody else could."""
+        """Replace what is gone, state what is lost, then try to close what nobody else could."""
         for id in self.world.gone:
             self.person.replace(id)
             await self.person.done()
+        await self.state_gaps()
         for node, (epoch, data) in sorted(self.last_births().items()) if self.world.forgone else ():
             if not self.is_closed((node, epoch, data)):
                 self.person.close(node, epoch)
                 await self.person.done()
+
+    async def state_gaps(self) -> None:
+        for hole in self.world.holes():
+            self.person.gap(*hole)
+            await self.person.done()
 
     def is_closed(self, born: Born | None) -> bool:
         """Whether any store shows where an epoch was closed."""
@@ -480,11 +489,45 @@ class Script:
             if self.draw.random() < 0.7:
                 self.later(self.draw.choice([0.0, 1.0, 4.0]), self.person.replace, store.id)
 
+    def destroy(self) -> None:
+        self.destroyed_any()
+
+    def destroyed_any(self) -> bool:
+        """Every copy of a segment that was acknowledged is lost, or of two in a row; whether so."""
+        held = {key: data for s in self.world.stores.values() for key, data in s.content().items()}
+        acks = [ack for machine in self.machines for _, ack in machine.acks]
+        keys = sorted(
+            {layout.SegmentKey(a.node, SegmentName.parse(a.segment)) for a in acks}, key=str
+        )
+        self.draw.shuffle(keys)
+        for key in keys:
+            near = [k for k in keys if k.node == key.node and k.name.index == key.name.index + 1]
+            done = [k for k in [key, *near[: self.draw.choice([0, 1])]] if self._destroyed(k, held)]
+            if done:
+                return True
+        return False
+
+    def _destroyed(self, key: layout.SegmentKey, held: Mapping[str, bytes]) -> bool:
+        text = layout.segment_key(key.node, key.name)
+        data, how = held.get(text, b""), self.world.may_destroy(key)
+        is_good = hashlib.sha256(data).digest() == key.name.sha256
+        if not how or not is_good or text in self.world.destroyed:
+            return False
+        self.world.destroy(text, data, how)
+        return True
+
     def ask(self) -> None:
-        """A person replaces what is gone, or declares a close, needed or not."""
+        """A person replaces what is gone, or declares a gap or a close, needed or not."""
         gone, births = self.world.gone, sorted(self.last_births().items())
+        holes = self.world.holes()
         if gone and self.draw.random() < 0.6:
             self.person.replace(self.draw.choice(gone))
+        elif holes and self.draw.random() < 0.6:
+            self.person.gap(*self.draw.choice(holes))
+        elif births and self.draw.random() < 0.3:
+            start = self.draw.randint(0, 5)
+            node, _ = self.draw.choice(births)
+            self.person.gap(node, start, start + self.draw.choice([1, 1, 3]))
         elif births:
             node, (epoch, _) = self.draw.choice(births)
             self.person.close(node, epoch)

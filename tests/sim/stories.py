@@ -247,6 +247,35 @@ async def outvoted(script: "Script") -> None:
     await script.wait(0.5, 2.0)
 
 
+async def hole(script: "Script") -> None:
+    """Every copy of a segment is lost; readers that remember nothing look, and others close its
+    epoch, before a person states it and after."""
+    draw = script.draw
+    writer, closer = await script.cast(2)
+    born = script.last_born(writer)
+    for _ in range(draw.choice([1, 3])):
+        await script.send_within(writer, 0.3)
+    await script.wait(2.5, 4.0)  # until it is promised
+    if not script.destroyed_any():
+        return
+    script.look_anew()
+    if draw.random() < 0.5:
+        writer.kill()
+        await script.wait(0.0, 1.0)
+        script.close(closer, born)
+    await script.wait(0.5, 1.5)
+    for _ in range(3):
+        script.look_anew()
+        for each in script.world.holes():
+            script.person.gap(*each)
+            await script.wait(0.2, 1.0)
+    writer.start()
+    await script.wait(0.5, 2.0)
+    script.close(closer, born)
+    script.look_anew()
+    await script.wait(0.5, 2.0)
+
+
 STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
     story.__name__: story
     for story in (
@@ -263,6 +292,7 @@ STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
         mend,
         bad_memory,
         outvoted,
+        hole,
     )
 }
-PEOPLES = ("outvoted",)  # those that need a person
+PEOPLES = ("outvoted", "hole")  # those that need a person

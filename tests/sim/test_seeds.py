@@ -33,6 +33,7 @@ FOUND = {
     (6062, ""): "a birth was counted in a store that had been wiped",
     (0, "bad_memory"): "requests were never answered when their segment could not be trusted",
     (69, "disks unsynced"): "a closer voted for a segment that disks showed and had not synced",
+    (32, "hole"): "a node that began again overwrote its promise, and was closed below it",
     (5, "torn"): "a reader never read a birth again that was bent on its way",
 }
 

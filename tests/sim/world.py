@@ -18,7 +18,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from holdfast.ports import Host
 from holdfast.proof import ProofError, statements
-from holdfast.proof.statements import Birth, Closed
+from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.regions import Region, Regions, kinds, layout
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.kinds import Vote
@@ -90,6 +90,7 @@ class World:
         self.saved: dict[str, dict[str, bytes]] = {}  # what a wiped store held
         self.away_until = 0.0  # who wipes a store cannot restore it within one look
         self.forgone: set[str] = set()  # the ids of stores that are gone for good
+        self.destroyed: dict[str, bytes] = {}  # segments of which every copy was lost, as they were
         self.stores: dict[str, Bucket | SimDisk] = {
             id: self._store(id) for id in "abcde"[: self.count]
         }
@@ -220,6 +221,8 @@ class World:
         as stores are gone that may have counted, since the others must all be asked.
         """
         if key.startswith("ctl/"):
+            return not self._is_needed(key)
+        if key in self.destroyed:
             return True
         try:
             parsed = layout.parse_key(key)
@@ -286,6 +289,73 @@ class World:
             (sum(part.get(id) in self.forgone for id in regions or part) for part in parts),
             default=0,
         )
+
+    def may_destroy(self, key: layout.SegmentKey) -> Literal["", "torn", "removed"]:
+        """How every copy of an acknowledged segment may be lost, beyond what the trail promises to
+        survive; "": not so that anybody could know of it, and state where the ledger goes on.
+
+        Of an epoch that is closed they may vanish. Of an open one W stores have to show that it was
+        promised, else its end would be found before it; and names are to be listed still, though
+        no bytes are good, else nobody can carry the ledger's tree on.
+        """
+        if self.is_closed(key.node, key.name.epoch):
+            return self.draw.choice(["torn", "removed"])
+        return "torn" if self._promised(key.node, key.name.epoch) > key.name.index else ""
+
+    def _promised(self, node: str, epoch: int) -> int:
+        """The size that W stores show a promise of."""
+        key = layout.heartbeat_key(node)
+        found = [store.peek(key) for store in self.stores.values() if store.durable(key)]
+        beats = [statements.read(data, Heartbeat).statement for data in found if data]
+        sizes = sorted((beat.promise_size for beat in beats if beat.epoch == epoch), reverse=True)
+        return sizes[self.quorum - 1] if len(sizes) >= self.quorum else 0
+
+    def _is_needed(self, key: str) -> bool:
+        """Whether only a heartbeat tells that a segment is missing: of an epoch that is open."""
+        node = key.rpartition("/")[2].partition(".")[0]
+        lost = map(layout.parse_key, self.destroyed)
+        return any(epoch_of(each)[0] == node and self._is_open(each) for each in lost)
+
+    def destroy(self, key: str, data: bytes, how: str) -> None:
+        """All copies of a segment are lost."""
+        self.destroyed[key] = data
+        for store in self.stores.values():
+            self.saved.get(store.id, {}).pop(key, None)
+            held = store.peek(key)
+            if held is not None and how == "removed":
+                store.remove(key)
+            elif held:
+                at = self.draw.randrange(len(held))
+                store.damage(key, held[:at] + bytes([held[at] ^ 1]) + held[at + 1 :])
+        self.fault("destroyed", f"{key} is {how}")
+
+    def holes(self) -> list[tuple[str, int, int]]:
+        """(node, start, end) of segments without a good copy, that nobody declared lost."""
+        stated = [
+            layout.parse_key(key)
+            for store in self.stores.values()
+            for key in store.content()
+            if key.startswith(layout.GAPS_PREFIX)
+        ]
+        found: list[tuple[str, int, int]] = []
+        for text, data in sorted(self.destroyed.items()):
+            key = layout.parse_key(text)
+            assert isinstance(key, layout.SegmentKey)
+            at = key.name.index
+            if any(store.peek(text) == data for store in self.stores.values()):
+                continue  # a copy that was under way
+            if any(
+                isinstance(gap, layout.GapKey)
+                and gap.node == key.node
+                and gap.start <= at < gap.end
+                for gap in stated
+            ):
+                continue
+            if found and found[-1][0] == key.node and found[-1][2] == at:
+                found[-1] = (key.node, found[-1][1], at + 1)
+            else:
+                found.append((key.node, at, at + 1))
+        return found
 
     def may_go(self, store: Bucket | SimDisk) -> bool:
         """Whether a store may be gone for good, as the design survives it: every other is whole; of
