@@ -34,6 +34,7 @@ from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.founding import Founded, found
 from holdfast.regions.port import Unknown
+from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.threads import Threads
 from holdfast.regions.trailkey import KeyHome
@@ -46,6 +47,8 @@ from holdfast.write.node import Node
 LOCK_FILE = "lock"
 NICE = 10
 REGION_THREADS = 8
+# For who has time, and nobody waiting: an answer that comes late is better than none.
+PATIENT = RegionLimits(timeout_seconds=60.0)
 FILE_THREADS = 4
 
 
@@ -189,7 +192,7 @@ def _worker(nice: int) -> Executor:
 
 
 @contextmanager
-def real_regions(settings: Settings) -> Iterator[Regions]:
+def real_regions(settings: Settings, limits: RegionLimits | None = None) -> Iterator[Regions]:
     """The regions of the settings; each store has its own threads, so that none starves another."""
     threads: list[Threads] = []
 
@@ -200,7 +203,7 @@ def real_regions(settings: Settings) -> Iterator[Regions]:
 
     def region(id: str, where: RegionSettings) -> Region:
         control = store(where.control_url, f"{id}-control") if where.control_url else None
-        return Region(id, store(where.url, id), control, url=where.url)
+        return Region(id, store(where.url, id), control, url=where.url, limits=limits)
 
     try:
         made = [region(id, where) for id, where in settings.regions.items()]

@@ -150,3 +150,23 @@ def test_a_person_reads_a_verdict_and_where(data: Path, capsys: Capture) -> None
     assert code == 0
     assert "under_replicated in region c" in printed and gone.name in printed
     assert printed.rstrip().splitlines()[-1].startswith("GOOD")
+
+
+@pytest.mark.slow
+def test_worker_processes_say_what_one_process_says_and_a_journal_goes_on(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.verify.run.FEW", 0)
+    segments(data, "a")[0].write_bytes(b"")
+    deep = ("--depth", "events", "--jobs")
+
+    code, alone = ask(data, capsys, *deep, "1")
+    by_two, several = ask(data, capsys, *deep, "2", "--resume", str(tmp_path / "journal"))
+    resumed, again = ask(data, capsys, *deep, "2", "--resume", str(tmp_path / "journal"))
+
+    assert code == by_two == resumed == 1
+    for report in (alone, several, again):
+        report.pop("started"), report.pop("ended")
+    assert alone == several
+    assert again.pop("resumed_segments") == several.pop("resumed_segments") + 4
+    assert again == several

@@ -9,8 +9,9 @@ from functools import cache
 
 from holdfast.ports import Host
 from holdfast.regions import Region, Regions, layout
+from holdfast.verify.batch import Batch, Done, check_batch
 from holdfast.verify.findings import Finding, Report
-from holdfast.verify.run import Question, Verification
+from holdfast.verify.run import Means, Question, Verification
 from holdfast.write.admit import admit
 from holdfast.write.closing import close_epoch
 from holdfast.write.epoch import WriteLimits
@@ -77,21 +78,47 @@ def objects_of(stores: dict[str, MemoryWorld]) -> Objects:
     return {id: {k: data for k, (data, _) in s.objects.items()} for id, s in stores.items()}
 
 
-def verified(objects: Objects, question: Question | None = None) -> Report:
+def verified(
+    objects: Objects, question: Question | None = None, means: Means | None = None
+) -> Report:
     """Verify stores that hold these objects, W = 2."""
-    return verified_in({id: _store(held) for id, held in objects.items()}, question)
+    return verified_in({id: _store(held) for id, held in objects.items()}, question, means)
 
 
-def verified_in(stores: Mapping[str, MemoryWorld], question: Question | None = None) -> Report:
+def verified_in(
+    stores: Mapping[str, MemoryWorld],
+    question: Question | None = None,
+    means: Means | None = None,
+) -> Report:
     """Verify these stores, W = 2."""
 
     async def work() -> Report:
         regions = Regions([Region(id, store) for id, store in stores.items()], 2)
         regions.trail = TRAIL.trail
         await regions.verify()
-        return await Verification(regions, _host(), question or Question()).run()
+        if means is not None and isinstance(means.crew, Counting):
+            means.crew.regions = regions
+        return await Verification(regions, _host(), question or Question(), means or Means()).run()
 
     return run(work)
+
+
+class Counting:
+    """A crew that counts its batches, and dies instead of the one of that number."""
+
+    at_once = 2
+
+    def __init__(self, dies_at: int = 1000) -> None:
+        self.done: list[Batch] = []
+        self.dies_at = dies_at
+        self.regions: Regions | None = None
+
+    async def do(self, batch: Batch) -> Done:
+        assert self.regions is not None
+        if len(self.done) == self.dies_at:
+            raise InterruptedError
+        self.done.append(batch)
+        return await check_batch(self.regions, batch)
 
 
 def _store(held: dict[str, bytes]) -> MemoryWorld:

@@ -20,7 +20,7 @@ _DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 class Progress(Protocol):
     """A bar on standard error, or nothing where that is no terminal."""
 
-    def __call__(self, done: int, detail: str = "") -> None: ...
+    def __call__(self, done: int, detail: str = "", total: int | None = None) -> None: ...
 
 
 def machine(data: bytes) -> None:
@@ -179,7 +179,7 @@ def tree(value: JsonObject, depth: int = 0) -> None:
 def progress(title: str, total: int | None) -> Iterator[Progress]:
     """A progress bar on standard error; silent where that is no terminal. total: None: unknown."""
     if not sys.stderr.isatty():
-        yield lambda done, detail="": None
+        yield lambda done, detail="", total=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -194,4 +194,8 @@ def progress(title: str, total: int | None) -> Iterator[Progress]:
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total, detail="")
-        yield lambda done, detail="": bar.update(task, completed=done, detail=detail)
+
+        def show(done: int, detail: str = "", total: int | None = None) -> None:
+            bar.update(task, completed=done, detail=detail, total=total)  # total None: as before
+
+        yield show

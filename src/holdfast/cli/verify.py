@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -10,6 +12,7 @@ from msgspec import to_builtins
 from typer import Option
 
 from holdfast.cli import printer
+from holdfast.cli.crew import Workers
 from holdfast.cli.exits import GOOD, INCOMPLETE, REFUTED, UNREACHED
 from holdfast.cli.options import Place
 from holdfast.cli.place import read_trail_key, settings_of
@@ -22,7 +25,8 @@ from holdfast.settings import Settings
 from holdfast.times import format_us, parse_time
 from holdfast.verify.expect import Kept, parse_kept
 from holdfast.verify.findings import Depth, Finding, Report, Verdict
-from holdfast.verify.run import Question, Verification
+from holdfast.verify.journal import Journal
+from holdfast.verify.run import Means, Question, Verification
 
 CODES: dict[Verdict, int] = {
     "good": GOOD,
@@ -66,9 +70,23 @@ class What:
     ] = ""
 
 
+@dataclass(frozen=True)
+class How:
+    """How to go about it."""
+
+    jobs: Annotated[
+        int, Option(min=0, metavar="N", help="Worker processes. (default: one for each core)")
+    ] = 0
+    resume: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Keep here what was read, and go on from what is there."),
+    ] = None
+
+
 def verify(
     place: Place,
     what: What,
+    how: How,
     json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
 ) -> int:
     """Verify what the regions hold, with no server alive. Changes and repairs nothing.
@@ -76,7 +94,7 @@ def verify(
     Exit 1: something was changed or is corrupt. Exit 3: too few regions could be looked at, or one
     that was named could not. Exit 4: something that must be there is missing.
     """
-    report = asyncio.run(_verify(settings_of(place.data, place.config), what))
+    report = asyncio.run(_verify(settings_of(place.data, place.config), what, how))
     if json:
         printer.machine_object(report_object(report))
     else:
@@ -84,13 +102,37 @@ def verify(
     return CODES[report.verdict]
 
 
-async def _verify(settings: Settings, what: What) -> Report:
-    from holdfast.wiring import real_host, real_regions
+async def _verify(settings: Settings, what: What, how: How) -> Report:
+    from holdfast.wiring import PATIENT, real_host, real_regions
 
     question = _question(what)
-    with real_host() as host, real_regions(settings) as regions:
+    with contextlib.ExitStack() as closing:
+        host = closing.enter_context(real_host())
+        regions = closing.enter_context(real_regions(settings, PATIENT))
         await _know_the_trail(regions, settings, what.trail)
-        return await Verification(regions, host, question).run()
+        journal = None
+        if how.resume is not None:
+            journal = closing.enter_context(Journal(how.resume, regions.trail))
+        crew = closing.enter_context(_crew(settings, how.jobs or len(os.sched_getaffinity(0))))
+        bar = closing.enter_context(printer.progress("verifying", None))
+
+        def progress(done: int, total: int) -> None:
+            bar(done, f"{done} of {total} segments", total)
+
+        return await Verification(regions, host, question, Means(crew, journal, progress)).run()
+
+
+@contextlib.contextmanager
+def _crew(settings: Settings, jobs: int) -> Iterator[Workers | None]:
+    """Worker processes, where more than one is wanted."""
+    if jobs == 1:
+        yield None
+        return
+    workers = Workers(settings, jobs)
+    try:
+        yield workers
+    finally:
+        workers.close()
 
 
 def _question(what: What) -> Question:
@@ -171,6 +213,11 @@ def _print(report: Report) -> None:
         f"trail {report.trail}, depth {report.depth}: {report.nodes} ledgers, {report.segments} "
         f"segments, {report.events} events; {report.pending} segments beyond what is known for sure"
     )
+    if report.depth != "names":
+        read = f"{report.deep_segments} segments are good by their bytes"
+        read += f", {report.deep_events} events by their records" if report.deep_events else ""
+        earlier = f" ({report.resumed_segments} of them read by an earlier run)"
+        printer.line(read + (earlier if report.resumed_segments else ""))
     printer.line(SAID[report.verdict])
 
 

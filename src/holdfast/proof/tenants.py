@@ -5,10 +5,12 @@ FORMAT.md, section 9. Pure.
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 from holdfast.proof.errors import MalformedError
 
 
+@lru_cache(maxsize=1024)  # a few tenants have most of the records, segment after segment
 def tenant_salt(tag_key: bytes, tenant: str) -> bytes:
     """The tenant's secret, 32 bytes. Raises MalformedError for a name that has no UTF-8 form."""
     try:

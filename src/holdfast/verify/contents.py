@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from holdfast.proof import MalformedError, MismatchError
 from holdfast.proof.names import SegmentName, parse_ledger_origin
@@ -21,18 +21,36 @@ from holdfast.verify.expect import SEEN_ACTION, Kept, seen_in
 
 _TIMES = re.compile(r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)*", re.ASCII)
 _TIME_CHARS = 27
-# A name in a record that is not written as itself holds one of these: no letter of "tenant" or
-# "received" has another form.
-_ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 _SEEN = f'"{SEEN_ACTION}"'.encode()
+_Field = Raw | UnsetType
 
 
-class _Stub(Struct, gc=False, frozen=True):
-    received: str
-    tenant: str | UnsetType = UNSET
+class _Line(Struct, gc=False, frozen=True, forbid_unknown_fields=True):
+    """A record's fields in the order in which they are written, each as it stands there."""
+
+    id: _Field = UNSET
+    time: _Field = UNSET
+    tenant: _Field = UNSET
+    actor: _Field = UNSET
+    action: _Field = UNSET
+    targets: _Field = UNSET
+    outcome: _Field = UNSET
+    reason: _Field = UNSET
+    source: _Field = UNSET
+    trace: _Field = UNSET
+    severity: _Field = UNSET
+    attributes: _Field = UNSET
+    producer: _Field = UNSET
+    payload_type: _Field = UNSET
+    payload_encoding: _Field = UNSET
+    payload: _Field = UNSET
+    received: _Field = UNSET
+    principal: _Field = UNSET
 
 
-_STUBS = msgspec.json.Decoder(_Stub)
+_LINES = msgspec.json.Decoder(_Line)
+_WRITER = msgspec.json.Encoder()
+_STRING = msgspec.json.Decoder(str)
 
 
 def check_contents(
@@ -49,53 +67,45 @@ def check_contents(
     Raises:
         ProofError: naming the line.
     """
-    stubs = _read_stubs(opened.records)
-    tenants = _tenants_of(opened, stubs)
+    received, whose = _read(opened.records)
+    tenants = _tenants_of(opened, whose)
     segment.verify_tenants(opened, tag_key, parse_ledger_origin(node_key.name)[1], tenants)
-    _check_times(opened.name, [received for received, _ in stubs], after_us)
+    _check_times(opened.name, received, after_us)
     seen = [record for record in opened.records if _SEEN in record]
     return tuple(seen_in(seen, f"segment {opened.name.index} of {node_key.name}"))
 
 
-def _read_stubs(records: Sequence[bytes]) -> list[tuple[str, str]]:
-    """(received, tenant) of each record.
+def _read(records: Sequence[bytes]) -> tuple[list[str], list[str]]:
+    """When each record was received, and whose it is.
 
     The fast parser is as strict as `json`, but for UTF-8, and takes the last of two equal names. So
-    it is believed where the text is UTF-8, each line is one object, and no name can be there twice;
-    a record for which the last is not sure is read again by the slow one.
+    it is believed where writing what it read gives the very same text: then each line is one
+    object, without a name that is there twice. All else is read by the slow one.
     """
-    lines = b"\n".join(records)
+    lines = b"\n".join((*records, b""))
     try:
         lines.decode()
-        stubs = _STUBS.decode_lines(lines)
+        found = _LINES.decode_lines(lines)
+        if _WRITER.encode_lines(found) == lines:
+            return _times(found), _tenants(found)
     except (UnicodeDecodeError, msgspec.MsgspecError):
-        return [_read_slowly(line, record) for line, record in enumerate(records)]
-    # A value cannot go on over a boundary like this one, so that each line holds one, if as many
-    # values as lines were found.
-    ends = lines.count(b'}\n{"') + lines.startswith(b'{"') + lines.endswith(b"}")
-    if len(stubs) != len(records) or ends != len(records) + 1:
-        return [_read_slowly(line, record) for line, record in enumerate(records)]
-    read = [(s.received, "" if s.tenant is UNSET else s.tenant) for s in stubs]
-    named = len(stubs) - sum(s.tenant is UNSET for s in stubs)
-    if (
-        lines.count(b'"tenant"') == named
-        and lines.count(b'"received"') == len(stubs)
-        and not _ESCAPED_LETTER.search(lines)
-    ):
-        return read
-    return [
-        each if _is_plain(record, stub) else _read_slowly(line, record)
-        for line, (record, stub, each) in enumerate(zip(records, stubs, read, strict=True))
-    ]
+        pass
+    slowly = [_read_slowly(line, record) for line, record in enumerate(records)]
+    return [received for received, _ in slowly], [tenant for _, tenant in slowly]
 
 
-def _is_plain(record: bytes, stub: _Stub) -> bool:
-    """Whether neither name can be in the record a second time."""
-    return (
-        record.count(b'"tenant"') == (stub.tenant is not UNSET)
-        and record.count(b'"received"') == 1
-        and not _ESCAPED_LETTER.search(record)
+def _times(found: Sequence[_Line]) -> list[str]:
+    """As strings of JSON; raises MsgspecError for what is none."""
+    return msgspec.json.decode(
+        b"[%b]" % b",".join([bytes(each.received or b"null") for each in found]), type=list[str]
     )
+
+
+def _tenants(found: Sequence[_Line]) -> list[str]:
+    """The same; few texts, many times each."""
+    raw = [bytes(each.tenant or b'""') for each in found]
+    read = {text: _STRING.decode(text) for text in set(raw)}
+    return [read[text] for text in raw]
 
 
 def _read_slowly(line: int, record: bytes) -> tuple[str, str]:
@@ -110,14 +120,15 @@ def _read_slowly(line: int, record: bytes) -> tuple[str, str]:
     return times[0], tenant
 
 
-def _tenants_of(opened: Opened, stubs: Sequence[tuple[str, str]]) -> list[str]:
+def _tenants_of(opened: Opened, whose: Sequence[str]) -> list[str]:
     """The tenant of each group; the records of a group must have the same."""
     at, tenants = 0, []
     for _, count in opened.trailer.tenants:
-        own = stubs[at][1]
-        for line in range(at, at + count):
-            if stubs[line][1] != own:
-                raise MismatchError(f"line {line}: its tenant is another than that of its group")
+        own = whose[at]
+        group = whose[at : at + count]
+        if group != [own] * count:
+            line = at + next(n for n, each in enumerate(group) if each != own)
+            raise MismatchError(f"line {line}: its tenant is another than that of its group")
         tenants.append(own)
         at += count
     return tenants

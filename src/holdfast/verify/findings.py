@@ -82,7 +82,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """One verification.
 
     nodes, segments, events: of all ledgers, by their names, below what is known for sure; pending:
-    segments above that. deep_segments, deep_events: whose bytes, or events, were verified.
+    segments above that. deep_segments, deep_events: whose bytes, or events, were verified;
+    resumed_segments: how many of these an earlier run had read.
     findings: the gravest first; left_out: how many more there are, by kind.
     """
 
@@ -98,6 +99,7 @@ class Report(Struct, frozen=True, kw_only=True):
     pending: int
     deep_segments: int
     deep_events: int
+    resumed_segments: int
     findings: tuple[Finding, ...]
     left_out: dict[str, int]
 

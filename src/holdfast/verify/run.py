@@ -24,6 +24,7 @@ from holdfast.verify.findings import (
     Report,
     verdict_of,
 )
+from holdfast.verify.journal import Journal
 from holdfast.verify.look import Look
 from holdfast.verify.walk import Target, Walk
 
@@ -31,7 +32,7 @@ FEW = 256  # segments that are not worth starting workers for
 
 
 class Crew(Protocol):
-    """Who reads and judges segments. at_once: so many batches are worth giving it at a time."""
+    """Who reads and judges segments. at_once: how many batches it works on at a time."""
 
     @property
     def at_once(self) -> int: ...
@@ -62,6 +63,19 @@ def silent(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Means:
+    """How to go about it. crew: who reads segments; None: this process. journal: what an earlier
+    run had read, and what this one does. progress: is told."""
+
+    crew: Crew | None = None
+    journal: Journal | None = None
+    progress: Progress = silent
+
+
+ALONE = Means()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What to verify. regions: ids, all of the settings where empty. expected: notes that were kept
     elsewhere. from_us, to_us: which segments to read, by when they were sealed; all where None."""
@@ -88,11 +102,9 @@ class Verification:
         regions: Regions,
         host: Host,
         question: Question,
-        crew: Crew | None = None,
-        progress: Progress = silent,
+        means: Means = ALONE,
     ) -> None:
-        """regions: verified, so that their trail is known. crew: who reads segments; else this
-        process does.
+        """regions: verified, so that their trail is known.
 
         Raises:
             RejectedError: a region that the settings do not name.
@@ -109,12 +121,12 @@ class Verification:
         self._walks: dict[NodeId, Walk] = {}
         self._expected: dict[NodeId, list[Mark]] = {}
         self._alone: Crew = Alone(regions)
-        self._crew: Crew = crew or self._alone
-        self._progress = progress
+        self._means = means
+        self._crew: Crew = means.crew or self._alone
         self._told: dict[NodeId, dict[int, bytes]] = {}
         self._seen: dict[Kept, str] = {}
         self._turn = asyncio.Semaphore(1)
-        self._total = self._walked = self._segments = self._events = 0
+        self._total = self._walked = self._segments = self._events = self._resumed = 0
 
     async def run(self) -> Report:
         """Look at everything, once.
@@ -155,11 +167,11 @@ class Verification:
                 self._name_removed(node, mark)
             return
         walk = self._walks[node] = Walk(ledger, self._expected.get(node, ()))
-        async with asyncio.TaskGroup() as reading:
-            async for shard, regions in self._look.shards(node):
-                targets = walk.take(shard, regions)
-                if self._question.depth != "names":
-                    await self._give(reading, node, targets)
+        try:
+            async with asyncio.TaskGroup() as reading:
+                await self._walk(reading, node, walk)
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
         walk.finish()
         if walk.unborn:
             born = await self._look.born_since(node)
@@ -167,6 +179,14 @@ class Verification:
                 if epoch not in born:
                     why = f"segment {name.index} says that it is of epoch {epoch}"
                     self._findings.add(no_birth(node, epoch, why))
+
+    async def _walk(self, reading: asyncio.TaskGroup, node: NodeId, walk: Walk) -> None:
+        async for shard, regions in self._look.shards(node):
+            targets = walk.take(shard, regions)
+            if self._question.depth == "names":
+                self._tell_progress(len(targets))
+            else:
+                await self._give(reading, node, targets)
 
     async def _give(
         self, reading: asyncio.TaskGroup, node: NodeId, targets: Sequence[Target]
@@ -180,8 +200,15 @@ class Verification:
             reading.create_task(self._have_read(batch))
 
     async def _have_read(self, batch: Batch) -> None:
+        journal = self._means.journal
         try:
-            done = await self._crew.do(batch)
+            done = journal.find(batch) if journal else None
+            if done is not None:
+                self._resumed += done.segments
+            else:
+                done = await self._crew.do(batch)
+                if journal:
+                    journal.keep(batch, done)
         finally:
             self._turn.release()
         self._segments += done.segments
@@ -190,8 +217,11 @@ class Verification:
         self._told.setdefault(batch.node, {}).update(done.roots)
         for key, kept in done.seen:
             self._seen.setdefault(kept, key)
-        self._walked += len(batch.targets)
-        self._progress(self._walked, max(self._total, self._walked))
+        self._tell_progress(len(batch.targets))
+
+    def _tell_progress(self, more: int) -> None:
+        self._walked += more
+        self._means.progress(self._walked, max(self._total, self._walked))
 
     async def _take_seen(self) -> None:
         """What nodes wrote down of each other holds for every ledger.
@@ -286,6 +316,7 @@ class Verification:
             pending=sum(walk.pending for walk in walks),
             deep_segments=self._segments,
             deep_events=self._events if self._question.depth == "events" else 0,
+            resumed_segments=self._resumed,
             findings=self._findings.kept(),
             left_out=self._findings.left_out(),
         )
