@@ -21,6 +21,8 @@ from holdfast.regions.port import RegionId
 from holdfast.verify.findings import Finding
 from holdfast.write.quorum import decide_close
 
+RECENT_MAX = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
@@ -98,6 +100,7 @@ class Evidence:
         self.trail = trail
         self.ledgers: dict[NodeId, Ledger] = {}
         self.findings: list[Finding] = []
+        self._recent: dict[tuple[str, bytes], str] = {}  # what was judged, and how
 
     @property
     def node_keys(self) -> Mapping[NodeId, VerifierKey]:
@@ -111,7 +114,12 @@ class Evidence:
 
         Heartbeats, checkpoints and votes need the keys that births and closes bring.
         """
-        return why_wrong(key, data, self.trail, self.node_keys)
+        copy = (key, data)  # every region has the same, one after the other
+        if copy not in self._recent:
+            if len(self._recent) >= RECENT_MAX:
+                self._recent.clear()
+            self._recent[copy] = why_wrong(key, data, self.trail, self.node_keys)
+        return self._recent[copy]
 
     def take(self, copies: Iterable[Copy]) -> None:
         """Take notes as they were judged; what is wrong with them becomes findings."""
@@ -157,6 +165,7 @@ class Evidence:
         if found.node != self.trail:  # the trail's own key stands for a person, who has no ledger
             origin = names.ledger_origin(self.trail, found.node)
             self.ledger(found.node).key = VerifierKey(origin, found.node_key)
+            self._recent.clear()  # what lacked this key may be good
 
     def _take_beat(self, node: NodeId, copy: Copy) -> None:
         beat = statements.read(copy.data, Heartbeat).statement

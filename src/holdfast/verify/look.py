@@ -168,6 +168,7 @@ class Look:
             return None
 
         places = [(id, key) for id, keys in listed.items() for key in keys]
+        places.sort(key=lambda place: place[1])
         return [copy for copy in await in_turns(read, places) if copy is not None]
 
     def _name(self, kind: FindingKind, region: RegionId, key: str, why: str) -> None:
