@@ -84,11 +84,13 @@ TEETH: dict[str, Tooth] = {
     ),
     "a start goes on before the close is decided": Tooth(
         "write.closing",
-        '                return Undecided("the votes are split and not every store voted")',
+        '                return Undecided("the votes are split and not every store voted")\n'
+        "            # For sure now: what a person declared lies in W regions.\n"
+        "            written = await written_down(closing, for_sure=True)\n",
         "                decided = max(await _votes(closing), default=None)\n"
         "            if decided is None:\n"
-        '                return Undecided("nobody voted")',
-        221,
+        '                return Undecided("nobody voted")\n',
+        4,
         "halves",
     ),
     "a start goes on from its own view of the close": Tooth(
@@ -106,9 +108,9 @@ TEETH: dict[str, Tooth] = {
     ),
     "a vote is cast before its segments are in W": Tooth(
         "write.closing",
-        "    if not all(brought):",
-        "    if False and not all(brought):",
-        44,
+        "    await complete(closing, run, listed)\n    return run.end",
+        "    return run.end",
+        0,
         "halves",
     ),
     "a vote rests on what a directory shows": Tooth(
@@ -204,10 +206,8 @@ TEETH: dict[str, Tooth] = {
     ),
     "a store that did not answer has nothing, in closing": Tooth(
         "write.left",
-        "    if not await is_there(closing, store) or not isinstance(seen, Listing):\n"
-        "        return None",
-        "    if not await is_there(closing, store):\n        return None\n"
-        "    if not isinstance(seen, Listing):\n        return frozenset()",
+        "    if isinstance(seen, Unknown):\n        return seen",
+        "    if isinstance(seen, Unknown):\n        return frozenset()",
         0,
         "buckets blind",
     ),

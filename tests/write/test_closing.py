@@ -1,16 +1,23 @@
 """Ending an epoch: what was acknowledged stays, and all closers agree, whatever is away."""
 
 import asyncio
+from itertools import count
+from typing import Any
+
+import pytest
 
 from holdfast.proof import ledger, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import CompactRange
 from holdfast.regions import layout, signing
+from holdfast.regions.cookie import LOOK_SECONDS_MAX
 from holdfast.regions.kinds import Vote
-from holdfast.regions.port import Listing, Stored, Unknown
+from holdfast.regions.port import Absent, Listing, Present, Stored, Unknown
+from holdfast.regions.region import Region
 from holdfast.write import seal
-from holdfast.write.closing import Undecided, close_epoch
+from holdfast.write.closing import Undecided, begin_closing, close_epoch
 from holdfast.write.identity import Identity
+from holdfast.write.left import read_all, while_there
 from tests.regions.worlds import MemoryWorld
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
 
@@ -315,6 +322,121 @@ def test_a_start_does_not_close_its_last_epoch_below_what_that_promised() -> Non
     run(story)
 
 
+def test_a_birth_put_into_a_store_that_took_anothers_place_meanwhile_does_not_count() -> None:
+    async def story() -> None:
+        lost = await Lost(World(4, 3)).live(0)
+        for region in "bcd":
+            del lost.world.stores[region].objects[layout.birth_key(lost.identity.node, 1)]
+        lost.world.stores["d"].failing = Unknown("gone")
+        _replaced_when(lost, "c", "create", "/birth.note")
+
+        assert "the birth of the epoch could not be brought" in _reason(await lost.close())
+
+    run(story)
+
+
+def test_a_store_that_comes_back_after_the_fence_was_put_elsewhere_is_not_listed() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        back = dict(lost.world.stores["b"].objects)
+        _replaced_when(lost, "b", "read", "/birth.note")
+        _replaced_when(lost, "b", "list", "ev/seg/", back)
+        _failing_lists(lost.world.stores["c"])
+
+        assert "must be fenced and listed" in _reason(await lost.close())
+
+    run(story)
+
+
+def test_a_copy_put_into_a_store_that_took_anothers_place_meanwhile_does_not_count() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(3)
+        for region in "bc":
+            lost.drop(region, 2)
+        _refusing(lost, f"/{2:010x}-")("b")
+        _replaced_when(lost, "c", "create", f"/{2:010x}-")
+
+        outcome = await lost.close()
+
+        assert "a segment of the epoch could not be brought" in _reason(outcome)
+        assert lost.votes() == []
+
+    run(story)
+
+
+def test_a_vote_in_a_store_that_took_anothers_place_meanwhile_does_not_count() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        _refusing(lost, "/close.note")("b")
+        _replaced_when(lost, "c", "create", "/close.note")
+
+        assert "not every store voted" in _reason(await lost.close())
+        assert lost.votes() == [2, 2]
+
+    run(story)
+
+
+def test_a_decision_put_into_a_store_that_took_anothers_place_meanwhile_does_not_count() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        _refusing(lost, "/closed.note")("b")
+        _replaced_when(lost, "c", "create", "/closed.note")
+
+        assert "could not be written down in a quorum" in _reason(await lost.close())
+
+    run(story)
+
+
+@pytest.mark.parametrize("seconds", [LOOK_SECONDS_MAX - 1, LOOK_SECONDS_MAX + 1])
+def test_what_took_long_does_not_count_for_a_store_may_have_been_away_meanwhile(
+    seconds: float,
+) -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(0)
+        regions = lost.world.regions()
+        await regions.verify()
+        closing = begin_closing(regions, lost.birth, lost.identity, lost.world.host)
+
+        async def work(store: Region) -> str:
+            await asyncio.sleep(seconds)
+            return store.id
+
+        found = await while_there(closing, closing.stores[0], work)
+
+        assert found == "a" if seconds < LOOK_SECONDS_MAX else isinstance(found, Unknown)
+
+    run(story)
+
+
+def test_what_another_store_does_not_hold_is_not_known_of_the_one_that_comes_back() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(0)
+        regions = lost.world.regions()
+        await regions.verify()
+        closing = begin_closing(regions, lost.birth, lost.identity, lost.world.host)
+        birth = layout.birth_key(lost.identity.node, 1)
+        store = lost.world.stores["a"]
+        back, store.objects = store.objects, {"ev/region.note": (TRAIL.cookie("a", "e" * 32), 1)}
+        read = store.read
+
+        async def comes_back(key: str) -> Present | Absent | Unknown:
+            answer = await read(key)
+            store.objects = back if key == birth else store.objects
+            return answer
+
+        store.read = comes_back  # type: ignore[method-assign]
+
+        found = await read_all(closing, birth)
+
+        assert {id: type(answer) for id, answer in found.items()} == {
+            "a": Unknown,
+            "b": Present,
+            "c": Present,
+        }
+
+    run(story)
+
+
 def test_a_birth_that_one_region_holds_is_brought_to_a_quorum_before_the_close() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(0)
@@ -407,6 +529,30 @@ def _replaced_when_listed(store: MemoryWorld) -> None:
         return await listing(prefix, after)
 
     store.list = replaced  # type: ignore[method-assign]
+
+
+Objects = dict[str, tuple[bytes, int]]
+
+
+def _replaced_when(
+    lost: Lost, region: str, call: str, part: str, objects: Objects | None = None, nth: int = 1
+) -> None:
+    """Just before the nth such call another store, empty, takes its place; or one with these."""
+    store = lost.world.stores[region]
+    took = {"ev/region.note": (TRAIL.cookie(region, "e" * 32), 1)} if objects is None else objects
+    original, calls = getattr(store, call), count(1)
+
+    async def replaced(key: str, *more: Any) -> Any:
+        if part in key and next(calls) == nth:
+            store.objects = took
+        return await original(key, *more)
+
+    setattr(store, call, replaced)
+
+
+def _reason(outcome: LedgerEnd | Undecided) -> str:
+    assert isinstance(outcome, Undecided), outcome
+    return outcome.reason
 
 
 def _refusing(lost: Lost, part: str):  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ from holdfast.regions.port import Absent, Listing, Present, Unknown
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.declared import ProposedEnd, propose_end
 from tests.regions.worlds import MemoryWorld
-from tests.write.test_closing import Lost, _size, _vote
+from tests.write.test_closing import Lost, _replaced_when, _size, _vote
 from tests.write.world import TRAIL, Keys, World, kill, run, send, started
 
 
@@ -271,6 +271,18 @@ def test_a_person_declares_nothing_while_a_store_does_not_say_whether_it_is_deci
             await proposed(lost)
         lost.world.stores["b"] = well
         rot(lost, "b")
+        with pytest.raises(UnavailableError, match=r"region b .* may be decided"):
+            await proposed(lost)
+
+    run(story)
+
+
+def test_a_store_that_took_anothers_place_while_a_person_looks_does_not_say_that_none_is() -> None:
+    async def story() -> None:
+        lost = await burnt()
+        lost.world.stores["b"] = Shy(lost.world.stores["b"], 1)
+        _replaced_when(lost, "b", "read", "/closed.note", nth=2)
+
         with pytest.raises(UnavailableError, match=r"region b .* may be decided"):
             await proposed(lost)
 

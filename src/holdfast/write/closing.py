@@ -5,12 +5,14 @@ Any number of closers may work at once, and any of them may die anywhere:
 
 1. the birth is brought to W of its stores (nothing can have been acknowledged before);
 2. a fence is put in every store: what lands after it there is never counted;
-3. where the fence stands, the epoch's segments are listed, the cookie is checked after; R stores;
+3. where the fence stands, the epoch's segments are listed; R stores;
 4. the contiguous, valid run from the base is what was acknowledged, and perhaps a little more;
 5. each segment of the run is copied until W stores are known to hold it: a listing alone tells
    that only of what a checkpoint covers, since a directory shows a name before its fsync;
 6. the vote for the run's end is cast in every store, put-if-absent;
 7. votes of a majority decide, and the decision is written down in W stores.
+
+Nothing is counted of a store but between two readings of its cookie, which is that of the birth.
 
 Why no acknowledged event is lost: an ack saw W stores without a fence after its PUT, a closer
 lists R = N - W + 1 stores after its fence, and the two share one. Dying after 2 leaves a node
@@ -42,14 +44,16 @@ from holdfast.regions.port import (
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 from holdfast.write.left import (
+    NOT_THERE,
     Closing,
     Held,
     Run,
     StoppedError,
     intact_bytes,
-    is_there,
     list_fenced,
+    read_all,
     valid_run,
+    while_there,
 )
 from holdfast.write.quorum import decide_close
 
@@ -112,7 +116,9 @@ def begin_closing(regions: Regions, birth_bytes: bytes, identity: Identity, host
 async def _keep_everywhere(
     closing: Closing, key: str, data: bytes
 ) -> Mapping[str, Stored | Differs | Unknown]:
-    outcomes = await asyncio.gather(*(store.keep(key, data) for store in closing.stores))
+    outcomes = await asyncio.gather(
+        *(while_there(closing, store, lambda s: s.keep(key, data)) for store in closing.stores)
+    )
     return {store.id: outcome for store, outcome in zip(closing.stores, outcomes, strict=True)}
 
 
@@ -142,10 +148,17 @@ async def _propose(closing: Closing) -> LedgerEnd:
 async def find_run(closing: Closing) -> tuple[Run, Held]:
     """Steps 2 to 4, and what each store that was fenced lists."""
     fence = fence_of(closing.birth.origin, closing.epoch, closing.identity, closing.host)
-    fences = await _keep_everywhere(closing, layout.fence_key(closing.node, closing.epoch), fence)
-    standing = [s for s in closing.stores if not isinstance(fences[s.id], Unknown)]
-    listings = await asyncio.gather(*(list_fenced(closing, store) for store in standing))
-    listed = {s.id: held for s, held in zip(standing, listings, strict=True) if held is not None}
+    found = await asyncio.gather(
+        *(
+            while_there(closing, store, lambda each: list_fenced(closing, each, fence))
+            for store in closing.stores
+        )
+    )
+    listed = {
+        store.id: held
+        for store, held in zip(closing.stores, found, strict=True)
+        if not isinstance(held, Unknown)
+    }
     if len(listed) < closing.needed:
         raise StoppedError(
             f"{len(listed)} of the {closing.needed} stores that must be fenced and listed answered"
@@ -213,21 +226,14 @@ async def read_ballots(closing: Closing) -> Mapping[str, tuple[int, str] | Absen
     """Each store's vote as (size, text), by region.
 
     Votes are equal when their texts are; who cast them is no part of that, but it must have been a
-    node of this trail. The cookies are read when all votes are: what lies in the place of a store
-    that is gone is no vote of it, and votes decide together only if they all were there at once.
+    node of this trail. What lies in the place of a store that is gone is no vote of it, and votes
+    decide together only if they all were there at once.
     """
-    key = layout.vote_key(closing.node, closing.epoch)
-    found = await asyncio.gather(*(store.read(key) for store in closing.stores))
-    there = await asyncio.gather(*(is_there(closing, store) for store in closing.stores))
-    ballots: dict[str, tuple[int, str] | Absent | Unknown] = {}
-    for store, answer, is_itself in zip(closing.stores, found, there, strict=True):
-        if not is_itself:
-            ballots[store.id] = Unknown("its store is away, or another one took its place")
-        elif isinstance(answer, Present):
-            ballots[store.id] = await _ballot(closing, answer.data)
-        else:
-            ballots[store.id] = answer
-    return ballots
+    found = await read_all(closing, layout.vote_key(closing.node, closing.epoch))
+    return {
+        id: await _ballot(closing, answer.data) if isinstance(answer, Present) else answer
+        for id, answer in found.items()
+    }
 
 
 async def _ballot(closing: Closing, data: bytes) -> tuple[int, str] | Unknown:
@@ -305,19 +311,18 @@ class Written:
 
 async def read_decision(closing: Closing) -> Written:
     """Look for a decision that somebody wrote down. What does not verify is unknown, never none."""
-    key = layout.closed_key(closing.node, closing.epoch)
-    answers = await asyncio.gather(*(store.read(key) for store in closing.stores))
-    unread = {id: "its store is away" for id, _ in closing.birth.statement.regions}
+    unread = {id: NOT_THERE for id, _ in closing.birth.statement.regions}
     note = None
-    for store, answer in zip(closing.stores, answers, strict=True):
+    answers = await read_all(closing, layout.closed_key(closing.node, closing.epoch))
+    for id, answer in answers.items():
         if isinstance(answer, Unknown):
-            unread[store.id] = answer.reason
+            unread[id] = answer.reason
         elif isinstance(answer, Absent):
-            del unread[store.id]
+            del unread[id]
         elif _end_in(answer.data, closing) is None:
-            unread[store.id] = "the one that lies there is corrupt"
+            unread[id] = "the one that lies there is corrupt"
         else:
-            del unread[store.id]
+            del unread[id]
             note = note or answer.data
     return Written(note, unread)
 

@@ -29,7 +29,7 @@ from holdfast.write.closing import (
     read_decision,
 )
 from holdfast.write.identity import speak_for_trail
-from holdfast.write.left import Closing, StoppedError
+from holdfast.write.left import NOT_THERE, Closing, StoppedError
 from holdfast.write.quorum import decide_close
 
 IF_IT_IS_GONE = "If it is gone for good, name it with --region-gone"
@@ -132,7 +132,7 @@ async def _split_votes(
             raise _rejected(
                 "--epoch", f"region {id} has not voted and still can: let a server run, then see"
             )
-        why = getattr(ballots.get(id), "reason", "") or "its store is away"
+        why = getattr(ballots.get(id), "reason", "") or NOT_THERE
         raise UnavailableError(
             f"region {id} does not say how it voted ({why}), and its vote may decide. "
             f"{IF_IT_IS_GONE}"

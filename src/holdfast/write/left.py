@@ -12,8 +12,9 @@ neither is so, the epoch's end cannot be stated, and it stays open.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from holdfast.ports import Host
 from holdfast.proof import ProofError, ledger, names, note, statements
@@ -23,14 +24,17 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Heartbeat, Signed
 from holdfast.regions import layout, segment
-from holdfast.regions.cookie import read_cookie
+from holdfast.regions.cookie import LOOK_SECONDS_MAX, read_cookie
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.port import Listing, Present
+from holdfast.regions.port import Absent, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 
+Found = TypeVar("Found")
 Held = Mapping[str, frozenset[str]]  # region -> names of segments
 ByIndex = Mapping[int, Sequence[SegmentName]]
+
+NOT_THERE = "its store is away, or another one took its place"
 
 
 class StoppedError(Exception):
@@ -69,16 +73,18 @@ class Closing:
         return self.count - self.quorum + 1
 
 
-async def list_fenced(closing: Closing, store: Region) -> frozenset[str] | None:
-    """Step 3: the names that a store holds of this epoch; None if it cannot be relied on.
+async def list_fenced(closing: Closing, store: Region, fence: bytes) -> frozenset[str] | Unknown:
+    """Steps 2 and 3: put the fence; the names that the store holds of this epoch.
 
-    The listing begins after the fence is known to stand, and the cookie is read after it: a store
-    that was replaced in between would show fewer names than were counted.
+    The listing begins after the fence is known to stand: what is not listed is not counted later.
     """
+    fenced = await store.keep(layout.fence_key(closing.node, closing.epoch), fence)
+    if isinstance(fenced, Unknown):
+        return fenced
     after = layout.segments_after(closing.node, closing.birth.statement.base.size)
     seen = await store.list(layout.segments_prefix(closing.node), after)
-    if not await is_there(closing, store) or not isinstance(seen, Listing):
-        return None
+    if isinstance(seen, Unknown):
+        return seen
     held = set()
     for entry in seen:
         try:
@@ -88,6 +94,47 @@ async def list_fenced(closing: Closing, store: Region) -> frozenset[str] | None:
         if isinstance(name, layout.SegmentKey) and name.name.epoch == closing.epoch:
             held.add(name.name.text)
     return frozenset(held)
+
+
+async def while_there(
+    closing: Closing, store: Region, work: Callable[[Region], Awaitable[Found]]
+) -> Found | Unknown:
+    """Do some work with a store; Unknown unless it was the one that the birth names all the time.
+
+    Another that answers meanwhile, under the same region, has neither what was counted before nor a
+    say in this epoch. The cookie is read before and after, which tells of one change in between;
+    so it must not take long, as in `regions.cookie.look`.
+    """
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+    if await is_there(closing, store):
+        found = await work(store)
+        if await is_there(closing, store) and clock() - begun <= LOOK_SECONDS_MAX:
+            return found
+    return Unknown(NOT_THERE)
+
+
+async def read_all(closing: Closing, key: str) -> Mapping[RegionId, Present | Absent | Unknown]:
+    """What the stores that the birth names hold under a key, by region. All who answered were there
+    at one time, and held that."""
+    clock = asyncio.get_running_loop().time
+    begun = clock()
+
+    async def read(store: Region) -> Present | Absent | Unknown:
+        return await store.read(key) if await is_there(closing, store) else Unknown(NOT_THERE)
+
+    async def still(store: Region, found: Present | Absent | Unknown) -> bool:
+        return isinstance(found, Unknown) or (
+            await is_there(closing, store) and clock() - begun <= LOOK_SECONDS_MAX
+        )
+
+    stores = closing.stores
+    found = await asyncio.gather(*map(read, stores))
+    there = await asyncio.gather(*map(still, stores, found))
+    return {
+        store.id: answer if is_so else Unknown(NOT_THERE)
+        for store, answer, is_so in zip(stores, found, there, strict=True)
+    }
 
 
 async def is_there(closing: Closing, store: Region) -> bool:
