@@ -98,7 +98,14 @@ def check(data: bytes) -> None:
     """As the command checks a file; a changed one must not hold."""
     for _ in __main__._steps(io.BytesIO(data), Namespace(trail=TRAIL)):
         pass
-    assert data in PROOFS, "a proof that was changed holds"
+    assert is_genuine(data), "a proof that was changed holds"
+
+
+def is_genuine(data: bytes) -> bool:
+    """Whether it is one of the proofs but for notes, which may have been signed anew."""
+    ours = [json.loads(proof) for proof in PROOFS]
+    found = json.loads(data) | {"certificate": "", "head": ""}
+    return found in [one | {"certificate": "", "head": ""} for one in ours]
 
 
 def integers(data: bytes, count: int) -> list[int]:
@@ -264,7 +271,21 @@ def json_field(draw: random.Random, data: bytes, other: bytes) -> bytes:
         return data
 
 
-CHANGES = (arbitrary, flip, flip, put, put, move, move, number, number, lines, lines, json_field)
+def json_text(draw: random.Random, data: bytes, other: bytes) -> bytes:
+    """A text in a JSON object changed; if it is a note, mostly signed anew."""
+    try:
+        found = json.loads(data)
+        key = draw.choice([key for key, value in found.items() if isinstance(value, str)])
+        text = draw.choice(IN_TEXT)(draw, found[key].encode(), found[key].encode())
+        text = signed_anew(draw, text) if draw.random() < 0.8 else text
+        found[key] = text.decode("utf-8", "replace")
+        return f"{json.dumps(found, ensure_ascii=False, separators=(',', ':'))}\n".encode()
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError):
+        return data
+
+
+IN_TEXT = (flip, put, move, number, number, lines)
+CHANGES = (*IN_TEXT, *IN_TEXT, arbitrary, json_field, json_text, json_text)
 
 
 def signed_anew(draw: random.Random, data: bytes) -> bytes:

@@ -32,6 +32,7 @@ def verify_head(head: bytes, node: Certificate, trail: str) -> Head:
     """Step 3: a checkpoint that the node signed, or a decided close of its ledger."""
     origin = names.ledger_origin(trail, node.node)
     if not head.startswith(b"holdfast-"):
+        note.parse_checkpoint(note.parse(head).text)  # what is none is not refuted, it is no head
         signed = note.verify_checkpoint(head, VerifierKey(origin, node.node_key))
         return Head(node.node, signed.size, signed.root, "checkpoint")
     closed = statements.verify_by_certificate(head, Closed, trail)

@@ -12,6 +12,8 @@ from holdfast.proof import note
 from holdfast.proof.errors import MalformedError
 from holdfast.proof.merkle import HASH_BYTES
 
+NUMBER_MAX = 2**53 - 1  # what every reader of JSON keeps as it is
+
 
 class Kind(Protocol):
     """MARK: the first field of such an object, and its value."""
@@ -63,6 +65,6 @@ def _typed(name: str, value: object, hint: Any) -> object:
         value = note.decode_base64(value)
         if len(value) != HASH_BYTES:
             raise MalformedError(f"the field {name} holds a hash of {len(value)} bytes")
-    if type(value) is not hint or (isinstance(value, int) and not 0 <= value <= note.NUMBER_MAX):
+    if type(value) is not hint or (isinstance(value, int) and not 0 <= value <= NUMBER_MAX):
         raise MalformedError(f"the field {name} does not hold what it must")
     return value

@@ -1,0 +1,85 @@
+"""A second checker, made from docs/FORMAT.md in another language, comes to the same verdicts."""
+
+import random
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from holdfast.proof import MalformedError, ProofError
+from tests.proof import fuzz
+from tests.proof.proofs import checked, genuine, written
+from tests.proof.samples import TRAIL
+from tests.proof.test_event import TAMPERINGS
+
+CHECKER = Path(__file__).parent / "second" / "check.mjs"
+NODE = shutil.which("node")
+pytestmark = pytest.mark.skipif(NODE is None, reason="needs `node` (Node.js 20 or later)")
+
+
+def second(folder: Path, files: Sequence[bytes], trail: str = TRAIL) -> list[str]:
+    """Verdict and step of each file, as the second checker has them."""
+    for number, data in enumerate(files):
+        (folder / f"{number:04}").write_bytes(data)
+    paths = [str(folder / f"{number:04}") for number in range(len(files))]
+    done = subprocess.run(
+        [str(NODE), str(CHECKER), trail, *paths],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert not done.stderr, done.stderr
+    return done.stdout.splitlines()
+
+
+def first(data: bytes, trail: str = TRAIL) -> str:
+    """The same by `holdfast.proof`."""
+    found, claims = checked(data, trail)
+    if not isinstance(found, ProofError):
+        return f"proven {len(claims)}"
+    return f"{'unchecked' if isinstance(found, MalformedError) else 'refuted'} {len(claims)}"
+
+
+def test_both_prove_what_is_genuine(tmp_path: Path) -> None:
+    places = [(0, 0), (1, 1), (2, 5), (3, 6), (4, 7)]
+    files = [written(genuine(*place, closed=place[0] % 2 == 0)) for place in places]
+    files += fuzz.PROOFS
+
+    assert second(tmp_path, files) == ["proven 6"] * len(files)
+    assert second(tmp_path, files, "f" * 32) == ["refuted 2"] * len(files)
+
+
+def test_both_come_to_the_same_verdict_at_the_same_step_of_each_changed_field(
+    tmp_path: Path,
+) -> None:
+    files = [written(change(genuine())) for _, change, _ in TAMPERINGS.values()]
+
+    verdicts = dict(zip(TAMPERINGS, second(tmp_path, files), strict=True))
+
+    assert verdicts == {what: first(data) for what, data in zip(TAMPERINGS, files, strict=True)}
+    assert not any(verdict.startswith("proven") for verdict in verdicts.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_notice_whatever_is_changed(seed: int, tmp_path: Path) -> None:
+    draw = random.Random(seed)
+    files = [fuzz.mutated(draw, fuzz.PROOFS) for _ in range(150)]
+
+    found = second(tmp_path, files)
+
+    assert found == [first(data) for data in files]
+    holding = [data for data, told in zip(files, found, strict=True) if told == "proven 6"]
+    assert all(fuzz.is_genuine(data) for data in holding)
+    assert {told[-1] for told in found} == set("123456")
+
+
+def test_a_record_of_any_characters_reads_the_same(tmp_path: Path) -> None:
+    """JSON strings have one form in both, or both would refuse what the other made."""
+    records = ['\x7f\u2028\u2029 \\ " / \b\f\n\r\t\x01\x1f', "\U0001f512\ufeff", "\ufffe\uffff<>&'"]
+    files = [written(replace(genuine(), record=record)) for record in records]
+
+    assert second(tmp_path, files) == ["refuted 6"] * len(files) == [first(one) for one in files]
