@@ -6,23 +6,45 @@ written again. A segment's compressed bytes may differ between versions of zstd:
 
 import json
 
-from holdfast.proof import ledger, merkle, tenants
+from holdfast.proof import ledger, merkle, objects, tenants
 from holdfast.proof.names import SegmentName
+from holdfast.proof.statements import Closed
 from holdfast.prove import paths
+from holdfast.prove.event import Standing, prove_event
+from holdfast.regions import segment, signing
 from tests.proof import samples
 
 SEGMENT_FILE = "segment.ndjson.zst"
 SEALED_AFTER = samples.fixed_end(7)
 
 
-def frozen_files(name: SegmentName) -> dict[str, bytes]:
-    """All files but the segment's bytes, given its name."""
+def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
+    """All files but the segment's bytes, given those and its name."""
     files = {f"{kind}.note": sample.data for kind, sample in samples.samples().items()}
     files["checkpoint.note"] = samples.checkpoint(SEALED_AFTER)
     files["keys.json"] = _json(_keys())
     files["ledger.json"] = _json(_ledger())
     files["segment.json"] = _json(_segment(name))
+    end = ledger.extend(SEALED_AFTER, name)
+    closed = Closed(
+        2, end, samples.CLOSER, "lost", end.sealed_us, samples.certificate_of(samples.CLOSER_KEY)
+    )
+    closed_note = signing.write(closed, samples.ORIGIN, samples.CLOSER_KEY)
+    files["event.proof"] = _proof(name, data, samples.checkpoint(end))
+    files["event-closed.proof"] = _proof(name, data, closed_note)
     return files
+
+
+def _proof(name: SegmentName, data: bytes, head: bytes) -> bytes:
+    """Of the record that `segment.json` has paths for."""
+    names = [*samples.fixed_names(7), name]
+    leaves = merkle.leaf_hashes([each.text.encode() for each in names])
+    path = paths.inclusion_path(leaves, name.index)
+    key, own = samples.NODE_KEY.verifier, samples.certificate_of(samples.NODE_KEY).decode()
+    standing = Standing(name.text, path, own, head.decode())
+    opened = segment.verify(data, name, key.public, key.name)
+    line = opened.records.index(samples.GROUPS["acme"][3])
+    return objects.form(prove_event(data, key, samples.TAG_KEY, line, standing))
 
 
 def _json(value: object) -> bytes:
@@ -105,7 +127,7 @@ def freeze() -> None:
     """Write what is not there yet."""
     samples.FROZEN.mkdir(parents=True, exist_ok=True)
     sealed = samples.seal(SEALED_AFTER, epoch=2)
-    for file, data in {**frozen_files(sealed.name), SEGMENT_FILE: sealed.data}.items():
+    for file, data in {**frozen_files(sealed.name, sealed.data), SEGMENT_FILE: sealed.data}.items():
         if not (samples.FROZEN / file).exists():
             (samples.FROZEN / file).write_bytes(data)
 

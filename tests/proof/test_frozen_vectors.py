@@ -11,12 +11,13 @@ from holdfast.proof import ledger, merkle, names, note, statements
 from holdfast.proof.names import SegmentName
 from holdfast.regions import segment, signing
 from tests.proof import freeze, naive, samples
+from tests.proof.proofs import checked
 from tests.proof.samples import FROZEN, NODE_KEY, ORIGIN, TAG_KEY
 
 SEGMENT = (FROZEN / freeze.SEGMENT_FILE).read_bytes()
 FACTS = json.loads((FROZEN / "segment.json").read_text(encoding="utf-8"))
 NAME = SegmentName.parse(FACTS["name"])
-FILES = freeze.frozen_files(NAME)
+FILES = freeze.frozen_files(NAME, SEGMENT)
 FORMAT = (Path(__file__).resolve().parents[2] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
 
 
@@ -138,3 +139,13 @@ def test_the_document_names_every_kind_and_no_other() -> None:
     kinds = re.findall(r"^### (\S+)$", FORMAT, re.MULTILINE)
 
     assert sorted(kinds) == sorted(kind.KIND for kind in samples.KINDS)
+
+
+@pytest.mark.parametrize("file", ["event.proof", "event-closed.proof"])
+def test_a_frozen_proof_holds(file: str) -> None:
+    found, _ = checked((FROZEN / file).read_bytes(), samples.TRAIL)
+
+    assert not isinstance(found, Exception), found
+    assert found.proof.record_path == tuple(
+        bytes.fromhex(each) for each in FACTS["proof_of_acme_3"]["record"]["path"]
+    )

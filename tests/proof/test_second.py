@@ -12,7 +12,7 @@ import pytest
 from holdfast.proof import MalformedError, ProofError
 from tests.proof import fuzz
 from tests.proof.proofs import checked, genuine, written
-from tests.proof.samples import TRAIL
+from tests.proof.samples import FROZEN, TRAIL
 from tests.proof.test_event import TAMPERINGS
 
 CHECKER = Path(__file__).parent / "second" / "check.mjs"
@@ -48,6 +48,7 @@ def test_both_prove_what_is_genuine(tmp_path: Path) -> None:
     places = [(0, 0), (1, 1), (2, 5), (3, 6), (4, 7)]
     files = [written(genuine(*place, closed=place[0] % 2 == 0)) for place in places]
     files += fuzz.PROOFS
+    files += [(FROZEN / name).read_bytes() for name in ("event.proof", "event-closed.proof")]
 
     assert second(tmp_path, files) == ["proven 6"] * len(files)
     assert second(tmp_path, files, "f" * 32) == ["refuted 2"] * len(files)
