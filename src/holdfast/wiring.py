@@ -149,6 +149,7 @@ async def _alive(system: System) -> AsyncIterator[None]:
             await system.reader.stop()
         return
     system.host.compute.submit(prepare)  # or the first search would wait for its worker to load
+    await system.node.refuse_if_retired()
     await system.reader.start()
     await system.node.start()
     interval_seconds = float(system.settings.reconcile_interval_s)

@@ -34,7 +34,9 @@ def test_every_exit_code_is_in_the_table() -> None:
     assert codes == {GOOD, REFUTED, BAD_INPUT, UNREACHED, INCOMPLETE, INTERRUPTED}
 
 
-@pytest.mark.parametrize("verb", ["reconcile", "verify", "region list", "doctor", "checkpoint"])
+@pytest.mark.parametrize(
+    "verb", ["reconcile", "verify", "region list", "doctor", "checkpoint", "keys show"]
+)
 def test_a_verb_prints_what_its_example_shows(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,3 +1,6 @@
+import io
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,8 @@ from holdfast.cli.app import run
 from holdfast.proof import names, statements
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import TrailKey
+from tests.cli.test_documents import EXAMPLES, shape
+from tests.cli.trail import write_trail
 
 Capture = pytest.CaptureFixture[str]
 
@@ -53,3 +58,63 @@ def test_without_the_trails_key_it_says_where_to_run(tmp_path: Path, capsys: Cap
 
     assert code == 2
     assert "run this where the trail's key is" in capsys.readouterr().err
+
+
+def test_a_key_may_lie_in_a_file(data: Path, capsys: Capture) -> None:
+    key = node_key()
+    (data / "request").write_text(f"{key.verifier.text}\n")
+
+    code = run(["keys", "admit", str(data / "request"), "--data", str(data)])
+    missing = run(["keys", "admit", str(data / "nothing"), "--data", str(data)])
+
+    said = capsys.readouterr()
+    assert (code, missing) == (0, 2)
+    statements.verify_certificate(said.out.encode(), TRAIL.trail, key.public)
+    assert "nothing cannot be read" in said.err
+
+
+def test_a_node_is_retired_shown_as_such_and_refused(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    data = tmp_path / "data"
+    write_trail(data, {"action": "a"}, {"action": "b"})
+    show = ["keys", "show", "--data", str(data), "--json"]
+    run(show)
+    before = json.loads(capsys.readouterr().out)
+    node = before["nodes"][0]["node"]
+    retire = ["keys", "retire", node, "--data", str(data), "--why", "stolen", "--by", "me"]
+
+    unconfirmed = run(retire)
+    codes = [run([*retire, "--yes", "--json"]), run([*retire, "--yes", "--json"])]
+    first, second = (json.loads(each) for each in capsys.readouterr().out.splitlines())
+    run(show)
+    after = json.loads(capsys.readouterr().out)
+    serve = run(["serve", "--data", str(data), "--port", "0"])
+
+    assert (unconfirmed, codes, serve) == (2, [0, 0], 3)
+    assert first == second
+    assert shape(first) == shape(EXAMPLES["keys retire"])
+    assert (first["epoch"], first["size"], first["stored"]) == (1, 2, ["a", "b", "c"])
+    assert before["here"]["node"] == node and before["here"]["trail_key"]
+    assert [each["state"] for each in before["nodes"]] == ["closed"]
+    assert [each["state"] for each in after["nodes"]] == ["retired"]
+    assert "was retired by me (stolen)" in capsys.readouterr().err
+    shutil.rmtree(data / "nodes")
+    write_trail(data, {"action": "c"})  # a new node writes where the old one did
+    run(show)
+    states = [each["state"] for each in json.loads(capsys.readouterr().out)["nodes"]]
+    assert sorted(states) == ["closed", "retired"]
+
+
+@pytest.mark.parametrize(("node", "said"), [("x", "32 hex digits"), ("0" * 32, "was ever born")])
+def test_what_is_no_node_cannot_be_retired(
+    node: str, said: str, tmp_path: Path, capsys: Capture
+) -> None:
+    data = tmp_path / "data"
+    write_trail(data, {"action": "a"})
+
+    code = run(["keys", "retire", node, "--data", str(data), "--why", "w", "--yes"])
+
+    assert code == 2
+    assert said in capsys.readouterr().err

@@ -180,6 +180,14 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("cause", "1", STRING),
         ("declared_us", "1", NUMBER),
     ],
+    "holdfast-retired/1": [
+        ("trail_key", "1", HASH),
+        ("epoch", "1", NUMBER),
+        ("end", "1", END),
+        ("by", "1", STRING),
+        ("why", "1", STRING),
+        ("retired_us", "1", NUMBER),
+    ],
     "holdfast-trailer/1": [
         ("segment", "1", UNHASHED),
         ("frame", "1", HASH),

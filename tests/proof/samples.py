@@ -16,7 +16,7 @@ from holdfast.proof.statements import (
     Statement,
 )
 from holdfast.regions import signing
-from holdfast.regions.kinds import Cookie, Fence, Receipt, Vote, Whole
+from holdfast.regions.kinds import Cookie, Fence, Receipt, Retired, Vote, Whole
 from holdfast.regions.signing import SigningKey
 from holdfast.write.seal import Encoded, encode
 
@@ -173,6 +173,10 @@ def samples() -> dict[str, Sample]:
                 *(trail_key, 3, 5, 30, 50, STARTED_US + 2, STARTED_US + 4, stores[:2], ("us.2",)),
                 *("Åsa", "both machines burnt", STARTED_US + 12),
             ),
+            TRAIL_KEY,
+        ),
+        "retired": (
+            Retired(trail_key, 2, end, "Åsa", "the machine was stolen", STARTED_US + 13),
             TRAIL_KEY,
         ),
         "receipt": (Receipt(fixed_names(7)[6].text, stores[:2]), NODE_KEY),

@@ -106,6 +106,7 @@ def test_every_key_is_read_as_it_was_written() -> None:
         layout.fence_key(NODE, 255): EpochKey(NODE, 255, "fence"),
         layout.vote_key(NODE, 2): EpochKey(NODE, 2, "close"),
         layout.closed_key(NODE, 2): EpochKey(NODE, 2, "closed"),
+        layout.retired_key(NODE, 2): EpochKey(NODE, 2, "retired"),
         layout.checkpoint_key(NODE, 300): CheckpointKey(NODE, 300, ""),
         f"ev/cp/{NODE}/000000012c.{witness}.note": CheckpointKey(NODE, 300, witness),
         layout.gap_key(NODE, 3, 300): GapKey(NODE, 3, 300),

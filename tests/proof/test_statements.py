@@ -28,7 +28,7 @@ from holdfast.proof.statements import (
     Statement,
 )
 from holdfast.regions import kinds, signing
-from holdfast.regions.kinds import Cookie, Fence, Receipt, Trailer, Vote, Whole
+from holdfast.regions.kinds import Cookie, Fence, Receipt, Retired, Trailer, Vote, Whole
 from holdfast.regions.signing import SigningKey
 from tests.proof import naive, samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
@@ -95,6 +95,7 @@ of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     ),
     st.builds(Heartbeat, *[numbers] * 5, checkpoint=st.binary(max_size=40), regions=states),
     gaps,
+    st.builds(Retired, hashes, numbers, ends, strings, strings, numbers),
     st.builds(Receipt, st.sampled_from(samples.fixed_names(7)).map(lambda n: n.text), stores),
     st.builds(
         Trailer,
@@ -352,6 +353,8 @@ def test_what_the_trail_signed_is_verified_from_its_id_alone() -> None:
     gap = statements.verify_gap(SAMPLES["gap"].data, TRAIL)
 
     assert (gap.origin, gap.statement) == (ORIGIN, SAMPLES["gap"].statement)
+    retired = kinds.verify_retired(SAMPLES["retired"].data, TRAIL)
+    assert (retired.origin, retired.statement) == (ORIGIN, SAMPLES["retired"].statement)
     assert cookie.statement == SAMPLES["region"].statement
     assert certificate.statement.node == NODE
 
@@ -399,18 +402,23 @@ def test_a_gap_that_contradicts_itself_is_refused(change: dict[str, object]) -> 
         signing.text(gap, ORIGIN)
 
 
-def test_a_gap_speaks_of_a_ledger_and_not_of_the_trail() -> None:
-    gap = signing.write(SAMPLES["gap"].statement, TRAIL_KEY.name, TRAIL_KEY)
+OF_LEDGERS = {"gap": statements.verify_gap, "retired": kinds.verify_retired}
+
+
+@pytest.mark.parametrize("kind", OF_LEDGERS)
+def test_a_gap_or_retirement_speaks_of_a_ledger_and_not_of_the_trail(kind: str) -> None:
+    wrong = signing.write(SAMPLES[kind].statement, TRAIL_KEY.name, TRAIL_KEY)
 
     with pytest.raises(ProofError):
-        statements.verify_gap(gap, TRAIL)
+        OF_LEDGERS[kind](wrong, TRAIL)
 
 
-def test_a_gap_signed_by_a_node_is_refused() -> None:
-    gap = signing.write(SAMPLES["gap"].statement, ORIGIN, NODE_KEY)
+@pytest.mark.parametrize("kind", OF_LEDGERS)
+def test_a_gap_or_retirement_signed_by_a_node_is_refused(kind: str) -> None:
+    wrong = signing.write(SAMPLES[kind].statement, ORIGIN, NODE_KEY)
 
     with pytest.raises(SignatureError):
-        statements.verify_gap(gap, TRAIL)
+        OF_LEDGERS[kind](wrong, TRAIL)
 
 
 @pytest.mark.parametrize("kind", ["region", "certificate"])

@@ -51,7 +51,11 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] 
         "The stores that the trail is kept in.",
         (("list", region.list_regions), ("add", region.add), ("replace", region.replace)),
     ),
-    ("keys", "Who may write.", (("admit", keys.admit),)),
+    (
+        "keys",
+        "Who may write.",
+        (("show", keys.show), ("admit", keys.admit), ("retire", keys.retire)),
+    ),
     ("gap", "What is lost for good.", (("declare", gap.declare_gap),)),
     ("close", "Where an epoch ends, if a person must say.", (("declare", close.declare_close),)),
 )

@@ -42,8 +42,8 @@ def code_of(error: Exception) -> int:
             return REFUTED
         case RefusedError():
             return BAD_INPUT if error.status < 500 else UNREACHED
-        case RejectedError(kind="uncertified"):
-            return UNREACHED  # the node may write once it is admitted: nothing is wrong
+        case RejectedError(kind="uncertified" | "retired"):
+            return UNREACHED  # another node may write, or this one once admitted: nothing is wrong
         case RejectedError():
             return BAD_INPUT
         case CorruptError() | ProofError():

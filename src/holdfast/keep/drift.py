@@ -19,7 +19,7 @@ from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey, Key, Segmen
 from holdfast.regions.port import RegionId
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
-REPAIRED_KINDS = frozenset({"birth", "closed"})
+REPAIRED_KINDS = frozenset({"birth", "closed", "retired"})
 
 
 @dataclass(frozen=True, slots=True)

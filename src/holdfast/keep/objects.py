@@ -72,6 +72,9 @@ def _why_wrong_epoch(
     elif key.kind == "close":
         vote = statements.verify(data, Vote, *node_keys.values())
         place = (vote.origin, vote.statement.epoch)
+    elif key.kind == "retired":
+        retired = kinds.verify_retired(data, trail)
+        place = (retired.origin, retired.statement.epoch)
     else:
         closed = statements.verify_by_certificate(data, Closed, trail)
         place = (closed.origin, closed.statement.epoch)

@@ -272,13 +272,13 @@ class Follow:
             epochs.add((key.node, key.epoch))
             if key.kind in ("birth", "closed") and text not in noted:
                 unread.append(text)
-            elif key.kind == "fence":
+            elif key.kind in ("fence", "retired"):
                 noted.add(text)
         await self._read_notes(region, unread)
         for node, epoch in sorted(epochs):
             self.ledger(node).doubt(epoch, "it was listed, and no good copy could be read")
         if gone:
-            what = f"{len(gone)} births, fences or closes that it held are gone, such as {gone[0]}"
+            what = f"{len(gone)} notes on epochs that it held are gone, such as {gone[0]}"
             return await self._lost(tour, what)
         return ""
 

@@ -89,6 +89,23 @@ class Whole(Certified):
 
 
 @dataclass(frozen=True)
+class Retired(OfTrail):
+    """A node's ledger ends here and no later epoch of it counts. Signed by the trail.
+
+    epoch: the last. end: of the ledger, as far as it is legitimate. by, why: for people.
+    """
+
+    KIND = "holdfast-retired/1"
+    BY_ORIGIN = False
+    trail_key: fields.Hash
+    epoch: fields.Number
+    end: fields.End
+    by: fields.Text
+    why: fields.Text
+    retired_us: fields.Number
+
+
+@dataclass(frozen=True)
 class Receipt(Statement):
     """The node counted a segment in those stores, a quorum. Signed by the node.
 
@@ -127,6 +144,14 @@ class Trailer(Statement):
 def verify_cookie(data: bytes, trail: str) -> Signed[Cookie]:
     """Verify a store's cookie."""
     return statements.verify_by_trail(data, Cookie, trail)
+
+
+def verify_retired(data: bytes, trail: str) -> Signed[Retired]:
+    """Verify a node's retirement: the trail signed, and it speaks of a ledger of that trail."""
+    signed = statements.verify_by_trail(data, Retired, trail)
+    if names.parse_ledger_origin(signed.origin)[0] != trail:
+        raise MismatchError(f"{signed.origin} is not of the trail {trail}")
+    return signed
 
 
 def verify_whole(data: bytes, trail: str) -> Signed[Whole]:

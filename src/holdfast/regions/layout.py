@@ -21,7 +21,9 @@ WHOLE_KEY = "ev/whole.note"
 SEGMENT_SUFFIX = ".ndjson.zst"
 
 _SEGMENT_KEY = re.compile(r"ev/seg/([0-9a-f]{32})/([0-9a-f]{7})/([0-9a-f-]+)\.ndjson\.zst")
-_EPOCH_KEY = re.compile(r"ev/node/([0-9a-f]{32})/([0-9a-f]{6})/(birth|fence|close|closed)\.note")
+_EPOCH_KEY = re.compile(
+    r"ev/node/([0-9a-f]{32})/([0-9a-f]{6})/(birth|fence|close|closed|retired)\.note"
+)
 _CHECKPOINT_KEY = re.compile(r"ev/cp/([0-9a-f]{32})/([0-9a-f]{10})(?:\.([0-9a-f]{32}))?\.note")
 _GAP_KEY = re.compile(r"ev/gap/([0-9a-f]{32})/([0-9a-f]{10})-([0-9a-f]{10})\.note")
 _HEARTBEAT_KEY = re.compile(r"ctl/hb/([0-9a-f]{32})\.note")
@@ -35,7 +37,7 @@ class SegmentKey:
 
 @dataclass(frozen=True, slots=True)
 class EpochKey:
-    """kind: birth, fence, close or closed."""
+    """kind: birth, fence, close, closed or retired."""
 
     node: str
     epoch: int
@@ -106,11 +108,12 @@ def _epoch_key(kind: str, node: str, epoch: int) -> str:
     return f"{NODES_PREFIX}{node}/{epoch:06x}/{kind}.note"
 
 
-# Of (node, epoch): where an epoch's `Birth`, `Fence`, a store's `Vote`, and `Closed` lie.
+# Of (node, epoch): where an epoch's `Birth`, `Fence`, a store's `Vote`, `Closed`, `Retired` lie.
 birth_key = partial(_epoch_key, "birth")
 fence_key = partial(_epoch_key, "fence")
 vote_key = partial(_epoch_key, "close")
 closed_key = partial(_epoch_key, "closed")
+retired_key = partial(_epoch_key, "retired")
 
 
 def checkpoint_key(node: str, size: int) -> str:

@@ -15,7 +15,7 @@ from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
 from holdfast.regions import layout
-from holdfast.regions.kinds import Fence, Vote
+from holdfast.regions.kinds import Fence, Retired, Vote
 from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey, HeartbeatKey, Key
 from holdfast.regions.port import RegionId
 from holdfast.verify.findings import Finding
@@ -62,7 +62,7 @@ class Ledger:
     """One node. key: its public key; None where the trail is not seen to have admitted it.
 
     births, ends: by epoch. votes: epoch -> region -> (size, text). beats: (epoch, promised size,
-    key, region). gaps: as declared. marks: what was signed of its roots.
+    key, region). gaps: as declared. retired: by epoch. marks: what was signed of its roots.
     """
 
     node: NodeId
@@ -72,6 +72,7 @@ class Ledger:
     votes: dict[int, dict[RegionId, tuple[int, str]]] = field(default_factory=dict)
     beats: list[tuple[int, int, str, RegionId]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    retired: dict[int, Retired] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
 
     @property
@@ -80,6 +81,11 @@ class Ledger:
         ends = [said.end.size for each in self.ends.values() for said in each]
         marks = [mark.size for mark in self.marks]
         return max([0, *ends, *marks, *(size for _, size, _, _ in self.beats)])
+
+    @property
+    def retirement(self) -> Retired | None:
+        """The statement that the node writes no more; of the last epoch, where there are two."""
+        return self.retired[max(self.retired)] if self.retired else None
 
     @property
     def last_epoch(self) -> int:
@@ -156,6 +162,12 @@ class Evidence:
             vote = statements.read(copy.data, Vote)
             ballot = (vote.statement.end.size, vote.text)
             ledger.votes.setdefault(key.epoch, {})[copy.region] = ballot
+        elif key.kind == "retired":
+            retired = statements.read(copy.data, Retired).statement
+            ledger.retired[key.epoch] = retired
+            where = f"{copy.key} in region {copy.region}"
+            end = retired.end
+            ledger.marks.append(Mark(end.size, end.root, where, copy.region, copy.key))
         else:
             self._admit(statements.read(copy.data, Fence).statement.certificate)
 

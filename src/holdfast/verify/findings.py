@@ -14,6 +14,7 @@ Depth = Literal["names", "bytes", "events"]
 FindingKind = Literal[
     "corrupt",
     "forged",
+    "retired",
     "false",
     "rewritten",
     "conflict",
@@ -33,7 +34,7 @@ FindingKind = Literal[
 Verdict = Literal["refuted", "unchecked", "incomplete", "good"]
 
 REFUTED: Final = frozenset[FindingKind](
-    {"corrupt", "forged", "false", "rewritten", "conflict", "uncertified"}
+    {"corrupt", "forged", "retired", "false", "rewritten", "conflict", "uncertified"}
 )
 UNCHECKED: Final = frozenset[FindingKind]({"unreadable", "vanished"})
 INCOMPLETE: Final = frozenset[FindingKind]({"hole", "cut_tail", "no_birth"})
@@ -47,7 +48,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     of "rewritten", the sizes between which the two histories part. key: of the first object meant.
 
     kind: "corrupt" (a copy contradicts its name, or a note its signature), "forged" (a segment that
-    its node did not sign), "false" (signed, and what it says of its own records is not so),
+    its node did not sign), "retired" (segments beyond what the trail's key states to be legitimate
+    of a node that writes no more), "false" (signed, and what it says of its own records is not so),
     "rewritten" (the names give another root than was signed once), "conflict" (two segments for one
     place, two ends of one epoch, a promise beyond an end), "uncertified" (of a node that the trail
     never admitted), "unreadable" (listed, and cannot be read; or a region that cannot), "vanished"

@@ -103,6 +103,10 @@ class Walk:
         blind = list(self._blind)
         self._miss(self.owed, is_tail=True)
         self._blind = blind  # that the tail is cut says it for all of its roots
+        retired = self._seen.retirement
+        if retired is not None and retired.end.size < self._at:
+            why = f"retired by {retired.by} ({retired.why}), with {retired.end.size} segments"
+            self._add_range("retired", retired.end.size, self._at, why)
 
     def check(self, mark: Mark) -> None:
         """Compare one more signed root, at most at `size`, after `finish`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from holdfast.errors import HoldfastError, UnavailableError
+from holdfast.errors import HoldfastError, Problem, RejectedError, UnavailableError
 from holdfast.ports import Host
 from holdfast.proof import ProofError, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
@@ -22,7 +22,7 @@ from holdfast.proof.statements import Birth
 from holdfast.regions import Regions, layout, signing
 from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.cookie import read_cookie
-from holdfast.regions.kinds import Cookie
+from holdfast.regions.kinds import Cookie, Retired
 from holdfast.regions.port import Absent, Differs, Listing, Present, RegionId, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.sets import lacking_quorum
@@ -34,6 +34,7 @@ from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.epoch import Born, Entered, Epoch, WriteLimits
 from holdfast.write.identity import Identity, Keyring, identify, renew
 from holdfast.write.pulse import say_again
+from holdfast.write.retired import find_retirement
 
 log = logging.getLogger("holdfast.write")
 
@@ -57,7 +58,8 @@ class RegionBacklog(Struct, frozen=True):
 
 
 class NodeReport(Struct, frozen=True):
-    """How this node stands. state: "starting", "open", "stopping" or "stopped"; why: for people."""
+    """How this node stands. state: "starting", "open", "stopping", "stopped" or, for ever,
+    "retired"; why: for people."""
 
     node: str
     epoch: int
@@ -75,6 +77,10 @@ class NodeReport(Struct, frozen=True):
 
 class _NewNodeError(Exception):
     """Its ledger cannot go on here; the reason, for people."""
+
+
+class _RetiredError(Exception):
+    """The trail's key has stated that this node writes no more; the words for people."""
 
 
 class _NotYetError(Exception):
@@ -119,6 +125,24 @@ class Node:
         self._life: asyncio.Task[None] | None = None
         self._state, self._why = "starting", "not started"
         self._opened = asyncio.Event()
+
+    async def refuse_if_retired(self) -> None:
+        """To be asked before `start`, once regions answer.
+
+        Raises:
+            RejectedError: the trail's key has stated that this node writes no more.
+        """
+        try:
+            await self._check_retirement(await self._list_epochs())
+        except _RetiredError as reason:
+            raise RejectedError("retired", Problem(0, "", str(reason))) from None
+
+    def _why_retired(self, retired: Retired) -> str:
+        return (
+            f"node {self.identity.node} was retired by {retired.by} ({retired.why}) and writes no "
+            f"more: its ledger ends with {retired.end.size} segments. To write from here again as "
+            "a new node, put the directory of the node's key aside"
+        )
 
     async def start(self) -> None:
         """Begin; `ready` tells when events are accepted."""
@@ -191,8 +215,17 @@ class Node:
                 born = await self._begin()
                 pause = RETRY_FIRST_SECONDS
                 await self._write(born)
+            except _RetiredError as reason:
+                self._state, self._why = "retired", str(reason)
+                log.error("%s", reason)
+                return
             except _NewNodeError as reason:
-                self._become_new(str(reason))
+                try:
+                    self._become_new(str(reason))
+                except RejectedError as refused:  # nobody here can certify the new key
+                    self._state, self._why = "starting", str(refused)
+                    log.error("%s", refused)
+                    return
             except (_NotYetError, ProofError, HoldfastError) as reason:
                 self._state, self._why = "starting", str(reason)
                 log.warning("not writing yet: %s", reason)
@@ -232,6 +265,21 @@ class Node:
         self._check_set(last)
         base = await self._close(last) if last.number else EMPTY_END
         return await self._birth(last.number + 1, base)
+
+    async def _list_epochs(self) -> Mapping[RegionId, Listing]:
+        """What each region that answers lists of the node's epochs."""
+        prefix = layout.epochs_prefix(self.identity.node)
+        listings = await asyncio.gather(*(region.list(prefix) for region in self._regions))
+        return {
+            region.id: listing
+            for region, listing in zip(self._regions, listings, strict=True)
+            if isinstance(listing, Listing)
+        }
+
+    async def _check_retirement(self, epochs: Mapping[RegionId, Listing]) -> None:
+        found = await find_retirement(self._regions, self.identity.node, epochs)
+        if found is not None:
+            raise _RetiredError(self._why_retired(found))
 
     async def _check_regions(self) -> None:
         """Cookies, and clocks: a wrong clock at the birth would make promises lie."""
@@ -274,27 +322,21 @@ class Node:
 
     async def _find_last(self) -> _Found:
         """The node's last epoch in R regions of every set, with every birth that was seen of it."""
-        prefix = layout.epochs_prefix(self.identity.node)
-        listings = await asyncio.gather(*(region.list(prefix) for region in self._regions))
-        seen: dict[int, list[int]] = {}
-        for at, listing in enumerate(listings):
-            for entry in listing if isinstance(listing, Listing) else ():
+        listings = await self._list_epochs()
+        seen: dict[int, list[RegionId]] = {}
+        for id, listing in listings.items():
+            for entry in listing:
                 key = layout.parse_key(entry.key)
                 if isinstance(key, layout.EpochKey) and key.kind == "birth":
-                    seen.setdefault(key.epoch, []).append(at)
-        answered = {
-            region.id
-            for region, listing in zip(self._regions, listings, strict=True)
-            if isinstance(listing, Listing)
-        }
-        if not self._regions.are_enough(answered & await self._whole_stores()):
+                    seen.setdefault(key.epoch, []).append(id)
+        await self._check_retirement(listings)
+        if not self._regions.are_enough(listings.keys() & await self._whole_stores()):
             raise _NotYetError("too few regions could be listed to find the node's last epoch")
         if not seen:
             return _Found(0, ())
         number = max(seen)
-        regions = tuple(self._regions)
-        birth_key = layout.birth_key(self.identity.node, number)
-        answers = await asyncio.gather(*(regions[at].read(birth_key) for at in seen[number]))
+        birth_key, by_id = layout.birth_key(self.identity.node, number), self._regions.by_id
+        answers = await asyncio.gather(*(by_id[id].read(birth_key) for id in seen[number]))
         births = [
             answer.data
             for answer in answers
@@ -395,6 +437,9 @@ class Node:
         self._created = number
         key = layout.birth_key(self.identity.node, number)
         outcomes = await asyncio.gather(*(region.keep(key, birth) for region in self._regions))
+        # Whoever retires a node looks for its births once that is stated: one of the two sees the
+        # other's note, and nothing is acknowledged in an epoch that nobody will count.
+        epochs = await self._list_epochs()
         true = await self._true_stores(stores)
         counted = {
             region.id: outcome
@@ -411,8 +456,19 @@ class Node:
                 "regions needed only"
             )
         await self._check_clocks()
+        await self._give_up_if_retired(birth, {id: epochs[id] for id in epochs if id in true})
         floor_us = max(base.sealed_us, started_us, self._host.now_us())
         return Born(number, birth, base, stores, floor_us)
+
+    async def _give_up_if_retired(self, birth: bytes, epochs: Mapping[RegionId, Listing]) -> None:
+        """End an epoch that came too late. epochs: in true stores, once its birth was put."""
+        if not self._regions.are_enough(epochs.keys()):
+            raise _NotYetError("too few regions tell whether this node was retired")
+        try:
+            await self._check_retirement(epochs)
+        except _RetiredError:
+            await close_epoch(self._regions, birth, self.identity, self._host, "retired")
+            raise
 
 
 def _backlog(epoch: Epoch | None, region: str, reachable: bool) -> RegionBacklog:
