@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "keep": SHARED | {"regions", "write", "read"},
     "verify": SHARED | {"regions", "write", "read", "keep"},
     "receivers": SHARED | {"write"},
+    "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
     "watch": SHARED | {"regions", "write", "read", "keep"},
     "settings": SHARED | {"regions", "write", "read", "keep"},
     "wiring": SHARED
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     | {"__init__"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
-    | {"client", "verify", "__init__"},
+    | {"client", "verify", "witness", "__init__"},
 }
 
 # Modules that only think: bytes and values in, values out.
@@ -77,6 +78,7 @@ PURE = {
     "prove.event",
     "prove.paths",
     "keep.drift",
+    "witness.request",
     "keep.lost",
     "keep.objects",
     "serve.problems",

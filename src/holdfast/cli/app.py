@@ -25,6 +25,7 @@ from holdfast.cli import (
     status,
     tail,
     verify,
+    witness,
 )
 from holdfast.cli.exits import BAD_INPUT, GOOD, INTERRUPTED, guarded
 from holdfast.cli.options import verb
@@ -42,6 +43,7 @@ VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("checkpoint", checkpoint.checkpoint),
     ("reconcile", reconcile.reconcile),
     ("verify", verify.verify),
+    ("witness", witness.witness),
     ("doctor", doctor.doctor),
     ("drill", drill.drill),
 )

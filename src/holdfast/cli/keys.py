@@ -76,6 +76,7 @@ def _shown(member: Member) -> dict[str, Any]:
     retired = member.retired
     return {
         "node": member.node,
+        "key": VerifierKey(member.origin, member.certificate.node_key).text,
         "certified": format_us(member.certificate.certified_us),
         "epoch": member.epoch,
         "started": format_us(member.born.started_us),

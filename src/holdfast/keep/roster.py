@@ -32,6 +32,12 @@ class Member:
     retired_note: bytes
 
     @property
+    def origin(self) -> str:
+        """Of its ledger, and the name of its key."""
+        trail = names.trail_id(self.certificate.trail_key)
+        return names.ledger_origin(trail, self.node)
+
+    @property
     def born(self) -> Birth:
         return statements.read(self.birth, Birth).statement
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -22,7 +23,6 @@ NOTE_BYTES_MAX = 64 * 1024
 SIGNATURES_MAX = 64
 NUMBER_MAX = 2**63 - 1
 
-_ED25519 = b"\x01"
 _FORBIDDEN = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _KEY_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
@@ -31,8 +31,12 @@ _KEY_ID = re.compile(r"[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """A public key of 32 bytes, and the name under which it signs, or MalformedError."""
+    """A public key of 32 bytes, and the name under which it signs, or MalformedError.
 
+    TYPE: the algorithm's byte: Ed25519.
+    """
+
+    TYPE: ClassVar[bytes] = b"\x01"
     name: str
     public: bytes
 
@@ -43,14 +47,16 @@ class VerifierKey:
             raise MalformedError(f"the public key has {len(self.public)} bytes, not 32")
 
     @classmethod
-    def parse(cls, text: str) -> "VerifierKey":
-        """Read a vkey: `<name>+<key id>+<base64 of 0x01 ‖ public key>`. Raises MalformedError."""
+    def parse(cls, text: str) -> Self:
+        """Read a vkey: `<name>+<key id>+<base64 of type ‖ public key>`. Raises MalformedError."""
         parts = text.split("+", 2)
         if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
             raise MalformedError("a verifier key has the form name+id+key")
         material = decode_base64(parts[2])
-        if material[:1] != _ED25519:
-            raise MalformedError("the verifier key is not an Ed25519 key (type 0x01)")
+        if material[:1] != cls.TYPE:
+            raise MalformedError(
+                f"the verifier key is not an Ed25519 one of type 0x{cls.TYPE.hex()}"
+            )
         key = cls(parts[0], material[1:])
         if key.id.hex() != parts[1]:
             raise MalformedError("the verifier key's id is not that of its name and key")
@@ -59,12 +65,12 @@ class VerifierKey:
     @cached_property
     def id(self) -> bytes:
         """The 4 bytes by which a signature line refers to the key."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:4]
+        return hashlib.sha256(self.name.encode() + b"\n" + self.TYPE + self.public).digest()[:4]
 
     @property
     def text(self) -> str:
         """As a vkey."""
-        return f"{self.name}+{self.id.hex()}+{encode_base64(_ED25519 + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{encode_base64(self.TYPE + self.public)}"
 
     def check(self, signature: bytes, text: bytes) -> None:
         """Raise SignatureError unless this key made the signature over the text."""
@@ -72,6 +78,32 @@ class VerifierKey:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
         except (InvalidSignature, ValueError) as error:
             raise SignatureError(f"a signature by {self.name} does not verify") from error
+
+
+class WitnessKey(VerifierKey):
+    """A witness's key, for cosignatures of checkpoints. Source: c2sp.org/tlog-cosignature.
+
+    A signature is 8 bytes of time (seconds since 1970) before 64 of Ed25519 over both.
+    """
+
+    TYPE = b"\x04"
+
+    def check(self, signature: bytes, text: bytes) -> None:
+        """As for any key, over what a witness states of the text."""
+        super().check(signature[8:], cosigned(text, cosigned_at(signature)))
+
+
+def cosigned_at(signature: bytes) -> int:
+    """When a cosignature was made, in seconds; MalformedError: it is none, or says no time."""
+    at = int.from_bytes(signature[:8])
+    if len(signature) != 72 or not 0 < at <= NUMBER_MAX:
+        raise MalformedError("a cosignature is not 72 bytes that begin with a time")
+    return at
+
+
+def cosigned(text: bytes, at: int) -> bytes:
+    """What a witness signs of a checkpoint's text at a time, in seconds."""
+    return b"cosignature/v1\ntime %d\n%b" % (at, text)
 
 
 @dataclass(frozen=True, slots=True)
