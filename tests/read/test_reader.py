@@ -494,6 +494,26 @@ def test_a_fold_that_is_lost_between_runs_is_made_again(tmp_path: Path) -> None:
     reading(world, tmp_path, work, fold=FOLD_ALWAYS)
 
 
+@pytest.mark.parametrize("at", [4, 100, -4], ids=["head", "pages", "footer"])
+def test_a_start_survives_a_fold_and_an_id_index_that_are_both_damaged(
+    tmp_path: Path, at: int
+) -> None:
+    world = World()
+    one_node(world, "one", "two")
+
+    async def work(reader: Reader) -> None:
+        await reader.pass_once()
+        assert await all_ids(reader) == ["one", "two"]
+
+    reading(world, tmp_path, work, fold=FOLD_ALWAYS)
+    shutil.rmtree(tmp_path / "0" / "ids")
+    (file,) = (tmp_path / "0" / "folds").glob("*.parquet")
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
+    file.write_bytes(data)
+    reading(world, tmp_path, work, fold=FOLD_ALWAYS)
+
+
 def test_small_folds_become_one(tmp_path: Path) -> None:
     world = World()
     node = one_node(world, "0")

@@ -31,6 +31,7 @@ from holdfast.read.fold import FoldFacts, fold
 from holdfast.read.ids import IdIndex
 from holdfast.read.packs import Packs, Spot
 from holdfast.read.repeats import Copy, settle
+from holdfast.read.segments import SourceError
 from holdfast.read.shelf import (
     Fold,
     FoldLimits,
@@ -216,8 +217,8 @@ class Holdings:
 
     async def _index_fold(self, one: Fold) -> None:
         try:
-            parts = await self._run(jobs.keys_of_fold, one.source.path)
-        except OSError:
+            parts = await self._run(jobs.keys_of_fold, one.source)
+        except SourceError:
             await self._host.offload(self.catalog.unfold, one.number)
             self.shelf.remove_folds([one.number])
             self.damaged = True

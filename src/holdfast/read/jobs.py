@@ -18,8 +18,8 @@ from holdfast.proof.names import SegmentName
 from holdfast.read.decode import SegmentFacts, facts, keys_of, times_us
 from holdfast.read.packs import Spot
 from holdfast.read.repeats import Copy, digests
-from holdfast.read.segments import SourceError, read_lines
-from holdfast.read.sources import SegmentSource, Stretch
+from holdfast.read.segments import SourceError, check_fold, read_lines
+from holdfast.read.sources import FoldSource, SegmentSource, Stretch
 from holdfast.regions import segment
 
 
@@ -65,13 +65,14 @@ def facts_of(sources: Sequence[SegmentSource]) -> tuple[SegmentFacts | Refused, 
     return tuple(_facts_of(one) for one in sources)
 
 
-def keys_of_fold(path: str) -> tuple[tuple[Stretch, bytes], ...]:
+def keys_of_fold(one: FoldSource) -> tuple[tuple[Stretch, bytes], ...]:
     """The keys of every event in a fold, by stretches of positions, as the id index takes them.
 
     Raises:
-        OSError: the file cannot be read.
+        SourceError: it does not hold what was written, or cannot be read.
     """
-    table = pq.read_table(path, columns=["node", "position", "tenant", "id"])
+    check_fold(one)
+    table = pq.read_table(one.path, columns=["node", "position", "tenant", "id"])
     nodes = np.array(table["node"].to_pylist(), dtype=object)
     positions = table["position"].to_numpy()
     tenants, ids = table["tenant"].to_pylist(), table["id"].to_pylist()
