@@ -62,7 +62,7 @@ def _holding_back(server: Server) -> list[Any]:
 
 
 def answers(cluster: Cluster) -> dict[str, list[dict[str, Any]]]:
-    """Everything that is found, by each server, and after their end straight from the regions."""
+    """All that clients sent and that is found, by each server, and after their end straight from the regions."""
     found = {name: [_record(e) for e in s.events()] for name, s in cluster.servers.items()}
     for name in tuple(cluster.servers):
         cluster.remove(name, kill=False)
@@ -71,7 +71,12 @@ def answers(cluster: Cluster) -> dict[str, list[dict[str, Any]]]:
     lines = holdfast("search", *where, "--ndjson", "--limit", EVERYTHING).splitlines()
     found["the command line"] = [json.loads(line) for line in lines]
     wait_until(lambda: bool(_reconciled(where)["identical"]))
-    return found
+    return {who: [e for e in events if not _is_own(e)] for who, events in found.items()}
+
+
+def _is_own(event: Mapping[str, Any]) -> bool:
+    """Whether the trail itself wrote it: nobody sent that, and nodes write it when they see fit."""
+    return str(event["action"]).startswith("holdfast.")
 
 
 def _record(element: dict[str, Any]) -> dict[str, Any]:
