@@ -62,7 +62,7 @@ def _holding_back(server: Server) -> list[Any]:
 
 
 def answers(cluster: Cluster) -> dict[str, list[dict[str, Any]]]:
-    """All that clients sent and that is found, by each server, and after their end straight from the regions."""
+    """What clients sent and is found, by each server and, after their end, in the regions."""
     found = {name: [_record(e) for e in s.events()] for name, s in cluster.servers.items()}
     for name in tuple(cluster.servers):
         cluster.remove(name, kill=False)
