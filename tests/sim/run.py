@@ -3,18 +3,21 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 
 from holdfast.errors import HoldfastError
 from holdfast.keep.keeper import Keeper
 from holdfast.proof import ProofError, names
-from holdfast.regions import kinds
+from holdfast.regions import Region, Regions, kinds
 from holdfast.regions.port import Unknown
 from holdfast.regions.signing import SigningKey
+from holdfast.verify.findings import Report
+from holdfast.verify.run import Question, Verification
 from holdfast.write import seal
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.identity import Identity, certify
+from tests.regions.worlds import MemoryWorld, run_with_time
 from tests.sim.checker import Checker
 from tests.sim.processes import Killed, Process
 from tests.sim.script import Script
@@ -54,6 +57,7 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
         cookie = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
         said = (said for reader in script.readers for said in reader.said)
         Checker(world, cookie, script.machines, said).run()
+        _verify(world)
     finally:
         seal.zstd = zstd  # type: ignore[attr-defined]
         logging.disable(logging.NOTSET)
@@ -73,6 +77,33 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
         restarts=sum(machine.lives for machine in script.machines),
         calls=len(world.trace),
     )
+
+
+def _verify(world: World) -> None:
+    """`holdfast verify` must not refute a world that kept every promise, whatever befell it.
+
+    What rotted, and what was destroyed and then declared lost, it names.
+    """
+    stores = {id: _resting(store.content()) for id, store in world.stores.items()}
+
+    async def verified() -> Report:
+        regions = [Region(id, store) for id, store in stores.items()]
+        trail = Regions(regions, world.quorum, TRAIL.trail)
+        await trail.verify()
+        return await Verification(trail, world.host(lambda: 0), Question("events")).run()
+
+    named: set[str] = {"under_replicated", "orphan", "gap", "unproven"}
+    if {"rot", "destroyed", "disk"} & world.faults.keys():
+        named.add("corrupt")
+    for finding in run_with_time(lambda _: verified()).findings:
+        if finding.kind not in named:
+            world.problem(f"verify: {finding}")
+
+
+def _resting(content: Mapping[str, bytes]) -> MemoryWorld:
+    store = MemoryWorld()
+    store.objects = {key: (data, 1) for key, data in content.items()}
+    return store
 
 
 def run_seeds(seeds: range) -> list[Outcome]:

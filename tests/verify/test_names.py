@@ -385,3 +385,16 @@ def test_votes_that_decide_otherwise_than_what_is_written_down_are_a_conflict() 
 
     assert report.verdict == "refuted"
     assert any(f.kind == "conflict" and f.key == closed for f in grave(report))
+
+
+def test_a_node_that_waits_for_its_first_epoch_is_no_stranger_and_one_that_promises_is() -> None:
+    world, _ = small()
+    waiting, stranger = Writer(world, 8), Writer(world, 9)
+    waiting.beat()
+    stranger.beat(epoch=1)
+
+    report = verified(objects_of(world.stores))
+
+    assert {(f.kind, f.key) for f in report.findings} == {
+        ("uncertified", layout.heartbeat_key(stranger.node))
+    }

@@ -199,6 +199,8 @@ class Evidence:
     def _is_right(self, copy: Copy, key: Key) -> bool:
         """Whether a copy is what its key says; else there is a finding."""
         if isinstance(key, CheckpointKey | HeartbeatKey) and key.node not in self.node_keys:
+            if isinstance(key, HeartbeatKey) and _is_waiting(copy.data):
+                return False
             why = f"node {key.node} is not seen to be admitted by the trail"
             self.findings.append(
                 Finding(
@@ -231,6 +233,15 @@ class Evidence:
                 if size > most:
                     why = f"it promises {size} segments, and its epoch was decided to end at {most}"
                     yield Finding(kind="conflict", region=region, node=node, key=key, reason=why)
+
+
+def _is_waiting(beat: bytes) -> bool:
+    """Whether this is the heartbeat of a node that is in no epoch yet: it says nothing of a ledger,
+    and what admits the node is not in any region before its first birth."""
+    try:
+        return statements.read(beat, Heartbeat).statement.epoch == 0
+    except ProofError:
+        return False
 
 
 def no_birth(node: NodeId, epoch: int, why: str) -> Finding:

@@ -88,10 +88,9 @@ class Question:
 
     def wants(self, target: Target) -> bool:
         """Whether a segment may hold what was received in [from_us, to_us)."""
-        sealed_us = SegmentName.parse(target.name).sealed_us
-        return (self.from_us is None or sealed_us >= self.from_us) and (
-            self.to_us is None or target.after_us + 1 < self.to_us
-        )
+        if self.from_us is not None and SegmentName.parse(target.name).sealed_us < self.from_us:
+            return False
+        return self.to_us is None or target.after_us + 1 < self.to_us
 
 
 class Verification:
