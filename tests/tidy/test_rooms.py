@@ -51,6 +51,7 @@ PURE = {
     "proof.objects",
     "proof.anchor",
     "proof.event",
+    "proof.certificate",
     "proof.errors",
     "regions.keys",
     "regions.kinds",

@@ -6,6 +6,7 @@ import typer
 
 import holdfast
 from holdfast.cli import (
+    certify,
     checkpoint,
     close,
     completeness,
@@ -38,6 +39,7 @@ VERBS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("tail", tail.tail),
     ("show", show.show),
     ("proof", proof.proof),
+    ("certify", certify.certify),
     ("status", status.status),
     ("completeness", completeness.completeness),
     ("checkpoint", checkpoint.checkpoint),
@@ -58,6 +60,7 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] 
         "Who may write.",
         (("show", keys.show), ("admit", keys.admit), ("retire", keys.retire)),
     ),
+    ("tenant", "Whose events.", (("salt-id", certify.salt_id),)),
     ("gap", "What is lost for good.", (("declare", gap.declare_gap),)),
     ("close", "Where an epoch ends, if a person must say.", (("declare", close.declare_close),)),
 )

@@ -30,6 +30,13 @@ def machine(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def block(data: bytes) -> None:
+    """Part of a file, as it is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def machine_object(value: object) -> None:
     """A JSON value for programs, on one line."""
     machine(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())

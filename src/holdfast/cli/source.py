@@ -37,6 +37,9 @@ class Source(Protocol):
     def proof(self, id: str, parameters: Parameters) -> bytes:
         """The file that proves an event, as `holdfast.proof` checks it."""
 
+    def certificate(self, parameters: Parameters) -> Iterator[bytes]:
+        """The file that proves that some events are all, in pieces as they are made."""
+
     def completeness(self) -> bytes: ...
 
     def status(self) -> bytes: ...
@@ -131,6 +134,9 @@ class ServerSource:
 
     def proof(self, id: str, parameters: Parameters) -> bytes:
         return self._client.get_bytes(f"/v1/events/{quote(id, safe='')}/proof", parameters)
+
+    def certificate(self, parameters: Parameters) -> Iterator[bytes]:
+        return self._client.download("/v1/certificate", parameters)
 
     def completeness(self) -> bytes:
         return self._client.get_bytes("/v1/completeness")

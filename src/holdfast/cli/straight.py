@@ -16,7 +16,6 @@ from urllib.parse import quote, urlencode
 
 from holdfast.cli.place import settings_of
 from holdfast.cli.source import Parameters
-from holdfast.model import Found
 from holdfast.serve import answers, checkpoints, parameters, status
 from holdfast.wiring import System, open_system
 
@@ -124,6 +123,15 @@ class RegionsSource:
         prover = self._system.prover
         return self._run(prover.event(which.tenant, id, which.node, which.position))
 
+    def certificate(self, asked: Parameters) -> Iterator[bytes]:
+        wanted = parameters.certifying_of(_values(asked, parameters.CERTIFICATE))
+        coming = self._system.prover.certifier.certificate(*wanted)
+        try:
+            while (piece := self._run(_next(coming))) is not None:
+                yield piece
+        finally:
+            self._run(coming.aclose())
+
     def completeness(self) -> bytes:
         async def ask() -> bytes:
             return answers.write(answers.completeness_answer(self._reader.completeness()))
@@ -158,7 +166,7 @@ class RegionsSource:
             yield answers.element(each)
 
 
-async def _next(found: AsyncIterator[Found]) -> Found | None:
+async def _next(found: AsyncIterator[Result]) -> Result | None:
     return await anext(found, None)
 
 

@@ -6,8 +6,9 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
@@ -19,7 +20,15 @@ from holdfast.client.errors import (
     UnreachableError,
 )
 from holdfast.client.retry import Outcome, Patience, outcome_of, plan_pause
-from holdfast.client.transport import Answer, BrokenError, ConnectError, Endpoint, Transport
+from holdfast.client.transport import (
+    Answer,
+    BrokenError,
+    ConnectError,
+    Endpoint,
+    Transport,
+    blocks_of,
+    lines_of,
+)
 
 NDJSON = "application/x-ndjson"
 SPEAKS_JSON = {"Accept": "application/json"}
@@ -133,11 +142,25 @@ class Client:
         Raises:
             RefusedError: the server said no. UnreachableError: it is gone.
         """
+        return self._streamed(path, parameters, "text/event-stream", lines_of)
+
+    def download(self, path: str, parameters: Mapping[str, str] | None = None) -> Iterator[bytes]:
+        """The body of a long answer, in blocks as they come. Raises as `stream`."""
+        return self._streamed(path, parameters, NDJSON, blocks_of)
+
+    def _streamed(
+        self,
+        path: str,
+        parameters: Mapping[str, str] | None,
+        accept: str,
+        read: Callable[[HTTPResponse], Iterator[bytes]],
+    ) -> Iterator[bytes]:
+        target = with_parameters(path, parameters)
         try:
-            with self._transport.stream(with_parameters(path, parameters)) as (answer, lines):
+            with self._transport.stream(target, accept, read) as (answer, parts):
                 if answer.status != 200:
                     raise refused(answer)
-                yield from lines
+                yield from parts
         except (ConnectError, BrokenError) as error:
             raise UnreachableError(f"{self.url}: {error}") from error
 

@@ -5,12 +5,13 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
 EVENT_LINE_BYTES_MAX = 4 * 1024 * 1024
+BLOCK_BYTES = 256 * 1024
 USER_AGENT = "holdfast-client/1"
 
 
@@ -109,8 +110,12 @@ class Transport:
         return Answer(response.status, answer_headers, content)
 
     @contextlib.contextmanager
-    def stream(self, path: str) -> Iterator[tuple[Answer, Iterator[bytes]]]:
-        """GET something endless: its head, and its lines as they come, on its own connection.
+    def stream(
+        self, path: str, accept: str, read: Callable[[http.client.HTTPResponse], Iterator[bytes]]
+    ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """GET something long: its head, and its parts as they come, on its own connection.
+
+        read: takes them off the response; `lines_of` or `blocks_of`.
 
         The body of the answer is there only when its status is not 200.
 
@@ -119,13 +124,11 @@ class Transport:
         """
         connection = self._connect(None)
         try:
-            connection.request(
-                "GET", self._path(path), None, self._headers({"Accept": "text/event-stream"})
-            )
+            connection.request("GET", self._path(path), None, self._headers({"Accept": accept}))
             response = connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
             body = b"" if response.status == 200 else response.read(ANSWER_BYTES_MAX)
-            yield Answer(response.status, headers, body), _lines(response)
+            yield Answer(response.status, headers, body), read(response)
         except (OSError, http.client.HTTPException) as error:
             raise BrokenError(_reason(error)) from error
         finally:
@@ -178,12 +181,20 @@ class Transport:
         return sent
 
 
-def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+def lines_of(response: http.client.HTTPResponse) -> Iterator[bytes]:
     """The lines of a body as they come, without their ends, bounded each."""
     while line := response.readline(EVENT_LINE_BYTES_MAX + 1):
         if len(line) > EVENT_LINE_BYTES_MAX:
             raise http.client.LineTooLong("a line of the stream")
         yield line.rstrip(b"\r\n")
+
+
+def blocks_of(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """A body as it comes, in blocks of some size."""
+    while block := response.read(BLOCK_BYTES):
+        yield block
+    if response.length:  # which the library passes over
+        raise http.client.IncompleteRead(b"", response.length)
 
 
 def _reason(error: Exception) -> str:

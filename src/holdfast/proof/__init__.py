@@ -13,6 +13,7 @@ outsider can read all of it. docs/FORMAT.md is normative; this follows it. What 
     objects     JSON in one form: what the files that prove something consist of
     anchor      from the trail's id to what its nodes signed, and a leaf in that
     event       that an event is in the trail, step by step
+    certificate that these are all of a tenant's events of some time, step by step
     vectors     what others published, judged by the same code
 
 Whatever bytes come in, they are accepted or one of these is raised:

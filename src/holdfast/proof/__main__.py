@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from holdfast.proof import event, names, vectors
+from holdfast.proof import certificate, event, names, vectors
 from holdfast.proof.errors import MalformedError, ProofError
 
 
@@ -32,10 +32,12 @@ Checker = Callable[[bytes, BinaryIO, argparse.Namespace], Steps]
 CHECKERS: dict[str, Checker] = {
     event.EventProof.MARK[1]: lambda line, rest, asked: event.check(
         line + rest.read(1), asked.trail
-    )
+    ),
+    certificate.Head.MARK[1]: lambda line, rest, asked: certificate.check(
+        line, rest, asked.trail, asked.salt_id
+    ),
 }
 VERDICTS = {0: "PROVEN", 1: "REFUTED", 3: "COULD NOT BE CHECKED", 4: "PROVEN WITH A GAP"}
-LINE_BYTES_MAX = 16 * 1024 * 1024
 _FORMAT = re.compile(rb'\{"format":"([!#-\[\]-~]{1,80})"')
 
 
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument("file", metavar="FILE", help="- for standard input")
     trail_help = "the trail's id, 32 hex digits: know it from elsewhere, not from who gave the file"
     check.add_argument("--trail", metavar="ID", type=_trail, required=True, help=trail_help)
+    salt_help = "the tenant's salt id, 64 hex digits, known in the same way: for a certificate"
+    check.add_argument("--salt-id", metavar="S", type=_salt_id, help=salt_help)
     check.add_argument("--json", action="store_true", help="one JSON object")
     check.set_defaults(run=_check)
     published = commands.add_parser("vectors", help="run the published vectors below a folder")
@@ -60,6 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _trail(text: str) -> str:
     try:
         return names.check_id(text)
+    except MalformedError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _salt_id(text: str) -> str:
+    try:
+        return names.check_hash(text)
     except MalformedError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -88,13 +99,14 @@ def _check(asked: argparse.Namespace) -> int:
     for number, (claim, holds) in enumerate(steps, 1):
         _say(f"{number}. {'yes' if holds else 'NO '}  {claim}")
     for name, value in facts.items():
-        _say(f"   {name}: {value}")
+        for each in value if isinstance(value, list) else [value]:
+            _say(f"   {name}: {each}")
     _say(f"{VERDICTS[code]}: {reason}" if reason else VERDICTS[code])
     return code
 
 
 def _steps(file: BinaryIO, asked: argparse.Namespace) -> Steps:
-    line = file.readline(LINE_BYTES_MAX)
+    line = file.readline(certificate.LINE_BYTES_MAX)
     found = _FORMAT.match(line)
     checker = CHECKERS.get(found[1].decode()) if found else None
     if checker is not None:

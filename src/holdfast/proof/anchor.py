@@ -51,9 +51,14 @@ def verify_segment(head: Head, text: str, path: Sequence[bytes]) -> SegmentName:
 
 def verify_leaf(name: SegmentName, leaf: bytes, index: int, path: Sequence[bytes]) -> None:
     """Step 5: a tenant's leaf is in the segment's tree."""
+    verify_included(check_leaf(leaf), index, name.tenants, path, name.root)
+
+
+def check_leaf(leaf: bytes) -> bytes:
+    """The leaf, if it has the form of a tenant's."""
     if not _LEAF.fullmatch(leaf):
         raise MalformedError("a tenant's leaf is not two hashes of 64 hex digits")
-    verify_included(leaf, index, name.tenants, path, name.root)
+    return leaf
 
 
 def verify_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:

@@ -131,12 +131,30 @@ class CompactRange:
 
     def root(self) -> bytes:
         """The root of the tree, `EMPTY_ROOT` without leaves."""
-        if not self.hashes:
-            return EMPTY_ROOT
-        *lefts, result = self.hashes
-        for left in reversed(lefts):
-            result = node_hash(left, result)
-        return result
+        return _fold(self.hashes) if self.hashes else EMPTY_ROOT
+
+    def root_within(self, size: int, after: Sequence[bytes]) -> bytes:
+        """The root of a tree of `size` leaves that begins with these.
+
+        Args:
+            size: Taken from what is already verified.
+            after: The roots of the subtrees to the right: at each place from its lowest 1 bit, as a
+                number of leaves, one of so many, or of all that are left.
+        Raises:
+            MalformedError: no leaf here, too many, or another number of hashes than it takes.
+        """
+        hashes, at, left = list(self.hashes), self.size, list(reversed(after))
+        _check_path(after, len(after))
+        while 0 < at < size and left:
+            subtree, width = left.pop(), at & -at
+            end = at + width
+            while end <= size and at & width:
+                subtree, width = node_hash(hashes.pop(), subtree), width << 1
+            hashes.append(subtree)
+            at = min(end, size)
+        if at != size or left or not size:
+            raise MalformedError(f"what surrounds them does not fit a tree of {size}")
+        return _fold(hashes)
 
 
 def _path_shape(index: int, size: int) -> tuple[int, int]:
@@ -153,6 +171,14 @@ def _check_path(path: Sequence[bytes], length: int, *others: bytes) -> None:
         raise MalformedError(f"the path has {len(path)} hashes, not {length}")
     if any(len(each) != HASH_BYTES for each in (*path, *others)):
         raise MalformedError(f"a hash is not of {HASH_BYTES} bytes")
+
+
+def _fold(hashes: Sequence[bytes]) -> bytes:
+    """The root over neighbouring subtrees, each smaller than the one before."""
+    *lefts, result = hashes
+    for left in reversed(lefts):
+        result = node_hash(left, result)
+    return result
 
 
 def _check_root(computed: bytes, given: bytes, size: int) -> None:

@@ -4,6 +4,7 @@ A dataclass is an object's field table: `str`, `int` (from 0 on), `bytes` (32, i
 tuples of these.
 """
 
+import functools
 import json
 from dataclasses import fields
 from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_type_hints
@@ -42,7 +43,7 @@ def parse(line: bytes, kind: type[K]) -> K:
     except (ValueError, RecursionError) as error:
         raise MalformedError("a line is not JSON in UTF-8") from error
     key, mark = kind.MARK
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     names = [field.name for field in fields(kind)]
     if not isinstance(found, dict) or [*found] != [key, *names] or found[key] != mark:
         raise MalformedError(f"a line does not have the fields of {mark}, in their order")
@@ -50,6 +51,11 @@ def parse(line: bytes, kind: type[K]) -> K:
     if form(value) != line:
         raise MalformedError(f"a line of {mark} is not in its one form")
     return value
+
+
+@functools.cache
+def _hints(kind: type[Kind]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _plain(value: object) -> object:

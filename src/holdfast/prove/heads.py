@@ -61,16 +61,21 @@ def gaps_in(kept: Sequence[tuple[str, bytes]]) -> tuple[GapKey, ...]:
 
 
 async def heads(
-    regions: Regions, of: Certified, kept: Sequence[tuple[str, bytes]], above: int
+    regions: Regions,
+    of: Certified,
+    kept: Sequence[tuple[str, bytes]],
+    above: int,
+    most: int = 16**names.INDEX_DIGITS,
 ) -> tuple[Signed, ...]:
-    """What was signed of a ledger with more than `above` segments, the largest first."""
-    shown = await asyncio.gather(*(_shown(region, of.node.node, above) for region in regions))
+    """What was signed of a ledger with more than `above` segments, at most `most`; the largest
+    first."""
+    shown = await asyncio.gather(*(_shown(region, of.node.node, above, most) for region in regions))
     notes = {note for one in shown for note in one}
     notes |= {data for key, data in kept if key.endswith("/closed.note")}
     found: dict[int, Signed] = {}
     for note in notes:
         for signed in _verified(note, of, regions.trail):
-            if signed.head.size > above:
+            if above < signed.head.size <= most:
                 found.setdefault(signed.head.size, signed)
     return tuple(found[size] for size in sorted(found, reverse=True))
 
@@ -86,23 +91,23 @@ def _verified(note: bytes, of: Certified, trail: str) -> Iterator[Signed]:
         pass  # a survey names it
 
 
-async def _shown(region: Region, node: NodeId, above: int) -> list[bytes]:
-    """The heartbeat in a region, and the oldest and newest checkpoints beyond a size."""
+async def _shown(region: Region, node: NodeId, above: int, most: int) -> list[bytes]:
+    """The heartbeat in a region, and the oldest and newest checkpoints of these sizes."""
     beat, listing = await asyncio.gather(
         region.read(layout.heartbeat_key(node)),
         region.list(f"{layout.CHECKPOINTS_PREFIX}{node}/", layout.checkpoint_key(node, above)),
     )
     keys = [each.key for each in listing] if isinstance(listing, Listing) else []
-    own = [key for key in keys if _is_own(key)]
+    own = [key for key in keys if _is_own(key, most)]
     half = CHECKPOINTS_READ_MAX // 2
     wanted = dict.fromkeys([*own[:half], *own[-half:]])
     found = await asyncio.gather(*(region.read(key) for key in wanted))
     return [each.data for each in (beat, *found) if isinstance(each, Present)]
 
 
-def _is_own(key: str) -> bool:
+def _is_own(key: str, most: int) -> bool:
     try:
         parsed = layout.parse_key(key)
     except ProofError:
         return False
-    return isinstance(parsed, CheckpointKey) and not parsed.witness
+    return isinstance(parsed, CheckpointKey) and not parsed.witness and parsed.size <= most

@@ -36,6 +36,30 @@ def consistency_path(leaves: Sequence[bytes], old: int) -> tuple[bytes, ...]:
     return _subproof(leaves, old, whole=True) if old else ()
 
 
+def before(leaves: Sequence[bytes], start: int) -> tuple[bytes, ...]:
+    """The roots of the perfect subtrees that the first `start` leaves consist of, largest first."""
+    found, at = [], 0
+    while at < start:
+        width = 1 << ((start - at).bit_length() - 1)
+        found.append(merkle.root(leaves[at : at + width]))
+        at += width
+    return tuple(found)
+
+
+def after(leaves: Sequence[bytes], end: int, first: int = 0) -> tuple[bytes, ...]:
+    """What lies to the right of the first `end` leaves, as `CompactRange.root_within` takes it.
+
+    first: Index in the tree of the first of `leaves`: those before it are not needed.
+    """
+    assert first + end > 0, "beside no leaf there is no right"
+    found, at = [], end
+    while at < len(leaves):
+        width = min((first + at) & -(first + at), len(leaves) - at)
+        found.append(merkle.root(leaves[at : at + width]))
+        at += width
+    return tuple(found)
+
+
 def _subproof(leaves: Sequence[bytes], old: int, whole: bool) -> tuple[bytes, ...]:
     if old == len(leaves):
         return () if whole else (merkle.root(leaves),)

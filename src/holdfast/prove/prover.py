@@ -1,6 +1,7 @@
 """The room's face: proofs of events, made of what the reader holds and what regions show.
 
-A proof is checked as an outsider would check it before it is handed out.
+A proof is checked as an outsider would check it before it is handed out. Certificates of
+completeness are made by `certifier`.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from holdfast.model import Found
 from holdfast.ports import Host
 from holdfast.proof import ProofError, event, objects
 from holdfast.proof.note import VerifierKey
+from holdfast.prove.certificate import Certifier
 from holdfast.prove.event import Standing, prove_event
 from holdfast.prove.heads import certified, gaps_in, heads
 from holdfast.prove.trees import Trees
@@ -31,6 +33,7 @@ class Prover:
         self._host = host
         self._heartbeat_seconds = heartbeat_seconds
         self._trees = Trees(reader.names, host)
+        self.certifier = Certifier(reader, regions, host, self._trees)
 
     async def event(
         self, tenant: str | None, id: str, node: str = "", position: int | None = None

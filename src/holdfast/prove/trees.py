@@ -37,22 +37,45 @@ class Trees:
             CorruptError: what is held has another root than was signed.
         """
         async with self._turn:
-            shards = self._shards.setdefault(node, [])
-            whole, rest = divmod(size, SHARD_SEGMENTS)
-            while len(shards) < whole:
-                shards.append(merkle.root(await self._leaves(node, len(shards), size)))
-            roots = shards[:whole]
-            if rest:
-                roots.append(merkle.root(await self._leaves(node, whole, size)))
-            if merkle.root(roots) != root:
-                del self._shards[node]
-                raise CorruptError(f"the first {size} segments of node {node} have another root")
+            roots = await self._roots(node, size, root)
             shard, at = divmod(index, SHARD_SEGMENTS)
             leaves = await self._leaves(node, shard, size)
             return (
                 *paths.inclusion_path(leaves, at),
                 *paths.inclusion_path(roots, shard),
             )
+
+    async def around(
+        self, node: NodeId, start: int, end: int, size: int, root: bytes
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """What surrounds segments [start, end), end > 0, in the same tree: `before` and `after`, as
+        a certificate of completeness has them. Errors as `path`."""
+        async with self._turn:
+            roots = await self._roots(node, size, root)
+            shard, at = divmod(start, SHARD_SEGMENTS)
+            before = paths.before(roots, shard)
+            if at:
+                before += paths.before(await self._leaves(node, shard, size), at)
+            shard, at = divmod(end, SHARD_SEGMENTS)
+            after: tuple[bytes, ...] = ()
+            if at:
+                after = paths.after(await self._leaves(node, shard, size), at)
+                shard += 1
+            return before, after + paths.after(roots, shard)
+
+    async def _roots(self, node: NodeId, size: int, root: bytes) -> list[bytes]:
+        """The roots of the shards that a ledger of that size has, the last perhaps not whole."""
+        shards = self._shards.setdefault(node, [])
+        whole, rest = divmod(size, SHARD_SEGMENTS)
+        while len(shards) < whole:
+            shards.append(merkle.root(await self._leaves(node, len(shards), size)))
+        roots = shards[:whole]
+        if rest:
+            roots.append(merkle.root(await self._leaves(node, whole, size)))
+        if merkle.root(roots) != root:
+            del self._shards[node]
+            raise CorruptError(f"the first {size} segments of node {node} have another root")
+        return roots
 
     async def _leaves(self, node: NodeId, shard: int, size: int) -> list[bytes]:
         """The leaf hashes of a shard, as far as a ledger of that size has them."""

@@ -267,19 +267,44 @@ class Reader:
         own = {(key, data): None for _, key, data in kept if key.split("/")[2] == node}
         return tuple(own)
 
-    async def segment(self, node: NodeId, index: int) -> tuple[SegmentName, bytes]:
-        """The segment that is held there. Its bytes hash to its name."""
+    def nodes(self) -> tuple[NodeId, ...]:
+        """All nodes of which any region has shown anything, in order."""
+        ledgers = self._passes.follow.ledgers
+        return tuple(sorted(node for node, ledger in ledgers.items() if ledger.is_listed))
+
+    async def catch_up(self) -> None:
+        """See what came since: look once, or where it follows by itself, wait for the next news."""
+        if self._tasks:
+            await _wait(self._news, self._limits.interval_s)
+        else:
+            await self.pass_once()
+
+    async def segments(
+        self, node: NodeId, start: int, end: int
+    ) -> tuple[tuple[SegmentName, bytes], ...]:
+        """The segments [start, end) that are held there; their bytes hash to their names."""
         holdings = self._passes.holdings
         held = await self._answer(
-            lambda: self._host.offload(holdings.catalog.within, node, index, index + 1), None
+            lambda: self._host.offload(holdings.catalog.within, node, start, end), None
         )
-        there = await self._passes.bring(held[0]) if len(held) == 1 else None
-        if there is not None:
-            name = SegmentName.parse(there.name)
-            data = await self._host.offload(holdings.packs.read, spot_of(there), name)
-            if data is not None:
-                return name, data
-        raise UnavailableError(f"segment {index} of node {node} cannot be read now")
+        found = []
+        for entry in held:
+            there = await self._passes.bring(entry)
+            name = SegmentName.parse(entry.name)
+            data = None
+            if there is not None:
+                data = await self._host.offload(holdings.packs.read, spot_of(there), name)
+            if data is None:
+                raise UnavailableError(f"segment {name.index} of node {node} cannot be read now")
+            found.append((name, data))
+        return tuple(found)
+
+    async def segment(self, node: NodeId, index: int) -> tuple[SegmentName, bytes]:
+        """The segment that is held there. Its bytes hash to its name."""
+        found = await self.segments(node, index, index + 1)
+        if len(found) != 1:
+            raise UnavailableError(f"segment {index} of node {node} cannot be read now")
+        return found[0]
 
     async def _search(self, query: Query, stated: int | None) -> Page:
         wanted = check(query)

@@ -14,7 +14,7 @@ from litestar.datastructures import State
 from litestar.response import Stream
 
 from holdfast.errors import Problem, RejectedError
-from holdfast.serve import answers, checkpoints, parameters, schema, status, tail
+from holdfast.serve import answers, certificate, checkpoints, parameters, schema, status, tail
 from holdfast.serve.faces import Faces
 from holdfast.serve.parameters import Parameter, Value
 from holdfast.serve.problems import KINDS, Reply, problem, type_uri
@@ -81,6 +81,19 @@ async def proof(request: Asked) -> Response[bytes]:
     id = _unquoted(request.path_params["event_id"])
     prover = faces.system.prover
     return _json(await faces.bounds.ask(prover.event(which.tenant, id, which.node, which.position)))
+
+
+@get("/v1/certificate")
+async def certify(request: Asked) -> Stream:
+    """Its first piece is awaited here, so that what cannot be certified is told as a problem."""
+    faces = faces_of(request)
+    wanted = parameters.certifying_of(values_of(request, parameters.CERTIFICATE))
+    faces.bounds.refuse_certificate()
+    coming = faces.system.prover.certifier.certificate(*wanted)
+    first = await faces.bounds.ask(anext(coming))
+    return Stream(
+        certificate.pieces(first, coming, faces.bounds), media_type=certificate.MEDIA_TYPE
+    )
 
 
 @get("/v1/tail")
@@ -176,6 +189,7 @@ HANDLERS: Final = (
     count,
     event,
     proof,
+    certify,
     listen,
     completeness,
     how,

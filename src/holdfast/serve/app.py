@@ -34,6 +34,7 @@ _ALWAYS: Final[tuple[Header, ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
+STREAMS: Final = ("/v1/tail", "/v1/certificate")
 _NOT_KEPT: Final[Header] = (b"cache-control", b"no-store")
 
 
@@ -98,7 +99,7 @@ def create_app(system: System, token: bytes = b"") -> Front:
 def _routed(scope: Scope) -> Scope:
     """As the routes want it: HEAD is a GET whose body the server leaves out (but a stream has no
     end to wait for), and parts of the path stay percent-encoded: an event's id may hold a slash."""
-    is_head = scope["method"] == "HEAD" and scope["path"] != "/v1/tail"
+    is_head = scope["method"] == "HEAD" and scope["path"] not in STREAMS
     method = "GET" if is_head else scope["method"]
     return {**scope, "method": method, "path": scope["raw_path"].decode("latin-1")}
 

@@ -12,6 +12,7 @@ from holdfast.wiring import System
 
 QUESTIONS_MAX: Final = 32
 QUESTION_SECONDS: Final = 60.0
+CERTIFICATES_MAX: Final = 4
 TAILS_MAX: Final = 256
 
 Answer = TypeVar("Answer")
@@ -26,6 +27,7 @@ class Bounds:
     def __init__(self) -> None:
         self.questions = 0
         self.tails = 0
+        self.certificates = 0
         self.stopping = asyncio.Event()
 
     async def ask(self, question: Awaitable[Answer]) -> Answer:
@@ -49,6 +51,17 @@ class Bounds:
             raise UnavailableError(reason, retry_after_seconds=10) from None
         finally:
             self.questions -= 1
+
+    def refuse_certificate(self) -> None:
+        """Let one more certificate be made.
+
+        Raises:
+            UnavailableError: enough are, or the server is stopping.
+        """
+        if self.stopping.is_set():
+            raise UnavailableError("the server is stopping")
+        if self.certificates >= CERTIFICATES_MAX:
+            raise UnavailableError("too many certificates at once", retry_after_seconds=10)
 
     def refuse_tail(self) -> None:
         """Let one more listen.

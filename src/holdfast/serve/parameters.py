@@ -64,6 +64,13 @@ def _bucket(value: str) -> int:
     return int(found[1]) * _UNIT_US[found[2]]
 
 
+def _records(value: str) -> str:
+    if value not in _RECORDS:
+        raise ValueError(f"must be one of {', '.join(_RECORDS)}")
+    return value
+
+
+_RECORDS: Final = ("whole", "hashes")
 _STRING: Final[JsonObject] = {"type": "string", "maxLength": TEXT_CHARACTERS_MAX}
 _SIZE: Final[JsonObject] = {"type": "integer", "minimum": 0, "maximum": 10**15}
 _TIME: Final[JsonObject] = {"type": "string", "format": "date-time"}
@@ -128,6 +135,18 @@ CONSISTENCY: Final = (
     Parameter("origin", "origin", str, _STRING, "The ledger's origin, as in its checkpoints."),
     Parameter("old", "old", _whole, _SIZE, "The smaller size, in segments."),
     Parameter("new", "new", _whole, _SIZE, "The larger size."),
+)
+CERTIFICATE: Final = (
+    TENANT,
+    Parameter("from", "from_us", _time, _TIME, "Events that were received at or after this."),
+    Parameter("to", "to_us", _time, _TIME, "Events that were received before this."),
+    Parameter(
+        "records",
+        "records",
+        _records,
+        {"type": "string", "enum": [*_RECORDS]},
+        "Whether the records are in the file, or only their hashes.",
+    ),
 )
 NONE: Final[tuple[Parameter, ...]] = ()
 
@@ -199,6 +218,27 @@ def proving_of(values: Mapping[str, Value]) -> Proving:
     assert isinstance(node, str), "as its parameter is read"
     assert position is None or isinstance(position, int), "as _whole reads it"
     return Proving(query_of(values).tenant, node, position)
+
+
+class Certifying(NamedTuple):
+    """What to certify: all events of a tenant that were received in [from_us, to_us); with their
+    records, or by hashes alone."""
+
+    tenant: str
+    from_us: int
+    to_us: int
+    records: bool
+
+
+def certifying_of(values: Mapping[str, Value]) -> Certifying:
+    """The certificate that the parameters mean. Raises RejectedError: one is missing."""
+    wanted = query_of(values)
+    needed = {"tenant": wanted.tenant, "from": wanted.from_us, "to": wanted.to_us}
+    missing = [Problem(0, name, "is missing") for name, value in needed.items() if value is None]
+    if missing or wanted.tenant is None or wanted.from_us is None or wanted.to_us is None:
+        raise RejectedError("bad-parameter", *missing)
+    is_whole = values.get("records", "whole") == "whole"
+    return Certifying(wanted.tenant, wanted.from_us, wanted.to_us, is_whole)
 
 
 class Counting(NamedTuple):

@@ -77,6 +77,12 @@ KINDS: Final[Mapping[str, Kind]] = {
         "No proof can be made of that event",
         "Segments of its ledger are lost for good, and with them names that its path needs.",
     ),
+    "uncertifiable": Kind(
+        409,
+        "That time cannot be certified",
+        "It is not all known yet: `errors` says through when it is. Or segments are lost, and no "
+        "declared gap says so.",
+    ),
     "method-not-allowed": Kind(
         405, "That method means nothing here", "The header `Allow` lists what may be done."
     ),

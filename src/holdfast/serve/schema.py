@@ -23,6 +23,7 @@ from holdfast.serve.answers import (
     SearchAnswer,
 )
 from holdfast.serve.body import ENCODINGS, MEDIA_TYPES
+from holdfast.serve.certificate import MEDIA_TYPE as MEDIA_TYPE_OF_LINES
 from holdfast.serve.checkpoints import CheckpointsAnswer, ConsistencyAnswer
 from holdfast.serve.parameters import Parameter
 from holdfast.serve.problems import KINDS, MEDIA_TYPE, type_uri
@@ -195,6 +196,7 @@ def _paths() -> JsonObject:
             "get": _get("All events under an id.", "EventAnswer", parameters.EVENT, (_PATH_ID,))
         },
         "/v1/events/{id}/proof": {"get": _proof()},
+        "/v1/certificate": {"get": _certificate()},
         "/v1/tail": {"get": _tail()},
         "/v1/completeness": {
             "get": _get("Through when everything is known.", "CompletenessAnswer", ())
@@ -278,6 +280,19 @@ def _proof() -> JsonObject:
         "Proof that an event is in the trail.", "EventProof", parameters.PROOF, (_PATH_ID,)
     )
     return {**asked, "responses": {**asked["responses"], **_problems(404, 409)}}
+
+
+def _certificate() -> JsonObject:
+    summary = "A file that proves that these are all events of a tenant received in some time."
+    lines = {"description": "docs/FORMAT.md, section 10: to keep as it is.", "type": "string"}
+    return {
+        "summary": summary,
+        "parameters": _query(parameters.CERTIFICATE),
+        "responses": {
+            "200": {"description": summary, "content": {MEDIA_TYPE_OF_LINES: {"schema": lines}}},
+            **_problems(400, 401, 409, 421, 500, 503),
+        },
+    }
 
 
 def _plain(summary: str, media_type: str, *statuses: int) -> JsonObject:

@@ -1,0 +1,66 @@
+"""`holdfast certify`: a file that proves to a tenant that these are all of its events."""
+
+import json
+from typing import Annotated
+
+from typer import Option
+
+from holdfast.cli import printer
+from holdfast.cli.exits import GOOD
+from holdfast.cli.options import Place, Where
+from holdfast.cli.source import open_source
+from holdfast.cli.straight import opened
+from holdfast.proof import objects, tenants
+from holdfast.proof.certificate import Head
+
+
+def certify(
+    tenant: Annotated[str, Option(help="Whose events; '' for those without.")],
+    from_: Annotated[
+        str, Option("--from", metavar="TIME", help="Received at or after (RFC 3339).")
+    ],
+    to: Annotated[str, Option(metavar="TIME", help="Received before.")],
+    where: Where,
+    no_records: Annotated[
+        bool, Option("--no-records", help="Hashes in place of the records.")
+    ] = False,
+) -> int:
+    """Print a certificate of completeness: `holdfast certify ... > FILE`.
+
+    It proves to the tenant that these are all of its events that were received in that time, and
+    shows nothing of others. It is checked by `python -m holdfast.proof check FILE --trail TRAIL
+    --salt-id S`, where the tenant must know both ids from elsewhere.
+    """
+    asked = {"tenant": tenant, "from": from_, "to": to}
+    if no_records:
+        asked["records"] = "hashes"
+    head = b""
+    with open_source(where) as source:
+        for piece in source.certificate(asked):
+            if not head.endswith(b"\n"):
+                head += piece[: piece.find(b"\n") + 1] or piece
+            printer.block(piece)
+    salt = objects.parse(head, Head).salt
+    printer.note(
+        f"the tenant's salt id, which it must know from elsewhere: {tenants.salt_id(salt)}"
+    )
+    return GOOD
+
+
+def salt_id(
+    tenant: Annotated[str, Option(help="Which; '' for events without one.")],
+    place: Place,
+    as_json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+) -> int:
+    """Print a tenant's salt id.
+
+    The tenant keeps it, from when it first is a tenant, and checks certificates against it. It
+    gives nothing away.
+    """
+    with opened(place.data, place.config) as found:
+        id = found.system.prover.certifier.salt_id(tenant)
+    if as_json:
+        printer.machine(json.dumps({"tenant": tenant, "salt_id": id}, ensure_ascii=False).encode())
+    else:
+        printer.line(id)
+    return GOOD

@@ -1,0 +1,315 @@
+"""That these are all events of a tenant that were received in some time: `holdfast-certificate/1`.
+
+Checked as FORMAT.md has it (section 10), a line at a time, however long the file is.
+"""
+
+import json
+import re
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO, ClassVar, TypeVar
+
+from holdfast.proof import anchor, ledger, merkle, names, objects, statements, tenants
+from holdfast.proof.errors import MalformedError, MismatchError
+from holdfast.proof.ledger import LedgerEnd
+from holdfast.proof.merkle import CompactRange
+from holdfast.proof.names import SegmentName
+from holdfast.proof.note import VerifierKey
+from holdfast.proof.statements import Birth, Certificate, Closed, Heartbeat
+
+LINE_BYTES_MAX = 16 * 1024 * 1024
+TIME_US_MAX = 2**56
+_SHOWN = b'{"line":"tenant"'
+_RECEIVED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first line."""
+
+    MARK: ClassVar = ("format", "holdfast-certificate/1")
+    tenant: str
+    salt: bytes
+    from_us: int
+    to_us: int
+    complete_through_us: int
+    basis: tuple[str, ...]
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring segments of a node's ledger; their lines follow."""
+
+    MARK: ClassVar = ("line", "stretch")
+    gaps: tuple[str, ...]
+    certificate: str
+    head: str
+    start: int
+    end: int
+    before: tuple[bytes, ...]
+    after: tuple[bytes, ...]
+    until: str
+
+
+@dataclass(frozen=True)
+class Named:
+    """A segment that is not in question."""
+
+    MARK: ClassVar = ("line", "segment")
+    segment: str
+
+
+@dataclass(frozen=True)
+class Shown(Named):
+    """What a segment has of the tenant: leaf hashes or so many records, which follow. Else the
+    leaves beside which the tenant's would stand."""
+
+    MARK: ClassVar = ("line", "tenant")
+    leaf: int
+    before: tuple[bytes, ...]
+    after: tuple[bytes, ...]
+    beside: tuple[str, ...]
+    hashes: tuple[bytes, ...]
+    records: int
+
+
+@dataclass(slots=True)
+class Proven:
+    """What is proven, and what is only stated. events: records received in [from, to)."""
+
+    head: Head
+    code: int = 0
+    events: int = 0
+    records: int = 0
+    hashes: int = 0
+    segments: int = 0
+    absent: int = 0
+    gaps: list[str] = field(default_factory=list)
+    stated: list[str] = field(default_factory=list)
+
+    def facts(self) -> dict[str, object]:
+        """What is proven: names in plain words, values for JSON."""
+        head, events = self.head, None if self.hashes else self.events
+        return {
+            "tenant": head.tenant,
+            "salt id": tenants.salt_id(head.salt),
+            "received": f"from {time_text(head.from_us)} to before {time_text(head.to_us)}",
+            "events": events,
+            "records in these segments": self.records + self.hashes,
+            "segments that may hold some": self.segments,
+            "of them without the tenant": self.absent,
+            "nodes": [*head.nodes],
+            "not shown": self.gaps,
+            "only stated": self.stated,
+        }
+
+
+def time_text(us: int) -> str:
+    """A time as records have it: these compare as the times do. Raises MalformedError."""
+    if us >= TIME_US_MAX:
+        raise MalformedError(f"{us} is no time")
+    moment = _1970 + timedelta(microseconds=us)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def check(
+    line: bytes, rest: BinaryIO, trail: str, salt_id: str | None
+) -> Generator[str, None, Proven]:
+    """Check a certificate step by step, as `event.check` does a proof.
+
+    line: the file's first; rest: those that follow. trail, salt_id: the trail's and the tenant's,
+    known from elsewhere; without a salt id, absence cannot be checked.
+    """
+    yield "the file is a certificate of completeness, in the one form of holdfast-certificate/1"
+    asked = objects.parse(line, Head)
+    statements.check_ascending(asked.nodes)
+    if not asked.from_us < asked.to_us <= asked.complete_through_us + 1:
+        raise MalformedError("it is of no time, or of one of which not all was known")
+    proven = Proven(asked)
+    proven.facts()  # its times are times
+    if salt_id is not None:
+        yield f"the salt in it is the one of salt id {salt_id}"
+        if tenants.salt_id(asked.salt) != salt_id:
+            raise MismatchError(f"its salt id is {tenants.salt_id(asked.salt)}")
+    for node in asked.nodes:
+        yield from _Node(proven, rest, trail, names.check_id(node)).check()
+    yield f"it ends with the last of the {len(asked.nodes)} nodes that it names"
+    if rest.read(1):
+        raise MalformedError("more follows")
+    if proven.absent and salt_id is None:
+        yield f"the tenant, whose salt this is, has nothing in {proven.absent} segments"
+        raise MalformedError("whose salt it is, only the salt id tells, if known from elsewhere")
+    if not proven.records:
+        proven.stated.append("that the tenant of this salt has that name: it is in no record here")
+    proven.stated += [
+        f"that there are no other nodes, as these regions showed: {', '.join(asked.basis)}",
+        "that nodes sealed by the rules: times and leaves in order, records under their own tags",
+    ]
+    return proven
+
+
+L = TypeVar("L", Stretch, Named, Shown)
+
+
+class _Node:
+    """One node's part of the file."""
+
+    def __init__(self, proven: Proven, rest: BinaryIO, trail: str, node: str) -> None:
+        self._proven, self._asked, self._rest = proven, proven.head, rest
+        self._trail, self._node, self._origin = trail, node, names.ledger_origin(trail, node)
+
+    def _line(self) -> bytes:
+        line = self._rest.readline(LINE_BYTES_MAX)
+        if not line.endswith(b"\n"):
+            raise MalformedError("it is cut off, or a line is too long")
+        return line
+
+    def check(self) -> Generator[str, None, None]:
+        is_over, end = False, 0
+        while not is_over:
+            shown = objects.parse(self._line(), Stretch)
+            if shown.gaps:
+                yield f"what is not shown of node {self._node} is in declared gaps, or behind one"
+                self._verify_gaps(shown, end)
+                if not shown.end:
+                    return
+            elif end:
+                raise MismatchError(f"what follows segment {end - 1} is not shown")
+            is_over, end = (yield from self._check_stretch(shown)), shown.end
+
+    def _verify_gaps(self, shown: Stretch, end: int) -> None:
+        self._proven.code = 4
+        for note in shown.gaps:
+            signed = statements.verify_gap(note.encode(), self._trail)
+            gap = signed.statement
+            if signed.origin != self._origin or gap.end <= end or 0 < shown.end <= gap.start:
+                raise MismatchError(f"the gap from {gap.start} to {gap.end} is elsewhere")
+            self._proven.gaps.append(
+                f"node {self._node}, segments {end} to {shown.start or 'the last'}; of them "
+                f"{gap.start} to {gap.end} are stated to be lost: {gap.cause}"
+            )
+
+    def _check_stretch(self, shown: Stretch) -> Generator[str, None, bool]:
+        """Steps 3 to 7; whether the node's events in question end with it."""
+        yield f"the trail {self._trail} admitted node {self._node}"
+        node = statements.verify_certificate(shown.certificate.encode(), self._trail).statement
+        if node.node != self._node:
+            raise MismatchError(f"it admitted {node.node}")
+        yield f"that its ledger has {shown.end} segments, or more, was signed for this trail"
+        head = anchor.Head(self._node, 0, merkle.EMPTY_ROOT, "")
+        if shown.head:
+            head = anchor.verify_head(shown.head.encode(), node, self._trail)
+        if not (shown.start < shown.end <= head.size or shown.start == shown.end == head.size == 0):
+            raise MismatchError(f"[{shown.start}, {shown.end}) are no segments of {head.size}")
+        yield (
+            f"segments {shown.start} to {shown.end} are those of this ledger, and what each that "
+            "is in question holds of the tenant is all there"
+        )
+        end, epoch = self._check_segments(shown)
+        if head.size and end.range.root_within(head.size, shown.after) != head.root:
+            raise MismatchError(f"these segments are not those of the {head.kind}")
+        if not shown.until:
+            return end.size > 0 and end.sealed_us >= self._asked.to_us - 1
+        yield f"node {self._node} received nothing more before that time was over"
+        self._verify_until(shown.until.encode(), node, end, epoch)
+        return True
+
+    def _check_segments(self, shown: Stretch) -> tuple[LedgerEnd, int]:
+        end, epoch = ledger.EMPTY_END, 0
+        for index in range(shown.start, shown.end):
+            data = self._line()
+            line = objects.parse(data, Shown if data.startswith(_SHOWN) else Named)
+            name, since_us = SegmentName.parse(line.segment), end.sealed_us
+            if index == shown.start and index:
+                given = CompactRange(index, shown.before)
+                end = LedgerEnd(index, name.first, name.sealed_us - 1, given)
+                if not shown.gaps and name.sealed_us >= self._asked.from_us:
+                    raise MismatchError(f"what precedes segment {index} is not shown")
+            end, epoch = ledger.extend(end, name), name.epoch
+            if isinstance(line, Shown):
+                self._proven.segments += 1
+                self._check_tenant(line, name, since_us)
+            elif self._asked.from_us <= name.sealed_us and since_us < self._asked.to_us - 1:
+                raise MismatchError(f"segment {index} is in question, and only named")
+        return end, epoch
+
+    def _check_tenant(self, line: Shown, name: SegmentName, since_us: int) -> None:
+        salt, leaves = self._asked.salt, [each.encode() for each in line.beside]
+        if [bool(each) for each in (leaves, line.hashes, line.records)].count(True) != 1:
+            raise MalformedError(f"of segment {name.index} more or less than one thing is shown")
+        tag = tenants.tag(salt, self._node, name.index)
+        if leaves:
+            tags = [each.partition(" ")[0] for each in line.beside]
+            is_first, is_last = line.leaf == 0, line.leaf + len(tags) == name.tenants
+            statements.check_ascending(tags)
+            if len(tags) > 2 or not (
+                tag not in tags and (is_first or tags[0] < tag) and (is_last or tag < tags[-1])
+            ):
+                raise MismatchError(f"segment {name.index} may have the tenant's leaf elsewhere")
+            self._proven.absent += 1
+        else:
+            blind, tree = tenants.blind(salt, self._node, name.index), merkle.EMPTY_RANGE
+            for leaf in line.hashes or self._records(line.records, name, since_us):
+                tree = tree.append(leaf)
+            leaves = [tenants.tenant_leaf(tag, blind, tree.size, tree.root())]
+            self._proven.hashes += len(line.hashes)
+        found = CompactRange(line.leaf, line.before)
+        for each in leaves:
+            found = found.append(merkle.leaf_hash(anchor.check_leaf(each)))
+        if found.root_within(name.tenants, line.after) != name.root:
+            raise MismatchError(f"segment {name.index} holds something else of the tenant")
+
+    def _records(
+        self, count: int, name: SegmentName, since_us: int
+    ) -> Generator[bytes, None, None]:
+        """The leaf hashes of the records that follow."""
+        since, sealed = time_text(since_us), time_text(name.sealed_us)
+        start, end = time_text(self._asked.from_us), time_text(self._asked.to_us)
+        for _ in range(count):
+            record = self._line()[:-1]
+            received = self._received(record)
+            if received > sealed or (since_us and received <= since):
+                raise MismatchError(
+                    f"a record of segment {name.index} was received at another time"
+                )
+            self._proven.events += start <= received < end
+            self._proven.records += 1
+            yield merkle.leaf_hash(record)
+
+    def _received(self, record: bytes) -> str:
+        try:
+            found = json.loads(record.decode(), parse_int=str, parse_float=str)
+        except (ValueError, RecursionError) as error:
+            raise MalformedError("a record is not JSON") from error
+        if not isinstance(found, dict) or found.get("tenant", "") != self._asked.tenant:
+            raise MismatchError("a record is not one of this tenant")
+        received = found.get("received")
+        if not isinstance(received, str) or not _RECEIVED.fullmatch(received):
+            raise MalformedError("a record does not say when it was received")
+        return received
+
+    def _verify_until(self, data: bytes, node: Certificate, end: LedgerEnd, epoch: int) -> None:
+        last_us = self._asked.to_us - 1
+        if data.startswith(Heartbeat.KIND.encode()):
+            key = VerifierKey(self._origin, node.node_key)
+            beat = statements.verify(data, Heartbeat, key).statement
+            said, until_us = (self._origin, beat.promise_size, end.root), beat.promise_us
+            newest = beat.epoch
+        elif data.startswith(Birth.KIND.encode()):
+            born = statements.verify_birth(data, self._trail)
+            said = (born.origin, born.statement.base.size, born.statement.base.root)
+            newest, until_us = born.statement.epoch, born.statement.started_us
+        else:
+            closed = statements.verify_by_certificate(data, Closed, self._trail)
+            said = (closed.origin, closed.statement.end.size, closed.statement.end.root)
+            newest, until_us = closed.statement.epoch, last_us
+        if (
+            said != (self._origin, end.size, end.root)
+            or until_us < last_us
+            or newest < max(epoch, 1)
+        ):
+            raise MismatchError("what should bound it is of another ledger, size, epoch or time")
+        self._proven.stated.append(f"that node {self._node} began no epoch after {newest} by then")

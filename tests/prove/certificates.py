@@ -1,0 +1,93 @@
+"""Certificates made of trails that were written straight into regions, and their checking."""
+
+import asyncio
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from holdfast.proof import certificate, objects, tenants
+from holdfast.proof.certificate import Head, Named, Proven, Shown, Stretch
+from holdfast.proof.errors import ProofError
+from holdfast.prove.prover import Prover
+from tests.read.trails import START_US, TRAIL, World
+
+END_US = START_US + 3_600_000_000
+
+
+def salt_id(world: World, tenant: str) -> str:
+    return tenants.salt_id(tenants.tenant_salt(world.tag_key, tenant))
+
+
+def made(
+    world: World,
+    cache: Path,
+    tenant: str,
+    from_us: int = START_US,
+    to_us: int = END_US,
+    records: bool = True,
+) -> bytes:
+    """A certificate, by a reader that has looked once."""
+
+    async def main() -> bytes:
+        reader = world.reader(cache)
+        regions = world.regions()
+        await regions.verify()
+        try:
+            await reader.pass_once()
+            certifier = Prover(reader, regions, world.host, 1.0).certifier
+            coming = certifier.certificate(tenant, from_us, to_us, records)
+            return b"".join([piece async for piece in coming])
+        finally:
+            await reader.stop()
+
+    return asyncio.run(main())
+
+
+def checked(
+    data: bytes, salt: str | None, trail: str = TRAIL.trail
+) -> tuple[Proven | ProofError, list[str]]:
+    """What a check ends with, and the claims that it made on the way."""
+    claims: list[str] = []
+    file = io.BytesIO(data)
+    steps = certificate.check(file.readline(), file, trail, salt)
+    try:
+        while True:
+            claims.append(next(steps))
+    except StopIteration as end:
+        proven: Proven = end.value
+        return proven, claims
+    except ProofError as error:
+        return error, claims
+
+
+def proven(data: bytes, salt: str | None) -> Proven:
+    found, claims = checked(data, salt)
+    assert isinstance(found, Proven), (found, claims[-1])
+    return found
+
+
+def records_in(data: bytes) -> list[str]:
+    """The ids of the records in a certificate, in its order."""
+    lines = [json.loads(line) for line in data.splitlines()]
+    return [line["id"] for line in lines if "line" not in line and "format" not in line]
+
+
+Line = Head | Stretch | Named | Shown | bytes
+
+
+def opened(data: bytes) -> list[Line]:
+    """The lines of a certificate, but records as they are."""
+    kinds: dict[tuple[str, str], type[Head | Stretch | Named | Shown]] = {
+        kind.MARK: kind for kind in (Head, Stretch, Named, Shown)
+    }
+    found: list[Line] = []
+    for line in data.splitlines(keepends=True):
+        mark = next(iter(json.loads(line).items()))
+        kind = kinds.get(mark)
+        found.append(line if kind is None else objects.parse(line, kind))
+    return found
+
+
+def written(lines: Sequence[Line]) -> bytes:
+    return b"".join(line if isinstance(line, bytes) else objects.form(line) for line in lines)
