@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.proof import MalformedError, MismatchError, ProofError, SignatureError
+from holdfast.proof import (
+    MalformedError,
+    MismatchError,
+    ProofError,
+    SignatureError,
+    ledger,
+    merkle,
+    tenants,
+)
 from holdfast.proof.event import EventProof, ProvenEvent
+from holdfast.proof.ledger import EMPTY_END
+from holdfast.proof.names import SegmentName
 from tests.proof import samples
 from tests.proof.proofs import checked, genuine, written
 from tests.proof.samples import CLOSER_KEY, TRAIL
@@ -164,6 +174,34 @@ def test_a_close_of_another_ledger_proves_nothing() -> None:
 
     assert isinstance(found, MismatchError)
     assert len(claims) == 3
+
+
+def test_a_leaf_that_hides_more_than_its_segment_has_is_refuted() -> None:
+    """Only a node that lies can sign it: two records behind a name that says one."""
+    records = [samples.record("a", "acme"), samples.record("b", "acme")]
+    leaves = merkle.leaf_hashes(records)
+    leaf = tenants.tenant_leaf("0" * 64, OTHER, 2, merkle.root(leaves))
+    root = merkle.root(merkle.leaf_hashes([leaf]))
+    name = SegmentName(0, 1, 0, 1, 1, samples.STARTED_US, root, OTHER)
+    proof = replace(
+        genuine(),
+        record=records[0].decode(),
+        record_index=0,
+        record_path=(leaves[1],),
+        count=2,
+        blind=OTHER,
+        leaf=leaf.decode(),
+        leaf_index=0,
+        leaf_path=(),
+        segment=name.text,
+        segment_path=(),
+        head=samples.checkpoint(ledger.extend(EMPTY_END, name)).decode(),
+    )
+
+    found, claims = checked(written(proof))
+
+    assert isinstance(found, MismatchError)
+    assert len(claims) == 6
 
 
 def test_a_proof_of_another_trail_is_refuted() -> None:
