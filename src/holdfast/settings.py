@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.errors import Problem, RejectedError
+from holdfast.proof import ProofError
+from holdfast.proof.note import WitnessKey
 
 DATA_DEFAULT = Path("holdfast-data")
 PORT_DEFAULT = 8420
@@ -38,6 +40,13 @@ class RegionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     leaving: bool = False
 
 
+class WitnessSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who cosigns checkpoints. url: before `/add-checkpoint`; key: its vkey, of type 0x04."""
+
+    url: str
+    key: str
+
+
 class EarlierSet(Struct, frozen=True, forbid_unknown_fields=True):
     """A set of regions, by their ids, and its quorum, that some process may still go by."""
 
@@ -49,6 +58,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set. Intervals of 0: the default for the kind of regions.
 
     quorum: of the regions that are not leaving. earlier: sets that were in force before.
+    witness_quorum: so many witnesses must cosign each checkpoint, or it is told; 0: all.
     """
 
     data: str = str(DATA_DEFAULT)
@@ -75,6 +85,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cache_bytes_max: int = 4 * 1024 * 1024 * 1024
     regions: dict[str, RegionSettings] = {}
     earlier: tuple[EarlierSet, ...] = ()
+    witness_quorum: int = 0
+    witnesses: dict[str, WitnessSettings] = {}
 
     @property
     def data_path(self) -> Path:
@@ -195,6 +207,7 @@ def _checked(settings: Settings) -> Settings:
             if not url.startswith("file:///"):
                 raise _rejected(f"regions.{name}", f"url must be file:///..., is {url!r}")
     _check_earlier(settings)
+    _check_witnesses(settings)
     urls = [region.url for region in settings.regions.values()]
     if len(set(urls)) < len(urls):
         raise _rejected("regions", "two regions have the same url: they would fail together")
@@ -223,6 +236,25 @@ def _check_earlier(settings: Settings) -> None:
     for id in sorted(settings.leaving):
         if all(id not in each.regions for each in settings.earlier):
             raise _rejected(f"regions.{id}", "is leaving, and in no [[earlier]] set: remove it")
+
+
+def _check_witnesses(settings: Settings) -> None:
+    keys: set[bytes] = set()
+    for name, witness in settings.witnesses.items():
+        if not _REGION_ID.fullmatch(name):
+            raise _rejected(f"witnesses.{name}", "a witness's name is 1 to 32 of a-z, 0-9 and -")
+        if not witness.url.startswith(("http://", "https://")):
+            raise _rejected(f"witnesses.{name}", "url must be http://... or https://...")
+        try:
+            public = WitnessKey.parse(witness.key).public
+        except ProofError as error:
+            raise _rejected(f"witnesses.{name}", f"key: {error}") from None
+        if public in keys:
+            raise _rejected(f"witnesses.{name}", "has the key of another one: they are one witness")
+        keys.add(public)
+    if not 0 <= settings.witness_quorum <= len(settings.witnesses):
+        count = len(settings.witnesses)
+        raise _rejected("witness_quorum", f"must be 0 to {count}, the witnesses that are named")
 
 
 def _rejected(field: str, reason: str) -> RejectedError:

@@ -16,10 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
+from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
 from holdfast.errors import UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub
 from holdfast.keep.seen import Seen
+from holdfast.keep.witnesses import EVERY_SECONDS, Asked, Witnesses
 from holdfast.ports import Host
 from holdfast.prove.prover import Prover
 from holdfast.read.checkpoints import Checkpoints
@@ -50,6 +52,7 @@ REGION_THREADS = 8
 # For who has time, and nobody waiting: an answer that comes late is better than none.
 PATIENT = RegionLimits(timeout_seconds=60.0)
 FILE_THREADS = 4
+WITNESS_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class System:
     keeper: Keeper
     scrub: Scrub
     node: Node | None
+    witnesses: Witnesses | None
     is_new: bool
     has_trail_key: bool
     is_admitted: bool
@@ -124,12 +128,37 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
             keeper=Keeper(regions, host, closer, identity=identity, suspects=reader.suspects),
             scrub=Scrub(regions, host, settings.scrub_period_days),
             node=nodes[0] if nodes else None,
+            witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
             is_new=founded.is_new,
             has_trail_key=founded.key is not None,
             is_admitted=write and files.is_admitted(),
         )
         async with _alive(system):
             yield system
+
+
+def _witnesses(settings: Settings, regions: Regions, host: Host, node: Node) -> Witnesses | None:
+    """None where the settings name none."""
+    if not settings.witnesses:
+        return None
+    asked = [
+        Asked(name, each.url.rstrip("/"), each.key) for name, each in settings.witnesses.items()
+    ]
+    quorum = settings.witness_quorum or len(asked)
+    return Witnesses(regions, host, node.living_identity, asked, quorum, _post)
+
+
+async def _post(url: str, body: bytes) -> tuple[int, bytes]:
+    """Send a body to a URL, in a thread of its own: one that hangs keeps nothing else waiting."""
+    transport = Transport(Endpoint(url), WITNESS_SECONDS)
+    headers = {"Content-Type": "application/octet-stream"}
+    try:
+        answer = await asyncio.to_thread(transport.exchange, "POST", "", body, headers)
+    except (ConnectError, BrokenError) as error:
+        raise OSError(str(error)) from error
+    finally:
+        transport.close()
+    return answer.status, answer.body
 
 
 def _person(founded: Founded, host: Host) -> Callable[[], Identity | None]:
@@ -162,6 +191,9 @@ async def _alive(system: System) -> AsyncIterator[None]:
             )
         ),
     ]
+    if system.witnesses is not None:
+        interval_seconds = min(EVERY_SECONDS, float(system.settings.checkpoint_interval_s))
+        keeping.append(asyncio.create_task(system.witnesses.ask_forever(interval_seconds)))
     try:
         yield
     finally:

@@ -267,6 +267,7 @@ def test_whoever_follows_outlives_a_server_that_is_away(capsys: Capture) -> None
     empty = {
         "trail": trail,
         "checkpoints": [],
+        "cosigned": [],
         "conflicts": [],
         "listed": ["a"],
         "absent": [],

@@ -92,3 +92,24 @@ def shape(value: Any) -> Any:
     if isinstance(value, list):
         return [shape(each) for each in value[:1]]
     return type(value).__name__
+
+
+AUDITOR = (Path(__file__).parents[2] / "docs" / "AUDITOR.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", re.findall(r"^(holdfast .*?)(?: +#.*| +>.*)?$", AUDITOR, re.M))
+def test_the_commands_that_an_auditor_is_told_to_run_exist(
+    line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    verb = line.split()[1]
+
+    code = run([verb, "--help"])
+
+    shown = capsys.readouterr().out
+    assert code == GOOD
+    assert [option for option in re.findall(r"--[a-z]+", line) if option not in shown] == []
+
+
+def test_the_auditors_page_is_two_screens() -> None:
+    assert len(AUDITOR.splitlines()) <= 110

@@ -1,5 +1,6 @@
 """`holdfast witness` as a process: its key, its logs, its state."""
 
+import json
 import re
 import signal
 import subprocess
@@ -12,9 +13,14 @@ import httpx
 import pytest
 
 from holdfast.cli.app import run
+from holdfast.errors import RejectedError
 from holdfast.proof import note
 from holdfast.proof.note import WitnessKey
+from holdfast.settings import load
+from tests.serve.running import EVENT, running
 from tests.witness.test_witness import LOG, checkpoint, request
+
+KEY = WitnessKey("w.example/3", bytes(range(32))).text
 
 
 @contextmanager
@@ -81,3 +87,56 @@ def test_a_file_of_logs_that_holds_no_keys_is_named(
 
     assert code == 2
     assert "logs: cannot be used" in capsys.readouterr().err
+
+
+def test_a_trail_is_cosigned_and_an_outsider_asks_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole way, over loopback: two witnesses, one of which is away for good."""
+    data, logs = tmp_path / "data", tmp_path / "logs"
+    logs.write_text("")
+    with witness(tmp_path, "--name", "w.example/1") as (url, key):
+        gone = WitnessKey("w.example/2", bytes(32)).text
+        witnesses = {
+            "near": {"url": url, "key": key.text},
+            "gone": {"url": "http://127.0.0.1:9", "key": gone},
+        }
+        with running(
+            data, checkpoint_interval_s=1, witnesses=witnesses, witness_quorum=1
+        ) as server:
+            assert server.system.node is not None
+            logs.write_text(f"{server.system.node.identity.key.verifier.text}\n")
+            server.post(EVENT)
+            server.wait_until(lambda: server.get("/v1/status").json()["witnesses"]["cosigned"] == 1)
+            status = server.get("/v1/status").json()["witnesses"]
+            figures = server.get("/metrics").text
+            asked = ["checkpoint", "--server", server.url, "--witness", key.text]
+            codes = [run(asked), run([*asked, "--witness", gone])]
+            printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    straight = run(["checkpoint", "--data", str(data), "--witness", key.text])
+    verified = run(["verify", "--data", str(data)])
+
+    assert (codes, straight, verified) == ([0, 4], 0, 0)
+    signed = note.verify(printed[0]["note"].encode(), [key])
+    assert len(printed) == 1 and note.cosigned_at(signed.signatures[0].signature) > 0
+    told = {each["witness"]: each["failed"] for each in status["witnesses"]}
+    assert told["near"] == "" and "connection refused" in told["gone"]
+    assert status["lacking_seconds"] == 0 and "holdfast_witness_lag_seconds 0.0" in figures
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"url": "ftp://x", "key": KEY}, "url must be http"),
+        ({"url": "http://x", "key": LOG.verifier.text}, "key: the verifier key is not"),
+    ],
+)
+def test_a_witness_that_cannot_be_asked_is_named(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(RejectedError, match=said):
+        load(None, {}, {"witnesses": {"w": settings}})
+    with pytest.raises(RejectedError, match="witness_quorum: must be 0 to 1"):
+        load(None, {}, {"witnesses": {"w": {"url": "http://x", "key": KEY}}, "witness_quorum": 2})
+    twice = {name: {"url": f"http://{name}", "key": KEY} for name in ("a", "b")}
+    with pytest.raises(RejectedError, match="they are one witness"):
+        load(None, {}, {"witnesses": twice})

@@ -69,7 +69,7 @@ TEETH: dict[str, Tooth] = {
         "write.node",
         "if lacking := lacking_quorum(self._regions.sets, own):",
         "if not own and (lacking := lacking_quorum(self._regions.sets, own)):",
-        1,
+        41,
         "hard_birth",
     ),
     "acknowledged out of order": Tooth(
@@ -178,8 +178,8 @@ TEETH: dict[str, Tooth] = {
     ),
     "a vote is copied by repair": Tooth(
         "keep.drift",
-        'REPAIRED_KINDS = frozenset({"birth", "closed"})',
-        'REPAIRED_KINDS = frozenset({"birth", "closed", "close"})',
+        'REPAIRED_KINDS = frozenset({"birth", "closed", "retired"})',
+        'REPAIRED_KINDS = frozenset({"birth", "closed", "retired", "close"})',
         1,
         "buckets duel keep",
     ),

@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "watch": SHARED | {"regions", "write", "read", "keep"},
     "settings": SHARED | {"regions", "write", "read", "keep"},
     "wiring": SHARED
-    | {"regions", "write", "read", "prove", "keep", "watch", "receivers", "settings"},
+    | {"regions", "write", "read", "prove", "keep", "watch", "receivers", "settings"}
+    | {"client"},  # it speaks HTTP to witnesses as the client does
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
     | {"__init__"},

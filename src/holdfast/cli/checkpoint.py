@@ -1,7 +1,7 @@
 """`holdfast checkpoint`: what an outsider keeps of a trail, a note a node."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from holdfast.cli.source import Source, decode, open_source, rejected
 from holdfast.client import ClientError
 from holdfast.errors import HoldfastError
 from holdfast.proof import MismatchError, ProofError, merkle, names, note, statements
-from holdfast.proof.note import Checkpoint, VerifierKey, decode_base64
+from holdfast.proof.note import Checkpoint, VerifierKey, WitnessKey, decode_base64
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +42,10 @@ def checkpoint(
         Option(metavar="FILE", help="Notes kept before: only what grew out of them is printed."),
     ] = None,
     trail: Annotated[str, Option(metavar="ID", help="The trail's id, known from elsewhere.")] = "",
+    witness: Annotated[
+        list[str] | None,
+        Option(metavar="VKEY", help="Only what this witness cosigned. Repeatable: all of them."),
+    ] = None,
     follow: Annotated[
         bool, Option("--follow", help="Go on: print newer notes as they come.")
     ] = False,
@@ -54,7 +58,8 @@ def checkpoint(
     Exit 1: a checkpoint does not follow from the one kept before it, or is not signed as it must
     be. Exit 4: less is there than was kept. Exit 3: too few regions could be looked at.
     """
-    watch = Watch(_trail_of(trail), _read_kept(expect) if expect else {})
+    kept = _read_kept(expect) if expect else {}
+    watch = Watch(_trail_of(trail), kept, [_witness_of(each) for each in witness or ()])
     with open_source(where, events=False) as source:
         while True:
             code = _round(watch, source, follow)
@@ -77,8 +82,12 @@ def _round(watch: "Watch", source: Source, follow: bool) -> int:
 class Watch:
     """What is kept so far, and the look that adds to it."""
 
-    def __init__(self, trail: str, kept: Mapping[str, Kept]) -> None:
-        """trail: "" where the first answer is believed. kept: by origin."""
+    def __init__(
+        self, trail: str, kept: Mapping[str, Kept], witnesses: Sequence[WitnessKey] = ()
+    ) -> None:
+        """trail: "" where the first answer is believed. kept: by origin. witnesses: that must all
+        have cosigned what is printed."""
+        self._witnesses = witnesses
         self._trail = trail or _trail_in(kept)
         self._kept = dict(kept)
         self._said: set[str] = set()
@@ -101,7 +110,8 @@ class Watch:
             told = "; ".join(f"{each['region']}: {each['reason']}" for each in answer["absent"])
             self.say(f"too few regions could be looked at: newer ones may exist ({told})")
             codes.append(UNREACHED)
-        found = {each["origin"]: each for each in answer["checkpoints"]}
+        shown = answer["cosigned" if self._witnesses else "checkpoints"]
+        found = {each["origin"]: each for each in shown}
         for origin in sorted(found.keys() | self._kept.keys()):
             codes.append(self._judge(source, origin, found.get(origin), answer["enough"]))
         return worst(codes)
@@ -123,6 +133,9 @@ class Watch:
         try:
             key = self._key(origin, found["certificate"])
             newest = note.verify_checkpoint(found["note"].encode(), key)
+            if why := self._not_cosigned(found["note"].encode()):
+                self.say(f"{origin}: the checkpoint of {newest.size} segments {why}")
+                return INCOMPLETE
             if kept is not None:
                 _check_kept(kept, key)
                 old, new = sorted((kept.checkpoint, newest), key=lambda each: each.size)
@@ -139,6 +152,15 @@ class Watch:
             printer.machine(msgspec.json.encode(Line(origin, found["note"])))
             self._kept[origin] = Kept(found["note"].encode(), newest, "seen since the start")
         return GOOD
+
+    def _not_cosigned(self, data: bytes) -> str:
+        """Which of the witnesses did not cosign; a bad cosignature is as good as none."""
+        for key in self._witnesses:
+            try:
+                note.verify(data, [key])
+            except ProofError as error:
+                return f"is not cosigned by {key.name}: {error}"
+        return ""
 
     def _key(self, origin: str, certificate: str) -> VerifierKey:
         trail, node = names.parse_ledger_origin(origin)
@@ -206,6 +228,13 @@ def _trail_in(kept: Mapping[str, Kept]) -> str:
     if len(trails) > 1:
         raise rejected("--expect", f"holds notes of several trails: {', '.join(sorted(trails))}")
     return next(iter(trails), "")
+
+
+def _witness_of(text: str) -> WitnessKey:
+    try:
+        return WitnessKey.parse(text)
+    except ProofError as error:
+        raise rejected("--witness", str(error)) from None
 
 
 def _trail_of(text: str) -> str:

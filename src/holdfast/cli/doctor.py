@@ -1,5 +1,6 @@
 """`holdfast doctor`: all settings in force, and what is wrong with this machine."""
 
+import asyncio
 import os
 import platform
 import shutil
@@ -21,7 +22,11 @@ from holdfast.cli.options import Place
 from holdfast.cli.place import read_trail_key, settings_of
 from holdfast.cli.region import look
 from holdfast.errors import HoldfastError
+from holdfast.keep.witnesses import look_for_cosignatures
+from holdfast.proof import names
+from holdfast.proof.note import WitnessKey
 from holdfast.regions.disk import PosixDisk
+from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.settings import Settings
 from holdfast.write.keyfiles import KeyFiles
@@ -68,6 +73,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _data(settings.data_path)
     yield from _secrets(settings)
     yield from _regions(settings)
+    yield from _witnesses(settings)
 
 
 def _data(data: Path) -> Iterator[Check]:
@@ -114,6 +120,26 @@ def _secrets(settings: Settings) -> Iterator[Check]:
             yield Check("tls", "ok", settings.tls_certificate)
         except (OSError, ssl.SSLError) as error:
             yield Check("tls", "bad", f"{settings.tls_certificate}: {error}")
+
+
+def _witnesses(settings: Settings) -> Iterator[Check]:
+    """What each witness has cosigned of this machine's node, as the regions have it."""
+    from holdfast.wiring import real_regions
+
+    if not settings.witnesses:
+        return
+    seed, _ = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk()).read()
+    if seed is None:
+        yield Check("witnesses", "warning", "no node has written from here yet")
+        return
+    node = names.node_id(SigningKey.generate("unnamed", seed).public)
+    with real_regions(settings) as regions:
+        kept = asyncio.run(look_for_cosignatures(regions, node))
+    for name, witness in settings.witnesses.items():
+        id = names.node_id(WitnessKey.parse(witness.key).public)
+        size = max(kept.cosigned.get(id, {0}))
+        told = f"{size} of {kept.size} segments cosigned, asked at {witness.url}"
+        yield Check(f"witness {name}", "ok" if size == kept.size else "warning", told)
 
 
 def _token(path: Path) -> Check:

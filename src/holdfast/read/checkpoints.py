@@ -6,7 +6,7 @@ is taken. Two of one size with different roots are the proof that a node told tw
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.model import NodeId
@@ -37,11 +37,13 @@ class Newest:
 class Look:
     """What one look found.
 
-    newest: one a node that has sealed anything, by node. conflicts: two notes of one node and one
-    size with different roots. listed: the regions that count; absent: why the others do not.
+    newest: one a node that has sealed anything, by node. cosigned: the newest of each node that a
+    witness cosigned, with all cosignatures that lie beside it. conflicts: two notes of one node and
+    one size with different roots. listed: the regions that count; absent: why the others do not.
     """
 
     newest: Mapping[NodeId, Newest]
+    cosigned: Mapping[NodeId, Newest]
     conflicts: Mapping[NodeId, tuple[bytes, bytes]]
     listed: tuple[RegionId, ...]
     absent: Mapping[RegionId, str]
@@ -54,6 +56,7 @@ class Checkpoints:
         self._regions = regions
         self._keys: dict[NodeId, tuple[VerifierKey, bytes]] = {}
         self._newest: dict[NodeId, Newest] = {}
+        self._cosigned: dict[NodeId, Newest] = {}
         self._conflicts: dict[NodeId, tuple[bytes, bytes]] = {}
         self._turn = asyncio.Lock()
 
@@ -72,15 +75,17 @@ class Checkpoints:
         await asyncio.gather(*(self._hear(self._regions.by_id[id], beats[id]) for id in beats))
         for node in sorted(self._keys):
             prefix = f"{layout.CHECKPOINTS_PREFIX}{node}/"
-            known = self._newest.get(node)
-            # Listed from the known one on, for another of its size would be of interest too.
-            after = f"{prefix}{known.checkpoint.size:010x}" if known else ""
+            cosigned = self._cosigned.get(node)
+            # Listed from what was cosigned on: others may cosign the same one later.
+            after = f"{prefix}{cosigned.checkpoint.size:010x}" if cosigned else ""
             listings = await list_everywhere(regions, prefix, after, absent)
             for id, listing in listings.items():
                 await self._read_newest(self._regions.by_id[id], node, listing)
+            await self._read_cosigned(node, listings)
         await look_at_cookies(self._regions, absent)
         return Look(
             newest=dict(sorted(self._newest.items())),
+            cosigned=dict(sorted(self._cosigned.items())),
             conflicts=dict(self._conflicts),
             listed=tuple(region.id for region in regions if region.id not in absent),
             absent=absent,
@@ -130,6 +135,36 @@ class Checkpoints:
             if isinstance(found, Present) and self._take(node, found.data):
                 return
 
+    async def _read_cosigned(self, node: NodeId, listings: Mapping[RegionId, Listing]) -> None:
+        """The newest checkpoint that has cosignatures, with all of them in one note."""
+        places: dict[int, dict[str, list[RegionId]]] = {}
+        for id, listing in listings.items():
+            for entry in listing:
+                key = _parsed(entry.key)
+                if isinstance(key, CheckpointKey) and key.node == node and key.witness:
+                    places.setdefault(key.size, {}).setdefault(entry.key, []).append(id)
+        for size in sorted(places, reverse=True)[:TRIES_MAX]:
+            notes = [await self._copy_of(node, size, *place) for place in places[size].items()]
+            if good := [each for each in notes if each is not None]:
+                verifier, certificate = self._keys[node]
+                data = _joined(good)
+                point = note.verify_checkpoint(data, verifier)
+                self._cosigned[node] = Newest(node, data, point, certificate)
+                return
+
+    async def _copy_of(
+        self, node: NodeId, size: int, key: str, holders: Sequence[RegionId]
+    ) -> bytes | None:
+        """A good copy of a cosigned checkpoint, of the newest one's root if it is as large."""
+        for id in holders:
+            found = await self._regions.by_id[id].read(key)
+            if isinstance(found, Present) and self._take(node, found.data):
+                point = note.parse_checkpoint(note.parse(found.data).text)
+                newest = self._newest[node].checkpoint
+                if point.size == size and not _differ(point, newest):
+                    return found.data
+        return None
+
     def _take(self, node: NodeId, data: bytes) -> bool:
         """Take a note for the node's, if it is the node's; whether it is."""
         key, certificate = self._keys[node]
@@ -143,6 +178,19 @@ class Checkpoints:
         elif known is not None and _differ(known.checkpoint, checkpoint):
             self._conflicts.setdefault(node, (known.note, data))
         return True
+
+
+def _joined(notes: Sequence[bytes]) -> bytes:
+    """One note with the signatures of all, which are over the same text; each once."""
+    text = note.parse(notes[0]).text
+    lines = [
+        line for each in notes if note.parse(each).text == text for line in _signature_lines(each)
+    ]
+    return text.encode() + b"\n" + b"".join(dict.fromkeys(lines))
+
+
+def _signature_lines(data: bytes) -> Sequence[bytes]:
+    return data[data.rindex(b"\n\n") + 2 :].splitlines(keepends=True)
 
 
 def _differ(one: Checkpoint, other: Checkpoint) -> bool:

@@ -1,5 +1,6 @@
 """What an outsider keeps of a trail, as JSON: newest checkpoints, and proofs that ledgers grew."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -7,7 +8,7 @@ from msgspec import Struct
 from holdfast.errors import CorruptError, Problem, RejectedError
 from holdfast.proof import MismatchError, ProofError, names
 from holdfast.proof.note import encode_base64
-from holdfast.read.checkpoints import Look
+from holdfast.read.checkpoints import Look, Newest
 from holdfast.read.growth import NotShown, grow
 from holdfast.wiring import System
 
@@ -35,7 +36,7 @@ class ConflictShape(Struct, frozen=True):
 
 
 class CheckpointsAnswer(Struct, frozen=True):
-    """The newest checkpoint of each node, by origin.
+    """The newest checkpoint of each node, by origin; cosigned: the newest that a witness cosigned.
 
     listed: the regions that this rests on. enough: they show all that was acknowledged, so that
     none can be newer than what it was when they were asked.
@@ -43,6 +44,7 @@ class CheckpointsAnswer(Struct, frozen=True):
 
     trail: str
     checkpoints: tuple[CheckpointShape, ...]
+    cosigned: tuple[CheckpointShape, ...]
     conflicts: tuple[ConflictShape, ...]
     listed: tuple[str, ...]
     absent: tuple[AbsentShape, ...]
@@ -66,12 +68,8 @@ def checkpoints_answer(system: System, look: Look) -> CheckpointsAnswer:
     trail = system.regions.trail
     return CheckpointsAnswer(
         trail=trail,
-        checkpoints=tuple(
-            CheckpointShape(
-                names.ledger_origin(trail, node), each.note.decode(), each.certificate.decode()
-            )
-            for node, each in look.newest.items()
-        ),
+        checkpoints=_shapes(trail, look.newest),
+        cosigned=_shapes(trail, look.cosigned),
         conflicts=tuple(
             ConflictShape(names.ledger_origin(trail, node), (one.decode(), other.decode()))
             for node, (one, other) in sorted(look.conflicts.items())
@@ -79,6 +77,15 @@ def checkpoints_answer(system: System, look: Look) -> CheckpointsAnswer:
         listed=look.listed,
         absent=tuple(AbsentShape(id, why) for id, why in sorted(look.absent.items())),
         enough=system.regions.are_enough(look.listed),
+    )
+
+
+def _shapes(trail: str, found: Mapping[str, Newest]) -> tuple[CheckpointShape, ...]:
+    return tuple(
+        CheckpointShape(
+            names.ledger_origin(trail, node), each.note.decode(), each.certificate.decode()
+        )
+        for node, each in found.items()
     )
 
 

@@ -10,6 +10,7 @@ from holdfast import __version__
 from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.repair import Finding
 from holdfast.keep.scrub import ScrubReport
+from holdfast.keep.witnesses import lag_seconds
 from holdfast.regions.region import RegionReport
 from holdfast.serve.answers import (
     BasisShape,
@@ -162,8 +163,29 @@ class ScrubShape(Struct, frozen=True):
     findings: tuple[FindingShape, ...]
 
 
+class WitnessShape(Struct, frozen=True):
+    """A witness. segments: of the newest checkpoint that it cosigned; failed: why not the last."""
+
+    witness: str
+    url: str
+    segments: int
+    cosigned: Time | None
+    failed: str
+
+
+class WitnessesShape(Struct, frozen=True):
+    """Cosignatures of this node's newest checkpoint. lacking_seconds: since one lacks some."""
+
+    quorum: int
+    segments: int
+    cosigned: int
+    lacking_seconds: float
+    witnesses: tuple[WitnessShape, ...]
+
+
 class StatusAnswer(Struct, frozen=True):
-    """How everything stands. node, survey, scrub: null where this process does not write."""
+    """How everything stands. node, survey, scrub: null where this process does not write.
+    witnesses: null where none are configured."""
 
     version: str
     now: Time
@@ -175,6 +197,7 @@ class StatusAnswer(Struct, frozen=True):
     reader: ReaderShape
     survey: SurveyShape | None
     scrub: ScrubShape | None
+    witnesses: WitnessesShape | None
     complete_through: Time | None
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
@@ -194,6 +217,7 @@ def standing_of(system: System) -> Standing:
         repaired_count=system.keeper.repaired_count,
         reconciled=system.keeper.last,
         scrubbed=system.scrub.last,
+        witnesses=system.witnesses.report() if system.witnesses else None,
         leaving=frozenset(region.id for region in system.regions.leaving),
     )
 
@@ -221,6 +245,7 @@ def status_answer(system: System) -> StatusAnswer:
         reader=_reader(standing),
         survey=_survey(standing.reconciled) if standing.reconciled else None,
         scrub=_scrub(standing.scrubbed) if standing.scrubbed else None,
+        witnesses=_witnesses(standing) if standing.witnesses else None,
         **under,
     )
 
@@ -299,6 +324,21 @@ def _survey(last: Reconciliation) -> SurveyShape:
 def _scrub(last: ScrubReport) -> ScrubShape:
     return ScrubShape(
         format_us(last.ended_us), last.objects, last.size_bytes, _findings(last.findings)
+    )
+
+
+def _witnesses(standing: Standing) -> WitnessesShape:
+    report = standing.witnesses
+    assert report is not None, "asked for only where there is one"
+    return WitnessesShape(
+        quorum=report.quorum,
+        segments=report.size,
+        cosigned=report.cosigned,
+        lacking_seconds=lag_seconds(report, standing.now_us),
+        witnesses=tuple(
+            WitnessShape(each.witness, each.url, each.size, time_of(each.cosigned_us), each.failed)
+            for each in report.witnesses
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.scrub import ScrubReport
+from holdfast.keep.witnesses import WitnessesReport, lag_seconds
 from holdfast.model import Completeness
 from holdfast.read.reader import ReaderReport
 from holdfast.regions.region import Counter, RegionReport
@@ -74,6 +75,7 @@ class Standing(Struct, frozen=True):
     reconciled: Reconciliation | None
     scrubbed: ScrubReport | None
     leaving: frozenset[str] = frozenset()
+    witnesses: WitnessesReport | None = None
 
 
 class Exposition(Collector):
@@ -108,7 +110,10 @@ class Exposition(Collector):
         yield from _of_statement(standing.said, standing.now_us)
         yield from _of_reader(standing.reader)
         yield from _of_keeping(standing)
+        yield from _of_witnesses(standing.witnesses or NO_WITNESSES, standing.now_us)
 
+
+NO_WITNESSES: Final = WitnessesReport(0, 0, 0, 0, ())
 
 Values = Iterable[tuple[tuple[str, ...], float]] | float
 
@@ -278,3 +283,15 @@ def _of_keeping(standing: Standing) -> Iterator[Metric]:
     for name, help, field in surveyed:
         values = [((each.region,), float(getattr(each, field))) for each in last.regions]
         yield _gauge(name, help, values, "region")
+
+
+def _of_witnesses(report: WitnessesReport, now_us: int) -> Iterator[Metric]:
+    yield _gauge("witness_quorum", "Witnesses that must cosign a checkpoint.", report.quorum)
+    yield _gauge("witness_cosigned", "Those that did the newest kept one.", report.cosigned)
+    yield _gauge(
+        "witness_lag_seconds", "Since a checkpoint lacks some.", lag_seconds(report, now_us)
+    )
+    behind = [
+        ((each.witness,), float(max(0, report.size - each.size))) for each in report.witnesses
+    ]
+    yield _gauge("witness_behind_segments", "What it has not cosigned.", behind, "witness")
