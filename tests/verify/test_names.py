@@ -398,3 +398,13 @@ def test_a_node_that_waits_for_its_first_epoch_is_no_stranger_and_one_that_promi
     assert {(f.kind, f.key) for f in report.findings} == {
         ("uncertified", layout.heartbeat_key(stranger.node))
     }
+
+
+def test_an_end_that_counts_other_events_than_its_segments_hold_is_a_conflict() -> None:
+    world, writer = small()
+    writer.close(end=dataclasses.replace(writer.end, first=writer.end.first + 1))
+
+    report = verified(objects_of(world.stores))
+
+    assert report.verdict == "refuted"
+    assert {(f.kind, f.start) for f in report.findings} == {("conflict", 6)}
