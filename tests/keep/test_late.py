@@ -1,6 +1,7 @@
 """Stores that came later: filled, found whole, and said to be; fences that are put again."""
 
 import asyncio
+from collections.abc import Collection
 
 from holdfast.keep.keeper import Keeper, Reconciliation
 from holdfast.proof import statements
@@ -16,11 +17,11 @@ NEW = "9" * 32
 FIRST = {id: kinds.verify_cookie(TRAIL.cookie(id), TRAIL.trail).statement.store for id in "abcd"}
 
 
-async def _keeper(world: World) -> Keeper:
+async def _keeper(world: World, suspects: Collection[str] = ()) -> Keeper:
     regions = world.regions()
     await regions.verify()
     person = speak_for_trail(TRAIL.trail, TRAIL.signing, world.host)
-    return Keeper(regions, world.host, identity=lambda: person)
+    return Keeper(regions, world.host, identity=lambda: person, suspects=lambda: suspects)
 
 
 async def _written(world: World, count: int = 3) -> None:
@@ -184,6 +185,38 @@ def test_what_lies_below_the_settled_part_comes_back_to_a_region_that_is_suspect
         await keeper.reconcile(whole=False)
 
         assert not before and lost in world.stores["b"].objects
+
+    run(story)
+
+
+def test_what_a_suspect_region_lacks_is_not_lost_while_another_was_not_surveyed() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        only_in_c = sorted(world.keys_under("c", "ev/seg/"))[0]
+        for region in "ab":
+            del world.stores[region].objects[only_in_c]
+        world.stores["c"].failing = Unknown("away")
+
+        told = await (await _keeper(world)).reconcile(whole=True)
+        untold = await (await _keeper(world, ["a"])).reconcile(whole=True)
+
+        assert _found(told) == [("lost", "")] and _found(untold) == []
+
+    run(story)
+
+
+def test_no_store_is_found_whole_by_what_a_suspect_region_holds() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world, "b")
+        suspects = ["a"]
+        keeper = await _keeper(world, suspects)
+
+        assert _found(await keeper.reconcile(whole=False)) == [("not-whole", "b")]
+        suspects.clear()
+        assert _found(await keeper.reconcile(whole=False)) == [("found-whole", "b")]
 
     run(story)
 

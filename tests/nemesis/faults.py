@@ -170,7 +170,7 @@ def replace(cluster: Cluster, draw: Random) -> str:
 
 
 def roll_back(cluster: Cluster, draw: Random) -> str:
-    """A region is as it was some time ago, and seems to be well; then a person reconciles."""
+    """A region is as it was some time ago, and seems to be well: nobody is told."""
     region = cluster.regions / draw.choice(NOT_MOUNTED)
     old, away = (region.with_name(f"{region.name}-{word}") for word in ("old", "away"))
     _copy(region, old)
@@ -180,9 +180,6 @@ def roll_back(cluster: Cluster, draw: Random) -> str:
     lost = _kept(away) - _kept(old)
     old.rename(region)
     _trouble(cluster, draw)
-    # What lies below where all regions were last seen alike is surveyed once a day, or when asked.
-    reader = str(cluster.place / "reader")
-    holdfast("reconcile", "--config", str(cluster.config), "--data", reader, ok=(0, 3))
     wait_until(
         lambda: not _lacks(cluster, away, region),
         lambda: f"not repaired: {_lacks(cluster, away, region)[:3]}",

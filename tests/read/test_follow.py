@@ -285,6 +285,39 @@ def test_segments_that_are_gone_make_their_region_suspect_until_they_are_back() 
     asyncio.run(main())
 
 
+def test_a_region_that_is_as_it_was_some_time_ago_is_suspect_with_the_next_pass(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    node = small_trail(world)
+
+    async def main() -> None:
+        reader = world.reader(tmp_path)
+        await reader.pass_once()
+        old = dict(world.stores["a"].objects)
+        sealed = [node.seal("two"), node.seal("three")]
+        node.beat()
+        await reader.pass_once()
+        well = tuple(reader.suspects())
+
+        world.stores["a"].objects = old
+        tick(world, 1)
+        await reader.pass_once()
+
+        assert not well
+        assert dict(reader.report().suspects) == {"a": "2 segments that it held are gone"}
+        assert [basis.region for basis in reader.completeness().basis] == ["b", "c"]
+
+        for each in sealed:
+            node.store(each, "a")
+        tick(world, 61)
+        await reader.pass_once()
+        assert not reader.suspects()
+        await reader.stop()
+
+    asyncio.run(main())
+
+
 def test_what_a_region_has_shown_is_remembered_by_the_next_process(tmp_path: Path) -> None:
     world = World()
     node = small_trail(world)

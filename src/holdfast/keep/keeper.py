@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import get_args
 
 from msgspec import Struct
@@ -161,17 +161,18 @@ class Keeper:
         async with self._turn:
             started_us = self._host.now_us()
             late = await find_late(self._regions)
-            whole = whole or bool(late) or bool(self._suspects())
+            not_whole = late.keys() | frozenset(self._suspects())
+            whole = whole or bool(not_whole)
             survey = await self._surveyor.survey(whole=whole)
             if self._closer is not None and await self._closer.close_lost(survey):
                 survey = await self._surveyor.survey(whole=whole)
             drift = compare(survey.held, survey.extents, survey.starts, survey.lost)
             repair = Repair(self._regions, survey.node_keys)
-            findings = await self._find(survey, drift, repair, late.keys())
+            findings = await self._find(survey, drift, repair, not_whole)
             repaired = repair.repaired
             lacks = tuple(lack for lack in drift.lacks if lack.key not in repair.given_up)
             await self._fence_again(survey)
-            findings += await self._see_to_late(late, survey, lacks, repaired)
+            findings += await self._see_to_late(late, not_whole, survey, lacks, repaired)
             findings = _gravest_first(findings)
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
@@ -192,17 +193,18 @@ class Keeper:
             return self.last
 
     async def _find(
-        self, survey: Survey, drift: Drift, repair: Repair, late: Collection[RegionId]
+        self, survey: Survey, drift: Drift, repair: Repair, not_whole: Set[RegionId]
     ) -> list[Finding]:
         """Read what is suspect, copy what lacks, and say what a person should know.
 
-        What is lost or corrupt stays so until a survey has looked at its place again. late: regions
-        whose store came later: what is not there may be in a region that was not surveyed.
+        What is lost or corrupt stays so until a survey has looked at its place again. not_whole:
+        regions whose store came later, or that lost something: what is not there may be in a region
+        that was not surveyed.
         """
         suspects = [*drift.suspects, *_once_corrupt(self._standing, survey)]
         found = [f for f in self._standing if f.region in survey.absent or _is_below(f.key, survey)]
         found += await repair.judge(suspects)
-        if not survey.absent or self._regions.are_enough(survey.held.keys() - late):
+        if not survey.absent or self._regions.are_enough(survey.held.keys() - not_whole):
             found += [_lost(missing, survey) for missing in drift.missing]
         found += await repair.mend(drift.lacks)
         found += [
@@ -225,13 +227,14 @@ class Keeper:
     async def _see_to_late(
         self,
         late: Mapping[RegionId, str],
+        not_whole: Set[RegionId],
         survey: Survey,
         lacks: Sequence[Lack],
         repaired: Mapping[RegionId, int],
     ) -> list[Finding]:
         """Say of each store that came later that it is whole, or why nobody can say so yet."""
         identity, findings = self._identity(), []
-        compared = [id for id in survey.held if id not in late]
+        compared = [id for id in survey.held if id not in not_whole]
         for id, store in late.items():
             region = self._regions.by_id[id]
             why = why_late_still(region, compared, lacks, repaired, self._regions)

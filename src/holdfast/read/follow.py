@@ -302,14 +302,23 @@ class Follow:
                 self.memory.changes.statements.append((region.id, text, answer.data))
 
     async def _look_for_segments(self, tour: _Tour) -> str:
+        lacks_some = False
         for node, calls in self._plan.items():
             ledger = self.ledgers[node]
+            before = self.memory.of(tour.region.id).shown.get(node, ())
+            now: shown.Ranges = ()
             for prefix, after in calls:
                 listing = await tour.region.list(prefix, after)
                 if isinstance(listing, Unknown):
                     return f"its segments could not be listed: {listing.reason}"
                 found = await self._sight(tour.region.id, ledger, listing)
-                self.memory.note_shown(tour.region.id, node, shown.of_indexes(found))
+                now = shown.union(now, shown.of_indexes(found))
+                self.memory.note_shown(tour.region.id, node, now)
+            if ledger.listed_from is not None:
+                missed = shown.minus(shown.beyond(before, ledger.listed_from), now)
+                lacks_some |= bool(shown.minus(missed, ledger.lost_ranges))
+        if lacks_some and not self.memory.of(tour.region.id).gone:
+            self._to_look_at_all.add(tour.region.id)
         if self._whole_is_due(tour) and (failed := await self._look_at_all(tour)):
             return failed
         if gone := self.memory.of(tour.region.id).gone:
@@ -330,7 +339,7 @@ class Follow:
                 found = await self._sight_all(tour.region.id, ledger, listing)
                 now = shown.union(now, shown.of_indexes(found))
             whole[node] = now
-            lost[node] = shown.union(tuple((gap.start, gap.end) for gap in ledger.gaps), ())
+            lost[node] = ledger.lost_ranges
         self.memory.note_whole(tour.region.id, whole, lost, tour.from_us)
         self._to_look_at_all.discard(tour.region.id)
         return ""

@@ -11,6 +11,7 @@ from itertools import islice
 from holdfast.model import Gap, NodeId
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Birth, Closed, Heartbeat
+from holdfast.read import shown
 from holdfast.read.catalog import Entry, Settled
 from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting, Trouble
 from holdfast.regions.layout import SHARD_SEGMENTS
@@ -49,6 +50,7 @@ class NodeLedger:
         self.seen: dict[str, Seen] = {}
         self.run: Run | None = None
         self.partial = False  # more of it is there than was listed so far
+        self.listed_from: int | None = None  # the index from which on a pass lists all of it
         self.tip = 0  # events before it are entered and matched, without a hole
         self._births: dict[bytes, Born] = {}
         self._born: set[int] = set()
@@ -98,6 +100,11 @@ class NodeLedger:
     def gaps(self) -> tuple[Gap, ...]:
         """As declared."""
         return tuple(self._gaps.values())
+
+    @property
+    def lost_ranges(self) -> shown.Ranges:
+        """The indexes that gaps hold."""
+        return shown.union(tuple(self._gaps), ())
 
     def is_lost(self, index: int) -> bool:
         """Whether a gap holds that index."""

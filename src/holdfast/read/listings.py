@@ -15,7 +15,8 @@ Plan = dict[NodeId, list[tuple[str, str]]]  # (prefix, after)
 
 
 def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, RegionFacts]) -> Plan:
-    """Which listings show what is new, by node. Tells each ledger whether that is only a part.
+    """Which listings show what is new, by node. Tells each ledger whether that is only a part, and
+    from which index on all of it is listed.
 
     Long stretches are listed by shard, since one call has one time-out, and so many a pass, since
     what is listed lies in memory until it is read: the next pass goes on from there.
@@ -25,6 +26,7 @@ def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, Re
     for node, ledger in ledgers.items():
         # Whether what was passed over as lost is there again.
         again = ledger.to_look_at()[:SHARDS_MAX]
+        ledger.listed_from = None
         plan[node] = calls = [(layout.shard_prefix(node, index), "") for index in again]
         if ledger.finished:
             continue
@@ -42,7 +44,10 @@ def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, Re
             shards -= 1
         ledger.partial = newest - start > BEYOND_MAX
         if not ledger.partial:
-            calls.append((layout.segments_prefix(node), layout.segments_after(node, start)))
+            # The last settled one again: a region that is as it was some time ago lacks its newest.
+            ledger.listed_from = max(start - 1, 0)
+            after = layout.segments_after(node, ledger.listed_from)
+            calls.append((layout.segments_prefix(node), after))
     return plan
 
 

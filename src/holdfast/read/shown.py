@@ -30,6 +30,11 @@ def union(one: Ranges, other: Ranges) -> Ranges:
     return tuple(found)
 
 
+def beyond(ranges: Ranges, start: int) -> Ranges:
+    """What of the ranges lies at or beyond an index."""
+    return minus(ranges, ((0, start),))
+
+
 def minus(one: Ranges, other: Ranges) -> Ranges:
     """What lies in `one` and not in `other`."""
     return tuple(_minus(one, other))
