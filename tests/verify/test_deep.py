@@ -484,3 +484,53 @@ def test_names_in_a_payload_or_as_values_do_not_disturb() -> None:
     ]
 
     assert contents._read(lines) == (["t", "t", "t"], ["a", "", ""])
+
+
+def test_a_record_that_is_no_utf8_is_refused() -> None:
+    with pytest.raises(MalformedError, match="line 1"):
+        contents._read([b'{"received":"t"}', b'{"payload":"\xff","received":"t"}'])
+
+
+def test_what_is_declared_lost_may_rot_and_is_named_as_the_gap_that_it_is() -> None:
+    place = world()
+    writer = writer_in(place)
+    sealed = [writer.seal(f"e-{number}") for number in range(3)]
+    writer.beat()
+    key = writer.key_of(sealed[1].name)
+    place.put(key, b"rotten")
+    place.now_us += 1
+    undeclared = verified(objects_of(place.stores), BYTES)
+    writer.declare(sealed[1])
+
+    declared = verified(objects_of(place.stores), BYTES)
+    place.put(key, sealed[1].data, "c")
+    found_again = verified(objects_of(place.stores), BYTES)
+
+    assert (undeclared.verdict, len(grave(undeclared))) == ("refuted", 3)
+    assert declared.verdict == "good"
+    assert [(f.kind, f.start, f.key) for f in declared.findings] == [("gap", 1, key)]
+    assert [(f.kind, f.region) for f in found_again.findings] == [
+        ("corrupt", "a"),
+        ("corrupt", "b"),
+    ]
+
+
+def test_a_store_that_loses_its_cookie_meanwhile_is_not_relied_on() -> None:
+    place = world()
+    writer = writer_in(place)
+    writer.seal("e-0")
+    writer.beat()
+    stores = {id: Meanwhile() for id in place.stores}
+    for id, store in stores.items():
+        store.objects = place.stores[id].objects
+    stores["a"].at = "ev/seg/"
+    stores["a"].happens = lambda: stores["a"].objects.__delitem__("ev/region.note")
+
+    report = verified_in(stores, BYTES)
+
+    assert report.verdict == "good"
+    assert [(r.region, r.relied_on) for r in report.regions] == [
+        ("a", False),
+        ("b", True),
+        ("c", True),
+    ]
