@@ -16,7 +16,7 @@ from holdfast.proof import MalformedError, ProofError, ledger, merkle, tenants
 from holdfast.proof.names import SegmentName
 from holdfast.regions import kinds, segment, signing
 from holdfast.regions.kinds import Trailer
-from holdfast.regions.port import Listing, Unknown
+from holdfast.regions.port import Level, Listing, Unknown
 from holdfast.times import format_us
 from holdfast.verify import contents
 from holdfast.verify.expect import SEEN_ACTION
@@ -390,6 +390,12 @@ class Meanwhile(MemoryWorld):
             self.happens()
         return await super().list(prefix, after)
 
+    async def level(self, prefix: str) -> Level | Unknown:
+        if prefix == self.at:
+            self.at = "never"
+            self.happens()
+        return await super().level(prefix)
+
 
 def test_a_ledger_that_grew_while_others_were_verified_is_not_cut() -> None:
     place = world()
@@ -534,3 +540,23 @@ def test_a_store_that_loses_its_cookie_meanwhile_is_not_relied_on() -> None:
         ("b", True),
         ("c", True),
     ]
+
+
+def test_a_node_that_is_born_while_others_are_verified_is_no_stranger() -> None:
+    place = world()
+    stores = {id: Meanwhile() for id in place.stores}
+    place.stores = dict(stores)
+    for id, store in stores.items():
+        store.objects["ev/region.note"] = (TRAIL.cookie(id), 1)
+    writer_in(place).seal("e-0")
+
+    def born() -> None:
+        late = writer_in(place, 8)
+        late.seal("first")
+
+    stores["a"].at, stores["a"].happens = "ev/seg/", born
+
+    report = verified_in(stores, BYTES)
+
+    assert stores["a"].at == "never"
+    assert (report.verdict, report.findings) == ("good", ())
