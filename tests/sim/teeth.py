@@ -86,7 +86,10 @@ TEETH: dict[str, Tooth] = {
         "write.closing",
         '                return Undecided("the votes are split and not every store voted")\n'
         "            # For sure now: what a person declared lies in W regions.\n"
-        "            written = await written_down(closing, for_sure=True)\n",
+        "            written = await written_down(closing, for_sure=True)\n"
+        "            if written is None and decide_close(await _votes(closing), closing.count)"
+        " != decided:\n"
+        '                return Undecided("a vote that decided is lost since")\n',
         "                decided = max(await _votes(closing), default=None)\n"
         "            if decided is None:\n"
         '                return Undecided("nobody voted")\n',
@@ -99,7 +102,10 @@ TEETH: dict[str, Tooth] = {
         "            if decided is None:\n"
         '                return Undecided("the votes are split and not every store voted")\n'
         "            # For sure now: what a person declared lies in W regions.\n"
-        "            written = await written_down(closing, for_sure=True)\n",
+        "            written = await written_down(closing, for_sure=True)\n"
+        "            if written is None and decide_close(await _votes(closing), closing.count)"
+        " != decided:\n"
+        '                return Undecided("a vote that decided is lost since")\n',
         "                decided = (proposal.size, statements.read("
         "_vote(closing, proposal), Vote).text)\n"
         "            assert decided is not None\n",

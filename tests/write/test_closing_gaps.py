@@ -1,6 +1,7 @@
 """Closing an epoch that has lost segments, and ending one that its votes never decide."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -227,6 +228,22 @@ def test_a_declared_end_never_lies_below_a_vote_or_a_promise() -> None:
     run(story)
 
 
+def test_a_close_is_not_stated_in_a_store_that_took_anothers_place_meanwhile() -> None:
+    async def story() -> None:
+        lost = await split()
+        found = await proposed(lost, "c")
+        regions = await verified(lost)
+        _replaced_when(lost, "b", "create", "/closed.note")
+
+        with pytest.raises(UnavailableError, match="it lies in a, and"):
+            await declare(regions, found.key, found.data, ["c"])
+        lost.world.stores["b"].objects.clear()  # nor where nothing says whose store it is
+        with pytest.raises(UnavailableError, match="it lies in a, and"):
+            await declare(await verified(lost), found.key, found.data, ["c"])
+
+    run(story)
+
+
 def test_a_close_that_is_declared_in_part_is_finished_with_the_same_bytes() -> None:
     async def story() -> None:
         lost = await split()
@@ -295,6 +312,45 @@ def test_a_decision_that_one_store_holds_is_found_by_a_person() -> None:
 
         with pytest.raises(RejectedError, match="decided already: it ends at 3"):
             await proposed(lost)
+
+    run(story)
+
+
+def test_a_decision_that_only_a_store_that_came_later_holds_is_found() -> None:
+    async def story() -> None:
+        lost = await burnt()
+        key = layout.closed_key(lost.identity.node, 1)
+        # A keeper had copied it there, and the store that it was copied from is gone since.
+        lost.world.stores["a"].objects[key] = lost.world.stores["b"].objects.pop(key)
+        lost.world.stores["b"].failing = Unknown("gone")
+
+        with pytest.raises(RejectedError, match="decided already: it ends at 3"):
+            await proposed(lost, "b")
+
+    run(story)
+
+
+def test_a_closer_writes_nothing_down_once_a_vote_that_it_counted_is_lost() -> None:
+    async def story() -> None:
+        lost = await Lost(World()).live(2)
+        vote(lost, 1, 1, 2)
+        lost.world.stores["c"].failing = None
+        store, reads = lost.world.stores["b"], count(1)
+        read = store.read
+
+        async def paused(key: str) -> Present | Absent | Unknown:
+            if key.endswith("/closed.note") and next(reads) == 2:
+                took = {"ev/region.note": (TRAIL.cookie("a", "e" * 32), 1)}
+                lost.world.stores["a"].objects = took
+            return await read(key)
+
+        store.read = paused  # type: ignore[method-assign]
+
+        end = await lost.close()
+
+        assert isinstance(end, Undecided) and "is lost since" in end.reason
+        key = layout.closed_key(lost.identity.node, 1)
+        assert not any(key in each.objects for each in lost.world.stores.values())
 
     run(story)
 

@@ -10,7 +10,9 @@ from collections.abc import Collection, Mapping
 
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.regions import Regions
-from holdfast.regions.port import Differs, RegionId, Stored
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Cookie
+from holdfast.regions.port import Differs, RegionId
 from holdfast.regions.sets import lacking_quorum
 
 
@@ -27,12 +29,17 @@ async def declare(
     """
     asked = [region for region in regions if region.id not in gone]
     outcomes = await asyncio.gather(*(region.keep(key, data) for region in asked))
+    # After that: what was put where another store answers by now, or none, lies in no region.
+    cookies = await asyncio.gather(*(read_cookie(region, regions.trail) for region in asked))
     told: dict[RegionId, str] = {}
     others: list[RegionId] = []
-    for region, outcome in zip(asked, outcomes, strict=True):
+    for region, outcome, cookie in zip(asked, outcomes, cookies, strict=True):
         if isinstance(outcome, Differs):
             others.append(region.id)
-        told[region.id] = "" if isinstance(outcome, Stored) else getattr(outcome, "reason", "")
+        told[region.id] = getattr(outcome, "reason", "")
+        is_itself = isinstance(cookie, Cookie) and cookie.store == region.store_uuid
+        if not told[region.id] and not is_itself:
+            told[region.id] = "it is not, or not any more, the store whose cookie it showed"
     if others:
         raise CorruptError(f"another statement lies in {', '.join(others)} under {key}")
     stored = [id for id, why in told.items() if not why]

@@ -98,6 +98,8 @@ async def close_epoch(
                 return Undecided("the votes are split and not every store voted")
             # For sure now: what a person declared lies in W regions.
             written = await written_down(closing, for_sure=True)
+            if written is None and decide_close(await _votes(closing), closing.count) != decided:
+                return Undecided("a vote that decided is lost since")
             end = statements.parse_text(decided[1], Vote).end
             written = written or closed_note(closing, end, why)
         return await _write_down(closing, written)
@@ -109,8 +111,10 @@ def begin_closing(regions: Regions, birth_bytes: bytes, identity: Identity, host
     """An attempt over the stores that the birth names and that are there. Raises ProofError."""
     birth = statements.verify_birth(birth_bytes, regions.trail)
     named = dict(birth.statement.regions)
-    stores = tuple(r for r in regions if named.get(r.id) == r.store_uuid)
-    return Closing(regions.trail, birth, birth_bytes, stores, identity, host)
+    known = tuple(region for region in regions if region.store_uuid)
+    stores = tuple(region for region in known if named.get(region.id) == region.store_uuid)
+    later = tuple(region for region in known if region not in stores)
+    return Closing(regions.trail, birth, birth_bytes, stores, later, identity, host)
 
 
 async def _keep_everywhere(
@@ -301,8 +305,8 @@ def closed_note(closing: Closing, end: LedgerEnd, why: str) -> bytes:
 class Written:
     """What the stores that the birth names say of a decision.
 
-    note: one that was seen, verified; None: no store showed any. unread: regions whose stores may
-    hold one all the same, and why that is not known.
+    note: one that was seen, verified, in those or in later ones; None: none was. unread: regions
+    whose stores may hold one all the same, and why that is not known.
     """
 
     note: bytes | None
@@ -311,9 +315,10 @@ class Written:
 
 async def read_decision(closing: Closing) -> Written:
     """Look for a decision that somebody wrote down. What does not verify is unknown, never none."""
+    key = layout.closed_key(closing.node, closing.epoch)
     unread = {id: NOT_THERE for id, _ in closing.birth.statement.regions}
     note = None
-    answers = await read_all(closing, layout.closed_key(closing.node, closing.epoch))
+    answers = await read_all(closing, key)
     for id, answer in answers.items():
         if isinstance(answer, Unknown):
             unread[id] = answer.reason
@@ -324,6 +329,10 @@ async def read_decision(closing: Closing) -> Written:
         else:
             del unread[id]
             note = note or answer.data
+    for store in closing.later if note is None else ():
+        answer = await store.read(key)
+        if isinstance(answer, Present) and _end_in(answer.data, closing) is not None:
+            note = answer.data
     return Written(note, unread)
 
 

@@ -6,6 +6,13 @@ or is gone, and votes are never changed. Nor while any store that is left does n
 close lies there: votes may have decided that are lost since, and somebody may have acted on it. The
 end is that of the longest run that R fenced stores show, and never below a vote or what the node is
 known to have acknowledged.
+
+What the stores cannot rule out: a closer that saw the votes decide, and then stood still (its
+process, or its last put on the way) while a voter's store was lost and replaced and a person
+declared another end. It looks for a decision and reads the votes once more right before it writes,
+so it must stand still just after that, and some store must not have had the declared close yet;
+put-if-absent then keeps both, each in some store. So declare when every process that could be
+closing the epoch has ended or has gone on, and finish a declaration until all regions have it.
 """
 
 from collections.abc import Collection, Mapping

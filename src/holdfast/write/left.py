@@ -43,12 +43,17 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """One attempt: the epoch's birth as it lies in the regions, and who closes it."""
+    """One attempt: the epoch's birth as it lies in the regions, and who closes it.
+
+    stores: those that the birth names, as far as they are there. later: those of other regions, or
+    that took the place of one: they have no say, but a decision that was copied there is one.
+    """
 
     trail: str
     birth: Signed[Birth]
     birth_bytes: bytes
     stores: tuple[Region, ...]
+    later: tuple[Region, ...]
     identity: Identity
     host: Host
 
