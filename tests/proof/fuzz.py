@@ -3,7 +3,7 @@
 Whatever bytes come in, a parser accepts them or raises one of its named errors, and soon. Bytes are
 made by changing genuine objects, most of them where their structure is: a number, a line, a field,
 a note within a note. Notes are signed anew, so that what lies behind a signature is reached too.
-And no proof of an event holds once it was changed.
+And no proof of an event, and no certificate, holds once it was changed.
 """
 
 import dataclasses
@@ -19,7 +19,17 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from holdfast.proof import ProofError, __main__, anchor, merkle, names, note, objects, statements
+from holdfast.proof import (
+    ProofError,
+    __main__,
+    anchor,
+    merkle,
+    names,
+    note,
+    objects,
+    statements,
+    tenants,
+)
 from holdfast.proof.event import EventProof
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
@@ -27,6 +37,7 @@ from holdfast.regions import kinds, layout, segment, signing
 from tests.proof import samples
 from tests.proof.proofs import genuine, written
 from tests.proof.samples import CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TAG_KEY, TRAIL, TRAIL_KEY
+from tests.prove.certificates import checked, proven, small
 
 CALL_SECONDS_MAX = 5.0  # on a busy machine
 ROUNDS_BETWEEN_LOOKS = 200  # at the clock
@@ -54,6 +65,9 @@ JSON_VALUES: tuple[object, ...] = (
 KEYS = (TRAIL_KEY, NODE_KEY, CLOSER_KEY)
 PROOFS = (written(genuine()), written(genuine(0, 0, closed=True)))
 SEALED = samples.seal()
+CERTIFICATE = small("acme")
+SALT_ID = tenants.salt_id(tenants.tenant_salt(TAG_KEY, "acme"))
+CERTIFIED_ALL = proven(CERTIFICATE, SALT_ID, TRAIL)
 CERTIFIED = statements.verify_certificate(samples.certificate_of(NODE_KEY), TRAIL).statement
 
 Parse = Callable[[bytes], object]
@@ -96,9 +110,20 @@ def of_text(parse: Callable[[str], object]) -> Parse:
 
 def check(data: bytes) -> None:
     """As the command checks a file; a changed one must not hold."""
-    for _ in __main__._steps(io.BytesIO(data), Namespace(trail=TRAIL)):
+    for _ in __main__._steps(io.BytesIO(data), Namespace(trail=TRAIL, salt_id=None)):
         pass
     assert is_genuine(data), "a proof that was changed holds"
+
+
+def certify(data: bytes) -> None:
+    """The same of a certificate. What its first line states or asks for may be another."""
+    found, _ = checked(data, SALT_ID, TRAIL)
+    if isinstance(found, ProofError):
+        raise found
+    asked, ours = found.head, CERTIFIED_ALL.head
+    if (asked.from_us, asked.to_us, asked.nodes) == (ours.from_us, ours.to_us, ours.nodes):
+        assert found.records == CERTIFIED_ALL.records, "a certificate that was changed holds"
+        assert found.absent == CERTIFIED_ALL.absent, "a certificate that was changed holds"
 
 
 def is_genuine(data: bytes) -> bool:
@@ -154,6 +179,7 @@ def targets() -> list[Target]:
     keys = [key.verifier for key in KEYS]
     found: dict[str, tuple[Parse, tuple[bytes, ...]]] = {
         "check": (check, PROOFS),
+        "certificate": (certify, (CERTIFICATE,)),
         "objects.parse": (lambda data: objects.parse(data, EventProof), PROOFS),
         "note.parse": (note.parse, signed),
         "note.verify": (lambda data: note.verify(data, keys), signed),
@@ -284,8 +310,18 @@ def json_text(draw: random.Random, data: bytes, other: bytes) -> bytes:
         return data
 
 
+def of_a_line(draw: random.Random, data: bytes, other: bytes) -> bytes:
+    """One line of several changed, as such a line would be."""
+    parts = data.splitlines(keepends=True)
+    if not parts:
+        return data
+    at = draw.randrange(len(parts))
+    parts[at] = draw.choice((json_field, json_text, put))(draw, parts[at], parts[at])
+    return b"".join(parts)
+
+
 IN_TEXT = (flip, put, move, number, number, lines)
-CHANGES = (*IN_TEXT, *IN_TEXT, arbitrary, json_field, json_text, json_text)
+CHANGES = (*IN_TEXT, *IN_TEXT, arbitrary, json_field, json_text, json_text, of_a_line)
 
 
 def signed_anew(draw: random.Random, data: bytes) -> bytes:

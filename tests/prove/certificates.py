@@ -6,10 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from holdfast.proof import certificate, objects, tenants
+from holdfast.proof import certificate, ledger, objects, tenants
 from holdfast.proof.certificate import Head, Named, Proven, Shown, Stretch
 from holdfast.proof.errors import ProofError
+from holdfast.proof.ledger import EMPTY_END
+from holdfast.proof.statements import Heartbeat
+from holdfast.prove.certificate import shown
 from holdfast.prove.prover import Prover
+from holdfast.regions import signing
+from tests.proof import samples
 from tests.read.trails import START_US, TRAIL, World
 
 END_US = START_US + 3_600_000_000
@@ -61,8 +66,8 @@ def checked(
         return error, claims
 
 
-def proven(data: bytes, salt: str | None) -> Proven:
-    found, claims = checked(data, salt)
+def proven(data: bytes, salt: str | None, trail: str = TRAIL.trail) -> Proven:
+    found, claims = checked(data, salt, trail)
     assert isinstance(found, Proven), (found, claims[-1])
     return found
 
@@ -91,3 +96,33 @@ def opened(data: bytes) -> list[Line]:
 
 def written(lines: Sequence[Line]) -> bytes:
     return b"".join(line if isinstance(line, bytes) else objects.form(line) for line in lines)
+
+
+def small(tenant: str = "acme") -> bytes:
+    """A certificate of the trail with fixed keys: four segments, in one of which is no `acme`."""
+    end, sealed = EMPTY_END, []
+    for n in range(4):
+        time = certificate.time_text(samples.STARTED_US + 50_000 * (n + 1))
+        groups = {
+            each: [
+                samples.record("x", each, k).replace(b"2026-11-24T10:00:00.000001Z", time.encode())
+            ]
+            for k, each in enumerate(("", "acme", "blå"))
+            if n != 2 or each != "acme"
+        }
+        sealed.append(samples.seal(end, groups))
+        end = ledger.extend(end, sealed[-1].name)
+    until = end.sealed_us + 7
+    beat = Heartbeat(1, 3, until, until, end.size, samples.checkpoint(end), ())
+    salt = tenants.tenant_salt(samples.TAG_KEY, tenant)
+    certified = samples.certificate_of(samples.NODE_KEY).decode()
+    word = signing.write(beat, samples.ORIGIN, samples.NODE_KEY).decode()
+    lines = [
+        objects.form(
+            Head(tenant, salt, samples.STARTED_US, until, until, ("local",), (samples.NODE,))
+        ),
+        objects.form(Stretch((), certified, samples.checkpoint(end).decode(), 0, 4, (), (), word)),
+    ]
+    for each in sealed:
+        lines += shown(each.name, each.data, samples.NODE, samples.TAG_KEY, salt, True)
+    return b"".join(lines)

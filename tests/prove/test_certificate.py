@@ -21,6 +21,7 @@ from holdfast.proof import ledger as ledgers
 from holdfast.proof.certificate import Head, Named, Proven, Shown, Stretch
 from holdfast.proof.note import encode_base64
 from holdfast.prove import paths
+from holdfast.regions import layout
 from holdfast.regions.port import Unknown
 from holdfast.times import parse_time
 from tests.prove.certificates import (
@@ -290,6 +291,20 @@ def test_before_a_gap_and_well_behind_it_nothing_is_missing(tmp_path: Path) -> N
     assert (records_in(early), records_in(late)) == (["0", "1", "2"], ["9", "10", "11"])
 
 
+def test_between_two_stretches_a_gap_must_say_why(tmp_path: Path) -> None:
+    world = World()
+    broken(world, slice(4, 5))
+    late = opened(made(world, tmp_path, "acme", minute(8.5), minute(60)))
+    first = opened(made(world, tmp_path, "acme"))[1:]
+    stretch, shown_ = first[0], [line for line in first if isinstance(line, Shown)]
+    assert isinstance(stretch, Stretch) and stretch.end == 3
+    late[1:1] = [stretch, *(Named(line.segment) for line in shown_[:3])]
+
+    found, _ = checked(written(late), salt_id(world, "acme"))
+
+    assert isinstance(found, MismatchError) and "segment 2 is not shown" in str(found)
+
+
 def test_where_nothing_more_can_be_shown_the_rest_is_a_gap(tmp_path: Path) -> None:
     world = World()
     broken(world, slice(8, 9))
@@ -320,6 +335,26 @@ def test_a_birth_behind_a_gap_begins_anew(tmp_path: Path) -> None:
     found = proven(data, salt_id(world, "acme"))
     assert found.code == 4
     assert records_in(data)[-1] == "6"
+
+
+@pytest.mark.parametrize("elsewhere", [slice(0, 1), slice(9, 10)])
+def test_a_gap_elsewhere_in_the_ledger_explains_nothing(tmp_path: Path, elsewhere: slice) -> None:
+    world = World()
+    node = broken(world, slice(4, 5))
+    lines = opened(made(world, tmp_path, "acme"))
+    at = next(n for n, line in enumerate(lines) if isinstance(line, Stretch) and line.gaps)
+    start = elsewhere.start
+    other = World()
+    twin = broken(other, elsewhere)
+    assert twin.node == node.node
+    note, _ = other.stores["a"].objects[layout.gap_key(node.node, start, start + 1)]
+    change(Stretch, 1, gaps=(note.decode(),))(lines)
+    assert isinstance(lines[at], Stretch)
+
+    error, claims = checked(written(lines), salt_id(world, "acme"))
+
+    assert isinstance(error, MismatchError) and "elsewhere" in str(error)
+    assert "declared gaps" in claims[-1]
 
 
 def test_a_gap_of_another_ledger_explains_nothing(tmp_path: Path) -> None:
@@ -496,6 +531,18 @@ def repeat_segment(lines: list[Line]) -> None:
     lines.insert(at, line)
 
 
+def show_node_twice(lines: list[Line]) -> None:
+    head, second = lines[0], of_kind(lines, Stretch, 1)
+    assert isinstance(head, Head)
+    lines[0] = replace(head, nodes=(head.nodes[0], head.nodes[0], head.nodes[1]))
+    lines[second:second] = lines[1:second]
+
+
+def show_no_node(lines: list[Line]) -> None:
+    change(Head, nodes=())(lines)
+    del lines[1:]
+
+
 OTHER = b"\x05" * 32
 TAMPERINGS: dict[str, Change] = {
     "a record less": drop_record,
@@ -526,11 +573,18 @@ TAMPERINGS: dict[str, Change] = {
     "no time that there is": change(Head, to_us=2**60, complete_through_us=2**60),
     "later than all is known": change(Head, complete_through_us=START_US + 1),
     "a node twice": lambda lines: change(Head, nodes=(lines[0].nodes[0],) * 2)(lines),  # type: ignore[union-attr]
+    "a node's part twice": show_node_twice,
+    "no node at all": show_no_node,
     "no node": change(Head, nodes=()),
     "another leaf's place": change(Shown, 0, leaf=7),
     "another surrounding": change(Shown, 0, before=(OTHER,)),
     "more surrounding": change(Shown, 0, after=(OTHER,) * 3),
     "hashes beside records": change(Shown, 1, hashes=(OTHER,)),
+    "hashes beside leaves": lambda lines: change(
+        Shown,
+        [x for x in lines if isinstance(x, Shown)].index(shown(lines, lambda x: x.beside)[1]),
+        hashes=(OTHER,),
+    )(lines),
     "something behind the end": lambda lines: lines.append(Named("x")),
     "an empty line": lambda lines: lines.insert(1, b"\n"),
     "another start": change(Stretch, 0, start=1),
@@ -660,6 +714,34 @@ def test_a_certificate_of_less_is_one_of_less(world: World, good: bytes) -> None
 
     assert isinstance(found, Proven)
     assert "08:01:00" in str(found.facts()["received"])
+
+
+def test_every_microsecond_of_the_time_must_be_shown(tmp_path: Path) -> None:
+    world = World()
+    node = Writer(world)
+    node.born()
+    names = []
+    for n in range(5):
+        names.append(node.seal({"id": f"{n}", "tenant": "acme"}).name)
+        tick(world, 60)
+    tick(world, 4000)
+    node.beat(checkpoint=node.checkpoint())
+    tick(world)
+    first, third = names[1].sealed_us, names[3].sealed_us
+    lines = opened(made(world, tmp_path, "acme", first + 1, third + 1))
+    known = salt_id(world, "acme")
+    assert [type(line) for line in lines[2:]] == [Named, Shown, bytes, Shown, bytes]
+
+    for values in ({"from_us": first}, {"to_us": third + 2}, {"to_us": third + 3}):
+        changed = lines.copy()
+        change(Head, **values)(changed)
+        assert isinstance(checked(written(changed), known)[0], ProofError), values
+    later = opened(made(world, tmp_path, "acme", first + 1, third + 2))
+    assert [type(line) for line in later[2:]] == [Named, *[Shown, bytes] * 3]
+    last = later[-2]
+    assert isinstance(last, Shown)
+    error, _ = checked(written([*later[:-2], Named(last.segment)]), known)
+    assert isinstance(error, MismatchError) and "only named" in str(error)
 
 
 def test_a_wider_time_is_not_proven_by_what_was_shown_of_a_narrower(

@@ -126,10 +126,11 @@ def check(
     yield "the file is a certificate of completeness, in the one form of holdfast-certificate/1"
     asked = objects.parse(line, Head)
     statements.check_ascending(asked.nodes)
+    if not asked.nodes:
+        raise MalformedError("it names no node")
     if not asked.from_us < asked.to_us <= asked.complete_through_us + 1:
         raise MalformedError("it is of no time, or of one of which not all was known")
     proven = Proven(asked)
-    proven.facts()  # its times are times
     if salt_id is not None:
         yield f"the salt in it is the one of salt id {salt_id}"
         if tenants.salt_id(asked.salt) != salt_id:
@@ -185,7 +186,8 @@ class _Node:
         for note in shown.gaps:
             signed = statements.verify_gap(note.encode(), self._trail)
             gap = signed.statement
-            if signed.origin != self._origin or gap.end <= end or 0 < shown.end <= gap.start:
+            is_behind = shown.end > 0 and gap.start >= shown.start
+            if signed.origin != self._origin or gap.end <= end or is_behind:
                 raise MismatchError(f"the gap from {gap.start} to {gap.end} is elsewhere")
             self._proven.gaps.append(
                 f"node {self._node}, segments {end} to {shown.start or 'the last'}; of them "
