@@ -7,9 +7,12 @@ written again. A segment's compressed bytes may differ between versions of zstd:
 import json
 
 from holdfast.proof import ledger, merkle, objects, tenants
+from holdfast.proof.certificate import Head, Named, Stretch
+from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
-from holdfast.proof.statements import Closed
+from holdfast.proof.statements import Closed, Heartbeat
 from holdfast.prove import paths
+from holdfast.prove.certificate import shown
 from holdfast.prove.event import Standing, prove_event
 from holdfast.regions import segment, signing
 from tests.proof import samples
@@ -32,7 +35,31 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     closed_note = signing.write(closed, samples.ORIGIN, samples.CLOSER_KEY)
     files["event.proof"] = _proof(name, data, samples.checkpoint(end))
     files["event-closed.proof"] = _proof(name, data, closed_note)
+    for tenant, file in (("acme", "present.certificate"), ("nobody", "absent.certificate")):
+        files[file] = _certificate(name, data, end, tenant)
     return files
+
+
+def _certificate(name: SegmentName, data: bytes, end: LedgerEnd, tenant: str) -> bytes:
+    """That these are all of a tenant's in the segment, by hashes; bounded by the node's word."""
+    salt, until = tenants.tenant_salt(samples.TAG_KEY, tenant), end.sealed_us + 1
+    held = samples.fixed_names(7)
+    asked = Head(
+        *(tenant, salt, held[-1].sealed_us + 1, until, until),
+        *(("local 2026-11-24T10:00:09Z 2026-11-24T10:00:10Z",), (samples.NODE,)),
+    )
+    leaves = merkle.leaf_hashes([each.text.encode() for each in (*held, name)])
+    note, own = samples.checkpoint(end), samples.certificate_of(samples.NODE_KEY).decode()
+    beat = Heartbeat(2, 9, until, until, end.size, note, ())
+    word = signing.write(beat, samples.ORIGIN, samples.NODE_KEY).decode()
+    before, after = paths.before(leaves, 6), paths.after(leaves, 8)
+    lines = [
+        objects.form(asked),
+        objects.form(Stretch((), own, note.decode(), 6, 8, before, after, word)),
+        objects.form(Named(held[6].text)),
+        *shown(name, data, samples.NODE, samples.TAG_KEY, salt, False),
+    ]
+    return b"".join(lines)
 
 
 def _proof(name: SegmentName, data: bytes, head: bytes) -> bytes:

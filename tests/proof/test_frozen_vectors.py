@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.proof import ledger, merkle, names, note, statements
+from holdfast.proof import ledger, merkle, names, note, statements, tenants
 from holdfast.proof.names import SegmentName
 from holdfast.regions import segment, signing
 from tests.proof import freeze, naive, samples
 from tests.proof.proofs import checked
 from tests.proof.samples import FROZEN, NODE_KEY, ORIGIN, TAG_KEY
+from tests.prove.certificates import proven
 
 SEGMENT = (FROZEN / freeze.SEGMENT_FILE).read_bytes()
 FACTS = json.loads((FROZEN / "segment.json").read_text(encoding="utf-8"))
@@ -149,3 +150,13 @@ def test_a_frozen_proof_holds(file: str) -> None:
     assert found.proof.record_path == tuple(
         bytes.fromhex(each) for each in FACTS["proof_of_acme_3"]["record"]["path"]
     )
+
+
+@pytest.mark.parametrize(("file", "tenant"), [("present", "acme"), ("absent", "nobody")])
+def test_the_frozen_certificates_are_proven(file: str, tenant: str) -> None:
+    salt_id = tenants.salt_id(tenants.tenant_salt(TAG_KEY, tenant))
+
+    found = proven((FROZEN / f"{file}.certificate").read_bytes(), salt_id, samples.TRAIL)
+
+    assert (found.hashes, found.absent) == ((5, 0) if tenant == "acme" else (0, 1))
+    assert found.segments == 1

@@ -305,6 +305,36 @@ def test_between_two_stretches_a_gap_must_say_why(tmp_path: Path) -> None:
     assert isinstance(found, MismatchError) and "segment 2 is not shown" in str(found)
 
 
+def test_of_what_is_not_shown_nothing_more_is_said(tmp_path: Path) -> None:
+    world = World()
+    broken(world, slice(8, 9))
+    lines = opened(made(world, tmp_path, "acme"))
+    for values in ({"head": "x"}, {"certificate": "x"}, {"after": (OTHER,)}, {"start": 1}):
+        changed = lines.copy()
+        change(Stretch, 1, **values)(changed)
+
+        found, _ = checked(written(changed), salt_id(world, "acme"))
+
+        assert isinstance(found, MalformedError), values
+
+
+def test_an_empty_ledger_has_no_surroundings(tmp_path: Path) -> None:
+    world = World()
+    Writer(world).born()
+    tick(world, 4000)
+    Writer(world).beat(epoch=1)
+    tick(world)
+    lines = opened(made(world, tmp_path, "acme"))
+    changes: list[dict[str, object]] = [{"before": (OTHER,)}, {"after": (OTHER,)}, {"until": ""}]
+    for values in changes:
+        changed = lines.copy()
+        change(Stretch, 0, **values)(changed)
+
+        found, _ = checked(written(changed), salt_id(world, "acme"))
+
+        assert isinstance(found, ProofError), values
+
+
 def test_where_nothing_more_can_be_shown_the_rest_is_a_gap(tmp_path: Path) -> None:
     world = World()
     broken(world, slice(8, 9))
@@ -578,6 +608,8 @@ TAMPERINGS: dict[str, Change] = {
     "no node": change(Head, nodes=()),
     "another leaf's place": change(Shown, 0, leaf=7),
     "another surrounding": change(Shown, 0, before=(OTHER,)),
+    "surroundings where there are none": change(Stretch, 0, before=(OTHER,)),
+    "more behind the last name": change(Stretch, 0, after=(OTHER,)),
     "more surrounding": change(Shown, 0, after=(OTHER,) * 3),
     "hashes beside records": change(Shown, 1, hashes=(OTHER,)),
     "hashes beside leaves": lambda lines: change(

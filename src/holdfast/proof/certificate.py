@@ -176,6 +176,8 @@ class _Node:
                 yield f"what is not shown of node {self._node} is in declared gaps, or behind one"
                 self._verify_gaps(shown, end)
                 if not shown.end:
+                    if shown != Stretch(shown.gaps, "", "", 0, 0, (), (), ""):
+                        raise MalformedError("more is said of what is not shown")
                     return
             elif end:
                 raise MismatchError(f"what follows segment {end - 1} is not shown")
@@ -204,7 +206,8 @@ class _Node:
         head = anchor.Head(self._node, 0, merkle.EMPTY_ROOT, "")
         if shown.head:
             head = anchor.verify_head(shown.head.encode(), node, self._trail)
-        if not (shown.start < shown.end <= head.size or shown.start == shown.end == head.size == 0):
+        is_empty = shown.start == shown.end == head.size == len(shown.after) == 0
+        if not (is_empty or shown.start < shown.end <= head.size):
             raise MismatchError(f"[{shown.start}, {shown.end}) are no segments of {head.size}")
         yield (
             f"segments {shown.start} to {shown.end} are those of this ledger, and what each that "
@@ -221,12 +224,12 @@ class _Node:
 
     def _check_segments(self, shown: Stretch) -> tuple[LedgerEnd, int]:
         end, epoch = ledger.EMPTY_END, 0
+        given = CompactRange(shown.start, shown.before)
         for index in range(shown.start, shown.end):
             data = self._line()
             line = objects.parse(data, Shown if data.startswith(_SHOWN) else Named)
             name, since_us = SegmentName.parse(line.segment), end.sealed_us
             if index == shown.start and index:
-                given = CompactRange(index, shown.before)
                 end = LedgerEnd(index, name.first, name.sealed_us - 1, given)
                 if not shown.gaps and name.sealed_us >= self._asked.from_us:
                     raise MismatchError(f"what precedes segment {index} is not shown")
