@@ -207,7 +207,7 @@ TEETH: dict[str, Tooth] = {
         "read.watermark",
         "[look for look in view.regions if not look.unusable]",
         "list(view.regions)",
-        8,
+        117,
         "buckets duel look",
     ),
     "a store that did not answer has nothing, in closing": Tooth(
@@ -235,7 +235,7 @@ TEETH: dict[str, Tooth] = {
         "write.node",
         "            if region.id in true\n        }\n        own",
         "        }\n        own",
-        6,
+        39,
         "hard_birth",
     ),
     "leaves from the bytes before compression": Tooth(
