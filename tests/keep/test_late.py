@@ -189,6 +189,24 @@ def test_what_lies_below_the_settled_part_comes_back_to_a_region_that_is_suspect
     run(story)
 
 
+def test_a_region_that_went_back_to_an_older_state_is_filled_though_nobody_suspects_it() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        keeper = await _keeper(world)
+        await keeper.reconcile(whole=True)
+        newest = sorted(world.keys_under("b", "ev/seg/"))[-2:]
+        for key in newest:
+            del world.stores["b"].objects[key]
+
+        report = await keeper.reconcile(whole=False)
+
+        assert set(newest) <= world.stores["b"].objects.keys() and report.identical
+        assert (await keeper.reconcile(whole=False)).identical
+
+    run(story)
+
+
 def test_what_a_suspect_region_lacks_is_not_lost_while_another_was_not_surveyed() -> None:
     async def story() -> None:
         world = World()

@@ -59,8 +59,9 @@ class Survey:
 class Surveyor:
     """Surveys again and again, without listing again what all regions were seen to hold.
 
-    settled: node -> index below which every region held the whole ledger. A region that loses
-    something below it is found by the next whole survey.
+    settled: node -> index below which every region held the whole ledger. The newest of what is
+    settled is listed each time: a region that is as it was some time ago lacks it, and everything
+    is surveyed then. What else a region loses of it is found by the next whole survey.
     """
 
     def __init__(self, regions: Regions) -> None:
@@ -73,7 +74,8 @@ class Surveyor:
         self._settled |= ends
 
     async def survey(self, *, whole: bool) -> Survey:
-        """One survey. whole: from the beginning of every ledger."""
+        """One survey. whole: from the beginning of every ledger; else so, too, if a region lacks
+        the newest of what it held."""
         regions = tuple(self._regions)
         seen: dict[RegionId, dict[str, int]] = {region.id: {} for region in regions}
         absent: dict[RegionId, str] = {}
@@ -91,12 +93,15 @@ class Surveyor:
         if await self._statements.learn_gaps(regions, gaps):
             self._settled.clear()  # what was found lost or corrupt may be explained now
         settled = {} if whole else self._settled
-        starts = {node: settled.get(node, 0) for node in sorted(self._statements.nodes)}
+        nodes = sorted(self._statements.nodes)
+        starts = {node: max(settled.get(node, 0) - 1, 0) for node in nodes}
         for node, start in starts.items():
             prefix, after = layout.segments_prefix(node), layout.segments_after(node, start)
             _add(seen, await list_everywhere(regions, prefix, after, absent))
         await look_at_cookies(self._regions, absent)
         held = {region: keys for region, keys in seen.items() if region not in absent}
+        if any(settled.get(node) and _is_in_some(held, node, starts[node]) for node in nodes):
+            return await self.survey(whole=True)
         return Survey(
             held=held,
             absent=absent,
@@ -115,6 +120,12 @@ class Surveyor:
 def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Listing]) -> None:
     for region, listing in listings.items():
         seen[region].update((entry.key, entry.size_bytes) for entry in listing)
+
+
+def _is_in_some(held: Mapping[RegionId, dict[str, int]], node: str, index: int) -> bool:
+    """Whether some of the regions have a segment, and some have not."""
+    place = layout.segments_after(node, index)
+    return len({any(key.startswith(place) for key in keys) for keys in held.values()}) > 1
 
 
 class _Statements:
