@@ -12,7 +12,7 @@ from holdfast.regions.port import Listing, Unknown
 from holdfast.regions.trailkey import TrailKey
 from holdfast.write import seal
 from holdfast.write.node import Node
-from tests.write.world import TRAIL, Keys, World, kill, run, send, started
+from tests.write.world import Keys, World, kill, run, send, started
 
 
 async def _keeper(world: World) -> Keeper:
