@@ -142,9 +142,11 @@ def write(shape: Shape, data: Path) -> tuple[Writer, int]:
 
 @dataclass(frozen=True)
 class Ran:
-    """A command's end. memory_mib: the most that one process of it had resident."""
+    """A command's end. cpu_seconds: of all its processes, whatever else the machine did meanwhile.
+    memory_mib: the most that one of them had resident."""
 
     seconds: float
+    cpu_seconds: float
     memory_mib: int
 
 
@@ -157,7 +159,8 @@ def run(command: list[str], out: Path) -> Ran:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{process.returncode} from {' '.join(command)}")
-    return Ran(time.monotonic() - begin, used.ru_maxrss // 1024)
+    cpu = used.ru_utime + used.ru_stime
+    return Ran(time.monotonic() - begin, cpu, used.ru_maxrss // 1024)
 
 
 def measure(shape: Shape, directory: Path) -> dict[str, object]:
@@ -171,7 +174,8 @@ def measure(shape: Shape, directory: Path) -> dict[str, object]:
         python = [sys.executable, "-m"]
         times = [format_us(start_us), format_us(start_us + shape.seconds * US + 1)]
         answer = folder / "answer"
-        found["read_first_s"] = run([*python, "holdfast", "completeness", *where], answer).seconds
+        read = run([*python, "holdfast", "completeness", *where], answer)
+        found |= {"read_first_s": read.seconds, "read_first_cpu_s": read.cpu_seconds}
         asked = ["--tenant", shape.asked, "--from", times[0], "--to", times[1]]
         for name, more in (("records", []), ("hashes", ["--no-records"])):
             file = folder / name
@@ -183,8 +187,10 @@ def measure(shape: Shape, directory: Path) -> dict[str, object]:
             found[name] = {
                 "bytes": file.stat().st_size,
                 "made_s": made.seconds,
+                "made_cpu_s": made.cpu_seconds,
                 "made_mib": made.memory_mib,
                 "checked_s": checked.seconds,
+                "checked_cpu_s": checked.cpu_seconds,
                 "checked_mib": checked.memory_mib,
                 "records": told["records in these segments"],
                 "segments": told["segments that may hold some"],

@@ -768,6 +768,12 @@ def test_every_microsecond_of_the_time_must_be_shown(tmp_path: Path) -> None:
         changed = lines.copy()
         change(Head, **values)(changed)
         assert isinstance(checked(written(changed), known)[0], ProofError), values
+    exact = opened(made(world, tmp_path, "acme", first, third + 1))
+    assert [type(line) for line in exact[2:6]] == [Named, Shown, bytes, Shown]
+    own = exact[3]
+    assert isinstance(own, Shown)
+    error, _ = checked(written([*exact[:3], Named(own.segment), *exact[5:]]), known)
+    assert isinstance(error, MismatchError) and "only named" in str(error)
     later = opened(made(world, tmp_path, "acme", first + 1, third + 2))
     assert [type(line) for line in later[2:]] == [Named, *[Shown, bytes] * 3]
     last = later[-2]
