@@ -19,9 +19,9 @@ from holdfast.proof import (
     tenants,
 )
 from holdfast.proof.certificate import Head, Proven, Shown, Stretch
-from holdfast.proof.ledger import EMPTY_END
+from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
-from holdfast.proof.statements import Heartbeat
+from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.prove import paths
 from holdfast.regions import signing
 from tests.proof import samples
@@ -30,6 +30,7 @@ from tests.prove.certificates import checked
 
 SALT = tenants.tenant_salt(TAG_KEY, "acme")
 SALT_ID = tenants.salt_id(SALT)
+UNTIL = STARTED_US + 60_000_000
 LOW, HIGH = f"{'0' * 64} {'1' * 64}", f"{'f' * 64} {'1' * 64}"
 LOWEST, HIGHEST = "0" * 63 + "1", "f" * 63 + "e"
 
@@ -54,9 +55,16 @@ def record(after_us: int, tenant: str = "acme") -> bytes:
     return b'{"id":"x","tenant":"%b","received":"%b"}' % (tenant.encode(), time.encode())
 
 
-def crafted(*held: Held, forged: int | None = None) -> bytes:
+Word = Callable[[LedgerEnd], Heartbeat | Birth | Closed]
+
+
+def promise(end: LedgerEnd) -> Heartbeat:
+    return Heartbeat(1, 1, UNTIL, UNTIL, end.size, b"", ())
+
+
+def crafted(*held: Held, forged: int | None = None, word: Word = promise) -> bytes:
     """A certificate over these segments, sealed 1, 2, ... s after the start. forged: the index of
-    one that the signed ledger has otherwise."""
+    one that the signed ledger has otherwise. word: what bounds it."""
     end, claimed, lines = EMPTY_END, [], []
     for index, each in enumerate(held):
         hashes = merkle.leaf_hashes([leaf.encode() for leaf in each.leaves])
@@ -75,12 +83,10 @@ def crafted(*held: Held, forged: int | None = None) -> bytes:
         lines.append(objects.form(Shown(name.text, start, *around, beside, (), len(each.records))))
         lines += [each_record + b"\n" for each_record in each.records]
     head = samples.checkpoint(end)
-    until = STARTED_US + 60_000_000
-    beat = Heartbeat(1, 1, until, until, end.size, head, ())
-    word = signing.write(beat, samples.ORIGIN, samples.NODE_KEY).decode()
+    said = signing.write(word(end), samples.ORIGIN, samples.NODE_KEY).decode()
     own = samples.certificate_of(samples.NODE_KEY).decode()
-    asked = Head("acme", SALT, STARTED_US, until, until, ("x",), (NODE,))
-    stretch = Stretch((), own, head.decode(), 0, end.size, (), (), word)
+    asked = Head("acme", SALT, STARTED_US, UNTIL, UNTIL, ("x",), (NODE,))
+    stretch = Stretch((), own, head.decode(), 0, end.size, (), (), said)
     return b"".join([objects.form(asked), objects.form(stretch), *lines])
 
 
@@ -180,6 +186,53 @@ def test_each_rule_refuses_by_itself_what_breaks_it(name: str) -> None:
 
     assert isinstance(found, MismatchError | MalformedError), found
     assert why in str(found)
+
+
+def born(base: LedgerEnd, started_us: int = UNTIL, epoch: int = 2) -> Birth:
+    own, stores = samples.certificate_of(samples.NODE_KEY), samples.STORES
+    keys = (samples.TRAIL_KEY.public, samples.NODE_KEY.public)
+    return Birth(*keys, own, epoch, "1" * 32, started_us, 2, stores, base)
+
+
+def decided(end: LedgerEnd, epoch: int = 1) -> Closed:
+    own = samples.certificate_of(samples.NODE_KEY)
+    return Closed(epoch, end, NODE, "x", UNTIL, own)
+
+
+def another(end: LedgerEnd) -> LedgerEnd:
+    """A ledger of that size with other names."""
+    tree = merkle.EMPTY_RANGE
+    for _ in range(end.size):
+        tree = tree.append(bytes(32))
+    return replace(end, range=tree)
+
+
+WORDS: dict[str, tuple[Word, bool]] = {
+    "a promise": (promise, True),
+    "a birth": (born, True),
+    "a decided close": (decided, True),
+    "a birth before the time was over": (lambda end: born(end, UNTIL - 2), False),
+    "a birth behind less": (lambda end: born(EMPTY_END), False),
+    "a birth behind another ledger": (lambda end: born(another(end)), False),
+    "a close of less": (lambda end: decided(EMPTY_END), False),
+    "a close of another ledger": (lambda end: decided(another(end)), False),
+    "a close of an epoch before": (lambda end: decided(end, 0), False),
+    "a promise before the time was over": (
+        lambda end: replace(promise(end), promise_us=UNTIL - 2),
+        False,
+    ),
+    "a promise of less": (lambda end: replace(promise(end), promise_size=1), False),
+    "a promise of no epoch": (lambda end: replace(promise(end), epoch=0), False),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_only_what_speaks_of_this_end_of_this_time_bounds_a_node(name: str) -> None:
+    word, holds = WORDS[name]
+
+    found = outcome(crafted(*[absent(LOW, show=(0, 1))] * 2, word=word))
+
+    assert isinstance(found, Proven if holds else MismatchError), found
 
 
 def test_a_record_with_a_number_that_no_program_holds_is_one_like_others() -> None:
