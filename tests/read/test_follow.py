@@ -285,8 +285,9 @@ def test_segments_that_are_gone_make_their_region_suspect_until_they_are_back() 
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "more was written", "the node ended"])
 def test_a_region_that_is_as_it_was_some_time_ago_is_suspect_with_the_next_pass(
-    tmp_path: Path,
+    tmp_path: Path, meanwhile: str
 ) -> None:
     world = World()
     node = small_trail(world)
@@ -299,8 +300,15 @@ def test_a_region_that_is_as_it_was_some_time_ago_is_suspect_with_the_next_pass(
         node.beat()
         await reader.pass_once()
         well = tuple(reader.suspects())
+        if meanwhile != "nothing":
+            world.stores["a"].failing = Unknown("away")
+            node.seal("four")
+            node.beat()
+            if meanwhile == "the node ended":
+                node.close()
+            await reader.pass_once()
 
-        world.stores["a"].objects = old
+        world.stores["a"].failing, world.stores["a"].objects = None, old
         tick(world, 1)
         await reader.pass_once()
 
@@ -506,6 +514,35 @@ def test_only_what_is_new_is_listed(tmp_path: Path) -> None:
             ("list", f"ev/seg/{node.node}/"),
             ("read", "ev/region.note"),
         ]
+        await reader.stop()
+
+    asyncio.run(main())
+
+
+def test_a_region_that_is_back_and_well_is_asked_for_its_newest_segment_only_once(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    node = small_trail(world)
+
+    async def main() -> None:
+        reader = world.reader(tmp_path)
+        await reader.pass_once()
+        world.stores["a"].failing = Unknown("away", answered=True)
+        for _ in range(3):
+            node.seal("more")
+            node.beat()
+            await reader.pass_once()
+        world.stores["a"].failing = None
+        listed = []
+        for _ in range(2):
+            world.stores["a"].log.clear()
+            await reader.pass_once()
+            calls = [key for _, key in world.stores["a"].log]
+            listed.append([key for key in calls if key.startswith("ev/seg/")])
+
+        all_new, shard = layout.segments_prefix(node.node), layout.shard_prefix(node.node, 0)
+        assert listed == [[shard, all_new], [all_new]] and not reader.suspects()
         await reader.stop()
 
     asyncio.run(main())

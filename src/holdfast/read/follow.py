@@ -23,7 +23,7 @@ from holdfast.proof import ProofError
 from holdfast.read import notes, shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
-from holdfast.read.listings import Plan, plan_listings, whole_listings
+from holdfast.read.listings import Plan, plan_listings, whole_listings, with_newest
 from holdfast.read.memory import Changes, Memory
 from holdfast.read.watermark import Ledger, Looked, View, missing
 from holdfast.regions import layout
@@ -113,6 +113,7 @@ class Follow:
         self._plan: Plan = {}
         self._gap_notes: dict[str, bytes] = {}
         self._to_look_at_all: set[str] = set()  # regions
+        self._back = set(regions.by_id)  # those that did not count in the pass before
         self._stragglers: dict[str, asyncio.Task[object]] = {}
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
 
@@ -157,6 +158,7 @@ class Follow:
         for tour in tours:
             if not tour.failed:
                 self.memory.trust(tour.region.id)
+        self._back = {each.region.id for each in tours if each.failed} - self.memory.suspects.keys()
         return View(
             started_us=started,
             now_us=self._host.now_us(),
@@ -302,23 +304,23 @@ class Follow:
                 self.memory.changes.statements.append((region.id, text, answer.data))
 
     async def _look_for_segments(self, tour: _Tour) -> str:
-        lacks_some = False
+        """Segments that are new; and that what a region showed last is there, of every ledger when
+        it is back: a region that is as it was some time ago is listed whole, and found out."""
+        region = tour.region
         for node, calls in self._plan.items():
             ledger = self.ledgers[node]
-            before = self.memory.of(tour.region.id).shown.get(node, ())
+            before = shown.minus(self.memory.of(region.id).shown.get(node, ()), ledger.lost_ranges)
+            newest = shown.last(before) if calls or region.id in self._back else ()
             now: shown.Ranges = ()
-            for prefix, after in calls:
-                listing = await tour.region.list(prefix, after)
+            for prefix, after in with_newest(node, calls, ledger.listed_from, newest):
+                listing = await region.list(prefix, after)
                 if isinstance(listing, Unknown):
                     return f"its segments could not be listed: {listing.reason}"
-                found = await self._sight(tour.region.id, ledger, listing)
+                found = await self._sight(region.id, ledger, listing)
                 now = shown.union(now, shown.of_indexes(found))
-                self.memory.note_shown(tour.region.id, node, now)
-            if ledger.listed_from is not None:
-                missed = shown.minus(shown.beyond(before, ledger.listed_from), now)
-                lacks_some |= bool(shown.minus(missed, ledger.lost_ranges))
-        if lacks_some and not self.memory.of(tour.region.id).gone:
-            self._to_look_at_all.add(tour.region.id)
+            self.memory.note_shown(region.id, node, now)
+            if shown.minus(newest, now) and not self.memory.of(region.id).gone:
+                self._to_look_at_all.add(region.id)
         if self._whole_is_due(tour) and (failed := await self._look_at_all(tour)):
             return failed
         if gone := self.memory.of(tour.region.id).gone:

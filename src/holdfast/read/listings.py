@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from holdfast.model import NodeId
+from holdfast.read import shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
 from holdfast.regions import layout
@@ -11,7 +12,8 @@ BEYOND_MAX = 2 * layout.SHARD_SEGMENTS  # segments past the settled ones that on
 SHARDS_MAX = 8  # listed in one pass, of all nodes
 BACK = 64  # a hole that stays: list again from so many before the region's newest
 
-Plan = dict[NodeId, list[tuple[str, str]]]  # (prefix, after)
+Calls = list[tuple[str, str]]  # (prefix, after)
+Plan = dict[NodeId, Calls]
 
 
 def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, RegionFacts]) -> Plan:
@@ -44,11 +46,21 @@ def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, Re
             shards -= 1
         ledger.partial = newest - start > BEYOND_MAX
         if not ledger.partial:
-            # The last settled one again: a region that is as it was some time ago lacks its newest.
+            # The last settled one again: `with_newest` needs no listing more where all is well.
             ledger.listed_from = max(start - 1, 0)
             after = layout.segments_after(node, ledger.listed_from)
             calls.append((layout.segments_prefix(node), after))
     return plan
+
+
+def with_newest(node: NodeId, calls: Calls, listed_from: int | None, newest: shown.Ranges) -> Calls:
+    """The same listings, with one that shows the newest segment a region has shown, if none does: a
+    region that is as it was some time ago lacks that."""
+    for index, _ in newest:
+        if listed_from is None or index < listed_from:
+            first = (layout.shard_prefix(node, index), layout.segments_after(node, index))
+            return [first, *calls]
+    return calls
 
 
 def whole_listings(node: NodeId, size: int) -> Iterator[tuple[str, str]]:

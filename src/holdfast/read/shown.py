@@ -30,9 +30,9 @@ def union(one: Ranges, other: Ranges) -> Ranges:
     return tuple(found)
 
 
-def beyond(ranges: Ranges, start: int) -> Ranges:
-    """What of the ranges lies at or beyond an index."""
-    return minus(ranges, ((0, start),))
+def last(ranges: Ranges) -> Ranges:
+    """The last index that the ranges hold, if any."""
+    return ((ranges[-1][1] - 1, ranges[-1][1]),) if ranges else ()
 
 
 def minus(one: Ranges, other: Ranges) -> Ranges:
