@@ -275,7 +275,7 @@ class Script:
     def some_stores(self, count: int) -> list[str]:
         return self.draw.sample(sorted(self.world.stores), count)
 
-    def cut(self, machine: Machine, stores: Iterable[str]) -> None:
+    def cut(self, machine: Machine | LightReader, stores: Iterable[str]) -> None:
         """A machine reaches all stores but these."""
         self.world.cuts.difference_update([(machine.name, id) for id in self.world.stores])
         self.world.cuts.update((machine.name, id) for id in stores)

@@ -247,6 +247,54 @@ async def outvoted(script: "Script") -> None:
     await script.wait(0.5, 2.0)
 
 
+async def bereft(script: "Script") -> None:
+    """What one store holds is all that is left of what two had counted: the other one's successor
+    knows nothing, and the third never knew. Whoever reaches only those two looks, and closes."""
+    world, draw = script.world, script.draw
+    writer, closer = await script.cast(2)
+    if world.count <= world.quorum:
+        return  # none may be gone while an epoch is open
+    for machine in script.machines:  # an open epoch would have its own stores listed
+        machine.stop()
+    await script.until(lambda: not any(machine.alive for machine in script.machines), 10.0)
+    stores = script.some_stores(world.count)
+    away, (lost, *left) = stores[world.quorum :], stores[: world.quorum]
+    script.cut(writer, away)
+    writer.start()
+    await script.until(lambda: writer.open, 10.0)
+    born = script.last_born(writer)
+    await script.send_within(writer, 0.3)
+    if draw.random() < 0.5:
+        await script.wait(0.0, 3.0)  # it may be promised
+    writer.kill()
+    await script.wait(0.0, 0.3)
+    if not world.may_go(world.stores[lost]):
+        return
+    world.lose(world.stores[lost])
+    script.person.replace(lost)
+    await script.person.done()
+    closer.start()
+    await script.until(lambda: closer.open, 10.0)
+    if draw.random() < 0.5:  # somebody fills it, as far as it goes
+        for id in (lost, *away):
+            world.stores[id].weather = Weather(before=0.7)
+        script.cut(closer, [])
+        closer.keep(whole=True)
+        await script.wait(0.3, 1.0)
+        script.quiet()
+    script.cut(closer, left)
+    for reader in script.readers:
+        script.cut(reader, left)
+    script.look_anew()
+    await script.wait(0.0, 0.5)
+    if draw.random() < 0.5:
+        closer.keep(whole=True)
+    script.close(closer, born)
+    await script.wait(1.0, 6.0)
+    script.look_anew()
+    await script.wait(0.5, 1.5)
+
+
 async def hole(script: "Script") -> None:
     """Every copy of a segment is lost; readers that remember nothing look, and others close its
     epoch, before a person states it and after."""
@@ -254,6 +302,12 @@ async def hole(script: "Script") -> None:
     writer, closer = await script.cast(2)
     born = script.last_born(writer)
     for _ in range(draw.choice([1, 3])):
+        await script.send_within(writer, 0.3)
+    if draw.random() < 0.5:  # what is lost may lie in a closed epoch, with an open one behind it
+        writer.stop()
+        await script.until(lambda: not writer.alive, 10.0)
+        writer.start()
+        await script.until(lambda: writer.open, 10.0)
         await script.send_within(writer, 0.3)
     await script.wait(2.5, 4.0)  # until it is promised
     if not script.destroyed_any():
@@ -292,7 +346,8 @@ STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
         mend,
         bad_memory,
         outvoted,
+        bereft,
         hole,
     )
 }
-PEOPLES = ("outvoted", "hole")  # those that need a person
+PEOPLES = ("outvoted", "bereft", "hole")  # those that need a person

@@ -20,13 +20,15 @@ from types import CodeType, ModuleType
 @dataclass(frozen=True)
 class Tooth:
     """A rule left out. module: below `holdfast`. seed: one from which on a world soon notices.
-    only: what such worlds are made of, see `World`."""
+    only: what such worlds are made of, see `World`. also: what else of it is left out, where the
+    rule is kept in two places: (module, old, new)."""
 
     module: str
     old: str
     new: str
     seed: int
     only: str = ""
+    also: tuple[tuple[str, str, str], ...] = ()
 
 
 TEETH: dict[str, Tooth] = {
@@ -266,6 +268,74 @@ TEETH: dict[str, Tooth] = {
         0,
         "buckets duel look",
     ),
+    "a store that came later is listed, and votes, in closing": Tooth(
+        "write.closing",
+        "if named.get(region.id) == region.store_uuid)",
+        "if region.id in named)",
+        0,
+        "bereft",
+        (
+            (
+                "write.left",
+                "    return isinstance(cookie, Cookie) and cookie.store == named",
+                "    return isinstance(cookie, Cookie) and named is not None",
+            ),
+        ),
+    ),
+    "a store that came later is relied on in reading before it is whole": Tooth(
+        "regions.whole",
+        "    if isinstance(found, Absent):\n        return NOT_FOUND_WHOLE",
+        '    if isinstance(found, Absent):\n        return ""',
+        0,
+        "bereft",
+    ),
+    "a close is declared though the votes decide": Tooth(
+        "write.declared",
+        "    if decided is not None:",
+        "    if False:",
+        10,
+        "people ask duel",
+    ),
+    "a gap is declared where a good copy is": Tooth(
+        "keep.gaps",
+        "                if not why_wrong(key, answer.data, self._regions.trail",
+        "                if not key and not why_wrong(key, answer.data, self._regions.trail",
+        10,
+        "people ask",
+    ),
+    "a gap is declared where no ledger is known to reach": Tooth(
+        "keep.gaps",
+        "    if asked.end > reach:",
+        "    if False:",
+        0,
+        "people ask",
+    ),
+    "a gap excuses the segment behind it": Tooth(
+        "read.watermark",
+        "        return any(start <= index < end for start, end in self._gaps)",
+        "        return any(start <= index < end + 1 for start, end in self._gaps)",
+        0,
+        "hole",
+    ),
+    "a run that passes what nobody declared lost": Tooth(
+        "read.watermark",
+        "            if not found:\n                return\n            if len",
+        "            if not found:\n"
+        "                if all(index < self.end.size for _, index in places):\n"
+        "                    return\n"
+        "                self._step(End(self.end.size + 1, self.end.first + 1), True, unbroken)\n"
+        "                continue\n"
+        "            if len",
+        0,
+        "hole",
+    ),
+    "a start overwrites what it promised": Tooth(
+        "write.pulse",
+        "last = max(last, beat,",
+        "last = max(last, last,",
+        0,
+        "hole",
+    ),
     "a clock that is wrong at the birth": Tooth(
         "write.node",
         "        if lacking := lacking_quorum(self._regions.sets, good):\n            told",
@@ -279,9 +349,9 @@ TEETH: dict[str, Tooth] = {
 class _Replacing(importlib.abc.MetaPathFinder):
     """Loads a module of ours with a part of its source replaced."""
 
-    def __init__(self, tooth: Tooth) -> None:
-        self._name = f"holdfast.{tooth.module}"
-        self._part = tooth.old, tooth.new
+    def __init__(self, module: str, old: str, new: str) -> None:
+        self._name = f"holdfast.{module}"
+        self._part = old, new
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -332,7 +402,8 @@ def search(name: str, first: int, count: int) -> Search:
 
 def _search_here(name: str, first: int, count: int) -> Search:
     tooth = TEETH[name]
-    sys.meta_path.insert(0, _Replacing(tooth))
+    for part in ((tooth.module, tooth.old, tooth.new), *tooth.also):
+        sys.meta_path.insert(0, _Replacing(*part))
     from tests.sim.run import run_seed
 
     for tried, seed in enumerate(range(first, first + count), 1):

@@ -231,7 +231,9 @@ class World:
         if isinstance(parsed, layout.RegionKey):
             return False
         if isinstance(parsed, layout.WholeKey):
-            return True
+            # It is found again by comparing with R others that are whole: two such at once never.
+            others = [other for other in self.stores.values() if other is not store]
+            return all(other.is_itself and is_whole(other) for other in others)
         if isinstance(parsed, layout.SegmentKey) and self._is_orphan(parsed, store.id):
             return True
         same: bytes | None = data
