@@ -20,7 +20,7 @@ EVENTS: tuple[dict[str, object], ...] = (
     {"id": "3", "action": "user.logout", "tenant": "acme"},
 )
 LINE = (
-    b'{"format":"holdfast-certificate/1","tenant":"a","salt":"' + b"A" * 43 + b'=","from_us":1,'
+    b'{"format":"holdfast-completeness/1","tenant":"a","salt":"' + b"A" * 43 + b'=","from_us":1,'
     b'"to_us":2,"complete_through_us":3,"basis":[],"nodes":[]}\n'
 )
 

@@ -1,4 +1,4 @@
-"""That these are all events of a tenant that were received in some time: `holdfast-certificate/1`.
+"""That these are all events of a tenant that were received in some time: `holdfast-completeness/1`.
 
 Checked as FORMAT.md has it (section 10), a line at a time, however long the file is.
 """
@@ -29,7 +29,7 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 class Head:
     """The first line."""
 
-    MARK: ClassVar = ("format", "holdfast-certificate/1")
+    MARK: ClassVar = ("format", "holdfast-completeness/1")
     tenant: str
     salt: bytes
     from_us: int
@@ -123,7 +123,7 @@ def check(
     line: the file's first; rest: those that follow. trail, salt_id: the trail's and the tenant's,
     known from elsewhere; without a salt id, absence cannot be checked.
     """
-    yield "the file is a certificate of completeness, in the one form of holdfast-certificate/1"
+    yield "the file is a certificate of completeness, in the one form of holdfast-completeness/1"
     asked = objects.parse(line, Head)
     statements.check_ascending(asked.nodes)
     if not asked.nodes:

@@ -60,7 +60,7 @@ class Certifier:
     async def certificate(
         self, tenant: str, from_us: int, to_us: int, records: bool = True
     ) -> AsyncGenerator[bytes]:
-        """A file of the format `holdfast-certificate/1`, as pieces of whole lines.
+        """A file of the format `holdfast-completeness/1`, as pieces of whole lines.
 
         Args:
             tenant: "" is the one of events without.
