@@ -39,6 +39,7 @@ FOUND = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_every_invariant_holds_whatever_fails(block: int) -> None:
     failed = {
@@ -56,6 +57,7 @@ def test_what_once_failed_holds(seed: int, only: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("story", STORIES)
 def test_every_invariant_holds_in_a_story(story: str) -> None:
     failed = {

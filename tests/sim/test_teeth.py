@@ -11,7 +11,7 @@ SEARCH = 40  # from the known seed on: a change of the script moves what a seed 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("rule", TEETH)
 def test_a_build_without_the_rule_is_caught(rule: str) -> None:
     tooth = TEETH[rule]

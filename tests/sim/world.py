@@ -599,7 +599,7 @@ def render(line: tuple[Any, ...]) -> str:
 def _short(key: str) -> str:
     """Keys without what nobody reads."""
     parts = key.split("/")
-    if len(parts) == 5 and parts[1] == "seg":
+    if len(parts) == 5 and parts[1] == "seg" and "-" in parts[4]:
         index, epoch, first, *_, sha = parts[4].split("-")
         return f"seg/{parts[2][:6]}/{int(index, 16)}-{int(epoch, 16)}-{int(first, 16)}-{sha[:6]}"
     return "/".join(part[:6] if len(part) == 32 else part for part in parts[1:])
