@@ -195,7 +195,7 @@ TEETH: dict[str, Tooth] = {
         "read.watermark",
         "view.started_us - view.clock_error_us",
         "view.started_us",
-        20,
+        70,
         "buckets dawn",
     ),
     "a watermark over a hole": Tooth(
