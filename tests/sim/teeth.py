@@ -289,12 +289,12 @@ TEETH: dict[str, Tooth] = {
         0,
         "bereft",
     ),
-    "a close is declared though the votes decide": Tooth(
+    "a close is declared though the votes decide, or still can": Tooth(
         "write.declared",
-        "    if decided is not None:",
-        "    if False:",
-        10,
-        "people ask duel",
+        "    for id, _ in closing.birth.statement.regions:\n        replaced",
+        "    return votes\n    for id, _ in closing.birth.statement.regions:\n        replaced",
+        3,
+        "people ask",
     ),
     "a gap is declared where a good copy is": Tooth(
         "keep.gaps",
