@@ -332,12 +332,15 @@ class World:
         self.fault("destroyed", f"{key} is {how}")
 
     def holes(self) -> list[tuple[str, int, int]]:
-        """(node, start, end) of segments without a good copy, that nobody declared lost."""
-        stated = [
-            layout.parse_key(key)
-            for store in self.stores.values()
-            for key in store.content()
-            if key.startswith(layout.GAPS_PREFIX)
+        """(node, start, end) of segments without a good copy, that nobody declared lost; and of
+        statements that too few stores took, which are to be made again as they are."""
+        keys = {key for store in self.stores.values() for key in store.content()}
+        gaps = sorted(key for key in keys if key.startswith(layout.GAPS_PREFIX))
+        stated = [layout.parse_key(key) for key in gaps]
+        begun = [
+            (gap.node, gap.start, gap.end)
+            for key, gap in zip(gaps, stated, strict=True)
+            if isinstance(gap, layout.GapKey) and len(self.holders(key)) < self.quorum
         ]
         found: list[tuple[str, int, int]] = []
         for text, data in sorted(self.destroyed.items()):
@@ -357,7 +360,7 @@ class World:
                 found[-1] = (key.node, found[-1][1], at + 1)
             else:
                 found.append((key.node, at, at + 1))
-        return found
+        return begun + found
 
     def may_go(self, store: Bucket | SimDisk) -> bool:
         """Whether a store may be gone for good, as the design survives it: every other is whole; of
