@@ -87,5 +87,5 @@ $(DEV_READY): requirements/dev.lock $(RUN_READY)
 
 # Programs of the system that some tests run; without them those tests are skipped by name.
 $(TOOLS_READY): dev/tools.sh $(DEV_READY)
-	@sh dev/tools.sh strace zstd
+	@sh dev/tools.sh strace zstd nodejs
 	@touch $@

@@ -1,7 +1,8 @@
 """What a machine may lack. A test that needs it is skipped aloud, with what would make it run.
 
-`make test` installs the programs wherever it is root on a Debian (dev/tools.sh): none of this is
-skipped there.
+These three skips are meant, and all there are: a machine without root must still run every test
+that it can. `make test` installs the programs wherever it is root on a Debian (dev/tools.sh), and
+nothing is skipped there; but a container may forbid tracing or mounting, and then it stays so.
 """
 
 import os

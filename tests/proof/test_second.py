@@ -1,7 +1,6 @@
 """A second checker, made from docs/FORMAT.md in another language, comes to the same verdicts."""
 
 import random
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from holdfast.proof import MalformedError, ProofError
+from tests.machine import program
 from tests.proof import fuzz
 from tests.proof.proofs import checked, genuine, written
 from tests.proof.samples import FROZEN, TRAIL
 from tests.proof.test_event import TAMPERINGS
 
 CHECKER = Path(__file__).parent / "second" / "check.mjs"
-NODE = shutil.which("node")
-pytestmark = pytest.mark.skipif(NODE is None, reason="needs `node` (Node.js 20 or later)")
 
 
 def second(folder: Path, files: Sequence[bytes], trail: str = TRAIL) -> list[str]:
@@ -26,7 +24,7 @@ def second(folder: Path, files: Sequence[bytes], trail: str = TRAIL) -> list[str
         (folder / f"{number:04}").write_bytes(data)
     paths = [str(folder / f"{number:04}") for number in range(len(files))]
     done = subprocess.run(
-        [str(NODE), str(CHECKER), trail, *paths],
+        [program("node"), str(CHECKER), trail, *paths],
         capture_output=True,
         check=False,
         text=True,

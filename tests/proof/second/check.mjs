@@ -191,7 +191,7 @@ function nameOf(text) {
 // -- section 10
 
 const number = (value) => Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : malformed("a field is no number");
-const text = (value) => typeof value === "string" && value.isWellFormed() ? value : malformed("a field is no string");
+const text = (value) => typeof value === "string" && !/\p{Surrogate}/u.test(value) ? value : malformed("a field is no string");
 const path = (value) => Array.isArray(value) ? value.map((each) => hash(text(each))) : malformed("a field is no path");
 const FIELDS = [
   ["format", text], ["record", text], ["record_index", number], ["record_path", path], ["count", number],
