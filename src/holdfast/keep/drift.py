@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.keep.lost import EpochId
-from holdfast.proof import ProofError
 from holdfast.read import shown
 from holdfast.regions import layout
 from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey, Key, SegmentKey
@@ -104,7 +103,7 @@ def compare(
     regions = sorted(held)
     for key in sorted(set().union(*held.values())):
         holders = tuple(region for region in regions if key in held[region])
-        parsed = _parse(key)
+        parsed = layout.known_key(key)
         standing = _standing(parsed, extents)
         if isinstance(parsed, SegmentKey) and standing != "orphan":
             seen.setdefault(parsed.node, set()).add(parsed.name.index)
@@ -150,7 +149,7 @@ def _missing(
 
 def is_lost(key: str, lost: Mapping[str, shown.Ranges]) -> bool:
     """Whether a key is of a segment that a declared gap holds. lost: as in `compare`."""
-    parsed = _parse(key) if lost else None
+    parsed = layout.known_key(key) if lost else None
     return isinstance(parsed, SegmentKey) and any(
         start <= parsed.name.index < end for start, end in lost.get(parsed.node, ())
     )
@@ -171,13 +170,6 @@ def missing_fences(
         for region in sorted(held)
         if extent.is_final and layout.fence_key(node, epoch) not in held[region]
     )
-
-
-def _parse(key: str) -> Key | None:
-    try:
-        return layout.parse_key(key)
-    except ProofError:
-        return None
 
 
 def _standing(parsed: Key | None, extents: Mapping[EpochId, Extent]) -> str:

@@ -262,9 +262,6 @@ def _segments(keys: Iterable[str], node: str) -> Iterable[SegmentName]:
     prefix = layout.segments_prefix(node)
     for text in keys:
         if text.startswith(prefix):
-            try:
-                key = layout.parse_key(text)
-            except ProofError:
-                continue
+            key = layout.known_key(text)
             if isinstance(key, SegmentKey):
                 yield key.name

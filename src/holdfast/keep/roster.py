@@ -59,8 +59,8 @@ async def look_for_nodes(regions: Regions, node: NodeId = "") -> Mapping[NodeId,
     places: dict[NodeId, dict[tuple[int, str], list[RegionId]]] = {}
     for id, listing in listings.items():
         for entry in listing:
-            key = _epoch_key(entry.key)
-            if key is not None:
+            key = layout.known_key(entry.key)
+            if isinstance(key, EpochKey):
                 held = places.setdefault(key.node, {})
                 held.setdefault((key.epoch, key.kind), []).append(id)
     found = {each: await _member(regions, each, places[each], listings) for each in sorted(places)}
@@ -129,11 +129,3 @@ async def _retired_note(
             if signed.origin == names.ledger_origin(regions.trail, node):
                 return answer.data
     return b""
-
-
-def _epoch_key(text: str) -> EpochKey | None:
-    try:
-        key = layout.parse_key(text)
-    except ProofError:
-        return None
-    return key if isinstance(key, EpochKey) else None

@@ -150,10 +150,7 @@ class _Statements:
     async def learn(self, regions: Iterable[Region], listings: Mapping[RegionId, Listing]) -> None:
         for region in regions:
             for entry in listings.get(region.id, ()):
-                try:
-                    key = layout.parse_key(entry.key)
-                except ProofError:
-                    continue
+                key = layout.known_key(entry.key)
                 if not isinstance(key, layout.EpochKey):
                     continue
                 if key.kind not in ("birth", "closed") or self._knows(key):
@@ -304,8 +301,5 @@ def _ranges(gaps: Iterable[str]) -> Mapping[str, shown.Ranges]:
 
 def _checkpoint_of(text: str) -> CheckpointKey | None:
     """A node's own checkpoint's key; None: this is none."""
-    try:
-        key = layout.parse_key(text)
-    except ProofError:
-        return None
+    key = layout.known_key(text)
     return key if isinstance(key, CheckpointKey) and not key.witness else None

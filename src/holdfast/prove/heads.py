@@ -106,8 +106,5 @@ async def _shown(region: Region, node: NodeId, above: int, most: int) -> list[by
 
 
 def _is_own(key: str, most: int) -> bool:
-    try:
-        parsed = layout.parse_key(key)
-    except ProofError:
-        return False
+    parsed = layout.known_key(key)
     return isinstance(parsed, CheckpointKey) and not parsed.witness and parsed.size <= most

@@ -95,7 +95,7 @@ class Checkpoints:
         """The key and the certificate of every node, from the first birth of it that is good."""
         for id, listing in epochs.items():
             for entry in listing:
-                key = _parsed(entry.key)
+                key = layout.known_key(entry.key)
                 if not isinstance(key, EpochKey) or key.kind != "birth" or key.node in self._keys:
                     continue
                 found = await self._regions.by_id[id].read(entry.key)
@@ -113,7 +113,8 @@ class Checkpoints:
             self._keys[node] = (VerifierKey(origin, said.node_key), said.certificate)
 
     async def _hear(self, region: Region, listing: Listing) -> None:
-        nodes = [key.node for each in listing if isinstance(key := _parsed(each.key), HeartbeatKey)]
+        keys = (layout.known_key(each.key) for each in listing)
+        nodes = [key.node for key in keys if isinstance(key, HeartbeatKey)]
         known = [node for node in nodes if node in self._keys]
         read = await asyncio.gather(*(region.read(layout.heartbeat_key(node)) for node in known))
         for node, found in zip(known, read, strict=True):
@@ -129,7 +130,7 @@ class Checkpoints:
             self._take(node, beat.checkpoint)
 
     async def _read_newest(self, region: Region, node: NodeId, listing: Listing) -> None:
-        keys = [each.key for each in listing if _is_own(_parsed(each.key), node)]
+        keys = [each.key for each in listing if _is_own(layout.known_key(each.key), node)]
         for key in keys[: -TRIES_MAX - 1 : -1]:
             found = await region.read(key)
             if isinstance(found, Present) and self._take(node, found.data):
@@ -140,7 +141,7 @@ class Checkpoints:
         places: dict[int, dict[str, list[RegionId]]] = {}
         for id, listing in listings.items():
             for entry in listing:
-                key = _parsed(entry.key)
+                key = layout.known_key(entry.key)
                 if isinstance(key, CheckpointKey) and key.node == node and key.witness:
                     places.setdefault(key.size, {}).setdefault(entry.key, []).append(id)
         for size in sorted(places, reverse=True)[:TRIES_MAX]:
@@ -196,13 +197,6 @@ def _signature_lines(data: bytes) -> Sequence[bytes]:
 def _differ(one: Checkpoint, other: Checkpoint) -> bool:
     """Whether no ledger can have both."""
     return one.size == other.size and one.root != other.root
-
-
-def _parsed(key: str) -> layout.Key | None:
-    try:
-        return layout.parse_key(key)
-    except ProofError:
-        return None
 
 
 def _is_own(key: layout.Key | None, node: NodeId) -> bool:

@@ -131,7 +131,7 @@ async def _births(
     holders: dict[int, list[RegionId]] = {}
     for id, listing in listings.items():
         for entry in listing:
-            key = _parsed(entry.key)
+            key = layout.known_key(entry.key)
             if isinstance(key, EpochKey) and key.kind == "birth":
                 holders.setdefault(key.epoch, []).append(id)
     births = []
@@ -173,17 +173,10 @@ async def _shard(
     for number, text in enumerate(sorted(texts)):
         if number % 1000 == 999:
             await asyncio.sleep(0)  # a shard has thousands of names, and events come in meanwhile
-        key = _parsed(text)
+        key = layout.known_key(text)
         if isinstance(key, SegmentKey):
             found.setdefault(key.name.index, set()).add(key.name)
     return found
-
-
-def _parsed(key: str) -> layout.Key | None:
-    try:
-        return layout.parse_key(key)
-    except ProofError:
-        return None  # nothing of ours: a survey's business
 
 
 def _one(

@@ -155,3 +155,11 @@ def parse_key(key: str) -> Key:
     if key in (REGION_KEY, WHOLE_KEY):
         return RegionKey() if key == REGION_KEY else WholeKey()
     raise MalformedError(f"{key[:400]!r} is not a key of this format")
+
+
+def known_key(key: str) -> Key | None:
+    """What lies under a key; None: it is not of this format version, and a survey names it."""
+    try:
+        return parse_key(key)
+    except MalformedError:
+        return None

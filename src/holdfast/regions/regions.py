@@ -168,10 +168,7 @@ def newest_births(listing: Listing) -> list[str]:
     """The keys of each node's last birth, the last written first."""
     last: dict[str, Listed] = {}
     for listed in listing:
-        try:
-            key = layout.parse_key(listed.key)
-        except ProofError:
-            continue
+        key = layout.known_key(listed.key)
         if isinstance(key, EpochKey) and key.kind == "birth":
             last[key.node] = listed  # keys are sorted, so the last one has the last epoch
     return [each.key for each in sorted(last.values(), key=lambda each: -each.modified_us)]

@@ -92,10 +92,7 @@ async def list_fenced(closing: Closing, store: Region, fence: bytes) -> frozense
         return seen
     held = set()
     for entry in seen:
-        try:
-            name = layout.parse_key(entry.key)
-        except ProofError:
-            continue
+        name = layout.known_key(entry.key)
         if isinstance(name, layout.SegmentKey) and name.name.epoch == closing.epoch:
             held.add(name.name.text)
     return frozenset(held)

@@ -22,21 +22,13 @@ async def find_retirement(
         (key.epoch, id, entry.key)
         for id, listing in listings.items()
         for entry in listing
-        if entry.key.endswith("/retired.note") and (key := _epoch_key(entry.key)) is not None
+        if isinstance(key := layout.known_key(entry.key), EpochKey) and key.kind == "retired"
     ]
     for epoch, id, text in sorted(places, reverse=True):
         found = await regions.by_id[id].read(text)
         if isinstance(found, Present) and (good := _verified(regions.trail, node, epoch, found)):
             return good
     return None
-
-
-def _epoch_key(text: str) -> EpochKey | None:
-    try:
-        key = layout.parse_key(text)
-    except ProofError:
-        return None
-    return key if isinstance(key, EpochKey) else None
 
 
 def _verified(trail: str, node: str, epoch: int, found: Present) -> Retired | None:
