@@ -55,6 +55,23 @@ def test_whoever_sent_what_memory_bent_is_told_and_the_node_goes_on(
     run(story)
 
 
+def test_a_start_passes_over_what_lies_beside_its_notes_and_is_none_of_ours() -> None:
+    async def story() -> None:
+        world, keys = World(), Keys()
+        first = await started(world.node(keys))
+        await first.stop()
+        stray = f"{layout.epochs_prefix(first.identity.node)}000001/birth.note.bak"
+        world.stores["b"].objects[stray] = (b"a hand was here", 1)
+
+        again = await started(world.node(keys))
+
+        assert again.identity.node == first.identity.node
+        await send(again, "login")
+        await again.stop()
+
+    run(story)
+
+
 def test_a_lone_event_does_not_wait_for_the_seal_interval() -> None:
     async def story() -> float:
         world = World()

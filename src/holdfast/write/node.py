@@ -326,7 +326,7 @@ class Node:
         seen: dict[int, list[RegionId]] = {}
         for id, listing in listings.items():
             for entry in listing:
-                key = layout.parse_key(entry.key)
+                key = layout.known_key(entry.key)
                 if isinstance(key, layout.EpochKey) and key.kind == "birth":
                     seen.setdefault(key.epoch, []).append(id)
         await self._check_retirement(listings)
