@@ -284,6 +284,37 @@ def test_repeats_are_known_after_a_restart_and_after_the_id_index_was_lost(tmp_p
     asyncio.run(main())
 
 
+def test_an_unmatched_repeat_is_compared_though_a_crash_cost_the_index_its_keys(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    first, second = Writer(world), Writer(world, seed=8)
+    first.born()
+    second.born()
+    first.seal("one")
+
+    async def main() -> None:
+        reader = world.reader(tmp_path)
+        await reader.pass_once()
+        again = second.encode({"id": "one"})
+        await reader.enter(second.node, again.name, again.data, again.records)
+        assert reader.report().unmatched == 1
+        crashed = tmp_path / "crashed"
+        shutil.copytree(tmp_path / "0", crashed / "0")  # no key is in a run yet
+        await reader.stop()
+
+        reader = world.reader(crashed)
+        second.store(again)
+        await reader.pass_once()
+
+        seen = reader._passes.follow.ledger(second.node).seen.values()
+        assert [one.entry.matched for one in seen if one.entry] == [True]
+        assert await all_ids(reader) == ["one"]
+        await reader.stop()
+
+    asyncio.run(main())
+
+
 def test_a_segment_of_the_own_node_is_compared_before_the_next_question(tmp_path: Path) -> None:
     world = World()
     node = Writer(world)

@@ -263,7 +263,10 @@ class Holdings:
         return entered
 
     def _match_later(self, entry: Entry, matches: Matches) -> None:
-        if matches:
+        """An entry that was unmatched stays so until it is stood, though the index knows of no
+        match any more: after a crash the other record's key comes later, and matches it from there.
+        """
+        if matches or not entry.matched:
             self.unmatched.append(Unmatched(entry, matches))
 
     async def drop(self, entries: Sequence[Entry]) -> None:
