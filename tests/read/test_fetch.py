@@ -12,6 +12,7 @@ from holdfast.read.fetch import Fetcher
 from holdfast.read.packs import Packs
 from holdfast.read.watermark import Trouble
 from holdfast.regions import layout
+from holdfast.regions.breaker import BreakerLimits
 from holdfast.regions.port import Absent, Present, Unknown
 from tests.read.trails import World
 from tests.regions.worlds import run_with_time
@@ -82,6 +83,26 @@ def test_a_segment_that_nobody_has_is_not_asked_for_without_end(tmp_path: Path) 
         assert sorted(reads(world)) == ["a", "b", "c"]
 
     asyncio.run(main())
+
+
+def test_once_a_silent_region_is_back_its_segment_is_read_within_seconds(tmp_path: Path) -> None:
+    world = World()
+    fetcher = Fetcher(world.regions(), Packs(tmp_path, 1 << 20), world.host)
+    world.put(layout.segment_key(NODE, named(b"data")), b"data", "a")
+
+    async def main() -> None:
+        world.stores["a"].failing = Unknown("gone")
+        for _ in range(120):
+            assert await fetcher.fetch(NODE, named(b"data")) is None
+            await asyncio.sleep(1)
+        assert len(reads(world)) < 3 * 40
+        world.stores["a"].failing = None
+        await asyncio.sleep(BreakerLimits().pause_seconds_max)
+        found = [await fetcher.fetch(NODE, named(b"data"))]
+        await asyncio.sleep(5)
+        assert [*found, await fetcher.fetch(NODE, named(b"data"))] != [None, None]
+
+    run_with_time(lambda _: main())
 
 
 def test_the_oldest_packs_go_first_and_what_is_needed_stays(

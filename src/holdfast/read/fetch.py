@@ -23,6 +23,7 @@ from holdfast.regions.regions import Regions
 CORRUPT_MAX = 1000
 RETRY_FIRST_S = 1.0
 RETRY_MAX_S = 60.0
+RETRY_SILENT_MAX_S = 5.0  # while a region did not answer: it may be back at any moment
 _NEW_READING_WEIGHT = 0.2
 _FORGETTING = 0.99
 
@@ -85,8 +86,10 @@ class Fetcher:
                 return await self._host.offload(self._packs.put, data)
             why[region.id] = data
         if len(self._missed) < CORRUPT_MAX or before is not None:
-            pause = RETRY_FIRST_S if before is None else min(2 * before.pause_s, RETRY_MAX_S)
-            self._missed[node, name.text] = _Miss(now + pause, pause, _trouble(why))
+            trouble = _trouble(why)
+            most = RETRY_MAX_S if trouble.lasting else RETRY_SILENT_MAX_S
+            pause = RETRY_FIRST_S if before is None else min(2 * before.pause_s, most)
+            self._missed[node, name.text] = _Miss(now + pause, pause, trouble)
         return None
 
     def trouble(self, node: NodeId, name: SegmentName) -> Trouble | None:
