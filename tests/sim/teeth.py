@@ -58,7 +58,7 @@ TEETH: dict[str, Tooth] = {
         "            if isinstance(outcome, Stored):\n                return outcome",
         "            if isinstance(outcome, Stored) or outcome.answered:\n"
         "                return Stored()",
-        21,
+        65,
     ),
     "no fsync of the directory": Tooth(
         "regions.directory",
@@ -125,7 +125,7 @@ TEETH: dict[str, Tooth] = {
         "write.closing",
         "        if at >= run.vouched or sum(",
         "        if sum(",
-        69,
+        43,
         "disks unsynced",
     ),
     "the cookie is not read after the fence": Tooth(
@@ -223,7 +223,7 @@ TEETH: dict[str, Tooth] = {
         "keep.objects",
         'return "" if intact else "the bytes do not hash to the name"',
         'return ""',
-        1,
+        51,
         "mend",
     ),
     "received may lie below the base": Tooth(
@@ -293,7 +293,7 @@ TEETH: dict[str, Tooth] = {
         "write.declared",
         "    for id, _ in closing.birth.statement.regions:\n        replaced",
         "    return votes\n    for id, _ in closing.birth.statement.regions:\n        replaced",
-        3,
+        105,
         "people ask",
     ),
     "a gap is declared where a good copy is": Tooth(

@@ -80,6 +80,41 @@ def test_an_epoch_is_not_closed_below_what_its_node_promised() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("kind", ["hb/", "gap/"])
+def test_an_epoch_is_not_closed_where_too_few_stores_tell_what_is_owed_or_lost(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        lost = await promised(4)
+        lose(lost, 1)
+        await state_gap(lost, 1, 2)
+        for region in "ab":
+            _refuse(lost.world.stores[region], kind, monkeypatch)
+
+        end = await lost.close()
+
+        assert isinstance(end, Undecided) and "1 of the 2 stores that must be asked" in end.reason
+        assert lost.votes() == []
+        monkeypatch.undo()
+        assert await lost.close() == end_of(lost)
+
+    run(story)
+
+
+def _refuse(store: MemoryWorld, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store answers nothing that concerns keys of a kind."""
+    read, list_ = store.read, store.list
+
+    async def refusing_read(key: str) -> Present | Absent | Unknown:
+        return Unknown("refused") if kind in key else await read(key)
+
+    async def refusing_list(prefix: str, after: str = "") -> Listing | Unknown:
+        return Unknown("refused") if kind in prefix else await list_(prefix, after)
+
+    monkeypatch.setattr(store, "read", refusing_read)
+    monkeypatch.setattr(store, "list", refusing_list)
+
+
 @pytest.mark.parametrize(
     ("count", "index", "corrupt"),
     [

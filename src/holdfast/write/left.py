@@ -26,7 +26,7 @@ from holdfast.proof.statements import Birth, Heartbeat, Signed
 from holdfast.regions import layout, segment
 from holdfast.regions.cookie import LOOK_SECONDS_MAX, read_cookie
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.port import Absent, Listing, Present, RegionId, Unknown
+from holdfast.regions.port import Absent, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 
@@ -270,16 +270,38 @@ async def _signed(
 async def _declared_lost(closing: Closing) -> tuple[tuple[int, int], ...]:
     """What the trail's key states to be lost of this ledger."""
     found: set[tuple[int, int]] = set()
-    for store in closing.stores:
-        listing = await store.list(layout.gaps_prefix(closing.node))
-        for entry in listing if isinstance(listing, Listing) else ():
-            answer = await store.read(entry.key)
-            if isinstance(answer, Present):
-                with contextlib.suppress(ProofError):
-                    gap = statements.verify_gap(answer.data, closing.trail)
-                    if gap.origin == closing.birth.origin:
-                        found.add((gap.statement.start, gap.statement.end))
+    answers = await asyncio.gather(*(_gaps_in(closing, store) for store in closing.stores))
+    for data in _of_enough(closing, answers, "gaps"):
+        with contextlib.suppress(ProofError):
+            gap = statements.verify_gap(data, closing.trail)
+            if gap.origin == closing.birth.origin:
+                found.add((gap.statement.start, gap.statement.end))
     return tuple(sorted(found))
+
+
+async def _gaps_in(closing: Closing, store: Region) -> Sequence[bytes] | Unknown:
+    listing = await store.list(layout.gaps_prefix(closing.node))
+    if isinstance(listing, Unknown):
+        return listing
+    notes: list[bytes] = []
+    for entry in listing:
+        answer = await store.read(entry.key)
+        if isinstance(answer, Unknown):
+            return answer
+        notes += [answer.data] if isinstance(answer, Present) else []
+    return notes
+
+
+def _of_enough(
+    closing: Closing, answers: Sequence[Sequence[bytes] | Unknown], what: str
+) -> list[bytes]:
+    """All that stores told; StoppedError where fewer than R did: what was not read may be there."""
+    told = [answer for answer in answers if not isinstance(answer, Unknown)]
+    if len(told) < closing.needed:
+        raise StoppedError(
+            f"{len(told)} of the {closing.needed} stores that must be asked for {what} answered"
+        )
+    return [data for each in told for data in each]
 
 
 def _end(base: LedgerEnd, run: Iterable[SegmentName]) -> LedgerEnd:
@@ -313,14 +335,18 @@ def _vouched(
 async def _beats(closing: Closing) -> Sequence[Heartbeat]:
     """The node's heartbeats, as the stores have them."""
     key = VerifierKey(closing.birth.origin, closing.birth.statement.node_key)
-    answers = await asyncio.gather(
-        *(store.read(layout.heartbeat_key(closing.node)) for store in closing.stores)
-    )
+
+    async def heard(store: Region) -> Sequence[bytes] | Unknown:
+        answer = await store.read(layout.heartbeat_key(closing.node))
+        if isinstance(answer, Unknown):
+            return answer
+        return [answer.data] if isinstance(answer, Present) else []
+
+    answers = await asyncio.gather(*map(heard, closing.stores))
     found: list[Heartbeat] = []
-    for answer in answers:
-        if isinstance(answer, Present):
-            with contextlib.suppress(ProofError):
-                found.append(statements.verify(answer.data, Heartbeat, key).statement)
+    for data in _of_enough(closing, answers, "heartbeats"):
+        with contextlib.suppress(ProofError):
+            found.append(statements.verify(data, Heartbeat, key).statement)
     return found
 
 
