@@ -24,7 +24,7 @@ from holdfast.proof import ledger, names, tenants
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import Birth, Certificate, Heartbeat
-from holdfast.regions import kinds, layout, signing
+from holdfast.regions import kinds, layout, segment, signing
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import TrailKey
 from holdfast.times import format_us
@@ -80,7 +80,7 @@ class Writer:
         return self._trail.trail
 
     def salt_id(self, tenant: str) -> str:
-        return tenants.salt_id(tenants.tenant_salt(self._tag_key, tenant))
+        return tenants.salt_id(segment.tenant_salt(self._tag_key, tenant))
 
     def segment(self, sealed_us: int, groups: dict[str, list[bytes]]) -> None:
         encoded = seal.encode(self._key, self._tag_key, self._end, 1, sealed_us, groups)

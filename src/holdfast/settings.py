@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.proof import ProofError
-from holdfast.proof.note import WitnessKey
+from holdfast.regions.cosignature import WitnessKey
 
 DATA_DEFAULT = Path("holdfast-data")
 PORT_DEFAULT = 8420

@@ -15,7 +15,7 @@ import pytest
 from holdfast.cli.app import run
 from holdfast.errors import RejectedError
 from holdfast.proof import note
-from holdfast.proof.note import WitnessKey
+from holdfast.regions.cosignature import WitnessKey, cosigned_at
 from holdfast.settings import load
 from tests.serve.running import EVENT, running
 from tests.witness.test_witness import LOG, checkpoint, request
@@ -119,7 +119,7 @@ def test_a_trail_is_cosigned_and_an_outsider_asks_for_it(
 
     assert (codes, straight, verified) == ([0, 4], 0, 0)
     signed = note.verify(printed[0]["note"].encode(), [key])
-    assert len(printed) == 1 and note.cosigned_at(signed.signatures[0].signature) > 0
+    assert len(printed) == 1 and cosigned_at(signed.signatures[0].signature) > 0
     told = {each["witness"]: each["failed"] for each in status["witnesses"]}
     assert told["near"] == "" and "connection refused" in told["gone"]
     assert status["lacking_seconds"] == 0 and "holdfast_witness_lag_seconds 0.0" in figures

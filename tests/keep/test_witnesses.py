@@ -7,9 +7,10 @@ from pathlib import Path
 from holdfast.keep.keeper import Keeper
 from holdfast.keep.witnesses import ANSWER_SECONDS, Asked, Witnesses, lag_seconds
 from holdfast.proof import note
-from holdfast.proof.note import VerifierKey, WitnessKey
+from holdfast.proof.note import VerifierKey
 from holdfast.read.checkpoints import Checkpoints
 from holdfast.regions import layout
+from holdfast.regions.cosignature import WitnessKey
 from holdfast.regions.port import Unknown
 from holdfast.regions.signing import SigningKey
 from holdfast.witness.request import RefusedError

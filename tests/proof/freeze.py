@@ -42,7 +42,7 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
 
 def _certificate(name: SegmentName, data: bytes, end: LedgerEnd, tenant: str) -> bytes:
     """That these are all of a tenant's in the segment, by hashes; bounded by the node's word."""
-    salt, until = tenants.tenant_salt(samples.TAG_KEY, tenant), end.sealed_us + 1
+    salt, until = segment.tenant_salt(samples.TAG_KEY, tenant), end.sealed_us + 1
     held = samples.fixed_names(7)
     asked = Head(
         *(tenant, salt, held[-1].sealed_us + 1, until, until),
@@ -130,7 +130,7 @@ def _segment(name: SegmentName) -> object:
 
 
 def _tenant(tenant: str, records: list[bytes], name: SegmentName) -> dict[str, object]:
-    salt = tenants.tenant_salt(samples.TAG_KEY, tenant)
+    salt = segment.tenant_salt(samples.TAG_KEY, tenant)
     tag = tenants.tag(salt, samples.NODE, name.index)
     blind = tenants.blind(salt, samples.NODE, name.index)
     root = merkle.root(merkle.leaf_hashes(records))

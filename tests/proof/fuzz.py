@@ -66,7 +66,7 @@ KEYS = (TRAIL_KEY, NODE_KEY, CLOSER_KEY)
 PROOFS = (written(genuine()), written(genuine(0, 0, closed=True)))
 SEALED = samples.seal()
 CERTIFICATE = small("acme")
-SALT_ID = tenants.salt_id(tenants.tenant_salt(TAG_KEY, "acme"))
+SALT_ID = tenants.salt_id(segment.tenant_salt(TAG_KEY, "acme"))
 CERTIFIED_ALL = proven(CERTIFICATE, SALT_ID, TRAIL)
 CERTIFIED = statements.verify_certificate(samples.certificate_of(NODE_KEY), TRAIL).statement
 

@@ -154,7 +154,7 @@ def test_a_frozen_proof_holds(file: str) -> None:
 
 @pytest.mark.parametrize(("file", "tenant"), [("present", "acme"), ("absent", "nobody")])
 def test_the_frozen_certificates_are_proven(file: str, tenant: str) -> None:
-    salt_id = tenants.salt_id(tenants.tenant_salt(TAG_KEY, tenant))
+    salt_id = tenants.salt_id(segment.tenant_salt(TAG_KEY, tenant))
 
     found = proven((FROZEN / f"{file}.certificate").read_bytes(), salt_id, samples.TRAIL)
 

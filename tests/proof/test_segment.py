@@ -81,7 +81,7 @@ def forged(groups: Sequence[tuple[str, Sequence[bytes]]], root: bytes | None = N
     """A segment that its own node signed, of (tenant, records) as given, whatever they are."""
     end, content, members = EMPTY_END, b"", []
     for tenant, records in groups:
-        salt = tenants.tenant_salt(TAG_KEY, tenant)
+        salt = segment.tenant_salt(TAG_KEY, tenant)
         members.append((tenants.tag(salt, NODE, 0), len(records)))
         content += b"".join(record + b"\n" for record in records)
     count = sum(count for _, count in members)
@@ -96,7 +96,7 @@ def forged(groups: Sequence[tuple[str, Sequence[bytes]]], root: bytes | None = N
 
 def by_tag(groups: Mapping[str, Sequence[bytes]]) -> list[tuple[str, Sequence[bytes]]]:
     """In stored order."""
-    tags = {t: tenants.tag(tenants.tenant_salt(TAG_KEY, t), NODE, 0) for t in groups}
+    tags = {t: tenants.tag(segment.tenant_salt(TAG_KEY, t), NODE, 0) for t in groups}
     return sorted(groups.items(), key=lambda each: tags[each[0]])
 
 
@@ -514,15 +514,15 @@ def test_what_decompressing_changed_is_never_signed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_tenants_tags_cannot_be_linked_without_its_salt() -> None:
-    salt = tenants.tenant_salt(TAG_KEY, "acme")
+    salt = segment.tenant_salt(TAG_KEY, "acme")
     other_node = samples.CLOSER
 
     found = {
         tenants.tag(salt, NODE, 1),
         tenants.tag(salt, NODE, 2),
         tenants.tag(salt, other_node, 1),
-        tenants.tag(tenants.tenant_salt(TAG_KEY, "acme2"), NODE, 1),
-        tenants.tag(tenants.tenant_salt(bytes(32), "acme"), NODE, 1),
+        tenants.tag(segment.tenant_salt(TAG_KEY, "acme2"), NODE, 1),
+        tenants.tag(segment.tenant_salt(bytes(32), "acme"), NODE, 1),
         tenants.blind(salt, NODE, 1).hex(),
         tenants.salt_id(salt),
     }
@@ -532,7 +532,7 @@ def test_a_tenants_tags_cannot_be_linked_without_its_salt() -> None:
 
 @given(tenant_names, st.integers(0, 16**10 - 1))
 def test_secrets_are_those_of_the_second_implementation(tenant: str, index: int) -> None:
-    salt = tenants.tenant_salt(TAG_KEY, tenant)
+    salt = segment.tenant_salt(TAG_KEY, tenant)
 
     assert naive.tenant_secrets(TAG_KEY, tenant, NODE, index) == (
         salt,
@@ -544,7 +544,7 @@ def test_secrets_are_those_of_the_second_implementation(tenant: str, index: int)
 def test_an_event_is_proven_by_three_inclusion_proofs() -> None:
     sealed, ends = samples.ledger_of(5)
     each = sealed[3]
-    salt = tenants.tenant_salt(TAG_KEY, "acme")
+    salt = segment.tenant_salt(TAG_KEY, "acme")
     tag, blind = tenants.tag(salt, NODE, 3), tenants.blind(salt, NODE, 3)
     records, names = GROUPS["acme"], [s.name.text.encode() for s in sealed]
     leaves = [leaf.encode() for leaf in naive.segment_leaves(TAG_KEY, NODE, 3, GROUPS)]

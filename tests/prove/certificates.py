@@ -13,7 +13,7 @@ from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.statements import Heartbeat
 from holdfast.prove.certificate import shown
 from holdfast.prove.prover import Prover
-from holdfast.regions import signing
+from holdfast.regions import segment, signing
 from tests.proof import samples
 from tests.read.trails import START_US, TRAIL, World
 
@@ -21,7 +21,7 @@ END_US = START_US + 3_600_000_000
 
 
 def salt_id(world: World, tenant: str) -> str:
-    return tenants.salt_id(tenants.tenant_salt(world.tag_key, tenant))
+    return tenants.salt_id(segment.tenant_salt(world.tag_key, tenant))
 
 
 def made(
@@ -114,7 +114,7 @@ def small(tenant: str = "acme") -> bytes:
         end = ledger.extend(end, sealed[-1].name)
     until = end.sealed_us + 7
     beat = Heartbeat(1, 3, until, until, end.size, samples.checkpoint(end), ())
-    salt = tenants.tenant_salt(samples.TAG_KEY, tenant)
+    salt = segment.tenant_salt(samples.TAG_KEY, tenant)
     certified = samples.certificate_of(samples.NODE_KEY).decode()
     word = signing.write(beat, samples.ORIGIN, samples.NODE_KEY).decode()
     lines = [

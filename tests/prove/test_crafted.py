@@ -23,12 +23,12 @@ from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.prove import paths
-from holdfast.regions import signing
+from holdfast.regions import segment, signing
 from tests.proof import samples
 from tests.proof.samples import NODE, STARTED_US, TAG_KEY, TRAIL
 from tests.prove.certificates import checked
 
-SALT = tenants.tenant_salt(TAG_KEY, "acme")
+SALT = segment.tenant_salt(TAG_KEY, "acme")
 SALT_ID = tenants.salt_id(SALT)
 UNTIL = STARTED_US + 60_000_000
 LOW, HIGH = f"{'0' * 64} {'1' * 64}", f"{'f' * 64} {'1' * 64}"

@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.proof import tenants
+from holdfast.regions import segment
 from holdfast.serve.certificate import pieces
 from holdfast.serve.faces import CERTIFICATES_MAX, Bounds
 from holdfast.times import format_us, parse_time
@@ -42,7 +43,7 @@ def test_all_events_of_a_tenant_are_certified_and_convince_it(server: Running) -
     answer = certified(server, "certified1")
 
     regions = server.system.regions
-    salt_id = tenants.salt_id(tenants.tenant_salt(regions.tag_key, "certified1"))
+    salt_id = tenants.salt_id(segment.tenant_salt(regions.tag_key, "certified1"))
     found, claims = checked(answer.content, salt_id, regions.trail)
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert not isinstance(found, Exception), (found, claims[-1])

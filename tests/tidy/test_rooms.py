@@ -54,6 +54,7 @@ PURE = {
     "proof.event",
     "proof.certificate",
     "proof.errors",
+    "regions.cosignature",
     "regions.keys",
     "regions.kinds",
     "regions.layout",

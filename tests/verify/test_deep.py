@@ -183,7 +183,7 @@ def sealed_as(
     index, node, key = writer.end.size, writer.node, writer.world.tag_key
     members = []
     for tenant, records in groups.items():
-        salt = tenants.tenant_salt(key, tags.get(tenant, tenant))
+        salt = segment.tenant_salt(key, tags.get(tenant, tenant))
         tag, blind = tenants.tag(salt, node, index), tenants.blind(salt, node, index)
         root = merkle.root(merkle.leaf_hashes(records))
         members.append((tag, tenants.tenant_leaf(tag, blind, len(records), root), records))

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.proof import MalformedError, SignatureError, merkle, note
-from holdfast.proof.note import Checkpoint, VerifierKey, WitnessKey
+from holdfast.proof.note import Checkpoint, VerifierKey
 from holdfast.prove import paths
+from holdfast.regions.cosignature import WitnessKey, cosigned, cosigned_at
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.signing import SigningKey, sign
 from holdfast.witness.request import RefusedError, Request, parse
@@ -76,7 +77,7 @@ def test_a_checkpoint_is_cosigned_over_its_text_and_the_time(fresh: Witness) -> 
 
     assert status == 200
     signed = note.verify(data + line, [WitnessKey(KEY.name, KEY.public)])
-    assert note.cosigned_at(signed.signatures[0].signature) == NOW_S
+    assert cosigned_at(signed.signatures[0].signature) == NOW_S
     # The same by hand, as the specification words it.
     dash, name, encoded = line.decode().removesuffix("\n").split(" ")
     raw = base64.b64decode(encoded)
@@ -300,18 +301,18 @@ def test_a_published_witness_key_and_a_published_cosignature_are_read() -> None:
     )[4:]
 
     assert WitnessKey.parse(vkey).text == vkey
-    assert note.cosigned_at(signature) == 1727964367
+    assert cosigned_at(signature) == 1727964367
     with pytest.raises(MalformedError):
         VerifierKey.parse(vkey)  # a witness's key is no log's
     with pytest.raises(MalformedError):
-        note.cosigned_at(signature[8:])
+        cosigned_at(signature[8:])
 
 
 def test_a_cosignature_of_another_time_or_text_does_not_hold() -> None:
     data = checkpoint(3)
     key = WitnessKey(KEY.name, KEY.public)
     line = f"— {KEY.name} "
-    made = NOW_S.to_bytes(8) + KEY.private.sign(note.cosigned(b"x\n", NOW_S))
+    made = NOW_S.to_bytes(8) + KEY.private.sign(cosigned(b"x\n", NOW_S))
 
     for wrong in (made, made[:-1], bytes(72)):
         text = line + note.encode_base64(key.id + wrong) + "\n"

@@ -16,7 +16,8 @@ from holdfast.cli.source import Source, decode, open_source, rejected
 from holdfast.client import ClientError
 from holdfast.errors import HoldfastError
 from holdfast.proof import MismatchError, ProofError, merkle, names, note, statements
-from holdfast.proof.note import Checkpoint, VerifierKey, WitnessKey, decode_base64
+from holdfast.proof.note import Checkpoint, VerifierKey, decode_base64
+from holdfast.regions.cosignature import WitnessKey
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

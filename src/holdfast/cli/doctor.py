@@ -24,7 +24,7 @@ from holdfast.cli.region import look
 from holdfast.errors import HoldfastError
 from holdfast.keep.witnesses import look_for_cosignatures
 from holdfast.proof import names
-from holdfast.proof.note import WitnessKey
+from holdfast.regions.cosignature import WitnessKey
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import KEY_FILE

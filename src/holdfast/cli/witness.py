@@ -16,7 +16,8 @@ from holdfast.cli.exits import GOOD
 from holdfast.cli.source import rejected
 from holdfast.errors import UnavailableError
 from holdfast.proof import ProofError, note
-from holdfast.proof.note import VerifierKey, WitnessKey
+from holdfast.proof.note import VerifierKey
+from holdfast.regions.cosignature import WitnessKey
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.signing import SigningKey
 

@@ -16,9 +16,10 @@ from msgspec import Struct
 from holdfast.ports import Host
 from holdfast.proof import ProofError, note
 from holdfast.proof.names import node_id
-from holdfast.proof.note import Checkpoint, WitnessKey, cosigned_at
+from holdfast.proof.note import Checkpoint
 from holdfast.read.growth import NotShown, grow
 from holdfast.regions import Regions, layout
+from holdfast.regions.cosignature import WitnessKey, cosigned_at
 from holdfast.regions.layout import CheckpointKey
 from holdfast.regions.listing import list_everywhere
 from holdfast.regions.port import Present, RegionId, Stored

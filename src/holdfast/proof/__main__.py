@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -16,7 +17,8 @@ from holdfast.proof.errors import MalformedError, ProofError
 
 
 class Proven(Protocol):
-    """What a check ends with. code: 0; 4 where it names a gap."""
+    """What a check ends with. code: 0; 4 where it names a gap; 3 where what matters is only
+    stated."""
 
     @property
     def code(self) -> int: ...
@@ -48,9 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = commands.add_parser("check", help="check a file, step by step")
     check.add_argument("file", metavar="FILE", help="- for standard input")
     trail_help = "the trail's id, 32 hex digits: know it from elsewhere, not from who gave the file"
-    check.add_argument("--trail", metavar="ID", type=_trail, required=True, help=trail_help)
+    check.add_argument(
+        "--trail",
+        metavar="ID",
+        type=partial(_checked, names.check_id),
+        required=True,
+        help=trail_help,
+    )
     salt_help = "the tenant's salt id, 64 hex digits, known in the same way: for a certificate"
-    check.add_argument("--salt-id", metavar="S", type=_salt_id, help=salt_help)
+    check.add_argument(
+        "--salt-id", metavar="S", type=partial(_checked, names.check_hash), help=salt_help
+    )
     check.add_argument("--json", action="store_true", help="one JSON object")
     check.set_defaults(run=_check)
     published = commands.add_parser("vectors", help="run the published vectors below a folder")
@@ -61,16 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _trail(text: str) -> str:
+def _checked(check: Callable[[str], str], text: str) -> str:
     try:
-        return names.check_id(text)
-    except MalformedError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _salt_id(text: str) -> str:
-    try:
-        return names.check_hash(text)
+        return check(text)
     except MalformedError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

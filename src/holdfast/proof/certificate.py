@@ -100,7 +100,7 @@ class Proven:
             "events": events,
             "records in these segments": self.records + self.hashes,
             "segments that may hold some": self.segments,
-            "of them without the tenant": self.absent,
+            "of them without the tenant": None if self.code == 3 else self.absent,
             "nodes": [*head.nodes],
             "not shown": self.gaps,
             "only stated": self.stated,
@@ -141,8 +141,11 @@ def check(
     if rest.read(1):
         raise MalformedError("more follows")
     if proven.absent and salt_id is None:
-        yield f"the tenant, whose salt this is, has nothing in {proven.absent} segments"
-        raise MalformedError("whose salt it is, only the salt id tells, if known from elsewhere")
+        proven.code = 3
+        proven.stated.append(
+            f"that the tenant has nothing in {proven.absent} segments: whose salt this is, only a "
+            "salt id tells that is known from elsewhere"
+        )
     if not proven.records:
         proven.stated.append("that the tenant of this salt has that name: it is in no record here")
     proven.stated += [

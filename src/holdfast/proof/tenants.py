@@ -5,18 +5,6 @@ FORMAT.md, section 9. Pure.
 
 import hashlib
 import hmac
-from functools import lru_cache
-
-from holdfast.proof.errors import MalformedError
-
-
-@lru_cache(maxsize=1024)  # a few tenants have most of the records, segment after segment
-def tenant_salt(tag_key: bytes, tenant: str) -> bytes:
-    """The tenant's secret, 32 bytes. Raises MalformedError for a name that has no UTF-8 form."""
-    try:
-        return hmac.digest(tag_key, b"holdfast-tenant/1 " + tenant.encode(), "sha256")
-    except UnicodeEncodeError as error:
-        raise MalformedError("a tenant has a lone surrogate") from error
 
 
 def salt_id(salt: bytes) -> str:

@@ -53,7 +53,7 @@ class Certifier:
 
     def _salt(self, tenant: str) -> bytes:
         try:
-            return tenants.tenant_salt(self._regions.tag_key, tenant)
+            return segment.tenant_salt(self._regions.tag_key, tenant)
         except ProofError as error:
             raise _rejected("bad-parameter", "tenant", str(error)) from None
 

@@ -5,6 +5,7 @@
     cloud       a store behind obstore
     region      two stores under a time-out, a bound and a `breaker`; all of them: `Regions`
     layout      where each object lies; `kinds` and `segment`: what it holds; `signing` makes notes
+    cosignature what a witness states of a checkpoint
     cookie      who a store is: cookies, and the look that a count rests on
     sets        which regions so much has to lie in, or to be looked for in
     whole       which stores show all that their regions should

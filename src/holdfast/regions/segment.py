@@ -4,10 +4,12 @@
 """
 
 import hashlib
+import hmac
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from holdfast.proof import merkle, statements, tenants
 from holdfast.proof.errors import MalformedError, MismatchError
@@ -143,8 +145,17 @@ def member_of(records: Sequence[bytes], tag: str, blind: bytes) -> Member:
     return Member(tag, blind, len(records), tenants.tenant_leaf(tag, blind, len(records), root))
 
 
+@lru_cache(maxsize=1024)  # a few tenants have most of the records, segment after segment
+def tenant_salt(tag_key: bytes, tenant: str) -> bytes:
+    """The tenant's secret, 32 bytes. Raises MalformedError for a name that has no UTF-8 form."""
+    try:
+        return hmac.digest(tag_key, b"holdfast-tenant/1 " + tenant.encode(), "sha256")
+    except UnicodeEncodeError as error:
+        raise MalformedError("a tenant has a lone surrogate") from error
+
+
 def hide(tag_key: bytes, tenant: str, node: str, index: int) -> tuple[str, bytes]:
-    salt = tenants.tenant_salt(tag_key, tenant)
+    salt = tenant_salt(tag_key, tenant)
     return tenants.tag(salt, node, index), tenants.blind(salt, node, index)
 
 

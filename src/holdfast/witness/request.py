@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdfast.proof import MalformedError, MismatchError, ProofError, merkle, note
-from holdfast.proof.note import Checkpoint, VerifierKey, WitnessKey, cosigned, decode_base64
+from holdfast.proof.note import Checkpoint, VerifierKey, decode_base64
+from holdfast.regions.cosignature import WitnessKey, cosigned
 from holdfast.regions.signing import SigningKey
 
 PROOF_LINES_MAX = 63
