@@ -444,7 +444,7 @@ def test_the_fast_reading_of_tenants_and_times_is_that_of_the_slow_one(insides: 
         for inside in insides
     ]
 
-    fast, slow = attempt(contents._read, records), attempt(slowly, records)
+    fast, slow = attempt(quickly, records), attempt(slowly, records)
 
     assert fast == slow
 
@@ -459,6 +459,10 @@ def attempt(read: Reading, records: Sequence[bytes]) -> tuple[list[str], list[st
         return str(error)
 
 
+def quickly(records: Sequence[bytes]) -> tuple[list[str], list[str]]:
+    return contents._read(b"".join(record + b"\n" for record in records))
+
+
 def slowly(records: Sequence[bytes]) -> tuple[list[str], list[str]]:
     read = [contents._read_slowly(line, each) for line, each in enumerate(records)]
     return [received for received, _ in read], [tenant for _, tenant in read]
@@ -471,7 +475,7 @@ def test_a_value_over_two_lines_or_two_values_in_one_are_refused() -> None:
         [b'{"received":"t"} {"received":"t"}'],
     ):
         with pytest.raises(MalformedError):
-            contents._read(records)
+            quickly(records)
 
 
 def test_a_name_given_twice_is_refused_whichever_way_it_is_written() -> None:
@@ -479,7 +483,7 @@ def test_a_name_given_twice_is_refused_whichever_way_it_is_written() -> None:
         line = b'{"tenant":"a",' + twice + b',"received":"t"}'
         assert msgspec.json.decode(line)["tenant"] == "b"
         with pytest.raises(MalformedError, match="line 1"):
-            contents._read([b'{"received":"t"}', line])
+            quickly([b'{"received":"t"}', line])
 
 
 def test_names_in_a_payload_or_as_values_do_not_disturb() -> None:
@@ -489,12 +493,12 @@ def test_names_in_a_payload_or_as_values_do_not_disturb() -> None:
         b'{"tenant":"","reason":"\\u0061","received":"t"}',
     ]
 
-    assert contents._read(lines) == (["t", "t", "t"], ["a", "", ""])
+    assert quickly(lines) == (["t", "t", "t"], ["a", "", ""])
 
 
 def test_a_record_that_is_no_utf8_is_refused() -> None:
     with pytest.raises(MalformedError, match="line 1"):
-        contents._read([b'{"received":"t"}', b'{"payload":"\xff","received":"t"}'])
+        quickly([b'{"received":"t"}', b'{"payload":"\xff","received":"t"}'])
 
 
 def test_what_is_declared_lost_may_rot_and_is_named_as_the_gap_that_it_is() -> None:

@@ -67,22 +67,24 @@ def check_contents(
     Raises:
         ProofError: naming the line.
     """
-    received, whose = _read(opened.records)
+    lines = b"\n".join((*opened.records, b""))
+    received, whose = _read(lines)
     tenants = _tenants_of(opened, whose)
     segment.verify_tenants(opened, tag_key, parse_ledger_origin(node_key.name)[1], tenants)
     _check_times(opened.name, received, after_us)
+    if _SEEN not in lines:
+        return ()
     seen = [record for record in opened.records if _SEEN in record]
     return tuple(seen_in(seen, f"segment {opened.name.index} of {node_key.name}"))
 
 
-def _read(records: Sequence[bytes]) -> tuple[list[str], list[str]]:
-    """When each record was received, and whose it is.
+def _read(lines: bytes) -> tuple[list[str], list[str]]:
+    """When each record was received, and whose it is. lines: as they are stored.
 
     The fast parser is as strict as `json`, but for UTF-8, and takes the last of two equal names. So
     it is believed where writing what it read gives the very same text: then each line is one
     object, without a name that is there twice. All else is read by the slow one.
     """
-    lines = b"\n".join((*records, b""))
     try:
         lines.decode()
         found = _LINES.decode_lines(lines)
@@ -90,7 +92,7 @@ def _read(records: Sequence[bytes]) -> tuple[list[str], list[str]]:
             return _times(found), _tenants(found)
     except (UnicodeDecodeError, msgspec.MsgspecError):
         pass
-    slowly = [_read_slowly(line, record) for line, record in enumerate(records)]
+    slowly = [_read_slowly(line, record) for line, record in enumerate(lines.split(b"\n")[:-1])]
     return [received for received, _ in slowly], [tenant for _, tenant in slowly]
 
 
