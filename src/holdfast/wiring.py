@@ -36,6 +36,7 @@ from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.founding import Founded, found
 from holdfast.regions.port import Unknown
+from holdfast.regions.probe import Prober
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.threads import Threads
@@ -185,6 +186,9 @@ async def _alive(system: System) -> AsyncIterator[None]:
     keeping = [
         asyncio.create_task(system.keeper.keep_forever(interval_seconds)),
         asyncio.create_task(system.scrub.scrub_forever()),
+        asyncio.create_task(
+            Prober(system.regions, system.node.birth).probe_forever(system.node.ready)
+        ),
         asyncio.create_task(
             Seen(system.checkpoints, system.node).tell_forever(
                 float(system.settings.checkpoint_interval_s)

@@ -255,6 +255,19 @@ def test_the_doctor_counts_no_region_that_leaves_among_those_that_are_written_to
     assert bad["quorum"] == "1 regions of the 2 needed to write"
 
 
+def test_the_doctor_tries_each_region_and_leaves_nothing_that_a_verifier_minds(
+    data: Path, capsys: Capture
+) -> None:
+    code, found = ask(data, capsys, "doctor")
+    verified, report = ask(data, capsys, "verify")
+
+    assert (code, verified) == (0, 0)
+    states = {each["check"]: each["state"] for each in found["checks"]}
+    tried = ("put-if-absent", "read-after-write", "list-after-write", "clock", "latency")
+    assert {states[f"region {id}: {name}"] for id in "abc" for name in tried} == {"ok"}
+    assert report["findings"] == []
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage\n", b"\xff" * 5000])
 @pytest.mark.parametrize(("key", "check"), [("trail.key", "trail key"), ("node.key", "node key")])
 def test_the_doctor_refuses_a_key_that_the_server_would_refuse(

@@ -53,8 +53,12 @@ async def read_cookie(region: Region, trail: str) -> Cookie | Foreign | Absent |
         trail: The id that the cookie must be of; "" where any trail will do, to learn it.
     Returns:
         Foreign: it is another trail's or another region's. Absent: the store has none: it was never
-        founded, was wiped, or is a mount point without its disk. Unknown: not read, or corrupt.
+        founded, was wiped, or is a mount point without its disk. Unknown: not read, or corrupt, or
+        a probe found the store unfit. Whoever counts on a store asks for its cookie first: so here
+        is where such a one is kept out, of writing, closing and reading alike.
     """
+    if region.why_unfit:
+        return Unknown(region.why_unfit)
     found = await region.read(layout.REGION_KEY)
     if not isinstance(found, Present):
         return found

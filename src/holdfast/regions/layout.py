@@ -16,6 +16,9 @@ SEGMENTS_PREFIX = "ev/seg/"
 CHECKPOINTS_PREFIX = "ev/cp/"
 GAPS_PREFIX = "ev/gap/"
 HEARTBEATS_PREFIX = "ctl/hb/"
+# What a probe of a store leaves: no evidence, and every reader passes over it.
+PROBES_PREFIX = "ev/probe/"
+PROBED_KEY = "ctl/probe.note"
 REGION_KEY = "ev/region.note"
 WHOLE_KEY = "ev/whole.note"
 SEGMENT_SUFFIX = ".ndjson.zst"
@@ -132,6 +135,11 @@ def gap_key(node: str, start: int, end: int) -> str:
 
 def heartbeat_key(node: str) -> str:
     return f"{HEARTBEATS_PREFIX}{node}.note"
+
+
+def probe_key(id: str) -> str:
+    """Where a run of the probe has its race; id: 32 hex digits."""
+    return f"{PROBES_PREFIX}{id}.note"
 
 
 def parse_key(key: str) -> Key:

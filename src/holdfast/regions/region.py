@@ -67,10 +67,11 @@ class Counter:
 class RegionReport(Struct, frozen=True):
     """How a region does.
 
-    state: "ok"; "open" when reading or writing is left alone; "unverified" when it answers, and its
-    store did not show the right cookie when last looked at. reading, writing: states of the two
-    breakers. why: what is wrong, "" while all is well. ok_seconds_ago: since the last answer; None:
-    there never was one.
+    state: "ok"; "open" when reading or writing is left alone; "unfit" when a probe found that its
+    store does not do what the quorum rests on; "unverified" when it answers, and its store did not
+    show the right cookie when last looked at. reading, writing: states of the two breakers. why:
+    what is wrong, "" while all is well. ok_seconds_ago: since the last answer; None: there never
+    was one.
     """
 
     id: RegionId
@@ -118,8 +119,9 @@ class Region:
     id: the region's name in the settings. url: for a person. store_uuid: what the cookie showed
     when `Regions.verify` last read it, else "". named_uuid: what the store was last known to be;
     former_uuids: before another took its place. why_unverified: what `Regions.verify` or a writer's
-    `look`, whichever was last, found wrong with the cookie; "" while it is right. counters: by name
-    of the operation.
+    `look`, whichever was last, found wrong with the cookie; "" while it is right. why_unfit: what a
+    probe found that the quorum cannot rest on; while there is something, no cookie of it is taken.
+    counters: by name of the operation.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class Region:
         self.named_uuid = ""
         self.former_uuids: set[str] = set()
         self.why_unverified = "its cookie was not read yet"
+        self.why_unfit = ""
         self.counters = {name: Counter() for name in ("create", "replace", "read", "list")}
         self._evidence = evidence
         self._control = evidence if control is None else control
@@ -153,7 +156,7 @@ class Region:
         "do not rely on it", not "do not call it": calls are what finds out that the region is back,
         and while it is left alone they cost nothing.
         """
-        return self._is_answering and not self.why_unverified
+        return self._is_answering and not self.why_unverified and not self.why_unfit
 
     @property
     def _is_answering(self) -> bool:
@@ -230,13 +233,20 @@ class Region:
             id=self.id,
             url=self.url,
             store_uuid=self.store_uuid,
-            state="ok" if self.reachable else "unverified" if self._is_answering else "open",
+            state=self._state(),
             reading=self._reading.breaker.state,
             writing=self._writing.breaker.state,
-            why=failure.reason if failure else self.why_unverified,
+            why=failure.reason if failure else self.why_unfit or self.why_unverified,
             ok_seconds_ago=None if self._last_ok is None else now - self._last_ok,
             in_flight=sum(len(lane.tasks) for lane in lanes),
         )
+
+    def _state(self) -> str:
+        if not self._is_answering:
+            return "open"
+        if self.why_unfit:
+            return "unfit"
+        return "unverified" if self.why_unverified else "ok"
 
     def _lane(self) -> _Lane:
         slots = asyncio.Semaphore(self._limits.in_flight_max)

@@ -70,8 +70,9 @@ class LagShape(Struct, frozen=True):
 
 
 class RegionShape(Struct, frozen=True):
-    """A region. state: "ok"; "open" while it is left alone; "unverified" while its store does not
-    show the right cookie. usable: the statement rests on it.
+    """A region. state: "ok"; "open" while it is left alone; "unfit" while a probe found its store
+    to be no ground for a quorum; "unverified" while that does not show the right cookie. usable:
+    the statement rests on it.
 
     reading, writing: their breakers. why: what is wrong, "" while nothing is. suspect: what of it
     was once seen there and is gone; until it is back the statement does not rest on the region.

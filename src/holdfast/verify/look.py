@@ -231,13 +231,14 @@ class Look:
         """What lies beside all that is listed, under no name of ours; and the note of a store that
         was found whole."""
         listed = (layout.NODES_PREFIX, layout.CHECKPOINTS_PREFIX, layout.GAPS_PREFIX)
+        passed_over = (*listed, layout.SEGMENTS_PREFIX, layout.PROBES_PREFIX)
         for id, level in (await self._level("ev/")).items():
             self._objects[id] += len(level.objects)
             for key in level.objects:
                 if isinstance(self._parse(id, key), WholeKey):
                     self.evidence.take(await self._read_all({id: [key]}))
             for folder in level.folders:
-                if f"ev/{folder}/" not in (*listed, layout.SEGMENTS_PREFIX):
+                if f"ev/{folder}/" not in passed_over:
                     self._name("foreign", id, f"ev/{folder}/", "not a key of this format")
 
     async def nodes(self) -> list[NodeId]:

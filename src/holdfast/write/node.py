@@ -184,6 +184,13 @@ class Node:
         """Who this is while an epoch is open, and others can thus know its key; else None."""
         return self.identity if self._epoch else None
 
+    def birth(self) -> tuple[str, bytes] | None:
+        """The key and the bytes of the birth of the epoch that is open; None while none is."""
+        if self._epoch is None:
+            return None
+        born = self._epoch.born
+        return layout.birth_key(self.identity.node, born.epoch), born.birth_bytes
+
     def clocks(self) -> Mapping[str, ClockInterval | Unknown]:
         """How far each region's clock is from this machine's, as last measured; empty at first."""
         return self._epoch.pulse.clocks if self._epoch else {}

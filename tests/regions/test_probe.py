@@ -1,0 +1,211 @@
+"""A store is tried: what holds is seen to hold, and what is broken is found to be broken."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from holdfast.regions import layout
+from holdfast.regions.clock import ClockInterval
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.port import Absent, Listing, Present, Stored, Unknown
+from holdfast.regions.probe import (
+    QUORUM_RESTS_ON,
+    Prober,
+    Tried,
+    Verdict,
+    judge_clock,
+    judge_race,
+    judge_read,
+    try_all,
+    try_evidence,
+    why_unfit,
+)
+from holdfast.regions.region import Region
+from holdfast.regions.regions import Regions
+from tests.regions.worlds import MemoryWorld
+
+NOW_US = 1_000_000_000
+SILENT = Unknown("no answer")
+TAKEN = Unknown("already exists", answered=True)
+BIRTH = (layout.birth_key("0a" * 16, 1), b"a birth\n")
+
+
+class Overwriting(MemoryWorld):
+    """Knows no condition, until it is mended: whoever creates is told `stored`."""
+
+    is_mended = False
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        await asyncio.sleep(0)
+        if self.is_mended or self.failing:
+            return await super().create(key, data)
+        return self._put(key, data)
+
+
+class Stale(MemoryWorld):
+    """Answers what it answered when it was first asked for a key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, Present | Absent | Unknown] = {}
+
+    async def read(self, key: str) -> Present | Absent | Unknown:
+        return self.seen.setdefault(key, await super().read(key))
+
+
+class Hiding(MemoryWorld):
+    """Lists nothing of what was stored since it began."""
+
+    async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+        return Listing(())
+
+
+class Refusing(MemoryWorld):
+    """Takes no new name."""
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        return TAKEN
+
+
+async def tried_all(world: MemoryWorld) -> dict[str, Tried]:
+    tried = await try_all(Region("a", world), "0a" * 16, 1_000_000, lambda: world.now_us)
+    return {each.property: each for each in tried}
+
+
+def test_of_a_good_store_everything_holds_and_one_small_object_is_left() -> None:
+    world = MemoryWorld()
+
+    tried = asyncio.run(tried_all(world))
+
+    assert {each.verdict for each in tried.values()} == {Verdict.HOLDS}
+    assert list(tried) == [*QUORUM_RESTS_ON, "clock", "latency"]
+    left = {key: len(data) for key, (data, _) in world.objects.items()}
+    assert set(left) == {layout.probe_key("0a" * 16), layout.PROBED_KEY}
+    assert max(left.values()) < 100
+
+
+@pytest.mark.parametrize(
+    ("world", "broken", "why"),
+    [
+        (Overwriting, "put-if-absent", "of 8 different creates of one name 8 were told"),
+        (Refusing, "put-if-absent", "every create of a new name"),
+        (Stale, "read-after-write", "read as absent"),
+        (Hiding, "list-after-write", "not listed"),
+    ],
+)
+def test_each_broken_property_is_found(
+    world: Callable[[], MemoryWorld], broken: str, why: str
+) -> None:
+    tried = asyncio.run(tried_all(world()))
+
+    fails = [each.property for each in tried.values() if each.verdict is Verdict.FAILS]
+    assert fails == [broken]
+    assert why in tried[broken].detail
+    assert why_unfit(tuple(tried.values())) == f"{broken}: {tried[broken].detail}"
+
+
+def test_of_a_silent_store_nothing_follows() -> None:
+    world = MemoryWorld()
+    world.failing = SILENT
+
+    tried = asyncio.run(tried_all(world))
+
+    assert {tried[name].verdict for name in QUORUM_RESTS_ON} == {Verdict.UNKNOWN}
+    assert why_unfit(tuple(tried.values())) == ""
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "found", "verdict"),
+    [
+        ((Stored(), TAKEN), Present(b"1", 1), Verdict.HOLDS),
+        ((TAKEN, Stored()), Present(b"2", 1), Verdict.HOLDS),
+        ((Stored(), Stored()), Present(b"2", 1), Verdict.FAILS),
+        ((Stored(), Stored()), SILENT, Verdict.FAILS),
+        ((Stored(), TAKEN), Present(b"2", 1), Verdict.FAILS),
+        ((Stored(), SILENT), Present(b"1", 1), Verdict.UNKNOWN),
+        ((SILENT, TAKEN), Present(b"1", 1), Verdict.UNKNOWN),
+        ((TAKEN, TAKEN), Absent(), Verdict.FAILS),
+    ],
+)
+def test_exactly_one_create_may_win_and_its_bytes_stay(
+    outcomes: tuple[Stored | Unknown, ...], found: Present | Absent | Unknown, verdict: Verdict
+) -> None:
+    assert judge_race((b"1", b"2"), outcomes, found).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (Present(b"new", 1), Verdict.HOLDS),
+        (Present(b"old", 1), Verdict.FAILS),
+        (Absent(), Verdict.FAILS),
+        (Present(b"another's", 1), Verdict.UNKNOWN),
+        (SILENT, Verdict.UNKNOWN),
+    ],
+)
+def test_what_was_written_last_must_be_read(
+    found: Present | Absent | Unknown, verdict: Verdict
+) -> None:
+    assert judge_read((b"old", b"new"), found).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("clock", "verdict"),
+    [
+        (ClockInterval(-10, 10), Verdict.HOLDS),
+        (ClockInterval(-10, 11), Verdict.FAILS),
+        (SILENT, Verdict.UNKNOWN),
+    ],
+)
+def test_a_clock_must_surely_be_near(clock: ClockInterval | Unknown, verdict: Verdict) -> None:
+    assert judge_clock(clock, 10).verdict is verdict
+
+
+def test_a_birth_is_put_again_and_nothing_is_left_of_it() -> None:
+    world = MemoryWorld()
+    world.objects[BIRTH[0]] = (BIRTH[1], NOW_US)
+
+    tried = asyncio.run(try_evidence(Region("a", world), *BIRTH))
+
+    assert [each.verdict for each in tried] == [Verdict.HOLDS] * 3
+    assert set(world.objects) == {BIRTH[0]}
+
+
+def test_a_store_that_was_put_back_meanwhile_is_no_broken_one() -> None:
+    world = (
+        MemoryWorld()
+    )  # without the birth that was put: it is stored again, and then it is there
+
+    tried = asyncio.run(try_evidence(Region("a", world), *BIRTH))
+
+    assert [each.verdict for each in tried] == [Verdict.HOLDS] * 3
+
+
+def test_a_region_that_fails_counts_for_nothing_until_it_does_better(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story() -> None:
+        good, bad = MemoryWorld(), Overwriting()
+        for world in (good, bad):
+            world.objects[BIRTH[0]] = (BIRTH[1], NOW_US)
+        region = {"a": Region("a", good), "b": Region("b", bad)}
+        prober = Prober(Regions(list(region.values()), 2), lambda: BIRTH)
+
+        await prober.probe()
+
+        assert (region["a"].why_unfit, region["b"].report().state) == ("", "unfit")
+        assert "If-None-Match is ignored" in region["b"].report().why
+        assert not region["b"].reachable
+        told = await read_cookie(region["b"], "")
+        assert isinstance(told, Unknown) and told.reason == region["b"].why_unfit
+
+        bad.failing = SILENT
+        await prober.probe()
+        assert region["b"].why_unfit  # a store that does not answer does not do better
+        bad.failing, bad.is_mended = None, True
+        await prober.probe()
+        assert region["b"].why_unfit == ""
+
+    asyncio.run(story())
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
