@@ -1,4 +1,4 @@
-"""Settings that name sets of regions."""
+"""Settings that name sets of regions, and places of regions."""
 
 from pathlib import Path
 
@@ -57,3 +57,33 @@ def test_the_quorum_is_one_of_the_regions_that_stay(tmp_path: Path) -> None:
 
     with pytest.raises(RejectedError, match="is 4; of 3 regions"):
         settings(tmp_path, "quorum = 4\n", tail)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ('url = "s3://"', "regions.x: url must name a bucket"),
+        ('url = "ftp://x"', "regions.x: url must be file:///"),
+        ('url = "file://host/x"', "regions.x: url must be file:///"),
+        ('url = "s3://xyz"\ncontrol_url = "s3://a b"', "regions.x: control_url must name a bucket"),
+        ('url = "s3://xyz"\ncontrol_url = "file:///x"', "regions.x: .* must be of one kind"),
+        ('url = "file:///x"\nendpoint = "http://x"', "regions.x: endpoint is of s3://"),
+        ('url = "s3://xyz"\nsecret_key = "x"', "unknown field `secret_key`"),
+    ],
+)
+def test_a_place_that_makes_no_sense_is_refused_by_name(
+    tmp_path: Path, table: str, reason: str
+) -> None:
+    with pytest.raises(RejectedError, match=reason):
+        settings(tmp_path, tail=f"[regions.x]\n{table}\n")
+
+
+def test_one_bucket_name_at_two_endpoints_is_two_places(tmp_path: Path) -> None:
+    table = '[regions.{}]\nurl = "s3://trail"\nendpoint = "http://127.0.0.1:{}"\n'
+
+    found = settings(tmp_path, tail=table.format("x", 1) + table.format("y", 2))
+
+    assert found.regions["x"].place == "s3://trail at http://127.0.0.1:1"
+    assert (found.seal_interval_ms, found.clock_error_ms) == (250, 10_000)
+    with pytest.raises(RejectedError, match="two regions have the same url"):
+        settings(tmp_path, tail=table.format("x", 1) + table.format("y", 1))

@@ -16,10 +16,12 @@ from msgspec import Struct
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.proof import ProofError
+from holdfast.regions.buckets import Access, parse_bucket, why_unfit
 from holdfast.regions.cosignature import WitnessKey
 
 DATA_DEFAULT = Path("holdfast-data")
 PORT_DEFAULT = 8420
+DIRECTORY = "file://"
 ENVIRONMENT_PREFIX = "HOLDFAST_"
 # Variables that the command line reads itself; they are no keys of the file.
 ENVIRONMENT_RESERVED = frozenset({"CONFIG", "SERVER", "TOKEN"})
@@ -29,15 +31,27 @@ REQUEST_BYTES_MAX = 8 * 1024 * 1024
 REQUEST_EVENTS_MAX = 10_000
 
 
-class RegionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class RegionSettings(
+    Access, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """Where a region's evidence lies, and its control objects where they have a place of their own.
 
-    URLs: file:///absolute/path. leaving: of earlier sets only; no event is written to it any more.
+    URLs: file:///absolute/path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix.
+    leaving: of earlier sets only; no event is written to it any more.
     """
 
     url: str
     control_url: str = ""
     leaving: bool = False
+
+    @property
+    def is_directory(self) -> bool:
+        return self.url.startswith(DIRECTORY)
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for a person."""
+        return f"{self.url} at {self.endpoint}" if self.endpoint else self.url
 
 
 class WitnessSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,10 +192,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _completed(settings: Settings) -> Settings:
     """Fill in what was left open."""
     regions = settings.regions or {
-        name: RegionSettings((settings.data_path / "regions" / name).absolute().as_uri())
+        name: RegionSettings(url=(settings.data_path / "regions" / name).absolute().as_uri())
         for name in ("a", "b", "c")
     }
-    kind = 0 if all(region.url.startswith("file://") for region in regions.values()) else 1
+    kind = 0 if all(region.is_directory for region in regions.values()) else 1
     filled = {key: getattr(settings, key) or defaults[kind] for key, defaults in _INTERVALS.items()}
     members = sum(not region.leaving for region in regions.values())
     quorum = settings.quorum or members // 2 + 1
@@ -203,13 +217,11 @@ def _checked(settings: Settings) -> Settings:
             or len(name) > 32
         ):
             raise _rejected(f"regions.{name}", "a region's id is 1 to 32 of a-z, 0-9 and -")
-        for url in (region.url, region.control_url or region.url):
-            if not url.startswith("file:///"):
-                raise _rejected(f"regions.{name}", f"url must be file:///..., is {url!r}")
+        _check_place(f"regions.{name}", region)
     _check_earlier(settings)
     _check_witnesses(settings)
-    urls = [region.url for region in settings.regions.values()]
-    if len(set(urls)) < len(urls):
+    places = [(r.url.rstrip("/"), r.endpoint, r.account) for r in settings.regions.values()]
+    if len(set(places)) < len(places):
         raise _rejected("regions", "two regions have the same url: they would fail together")
     for key in _POSITIVE:
         if getattr(settings, key) <= 0:
@@ -222,6 +234,21 @@ def _checked(settings: Settings) -> Settings:
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise _rejected("tls_certificate", "tls_certificate and tls_key go together")
     return settings
+
+
+def _check_place(name: str, region: RegionSettings) -> None:
+    scheme = region.url.partition("://")[0]
+    for key, url in (("url", region.url), ("control_url", region.control_url or region.url)):
+        if url.partition("://")[0] != scheme:
+            raise _rejected(name, "url and control_url must be of one kind: they fail as one")
+        if url.startswith(DIRECTORY + "/"):
+            continue
+        try:
+            parse_bucket(url)
+        except ValueError as error:
+            raise _rejected(name, f"{key} {error}") from None
+    if reason := why_unfit(scheme, region):
+        raise _rejected(name, reason)
 
 
 def _check_earlier(settings: Settings) -> None:

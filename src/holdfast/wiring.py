@@ -31,11 +31,13 @@ from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.read.search import prepare
 from holdfast.regions import Region, Regions
+from holdfast.regions.buckets import open_bucket, parse_bucket
 from holdfast.regions.clock import ClockInterval
+from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.founding import Founded, found
-from holdfast.regions.port import Unknown
+from holdfast.regions.port import Store, Unknown
 from holdfast.regions.probe import Prober
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
@@ -214,12 +216,16 @@ def real_host() -> Iterator[Host]:
     threads = Threads("files", FILE_THREADS)
     compute, background = Renewing(lambda: _worker(0)), Renewing(lambda: _worker(NICE))
     try:
-        yield Host(lambda: time.time_ns() // 1000, os.urandom, threads, compute, background)
+        yield Host(_now_us, os.urandom, threads, compute, background)
     finally:
         # Python waits for them at its exit anyway, and stumbles (3.11) where it meets them there.
         for each in (compute, background):
             each.shutdown(wait=True, cancel_futures=True)
         threads.close()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def _worker(nice: int) -> Executor:
@@ -230,17 +236,23 @@ def _worker(nice: int) -> Executor:
 
 @contextmanager
 def real_regions(settings: Settings, limits: RegionLimits | None = None) -> Iterator[Regions]:
-    """The regions of the settings; each store has its own threads, so that none starves another."""
+    """The regions of the settings; each directory has its own threads, so that none starves
+    another."""
+    limits = limits or RegionLimits()
     threads: list[Threads] = []
 
-    def store(url: str, name: str) -> DirectoryStore:
+    def store(url: str, name: str, where: RegionSettings) -> Store:
+        if not where.is_directory:
+            bucket, seconds = parse_bucket(url), limits.timeout_seconds
+            return CloudStore(lambda: open_bucket(bucket, where, seconds, _now_us))
         threads.append(Threads(name, REGION_THREADS))
         path = Path(unquote(urlsplit(url).path))
         return DirectoryStore(path, PosixDisk(), threads[-1], writer=f"w{os.getpid()}")
 
     def region(id: str, where: RegionSettings) -> Region:
-        control = store(where.control_url, f"{id}-control") if where.control_url else None
-        return Region(id, store(where.url, id), control, url=where.url, limits=limits)
+        url = where.control_url
+        control = store(url, f"{id}-control", where) if url else None
+        return Region(id, store(where.url, id, where), control, url=where.place, limits=limits)
 
     try:
         made = [region(id, where) for id, where in settings.regions.items()]

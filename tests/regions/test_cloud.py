@@ -55,7 +55,7 @@ class Throwing:
 
 
 def throwing(error: Exception) -> CloudStore:
-    return CloudStore(cast(ObjectStore, Throwing(error)))
+    return CloudStore(lambda: cast(ObjectStore, Throwing(error)))
 
 
 async def every_answer(store: CloudStore) -> list[object]:
@@ -81,6 +81,43 @@ def test_what_the_vendor_throws_is_unknown_also_in_the_middle_of_a_listing(
 def test_refused_credentials_and_missing_buckets_are_permanent(error: Exception) -> None:
     for answer in asyncio.run(every_answer(throwing(error))):
         assert isinstance(answer, Unknown) and answer.permanent
+
+
+# What obstore said when a real Ceph gateway was asked.
+LISTED_NOWHERE = """Generic S3 error: Error performing list request: Error performing GET \
+http://store/nosuch?list-type=2 in 51.009862ms - Server returned non-2xx status code: 404 Not \
+Found: <?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchBucket</Code><Message></Message>"""
+REFUSED = """Generic S3 error: Error performing list request: Error performing GET \
+http://store/trail?list-type=2 in 1.2ms - Server returned non-2xx status code: 403 Forbidden: \
+<?xml version="1.0"?><Error><Code>SignatureDoesNotMatch</Code><Message></Message></Error>"""
+NOBODY = """Generic S3 error: Error performing GET http://store/trail/x in 104.275µs - HTTP error: \
+error sending request
+
+Debug source:
+Generic { source: ConnectError("tcp connect error", Os { code: 111, kind: ConnectionRefused, \
+message: "Connection refused" }) }"""
+NO_ROLE = """Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 2ms \
+- HTTP error: error sending request
+
+Debug source: Http(HttpError { kind: Timeout, source: reqwest::Error { source: TimedOut } })"""
+
+
+@pytest.mark.parametrize(
+    ("text", "permanent", "reason"),
+    [
+        (LISTED_NOWHERE, True, "404 Not Found: NoSuchBucket: GET http://store/nosuch?list-type=2"),
+        (REFUSED, True, "403 Forbidden: SignatureDoesNotMatch: GET http://store/trail?list-type=2"),
+        (NOBODY, False, "HTTP error: Connection refused: GET http://store/trail/x"),
+        (NO_ROLE, False, "no credentials were found, and this machine has no role of its own: "),
+    ],
+)
+def test_a_reason_says_what_went_wrong_and_with_which_request(
+    text: str, permanent: bool, reason: str
+) -> None:
+    answer = asyncio.run(throwing(exceptions.GenericError(text)).list("ev/"))
+
+    assert isinstance(answer, Unknown) and answer.permanent is permanent
+    assert answer.reason.startswith(reason)
 
 
 def test_a_missing_object_is_absent_only_where_an_object_was_asked_for() -> None:
@@ -123,7 +160,7 @@ class Answering:
 
 
 def test_a_download_that_ends_early_is_unknown() -> None:
-    store = CloudStore(cast(ObjectStore, Answering()))
+    store = CloudStore(lambda: cast(ObjectStore, Answering()))
 
     assert asyncio.run(store.read(KEY)) == Unknown("read 4 of 5 bytes")
 
@@ -131,20 +168,20 @@ def test_a_download_that_ends_early_is_unknown() -> None:
 def test_an_object_beyond_all_bounds_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Answering.meta, "size", 10**12)
 
-    answer = asyncio.run(CloudStore(cast(ObjectStore, Answering())).read(KEY))
+    answer = asyncio.run(CloudStore(lambda: cast(ObjectStore, Answering())).read(KEY))
 
     assert isinstance(answer, Unknown) and answer.answered
 
 
 def test_an_unsorted_listing_with_foreign_objects_is_sorted_and_ours() -> None:
-    listing = asyncio.run(CloudStore(cast(ObjectStore, Answering())).list("ev/"))
+    listing = asyncio.run(CloudStore(lambda: cast(ObjectStore, Answering())).list("ev/"))
 
     assert listing == Listing((Listed(KEY, 5, WHEN_US), Listed("ev/seg/z", 5, WHEN_US)))
 
 
 def test_a_listing_of_many_chunks_is_whole() -> None:
     async def story() -> None:
-        store = CloudStore(MemoryStore())
+        store = CloudStore(MemoryStore)
         names = [f"ev/{number:05d}" for number in range(2500)]
         for name in names:
             assert await store.create(name, b"") == Stored()

@@ -29,7 +29,7 @@ async def made(kind: str, path: Path, threads: Threads, disk: Disk) -> Store:
         assert await directory.make_root() == Stored()
         return Region("a", directory) if kind.endswith("region") else directory
     if kind.startswith("cloud"):
-        cloud = CloudStore(MemoryStore())
+        cloud = CloudStore(MemoryStore)
         return Region("a", cloud) if kind.endswith("region") else cloud
     return MemoryWorld()
 

@@ -78,6 +78,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield Check("program", "ok", program)
     yield from _data(settings.data_path)
     yield from _secrets(settings)
+    yield from _credentials(settings)
     yield from _regions(settings)
     yield from _witnesses(settings)
 
@@ -97,7 +98,7 @@ def _data(data: Path) -> Iterator[Check]:
 
 
 def _private(name: str, path: Path, read: Callable[[Path], object], advice: str) -> Check:
-    """A key's file: there, one that the server takes, and nobody else's to read."""
+    """A secret's file: there, one that the server takes, and nobody else's to read."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         read(path)
@@ -126,6 +127,15 @@ def _secrets(settings: Settings) -> Iterator[Check]:
             yield Check("tls", "ok", settings.tls_certificate)
         except (OSError, ssl.SSLError) as error:
             yield Check("tls", "bad", f"{settings.tls_certificate}: {error}")
+
+
+def _credentials(settings: Settings) -> Iterator[Check]:
+    """Whether others may read the files that open the buckets."""
+    for id, region in settings.regions.items():
+        if region.credentials_file:
+            path = Path(region.credentials_file)
+            advice = f"[{region.profile}]" if region.url.startswith("s3:") else "read by the vendor"
+            yield _private(f"credentials {id}", path, Path.read_bytes, advice)
 
 
 def _witnesses(settings: Settings) -> Iterator[Check]:

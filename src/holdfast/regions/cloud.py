@@ -8,9 +8,13 @@ listing need not be sorted; a large body would go as a multipart upload, which c
 put-if-absent; downloads are not checked against their length.
 
 The obstore object must be made after a process was forked or spawned, never before, and with its
-own retries off: ours know what may have been stored.
+own retries off: ours know what may have been stored. So it is made by the first call; where that
+fails (credentials that are not there yet), this region is unknown, the others go on, and the next
+call tries again.
 """
 
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from obstore.exceptions import (
@@ -36,13 +40,26 @@ _MICROSECOND = timedelta(microseconds=1)
 _PERMANENT = (PermissionDeniedError, UnauthenticatedError, NotSupportedError)
 # S3 and GCS, Azure: a bucket that is not there answers 404 as a missing object does.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
+# What a listing meets is a `GenericError` whatever it was; so are refused temporary credentials.
+_REFUSED = re.compile(r"status code: 40[13] ")
+_REQUEST = re.compile(r"Error performing (\w+ \S+) in \S+ - (?:Server.*status code: )?([^:<\n]*)")
+_CAUSE = re.compile(r'<Code>(\w+)</Code>|(?:message|error): "([^"]+)"|kind: (TimedOut)|(timed out)')
+# Where a machine in the cloud is told its own role: the last place that is asked.
+_METADATA_HOSTS = ("169.254.169.254", "metadata.google.internal")
 
 
 class CloudStore:
     """See the module. Implements `Store` and `Rooted`."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, open_store: Callable[[], ObjectStore]) -> None:
+        self._open_store = open_store
+        self._opened: ObjectStore | None = None
+
+    @property
+    def _store(self) -> ObjectStore:
+        if self._opened is None:
+            self._opened = self._open_store()
+        return self._opened
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
         check_key(key)
@@ -125,13 +142,14 @@ def _outcome(error: Exception) -> Absent | Unknown:
     side), so whatever is not known here means "nothing follows".
     """
     text = str(error)
+    if any(mark in text for mark in _NO_BUCKET):
+        return Unknown(_reason(error), permanent=True)
     if isinstance(error, FileNotFoundError | NotFoundError):
-        if any(mark in text for mark in _NO_BUCKET):
-            return Unknown(_reason(error), permanent=True)
         return Absent()
     if isinstance(error, AlreadyExistsError | PreconditionError):
         return Unknown("already exists", answered=True)
-    return Unknown(_reason(error), permanent=isinstance(error, _PERMANENT))
+    permanent = isinstance(error, _PERMANENT) or _REFUSED.search(text) is not None
+    return Unknown(_reason(error), permanent=permanent)
 
 
 def _failed(error: Exception) -> Unknown:
@@ -143,9 +161,19 @@ def _failed(error: Exception) -> Unknown:
 
 
 def _reason(error: Exception) -> str:
-    """One line for a person; obstore appends pages of its own debugging to its messages."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:REASON_CHARS_MAX]
+    """One line for a person: what went wrong, why, and with which request.
+
+    obstore's messages are pages, which name the cause last, in its own debugging.
+    """
+    text = str(error).strip()
+    request, cause = _REQUEST.search(text), _CAUSE.search(text)
+    if request is None:
+        return f"{type(error).__name__}: {text.partition(chr(10))[0]}"[:REASON_CHARS_MAX]
+    causes = filter(None, cause.groups() if cause else ())
+    told = (request[2].strip(), *causes, request[1])
+    if any(host in request[1] for host in _METADATA_HOSTS):
+        told = ("no credentials were found, and this machine has no role of its own", *told)
+    return ": ".join(told)[:REASON_CHARS_MAX]
 
 
 def _microseconds(moment: datetime) -> int:
