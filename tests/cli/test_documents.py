@@ -73,6 +73,24 @@ def test_a_region_that_is_replaced_or_added_prints_what_the_example_shows(
     ]
 
 
+def test_a_region_that_is_accepted_prints_what_the_example_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    write_trail(data, {"action": "a"})
+    for id in "bc":
+        shutil.rmtree(data / "regions" / id)
+        run(["region", "replace", id, "--data", str(data)])
+    capsys.readouterr()
+
+    codes = [run(["region", "accept", id, "--data", str(data), "--yes", "--json"]) for id in "baz"]
+
+    printed = capsys.readouterr()
+    assert codes == [GOOD, BAD_INPUT, BAD_INPUT]
+    assert shape(json.loads(printed.out)) == shape(EXAMPLES["region accept"])
+    assert "its store is relied on already" in printed.err and "z is no region" in printed.err
+
+
 def test_an_import_prints_what_its_example_shows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

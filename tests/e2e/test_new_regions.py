@@ -124,6 +124,45 @@ def test_a_lost_region_is_replaced_and_another_added_under_load(tmp_path: Path) 
     assert set(_region(config, server.data, ok=(0,)).values()) == {"ok"}
 
 
+def test_two_of_three_regions_are_lost_for_good_and_a_person_brings_the_trail_back(
+    tmp_path: Path,
+) -> None:
+    config = _settings(tmp_path, "abc", 2)
+    server = Server(tmp_path / "data", Path(config), RECONCILE_INTERVAL_S="1")
+    where = ("--config", config, "--data", str(server.data))
+    try:
+        acknowledged = server.start().send("before", "before")["ids"]
+        node = server.get("/v1/status")["node"]["node"]
+        wait_until(lambda: json.loads(holdfast("reconcile", *where, "--json"))["identical"])
+        server.kill()
+        for region in "bc":
+            _lose(tmp_path, region)
+            holdfast("region", "replace", region, *where)
+        server.start(ready=False)
+        wait_until(lambda: "too few regions could be listed" in server.log.read_text())
+        refused = holdfast("region", "accept", "b", *where, ok=(2,))
+
+        holdfast("region", "accept", "b", *where, "--yes")
+        wait_until(server.is_ready, server.log.read_text)
+        why = ("--why", "a fire", "--yes")
+        holdfast("close", "declare", *where, "--node", node, "--epoch", "1", *why)
+
+        acknowledged += server.send("after")["ids"]
+        server.caught_up(max(event["received"] for event in server.events()))
+        wait_until(lambda: set(_region(config, server.data).values()) == {"ok"})
+        found = Counter(event["id"] for event in server.events())
+        assert server.stop() == 0
+    finally:
+        server.close()
+
+    assert refused == "" and {id: found[id] for id in acknowledged} == dict.fromkeys(
+        acknowledged, 1
+    )
+    assert (
+        json.loads(holdfast("verify", *where, "--depth", "events", "--json"))["verdict"] == "good"
+    )
+
+
 def test_what_is_mixed_up_is_refused_and_named(tmp_path: Path) -> None:
     config = _settings(tmp_path, "abc", 2)
     server = Server(tmp_path / "data", Path(config))

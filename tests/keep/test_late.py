@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Collection
 
 from holdfast.keep.keeper import Keeper, Reconciliation
+from holdfast.keep.late import why_not_to_accept
 from holdfast.proof import statements
-from holdfast.regions import kinds, layout
+from holdfast.regions import Regions, kinds, layout
 from holdfast.regions.kinds import Fence, Whole
 from holdfast.regions.port import Unknown
 from holdfast.regions.sets import RegionSet
@@ -101,6 +102,56 @@ def test_two_stores_that_came_later_do_not_vouch_for_each_other() -> None:
         report = await keeper.reconcile(whole=True)
 
         assert _found(report) == [("not-whole", "b"), ("not-whole", "c")]
+
+    run(story)
+
+
+def test_a_store_is_accepted_where_too_few_are_left_and_then_vouches_for_the_next() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world, "b")
+        _replace(world, "c", "8" * 32)
+        keeper = await _keeper(world)
+        may = [await why_not_to_accept(keeper._regions, id) for id in "abc"]
+
+        report = await keeper.reconcile(whole=True, accepted="b")
+        whole = _whole(world, "b")
+        after = await keeper.reconcile(whole=True)
+
+        assert may == ["its store is relied on already", "", ""]
+        assert ("found-whole", "b") in _found(report) and ("not-whole", "c") in _found(report)
+        assert whole is not None and whole.regions == (("a", FIRST["a"]),)
+        assert whole.by == TRAIL.trail
+        assert _found(after) == [("found-whole", "c")]
+        assert "find it whole" in await why_not_to_accept(await _other_lost(world), "c")
+
+    run(story)
+
+
+async def _other_lost(world: World) -> Regions:
+    _replace(world, "c", "7" * 32)
+    regions = world.regions()
+    await regions.verify()
+    return regions
+
+
+def test_no_store_is_accepted_while_another_region_is_silent_or_nothing_is_left() -> None:
+    async def story() -> None:
+        world = World()
+        await _written(world)
+        _replace(world, "b")
+        _replace(world, "c", "8" * 32)
+        world.stores["a"].failing = Unknown("away")
+        silent = await _keeper(world)
+        report = await silent.reconcile(whole=True, accepted="b")
+        world.stores["a"].failing = None
+        _replace(world, "a", "7" * 32)
+        nothing = await _keeper(world)
+
+        assert "what a hold" in await why_not_to_accept(silent._regions, "b")
+        assert "no store is left" in await why_not_to_accept(nothing._regions, "b")
+        assert ("not-whole", "b") in _found(report) and _whole(world) is None
 
     run(story)
 

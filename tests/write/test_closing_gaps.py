@@ -11,7 +11,7 @@ from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.proof import ledger, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.statements import Closed, Heartbeat
-from holdfast.regions import Regions, layout, signing
+from holdfast.regions import Regions, kinds, layout, signing
 from holdfast.regions.kinds import Cookie, Vote
 from holdfast.regions.port import Absent, Listing, Present, Unknown
 from holdfast.write.closing import Undecided, close_epoch
@@ -437,6 +437,47 @@ def test_the_vote_of_another_epoch_is_not_taken_for_a_store_that_was_replaced() 
             await proposed(lost)
 
     run(story)
+
+
+def test_where_most_stores_were_replaced_a_person_ends_the_epoch_at_what_is_left() -> None:
+    async def story() -> None:
+        lost = await promised(4)
+        for region in "bc":
+            lost.world.stores[region] = _filled_from(lost.world.stores["a"], region)
+        before = await lost.close()
+        found = await proposed(lost)
+        await declare(await verified(lost), found.key, found.data)
+
+        end = await lost.close()
+
+        assert isinstance(before, Undecided)
+        assert end == found.end == end_of(lost)
+        assert found.unseen == ("a", "b", "c") and lost.votes() == []
+        assert await lost.close() == end
+
+    run(story)
+
+
+def test_no_epoch_ends_at_what_is_left_below_what_is_known_to_be_acknowledged() -> None:
+    async def story() -> None:
+        lost = await promised(4)
+        for region in "bc":
+            lost.world.stores[region] = _filled_from(lost.world.stores["a"], region)
+        lose(lost, 3)
+
+        with pytest.raises(UnavailableError, match="segment 3 of 4 was acknowledged"):
+            await proposed(lost)
+
+    run(story)
+
+
+def _filled_from(store: MemoryWorld, region: str) -> MemoryWorld:
+    """Another store in a region's place, with all that repair copies."""
+    took = MemoryWorld()
+    took.objects = {key: each for key, each in store.objects.items() if "/seg/" in key}
+    named = kinds.verify_cookie(TRAIL.cookie(region), TRAIL.trail).statement.store
+    took.objects[layout.REGION_KEY] = (TRAIL.cookie(region, region * 32, named), 1)
+    return took
 
 
 def test_too_few_stores_to_list_decide_nothing_even_for_a_person() -> None:

@@ -53,7 +53,12 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] 
     (
         "region",
         "The stores that the trail is kept in.",
-        (("list", region.list_regions), ("add", region.add), ("replace", region.replace)),
+        (
+            ("list", region.list_regions),
+            ("add", region.add),
+            ("replace", region.replace),
+            ("accept", region.accept),
+        ),
     ),
     (
         "keys",

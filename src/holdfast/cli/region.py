@@ -4,25 +4,32 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from holdfast.cli import printer
+from holdfast.cli.declaring import confirm, with_trail_key
 from holdfast.cli.exits import GOOD, UNREACHED
 from holdfast.cli.options import Place
 from holdfast.cli.place import read_trail_key, settings_of, trail_key_of
 from holdfast.cli.source import rejected
-from holdfast.errors import HoldfastError
-from holdfast.regions import Regions
+from holdfast.errors import HoldfastError, UnavailableError
+from holdfast.keep.keeper import Keeper
+from holdfast.keep.late import why_not_to_accept
+from holdfast.keep.repair import Finding
+from holdfast.ports import Host
+from holdfast.regions import Regions, layout
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.joining import Joined, add_region, replace_region
 from holdfast.regions.kinds import Cookie
+from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import KEY_FILE, TrailKey
 from holdfast.regions.whole import why_not_whole
 from holdfast.settings import Settings
+from holdfast.write.identity import speak_for_trail
 
 Join = Callable[[Regions, TrailKey], Coroutine[Any, Any, Joined]]
 
@@ -142,6 +149,50 @@ def replace(
         settings, lambda regions, key: replace_region(regions, id, key, os.urandom, store)
     )
     return _tell(settings, id, joined, json)
+
+
+def accept(
+    id: Annotated[str, Argument(metavar="ID", help="The region.")],
+    place: Place,
+    yes: Annotated[bool, Option("--yes", help="Do not ask.")] = False,
+    json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
+) -> int:
+    """Rely on a new store as it is, where too few others are left to compare it with.
+
+    For a trail that lost more stores for good than it had to spare. Copies into it all that is
+    left; refuses while a region does not answer, or enough others show all that was written.
+    """
+
+    async def work(regions: Regions, key: SigningKey, host: Host) -> tuple[str, Finding]:
+        if id not in regions.by_id:
+            raise rejected("ID", f"{id} is no region of the settings")
+        if why := await why_not_to_accept(regions, id):
+            raise rejected("ID", why)
+        store = regions.by_id[id].store_uuid
+        confirm(_acceptance(regions, id, store), yes)
+        person = speak_for_trail(regions.trail, key, host)
+        report = await Keeper(regions, host, identity=lambda: person).reconcile(
+            whole=True, accepted=id
+        )
+        told = (f for f in report.findings if f.key == layout.WHOLE_KEY and f.region == id)
+        return store, next(told)
+
+    store, found = with_trail_key(place, work)
+    if found.kind != "found-whole":
+        raise UnavailableError(f"{id} is not accepted: {found.reason}")
+    if json:
+        printer.machine_object({"region": id, "store": store, "why": found.reason})
+        return GOOD
+    printer.line(printer.safe(f"region {id} is accepted: {found.reason}"))
+    return GOOD
+
+
+def _acceptance(regions: Regions, id: str, store: str) -> Iterator[str]:
+    yield f"ACCEPT the store {store} of region {id} as it will be after this"
+    yield f"  repair, though fewer than {regions.needed} others show all that was written"
+    yield "Events that were acknowledged may be lost. Where a node is known to have written more"
+    yield "than is found, `complete_through` waits for `holdfast gap declare`. What only the lost"
+    yield "stores knew of is missed by nobody: no answer will tell that it was there."
 
 
 def _join(settings: Settings, join: Join) -> Joined:

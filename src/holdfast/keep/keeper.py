@@ -152,11 +152,12 @@ class Keeper:
             if whole:
                 whole_since = loop.time()
 
-    async def reconcile(self, *, whole: bool) -> Reconciliation:
+    async def reconcile(self, *, whole: bool, accepted: RegionId = "") -> Reconciliation:
         """One survey at depth names, and the repair of all that it found lacking.
 
         whole: over every ledger from its beginning; else from where all were last seen equal, but
-        where a store came later or a region is suspect.
+        where a store came later or a region is suspect. accepted: a region whose store a person
+        takes as it is then (see `late`).
         """
         async with self._turn:
             started_us = self._host.now_us()
@@ -172,7 +173,7 @@ class Keeper:
             repaired = repair.repaired
             lacks = tuple(lack for lack in drift.lacks if lack.key not in repair.given_up)
             await self._fence_again(survey)
-            findings += await self._see_to_late(late, not_whole, survey, lacks, repaired)
+            findings += await self._see_to_late(late, not_whole, survey, lacks, repaired, accepted)
             findings = _gravest_first(findings)
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
@@ -231,13 +232,15 @@ class Keeper:
         survey: Survey,
         lacks: Sequence[Lack],
         repaired: Mapping[RegionId, int],
+        accepted: RegionId,
     ) -> list[Finding]:
         """Say of each store that came later that it is whole, or why nobody can say so yet."""
         identity, findings = self._identity(), []
         compared = [id for id in survey.held if id not in not_whole]
         for id, store in late.items():
             region = self._regions.by_id[id]
-            why = why_late_still(region, compared, lacks, repaired, self._regions)
+            is_accepted = id == accepted and not survey.absent
+            why = why_late_still(region, compared, lacks, repaired, self._regions, is_accepted)
             if id not in survey.held or region.store_uuid != store:
                 why = survey.absent.get(id, "it has yet another store by now")
             elif not why and identity is None:

@@ -7,6 +7,10 @@ store whose place it took was counted before, and so lies in others when they ar
 open epoch counted there that is not sure; its readers need other stores (see `read.watermark`). A
 crash before the note leaves no note, and the next survey finds the same; of two keepers' notes the
 first one stays.
+
+Where more stores are gone for good than the trail has to spare, too few are left to compare with,
+and nothing follows from any of them. Then a person may *accept* a store as it is: what is known to
+be lost stays a hole until it is declared, and what nobody knows of is lost without a trace.
 """
 
 import asyncio
@@ -38,23 +42,43 @@ async def find_late(regions: Regions) -> Mapping[RegionId, str]:
     return {id: store for id, store in zip(regions.by_id, stores, strict=True) if store}
 
 
+async def why_not_to_accept(regions: Regions, id: RegionId) -> str:
+    """Why nobody may accept a region's store as it is; "" where a person may."""
+    if silent := [region.id for region in regions if not region.store_uuid]:
+        return f"what {', '.join(silent)} hold is not known now, and could be compared with"
+    late = await find_late(regions)
+    others = set(regions.by_id) - late.keys()
+    if id not in late:
+        return "its store is relied on already"
+    if regions.are_enough(others):
+        return f"servers, or `holdfast reconcile`, find it whole: {', '.join(sorted(others))} are"
+    if not others:
+        return "no store is left that it could be compared with: there is nothing of this trail"
+    return ""
+
+
 def why_late_still(
     region: Region,
     compared: Collection[RegionId],
     lacks: Sequence[Lack],
     repaired: Mapping[RegionId, int],
     regions: Regions,
+    is_accepted: bool = False,
 ) -> str:
     """Why a late store was not found whole by a survey of every ledger; "" where it was. Pure.
 
     Args:
         compared: The regions that were surveyed and that show what they should.
         lacks: What the survey found, and `repaired` how much of it was copied to each region.
+        is_accepted: A person does without enough others.
     """
     others = set(compared) - {region.id}
-    if not regions.are_enough(others):
+    if not others or not (is_accepted or regions.are_enough(others)):
         told = ", ".join(sorted(others)) or "none"
-        return f"it must be compared with more other regions than could be listed ({told})"
+        return (
+            f"it must be compared with more other regions than could be listed ({told}); if the "
+            "others are gone for good, see `holdfast region accept`"
+        )
     lacking = sum(region.id in lack.lacking for lack in lacks) - repaired.get(region.id, 0)
     return f"it still lacks {lacking} objects" if lacking else ""
 

@@ -1,4 +1,4 @@
-"""Where a person says that an epoch ends, when its votes are split and a store is gone for good.
+"""Where a person says that an epoch ends, when its votes never decide: stores are gone for good.
 
 The close is an ordinary `closed.note`, in the trail's own name. Only one may ever be written, so
 nothing is proposed while the votes decide, or still can: every store that the birth names has voted
@@ -6,6 +6,10 @@ or is gone, and votes are never changed. Nor while any store that is left does n
 close lies there: votes may have decided that are lost since, and somebody may have acted on it. The
 end is that of the longest run that R fenced stores show, and never below a vote or what the node is
 known to have acknowledged.
+
+Where others took the place of so many stores that fewer than R are left, votes never decide, and
+the end is that of the run which those show that are left: what was acknowledged beyond it, and is
+not known to have been, is lost.
 
 What the stores cannot rule out: a closer that saw the votes decide, and then stood still (its
 process, or its last put on the way) while a voter's store was lost and replaced and a person
@@ -16,7 +20,7 @@ closing the epoch has ended or has gone on, and finish a declaration until all r
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.ports import Host
@@ -84,13 +88,15 @@ async def propose_end(
         written = (await read_decision(closing)).note
         if written is not None:
             return _go_on(closing, key, written)
+        closing = replace(closing, forgone=_forgone(closing, regions))
         votes = await _split_votes(closing, regions, gone)
         run, listed = await find_run(closing)
         ends = [statements.parse_text(text, Vote).end for _, text in votes.values()]
         end = max([run.end, *ends], key=lambda each: each.size)
         if short := run.why_short(end):
             raise UnavailableError(f"{short}. State the gap first: holdfast gap declare")
-        await complete(closing, run, listed)
+        if not closing.forgone:  # else keepers bring the run to the stores that came later
+            await complete(closing, run, listed)
         # After the votes: whoever decided by one that is lost since may have written it down since.
         written = await _decided_anywhere(closing, regions, gone)
         if written is not None:
@@ -122,6 +128,13 @@ def _go_on(closing: Closing, key: str, written: bytes) -> ProposedEnd:
     return ProposedEnd(key, written, closed.end, False, {}, (), closed.end.size)
 
 
+def _forgone(closing: Closing, regions: Regions) -> int:
+    """How many of the R stores that must be asked were replaced; at least one must be left."""
+    named = [id for id, _ in closing.birth.statement.regions]
+    left = closing.count - sum(_is_replaced(closing, regions, id) for id in named)
+    return max(0, closing.needed - left) if left else 0
+
+
 async def _split_votes(
     closing: Closing, regions: Regions, gone: Collection[RegionId]
 ) -> Mapping[RegionId, tuple[int, str]]:
@@ -133,7 +146,7 @@ async def _split_votes(
         answers = replaced or not isinstance(ballots.get(id, Unknown("")), Unknown)
         if id in gone and answers:
             raise _rejected("--region-gone", f"{id} is not gone: it answers")
-        if id in votes or id in gone or replaced:
+        if id in votes or id in gone or replaced or (answers and closing.forgone):
             continue
         if answers:
             raise _rejected(

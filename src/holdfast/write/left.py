@@ -47,6 +47,7 @@ class Closing:
 
     stores: those that the birth names, as far as they are there. later: those of other regions, or
     that took the place of one: they have no say, but a decision that was copied there is one.
+    forgone: of the R stores that must be asked, so many were replaced: a person does without them.
     """
 
     trail: str
@@ -56,6 +57,7 @@ class Closing:
     later: tuple[Region, ...]
     identity: Identity
     host: Host
+    forgone: int = 0
 
     @property
     def node(self) -> str:
@@ -75,7 +77,7 @@ class Closing:
 
     @property
     def needed(self) -> int:
-        return self.count - self.quorum + 1
+        return self.count - self.quorum + 1 - self.forgone
 
 
 async def list_fenced(closing: Closing, store: Region, fence: bytes) -> frozenset[str] | Unknown:
