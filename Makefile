@@ -14,11 +14,11 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check sim soak teeth fuzz nemesis demo bench format lock clean
+.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | \
 	while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 setup: $(RUN_READY) $(DEV_READY)  ## install everything into .venv
@@ -30,7 +30,10 @@ test: $(DEV_READY) $(TOOLS_READY)  ## format, lint, types and all tests: what CI
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not s3" $(ARGS)
+
+test-s3: $(DEV_READY) $(TOOLS_READY)  ## three real S3 regions (Ceph), and what breaks them, under load
+	$(BIN)/pytest -m s3 tests/s3 $(ARGS)
 
 check: $(DEV_READY)  ## the quick part of `make test`
 	$(BIN)/ruff format --check .
@@ -88,4 +91,5 @@ $(DEV_READY): requirements/dev.lock $(RUN_READY)
 # Programs of the system that some tests run; without them those tests are skipped by name.
 $(TOOLS_READY): dev/tools.sh $(DEV_READY)
 	@sh dev/tools.sh strace zstd nodejs
+	@sh dev/tools.sh ceph-mon ceph-osd radosgw ceph-common curl
 	@touch $@

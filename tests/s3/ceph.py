@@ -1,0 +1,95 @@
+"""Real regions: Ceph with an S3 gateway, each complete and independent, in a folder of its own."""
+
+import socket
+import subprocess
+from pathlib import Path
+from random import Random
+
+from holdfast.regions.buckets import Access
+from tests.machine import program
+
+SCRIPT = Path(__file__).parents[2] / "dev" / "ceph-region.sh"
+PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool", "curl")
+PORTS = 20  # what the script says that a region takes, from its first on
+UP_SECONDS = 120
+
+
+class CephRegion:
+    """A region of Ceph's. Its keys are its own: a request with another one's is refused.
+
+    access: how it is reached, with a file of its credentials. buckets are made by `bucket`.
+    """
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        """Nothing is started yet; a machine without Ceph skips the test, by name."""
+        for each in PROGRAMS:
+            program(each)
+        self.folder = folder
+        self.address = f"{host}:{free_ports(host)}"
+        self._keys = {"S3_KEY": folder.name, "S3_SECRET": f"secret-of-{folder.name}"}
+        credentials = folder.with_suffix(".credentials")
+        credentials.touch(mode=0o600)
+        credentials.write_text(
+            "[default]\n"
+            f"aws_access_key_id = {self._keys['S3_KEY']}\n"
+            f"aws_secret_access_key = {self._keys['S3_SECRET']}\n"
+        )
+        self.access = Access(endpoint=f"http://{self.address}", credentials_file=str(credentials))
+
+    def up(self) -> "CephRegion":
+        """Start what is not running, and make it first if it is not there."""
+        self._run("up", self.address)
+        return self
+
+    def bucket(self, name: str) -> str:
+        """Make a bucket; its URL."""
+        self._run("bucket", name)
+        return f"s3://{name}"
+
+    def kill(self, part: str = "") -> None:
+        """SIGKILL the gateway (rgw), the storage daemon (osd), the monitor (mon), or all."""
+        self._run("kill", part)
+
+    def hang(self, part: str = "") -> None:
+        """SIGSTOP: connections stand, and nothing answers."""
+        self._run("hang", part)
+
+    def resume(self, part: str = "") -> None:
+        self._run("resume", part)
+
+    def destroy(self) -> None:
+        self._run("destroy")
+
+    def _run(self, command: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(SCRIPT), command, str(self.folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=UP_SECONDS,
+            check=False,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._keys},
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{self._told()}"
+
+    def _told(self) -> str:
+        """The last words of its parts."""
+        logs = sorted(self.folder.glob("*.out"))
+        return "".join(f"\n{log.name}: {log.read_text(errors='replace')[-500:]}" for log in logs)
+
+
+def free_ports(host: str) -> int:
+    """The first of as many free ports as a region takes, below those that the system picks."""
+    starts = range(20_000, 32_000, PORTS)
+    for first in Random().sample(starts, len(starts)):
+        if all(_is_free(host, port) for port in range(first, first + PORTS)):
+            return first
+    raise AssertionError("no ports are free")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
