@@ -71,7 +71,7 @@ def test_the_core_installs_without_the_servers_dependencies() -> None:
 def test_make_without_a_target_lists_the_targets() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-    described = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+    described = set(re.findall(r"^([a-z0-9-]+):.*## ", makefile, re.MULTILINE))
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
 
     assert ".DEFAULT_GOAL := help" in makefile
