@@ -68,6 +68,12 @@ def test_the_quorum_is_one_of_the_regions_that_stay(tmp_path: Path) -> None:
         ('url = "s3://xyz"\ncontrol_url = "s3://a b"', "regions.x: control_url must name a bucket"),
         ('url = "s3://xyz"\ncontrol_url = "file:///x"', "regions.x: .* must be of one kind"),
         ('url = "file:///x"\nendpoint = "http://x"', "regions.x: endpoint is of s3://"),
+        ('url = "gs://xyz"\nobject_lock = true', "regions.x: object_lock is of s3://"),
+        ('url = "s3://xyz"\nobject_lock = true', "regions.x: object_lock needs a control_url"),
+        (
+            'url = "s3://xyz/a"\ncontrol_url = "s3://xyz/b"\nobject_lock = true',
+            "regions.x: object_lock needs a control_url in another bucket",
+        ),
         ('url = "s3://xyz"\nsecret_key = "x"', "unknown field `secret_key`"),
     ],
 )

@@ -249,6 +249,9 @@ def _check_place(name: str, region: RegionSettings) -> None:
             raise _rejected(name, f"{key} {error}") from None
     if reason := why_unfit(scheme, region):
         raise _rejected(name, reason)
+    control = region.control_url and parse_bucket(region.control_url).name
+    if region.object_lock and control in ("", parse_bucket(region.url).name):
+        raise _rejected(name, "object_lock needs a control_url in another bucket, without a lock")
 
 
 def _check_earlier(settings: Settings) -> None:

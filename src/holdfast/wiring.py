@@ -22,7 +22,7 @@ from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub
 from holdfast.keep.seen import Seen
 from holdfast.keep.witnesses import EVERY_SECONDS, Asked, Witnesses
-from holdfast.ports import Host
+from holdfast.ports import Host, Offload
 from holdfast.prove.prover import Prover
 from holdfast.read.checkpoints import Checkpoints
 from holdfast.read.compute import Renewing, begin_work
@@ -31,7 +31,7 @@ from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.read.search import prepare
 from holdfast.regions import Region, Regions
-from holdfast.regions.buckets import open_bucket, parse_bucket
+from holdfast.regions.buckets import S3, open_bucket, open_client, parse_bucket
 from holdfast.regions.clock import ClockInterval
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
@@ -43,6 +43,8 @@ from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.threads import Threads
 from holdfast.regions.trailkey import KeyHome
+from holdfast.regions.versions import S3Versions
+from holdfast.regions.worm import WormStore
 from holdfast.settings import RegionSettings, Settings
 from holdfast.write.epoch import WriteLimits
 from holdfast.write.identity import Identity, speak_for_trail
@@ -249,10 +251,17 @@ def real_regions(settings: Settings, limits: RegionLimits | None = None) -> Iter
         path = Path(unquote(urlsplit(url).path))
         return DirectoryStore(path, PosixDisk(), threads[-1], writer=f"w{os.getpid()}")
 
+    def evidence(id: str, where: RegionSettings) -> Store:
+        plain = store(where.url, id, where)
+        if not (where.object_lock and isinstance(plain, CloudStore)):
+            return plain
+        threads.append(Threads(f"{id}-versions", REGION_THREADS))
+        return WormStore(plain, _versions(where.url, where, threads[-1], limits.timeout_seconds))
+
     def region(id: str, where: RegionSettings) -> Region:
         url = where.control_url
         control = store(url, f"{id}-control", where) if url else None
-        return Region(id, store(where.url, id, where), control, url=where.place, limits=limits)
+        return Region(id, evidence(id, where), control, url=where.place, limits=limits)
 
     try:
         made = [region(id, where) for id, where in settings.regions.items()]
@@ -261,6 +270,29 @@ def real_regions(settings: Settings, limits: RegionLimits | None = None) -> Iter
     finally:
         for each in threads:
             each.close()
+
+
+def _versions(url: str, where: RegionSettings, offload: Offload, seconds: float) -> S3Versions:
+    bucket = parse_bucket(url)
+    prefix = f"{bucket.prefix}/" if bucket.prefix else ""
+    return S3Versions(
+        lambda: open_client(bucket, where, seconds, _now_us), bucket.name, prefix, offload
+    )
+
+
+@contextmanager
+def real_versions(settings: Settings) -> Iterator[Mapping[tuple[str, str], S3Versions]]:
+    """What can be asked of the buckets of S3 regions beside their objects, by (region id, url)."""
+    threads, seconds = Threads("versions", REGION_THREADS), RegionLimits().timeout_seconds
+    try:
+        yield {
+            (id, url): _versions(url, where, threads, seconds)
+            for id, where in settings.regions.items()
+            for url in (where.url, where.control_url)
+            if url.startswith(f"{S3}://")
+        }
+    finally:
+        threads.close()
 
 
 async def _verify(regions: Regions, *, write: bool) -> None:

@@ -127,3 +127,31 @@ def test_only_what_has_not_advanced_for_the_whole_patience_is_lost(
         if number > best:
             best, since = number, now
         assert bool(lost) == (now - since >= PATIENCE_SECONDS)
+
+
+def test_what_somebody_laid_over_evidence_is_told_until_it_is_gone_and_nothing_lacks() -> None:
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        await send(node, "one")
+        await send(node, "two")
+        keeper = await _keeper(world, node)
+        await keeper.reconcile(whole=True)
+        (segment, *_) = [key for key in world.stores["a"].objects if key.startswith("ev/seg/")]
+        world.stores["a"].covered[segment] = "a delete marker"
+
+        whole = await keeper.reconcile(whole=True)
+        newest = await keeper.reconcile(whole=False)
+        world.stores["a"].covered.clear()
+        after = await keeper.reconcile(whole=True)
+
+        for report in (whole, newest):
+            assert report.identical
+            assert [(f.kind, f.region, f.key) for f in report.findings] == [
+                ("hidden", "a", segment)
+            ]
+            assert "a delete marker lies over it" in report.findings[0].reason
+        assert after.findings == ()
+        await node.stop()
+
+    run(story)

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from holdfast.regions.buckets import open_bucket, parse_bucket
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import Disk, PosixDisk
@@ -19,9 +18,10 @@ from holdfast.regions.region import Region
 from holdfast.regions.threads import Threads
 from tests.regions.worlds import MemoryWorld, SwiftDisk
 from tests.s3.ceph import CephRegion
+from tests.s3.locked import Locked, plain_store
 
 Make = Callable[[], Awaitable[Store]]
-Open = Callable[[], Store]
+Open = Callable[[str], Store]
 
 KEY = "ev/seg/0a/0000000/0000000000-x.ndjson.zst"
 SECOND_US = 1_000_000
@@ -29,7 +29,7 @@ SECOND_US = 1_000_000
 REAL = pytest.mark.slow, pytest.mark.timeout(180)
 STORES = (
     *("directory", "cloud", "world", "directory region", "cloud region"),
-    *(pytest.param(kind, marks=REAL) for kind in ("s3", "s3 region")),
+    *(pytest.param(kind, marks=REAL) for kind in ("s3", "s3 region", "s3 locked region")),
 )
 
 
@@ -40,12 +40,17 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     numbers = itertools.count()
     try:
         bucket = ceph.up().bucket("contract")
+        locked = Locked(ceph, "contract-locked")
 
-        def open_store() -> Store:
-            where = parse_bucket(f"{bucket}/stores/{next(numbers)}")
-            return CloudStore(lambda: open_bucket(where, ceph.access, 5.0, lambda: 0))
+        def open_store(kind: str) -> Store:
+            prefix = f"stores/{next(numbers)}"
+            if kind == "s3 locked region":
+                return locked.region("a", f"{prefix}/")
+            store = plain_store(f"{bucket}/{prefix}", ceph.access)
+            return Region("a", store) if kind == "s3 region" else store
 
         yield open_store
+        locked.close()
     finally:
         ceph.destroy()
 
@@ -62,7 +67,7 @@ async def made(kind: str, path: Path, threads: Threads, disk: Disk) -> Store:
 
 
 async def opened(kind: str, gateway: Open) -> Store:
-    return Region("a", gateway()) if kind.endswith("region") else gateway()
+    return gateway(kind)
 
 
 @pytest.fixture(params=STORES)

@@ -32,10 +32,12 @@ class MemoryWorld:
 
     failing: this answer instead of doing anything. deaf: creates and replaces happen, and this
     answer is given all the same. log: the calls, in order. gate: calls wait for it first.
+    covered: by key, what lies over an object, for its listing.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, int]] = {}
+        self.covered: dict[str, str] = {}
         self.log: list[tuple[str, str]] = []
         self.failing: Unknown | None = None
         self.deaf: Unknown | None = None
@@ -70,7 +72,7 @@ class MemoryWorld:
         await self._enter("list", prefix)
         return self.failing or Listing(
             tuple(
-                Listed(key, len(data), modified_us)
+                Listed(key, len(data), modified_us, self.covered.get(key, ""))
                 for key, (data, modified_us) in sorted(self.objects.items())
                 if key.startswith(prefix) and key > after
             )

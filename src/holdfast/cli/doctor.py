@@ -7,7 +7,7 @@ import shutil
 import ssl
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,9 +28,11 @@ from holdfast.proof import names
 from holdfast.regions import Regions
 from holdfast.regions.cosignature import WitnessKey
 from holdfast.regions.disk import PosixDisk
+from holdfast.regions.port import Unknown
 from holdfast.regions.probe import Tried, Verdict, try_all, why_unfit
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import KEY_FILE
+from holdfast.regions.versions import Protection, S3Versions
 from holdfast.settings import Settings
 from holdfast.write.keyfiles import KeyFiles
 
@@ -80,6 +82,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _secrets(settings)
     yield from _credentials(settings)
     yield from _regions(settings)
+    yield from _buckets(settings)
     yield from _witnesses(settings)
 
 
@@ -200,6 +203,42 @@ async def _try_all(
         *(try_all(regions.by_id[id], os.urandom(16).hex(), allowed_us, _now_us) for id in ids)
     )
     return dict(zip(ids, found, strict=True))
+
+
+def _buckets(settings: Settings) -> Iterator[Check]:
+    """What S3's buckets keep of what is deleted in them."""
+    from holdfast.wiring import real_versions
+
+    async def ask(kept: Mapping[tuple[str, str], S3Versions]) -> list[Protection | Unknown]:
+        return list(await asyncio.gather(*(each.protection() for each in kept.values())))
+
+    with real_versions(settings) as versions:
+        told = asyncio.run(ask(versions))
+        for (id, url), kept in zip(versions, told, strict=True):
+            region = settings.regions[id]
+            if url == region.url:
+                yield Check(f"region {id}: versions", *why_kept(kept, region.object_lock))
+            elif isinstance(kept, Protection) and kept.has_versions:
+                why = f"{url} keeps every version of each heartbeat: name a bucket without versions"
+                yield Check(f"region {id}: control", "warning", why)
+
+
+def why_kept(kept: Protection | Unknown, is_named: bool) -> tuple[str, str]:
+    """How good it is what a bucket of evidence keeps, and in words. Pure.
+
+    is_named: whether the settings say that it is under Object Lock.
+    """
+    if isinstance(kept, Unknown):
+        return "bad" if is_named else "warning", f"could not be asked: {kept.reason}"
+    if is_named and not kept.has_versions:
+        return "bad", "object_lock is set, and the bucket keeps no versions"
+    if is_named and kept.lock in ("", "none"):
+        return "warning", "versions are kept, and no default retention stops their deletion"
+    if is_named:
+        return "ok", f"each is kept for {kept.period} ({kept.lock})"
+    if kept.has_versions:
+        return "warning", "kept, and not looked at: with object_lock a delete marker hides nothing"
+    return "ok", "none are kept: whoever may delete here can delete evidence for good"
 
 
 def _now_us() -> int:

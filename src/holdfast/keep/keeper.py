@@ -33,6 +33,7 @@ WHOLE_EVERY_SECONDS = 24 * 3600.0
 WHOLE_WHILE_WRONG_SECONDS = 600.0  # the same, while something is lost or corrupt
 FINDINGS_MAX = 1000
 STANDING = frozenset({"corrupt", "differs", "lost"})  # no repair mends it
+REMEMBERED = STANDING | {"hidden"}  # until a survey has looked at its place again
 GRAVITY: tuple[FindingKind, ...] = get_args(FindingKind)
 
 
@@ -132,7 +133,7 @@ class Keeper:
         self._identity = identity
         self._suspects = suspects
         self._surveyor = Surveyor(regions)
-        self._standing: tuple[Finding, ...] = ()  # what is lost or corrupt
+        self._standing: tuple[Finding, ...] = ()  # what is lost, corrupt or hidden
         self._turn = asyncio.Lock()
 
     async def keep_forever(self, interval_seconds: float) -> None:
@@ -179,13 +180,13 @@ class Keeper:
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
             if settled:
                 self._surveyor.settle(_ends(survey))
-            self._standing = tuple(f for f in findings if f.kind in STANDING)
+            self._standing = tuple(f for f in findings if f.kind in REMEMBERED)
             self.repaired_count += sum(repaired.values())
             self.last = Reconciliation(
                 started_us=started_us,
                 ended_us=self._host.now_us(),
                 whole=whole,
-                identical=settled and not self._standing,
+                identical=settled and not any(f.kind in STANDING for f in findings),
                 regions=tuple(
                     _drift(region.id, survey, lacks, repaired) for region in self._regions
                 ),
@@ -211,6 +212,10 @@ class Keeper:
         found += [
             Finding("differs", region, key, "another statement of this gap lies elsewhere")
             for region, key in survey.clashes
+        ]
+        found += [
+            Finding("hidden", region, key, f"{how} lies over it; it is kept, and read all the same")
+            for (region, key), how in sorted(survey.covered.items())
         ]
         found += [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
         found += [Finding("foreign", "", key, "not ours") for key in drift.foreign]

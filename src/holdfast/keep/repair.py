@@ -31,6 +31,7 @@ FindingKind = Literal[
     "lost",
     "unreadable",
     "vanished",
+    "hidden",
     "not-copied",
     "not-whole",
     "orphan",
@@ -45,7 +46,9 @@ class Finding(Struct, frozen=True):
     kind: "corrupt" (bytes contradict their name or signature), "differs" (other bytes lie there, or
     another statement of a gap), "lost" (segments that must exist are in none of the regions
     surveyed; key: where the first of them would lie), "unreadable" (a listed copy could not be
-    read), "vanished" (it was listed and is gone), "not-copied" (the region did not take the copy),
+    read), "vanished" (it was listed and is gone), "hidden" (a delete marker or a newer version lies
+    over it, in a store that keeps every version; it is whole and read all the same, and somebody
+    tried to hide or to change it), "not-copied" (the region did not take the copy),
     "not-whole" (the store came later and readers do not rely on it yet), "orphan" (beyond the close
     of its epoch, not in the trail), "foreign" (not a name of ours), "found-whole" (from now on
     readers rely on the store).

@@ -40,7 +40,8 @@ class Survey:
     absent: region -> why it is not among them. extents, starts: see `drift`. node_keys: of every
     node that was born. open: each node's last epoch, if it is not closed. births, ends: where an
     epoch begins and, once that is decided, ends. gaps: verified, by key. lost: the indexes in them,
-    by node. clashes: (region, key) of gaps that are stated otherwise in another region.
+    by node. clashes: (region, key) of gaps that are stated otherwise in another region. covered:
+    (region, key) -> what was laid over an object that a store keeps all the same.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
@@ -54,6 +55,7 @@ class Survey:
     gaps: Mapping[str, Gap]
     lost: Mapping[str, shown.Ranges]
     clashes: tuple[tuple[RegionId, str], ...]
+    covered: Mapping[tuple[RegionId, str], str]
 
 
 class Surveyor:
@@ -77,19 +79,19 @@ class Surveyor:
         """One survey. whole: from the beginning of every ledger; else so, too, if a region lacks
         the newest of what it held."""
         regions = tuple(self._regions)
-        seen: dict[RegionId, dict[str, int]] = {region.id: {} for region in regions}
+        seen = _Seen({region.id: {} for region in regions}, {})
         absent: dict[RegionId, str] = {}
         await look_at_cookies(self._regions, absent)
         beats = await list_everywhere(regions, layout.HEARTBEATS_PREFIX, "", absent)
         epochs = await list_everywhere(regions, layout.NODES_PREFIX, "", absent)
-        _add(seen, epochs)
+        seen.add(epochs)
         await self._statements.learn(regions, epochs)
         heard = await self._statements.hear(regions, beats)
         checkpoints = await list_everywhere(regions, layout.CHECKPOINTS_PREFIX, "", absent)
-        _add(seen, checkpoints)
+        seen.add(checkpoints)
         await self._statements.mark(regions, checkpoints)
         gaps = await list_everywhere(regions, layout.GAPS_PREFIX, "", absent)
-        _add(seen, gaps)
+        seen.add(gaps)
         if await self._statements.learn_gaps(regions, gaps):
             self._settled.clear()  # what was found lost or corrupt may be explained now
         settled = {} if whole else self._settled
@@ -97,9 +99,9 @@ class Surveyor:
         starts = {node: max(settled.get(node, 0) - 1, 0) for node in nodes}
         for node, start in starts.items():
             prefix, after = layout.segments_prefix(node), layout.segments_after(node, start)
-            _add(seen, await list_everywhere(regions, prefix, after, absent))
+            seen.add(await list_everywhere(regions, prefix, after, absent))
         await look_at_cookies(self._regions, absent)
-        held = {region: keys for region, keys in seen.items() if region not in absent}
+        held = {region: keys for region, keys in seen.held.items() if region not in absent}
         if any(settled.get(node) and _is_in_some(held, node, starts[node]) for node in nodes):
             return await self.survey(whole=True)
         return Survey(
@@ -114,12 +116,23 @@ class Surveyor:
             gaps=self._statements.gaps,
             lost=_ranges(self._statements.gaps),
             clashes=tuple(sorted(self._statements.clashes)),
+            covered={place: how for place, how in seen.covered.items() if place[0] in held},
         )
 
 
-def _add(seen: Mapping[RegionId, dict[str, int]], listings: Mapping[RegionId, Listing]) -> None:
-    for region, listing in listings.items():
-        seen[region].update((entry.key, entry.size_bytes) for entry in listing)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was listed so far; as in `Survey`."""
+
+    held: Mapping[RegionId, dict[str, int]]
+    covered: dict[tuple[RegionId, str], str]
+
+    def add(self, listings: Mapping[RegionId, Listing]) -> None:
+        for region, listing in listings.items():
+            self.held[region].update((entry.key, entry.size_bytes) for entry in listing)
+            self.covered.update(
+                ((region, entry.key), entry.covered) for entry in listing if entry.covered
+            )
 
 
 def _is_in_some(held: Mapping[RegionId, dict[str, int]], node: str, index: int) -> bool:

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from holdfast.regions.versions import Client
+
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Credential
 
@@ -39,7 +41,8 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     endpoint: where the store answers, if not at the vendor's own address; http:// is plain.
     s3_region: the name that requests to S3 are signed for. path_style: False: the bucket's name is
     a part of the host's. account: Azure's storage account. credentials_file: in the vendor's own
-    format; profile: the section of an S3 one.
+    format; profile: the section of an S3 one. object_lock: the bucket of the evidence keeps every
+    version (see `worm`).
     """
 
     endpoint: str = ""
@@ -48,6 +51,7 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     account: str = ""
     credentials_file: str = ""
     profile: str = "default"
+    object_lock: bool = False
 
 
 class Bucket(Struct, frozen=True):
@@ -84,6 +88,7 @@ def why_unfit(scheme: str, access: Access) -> str:
         "account": (AZURE,),
         "credentials_file": (S3, GCS),
         "profile": (S3,),
+        "object_lock": (S3,),
     }
     default = Access()
     for key, schemes in belongs.items():
@@ -152,6 +157,35 @@ def _s3(bucket: Bucket, access: Access, now_us: Callable[[], int]) -> dict[str, 
         path, profile = Path(access.credentials_file), access.profile
         made["credential_provider"] = lambda: _read_credentials(path, profile, now_us())
     return made
+
+
+def open_client(
+    bucket: Bucket, access: Access, timeout_seconds: float, now_us: Callable[[], int]
+) -> Client:
+    """Make botocore's client, for what obstore cannot ask of the same S3 bucket. As `open_bucket`.
+
+    Raises:
+        Exception: of any kind.
+    """
+    from botocore.config import Config
+    from botocore.session import Session
+
+    given: dict[str, Any] = {"region_name": access.s3_region or S3_REGION_DEFAULT}
+    if access.endpoint:
+        given["endpoint_url"] = access.endpoint
+    if access.credentials_file:
+        read = _read_credentials(Path(access.credentials_file), access.profile, now_us())
+        given["aws_access_key_id"] = read["access_key_id"]
+        given["aws_secret_access_key"] = read["secret_access_key"]
+        given["aws_session_token"] = read.get("token")
+    config = Config(
+        connect_timeout=min(CONNECT_SECONDS_MAX, timeout_seconds),
+        read_timeout=timeout_seconds,
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path" if access.path_style else "virtual"},
+    )
+    client: Client = Session().create_client("s3", config=config, **given)
+    return client
 
 
 def _read_credentials(path: Path, profile: str, now_us: int) -> "S3Credential":

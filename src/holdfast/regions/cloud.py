@@ -16,6 +16,7 @@ call tries again.
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from obstore.exceptions import (
     AlreadyExistsError,
@@ -26,6 +27,9 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 from obstore.store import ObjectStore
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 from holdfast.regions.keys import check_bytes, check_key, check_prefix, is_key, is_part
 from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
@@ -62,13 +66,18 @@ class CloudStore:
         return self._opened
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        version = await self.create_version(key, data)
+        return version if isinstance(version, Unknown) else Stored()
+
+    async def create_version(self, key: str, data: bytes) -> str | Unknown:
+        """As `create`; the id of the version that was stored, "" in a bucket that has none."""
         check_key(key)
         check_bytes(data)
         try:
-            await self._store.put_async(key, data, mode="create", use_multipart=False)
+            put = await self._store.put_async(key, data, mode="create", use_multipart=False)
         except Exception as error:
             return _failed(error)
-        return Stored()
+        return put["version"] or ""
 
     async def replace(self, key: str, data: bytes) -> Stored | Unknown:
         check_key(key)
@@ -80,9 +89,16 @@ class CloudStore:
         return Stored()
 
     async def read(self, key: str) -> Present | Absent | Unknown:
+        return await self._read(key, None)
+
+    async def read_version(self, key: str, id: str) -> Present | Absent | Unknown:
+        """One version of an object, whatever lies above it."""
+        return await self._read(key, {"version": id})
+
+    async def _read(self, key: str, options: "GetOptions | None") -> Present | Absent | Unknown:
         check_key(key)
         try:
-            answer = await self._store.get_async(key)
+            answer = await self._store.get_async(key, options=options)
             size_bytes = answer.meta["size"]
             if size_bytes > OBJECT_BYTES_MAX:
                 return Unknown(f"{size_bytes} bytes are too many for an object", answered=True)

@@ -14,10 +14,12 @@ RegionId = str
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The object is there. modified_us: the store's own clock, µs UTC; 0 where it does not say."""
+    """The object is there. modified_us: the store's own clock, µs UTC; 0 where it does not say.
+    covered: as in `Listed`."""
 
     data: bytes
     modified_us: int
+    covered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ class Differs:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One object in a listing. modified_us as in `Present`."""
+    """One object in a listing. modified_us as in `Present`. covered: what was laid over it, for a
+    person, in a store that keeps every version; what lies there is what was listed all the same."""
 
     key: str
     size_bytes: int
     modified_us: int
+    covered: str = ""
 
 
 @dataclass(frozen=True, slots=True)

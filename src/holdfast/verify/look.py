@@ -114,6 +114,7 @@ class Look:
         elif isinstance(answer, Unknown):
             why = answer.reason
         else:
+            self._name_covered(id, layout.REGION_KEY, answer.covered)
             cookie, why = self._judge_cookie(id, answer.data)
         taken = [o for o, store in self.stores.items() if cookie and store == cookie.store]
         if taken:
@@ -174,6 +175,10 @@ class Look:
     def _name(self, kind: FindingKind, region: RegionId, key: str, why: str) -> None:
         self._findings.add(Finding(kind=kind, region=region, key=key, reason=why))
 
+    def _name_covered(self, region: RegionId, key: str, covered: str) -> None:
+        if covered:
+            self._name("hidden", region, key, f"{covered} lies over it; it is kept all the same")
+
     def _compare_notes(self, notes: Iterable[dict[RegionId, list[str]]]) -> None:
         """Births, decided ends, checkpoints and gaps belong to every region."""
         for listed in notes:
@@ -214,6 +219,8 @@ class Look:
         listed: dict[RegionId, list[str]] = {}
         for id, listing in (await self._ask(lambda region: region.list(prefix))).items():
             self._objects[id] += len(listing.objects)
+            for entry in listing:
+                self._name_covered(id, entry.key, entry.covered)
             listed[id] = [e.key for e in listing if self._parse(id, e.key) is not None]
         return listed
 
@@ -267,6 +274,7 @@ class Look:
             for id, listing in listings.items():
                 self._objects[id] += len(listing.objects)
                 for listed in listing:
+                    self._name_covered(id, listed.key, listed.covered)
                     found.setdefault(listed.key, []).append(id)
             parsed = ((self._parse(ids[0], key), ids) for key, ids in found.items())
             shard = {key.name: tuple(ids) for key, ids in parsed if isinstance(key, SegmentKey)}
