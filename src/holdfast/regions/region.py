@@ -227,8 +227,6 @@ class Region:
 
     def report(self) -> RegionReport:
         now = asyncio.get_running_loop().time()
-        lanes = (self._writing, self._reading)
-        failure = next((lane.last_failure for lane in lanes if lane.last_failure), None)
         return RegionReport(
             id=self.id,
             url=self.url,
@@ -236,9 +234,9 @@ class Region:
             state=self._state(),
             reading=self._reading.breaker.state,
             writing=self._writing.breaker.state,
-            why=failure.reason if failure else self.why_unfit or self.why_unverified,
+            why=self._why(),
             ok_seconds_ago=None if self._last_ok is None else now - self._last_ok,
-            in_flight=sum(len(lane.tasks) for lane in lanes),
+            in_flight=len(self._writing.tasks) + len(self._reading.tasks),
         )
 
     def _state(self) -> str:
@@ -247,6 +245,12 @@ class Region:
         if self.why_unfit:
             return "unfit"
         return "unverified" if self.why_unverified else "ok"
+
+    def _why(self) -> str:
+        failure = self._writing.last_failure or self._reading.last_failure
+        if failure and not (self.why_unfit and self._is_answering):
+            return failure.reason
+        return self.why_unfit or self.why_unverified
 
     def _lane(self) -> _Lane:
         slots = asyncio.Semaphore(self._limits.in_flight_max)
