@@ -1,6 +1,9 @@
-"""Where the command `holdfast` begins."""
+"""Where the command `holdfast` begins, and how it ends."""
 
+import contextlib
+import os
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -14,4 +17,17 @@ def main() -> None:
             f"holdfast: {error.name} is not installed. The command line comes with the server: "
             "install holdfast-audit[server]."
         )
-    sys.exit(run(sys.argv[1:]))
+    _leave(run(sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, and leave the interpreter as it stands.
+
+    A thread of obstore's that has just handed over an answer may still be on its way back when a
+    short command is done. It would find an interpreter that is being taken down, and abort the
+    process: the answer was printed, and the exit code would say -6.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # told by `guarded`, where it was not to be helped
+            stream.flush()
+    os._exit(code)
