@@ -39,7 +39,7 @@ check: $(DEV_READY)  ## the quick part of `make test`
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not s3" $(ARGS)
 
 sim: $(DEV_READY)  ## replay one simulated world, with its trace (SEED=n, ARGS="words")
 	PYTHONPATH=src:. $(BIN)/python -m tests.sim replay $(SEED) $(ARGS)

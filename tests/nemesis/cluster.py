@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from holdfast.regions import layout
 from holdfast.times import format_us
 from tests.e2e.server import Server, wait_until
 from tests.nemesis.history import Client, Listener, Reader
@@ -30,10 +31,13 @@ CAUGHT_UP_SECONDS = 45.0
 
 
 class Cluster:
-    """Two nodes, each with a directory of its own, on three regions of one trail.
+    """Two nodes, each with a directory of its own, on three regions of one trail: directories here.
 
-    small: what lies on a small file system of its own, where that may be mounted.
+    settings: the first part of the settings file. small: what lies on a small file system of its
+    own, where that may be mounted.
     """
+
+    settings = SETTINGS
 
     def __init__(self, place: Path, seed: int) -> None:
         self.place = place
@@ -46,21 +50,25 @@ class Cluster:
         self.servers: dict[str, Server] = {}
         self.clients: list[Client] = []
         self.readers: list[Reader] = []
-        self.listener = Listener(self.regions)
+        self.listener = Listener(self.heartbeats)
 
     def found(self) -> None:
-        """Make the directories, start both nodes, and let clients and readers begin."""
-        self.listener.start()
-        for region in REGIONS:
-            (self.regions / region).mkdir(parents=True)
+        """Make the regions, start both nodes, and let clients and readers begin."""
         for name in NODES:
             (self.place / name).mkdir()
-        self._mount(self.regions / "c")
-        self._mount(self.place / "two")
-        self.config.write_text(SETTINGS + self.tables({}))
+        self.make_regions()
+        self.listener.start()
+        self.config.write_text(self.settings + self.tables({}))
         self.add("one")
         shutil.copy(self.place / "one" / "trail.key", self.place / "two" / "trail.key")
         self.add("two")
+
+    def make_regions(self) -> None:
+        """The places that regions are to lie in, empty."""
+        for region in REGIONS:
+            (self.regions / region).mkdir(parents=True)
+        self._mount(self.regions / "c")
+        self._mount(self.place / "two")
 
     def tables(self, elsewhere: Mapping[str, str]) -> str:
         """The regions' part of the settings. elsewhere: region -> another folder for it."""
@@ -140,10 +148,17 @@ class Cluster:
             return str(error)
         return f"{node['state']} {node['why']}, held back by {held}"
 
-    def evidence(self, region: Path) -> dict[str, bytes]:
+    def content(self, id: str) -> dict[str, bytes]:
         """What a region holds, key -> bytes."""
+        region = self.regions / id
         paths = (path for kind in ("ev", "ctl") for path in region.glob(f"{kind}/**/*"))
         return {str(p.relative_to(region)): p.read_bytes() for p in paths if p.is_file()}
+
+    def heartbeats(self) -> Iterator[tuple[bytes, str]]:
+        """Every heartbeat that lies in a region now, and its node."""
+        for path in self.regions.glob(f"*/{layout.HEARTBEATS_PREFIX}*.note"):
+            with contextlib.suppress(OSError):
+                yield path.read_bytes(), path.stem
 
     # -- small disks ---------------------------------------------------------------------------
 

@@ -4,15 +4,13 @@ import contextlib
 import http.client
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any, Self
 
 from holdfast.proof import note
 from holdfast.proof.note import Note
-from holdfast.regions import layout
 from holdfast.times import parse_time
 from holdfast.write.batch import Acknowledgement
 from tests.e2e.server import Server
@@ -192,14 +190,13 @@ class Reader(Repeated):
 
 
 class Listener(Repeated):
-    """Keeps every heartbeat that it sees in the regions' folders."""
+    """Keeps every heartbeat that it sees in the regions."""
 
-    def __init__(self, regions: Path) -> None:
+    def __init__(self, look: Callable[[], Iterable[tuple[bytes, str]]]) -> None:
         super().__init__("listener", self._listen, BETWEEN_BEATS_SECONDS)
         self.beats: dict[bytes, str] = {}
-        self._regions = regions
+        self._look = look
 
     def _listen(self) -> None:
-        for path in self._regions.glob(f"*/{layout.HEARTBEATS_PREFIX}*.note"):
-            with contextlib.suppress(OSError):
-                self.beats.setdefault(path.read_bytes(), path.stem)
+        for beat, node in self._look():
+            self.beats.setdefault(beat, node)

@@ -21,8 +21,8 @@ Event = tuple[str, str]  # id, received
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A region, read from its directory."""
+class Held:
+    """What lies in a region."""
 
     objects: Mapping[str, bytes]
 
@@ -37,7 +37,7 @@ class Remains:
     repairs: Sequence[tuple[str, str, bytes]] = ()  # from outside nobody sees who put an object
 
     def __init__(self, cluster: Cluster) -> None:
-        self.stores = {id: Folder(cluster.evidence(cluster.regions / id)) for id in REGIONS}
+        self.stores = {id: Held(cluster.content(id)) for id in REGIONS}
         self.beats = dict(cluster.listener.beats)
         self.destroyed: Mapping[str, bytes] = {}  # no play loses more than the trail survives
         self.problem = cluster.problem
