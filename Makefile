@@ -91,5 +91,5 @@ $(DEV_READY): requirements/dev.lock $(RUN_READY)
 # Programs of the system that some tests run; without them those tests are skipped by name.
 $(TOOLS_READY): dev/tools.sh $(DEV_READY)
 	@sh dev/tools.sh strace zstd nodejs
-	@sh dev/tools.sh ceph-mon ceph-osd radosgw ceph-common curl
+	@sh dev/tools.sh ceph-mon ceph-osd radosgw ceph-common curl iproute2
 	@touch $@

@@ -1,6 +1,6 @@
 """What a machine may lack. A test that needs it is skipped aloud, with what would make it run.
 
-These three skips are meant, and all there are: a machine without root must still run every test
+These four skips are meant, and all there are: a machine without root must still run every test
 that it can. `make test` installs the programs wherever it is root on a Debian (dev/tools.sh), and
 nothing is skipped there; but a container may forbid tracing or mounting, and then it stays so.
 """
@@ -25,6 +25,11 @@ def program(name: str) -> str:
 def no_tracing() -> NoReturn:
     """strace is there, and the kernel or a container's rules let nobody trace a process."""
     pytest.skip("processes may not be traced here: give the container SYS_PTRACE")
+
+
+def no_namespaces() -> NoReturn:
+    """A network of its own needs root, the program ip, and a kernel that lets one be made."""
+    pytest.skip("no network namespace can be made here: run as root, with NET_ADMIN, and iproute2")
 
 
 def mount_small_disk(place: Path) -> None:

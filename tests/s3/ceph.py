@@ -2,14 +2,18 @@
 
 import socket
 import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
 from holdfast.regions.buckets import Access
 from tests.machine import program
+from tests.s3.network import Link
 
 SCRIPT = Path(__file__).parents[2] / "dev" / "ceph-region.sh"
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool", "curl")
+PORT = 7480  # where nobody else is
 PORTS = 20  # what the script says that a region takes, from its first on
 UP_SECONDS = 120
 
@@ -17,15 +21,16 @@ UP_SECONDS = 120
 class CephRegion:
     """A region of Ceph's. Its keys are its own: a request with another one's is refused.
 
-    access: how it is reached, with a file of its credentials. buckets are made by `bucket`.
+    access: how it is reached, with a file of its credentials. buckets are made by `bucket`. link:
+    where it has a network of its own.
     """
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, link: Link | None = None) -> None:
         """Nothing is started yet; a machine without Ceph skips the test, by name."""
         for each in PROGRAMS:
             program(each)
-        self.folder = folder
-        self.address = f"{host}:{free_ports(host)}"
+        self.folder, self.link = folder, link
+        self.address = f"{link.address}:{PORT}" if link else f"127.0.0.1:{free_ports('127.0.0.1')}"
         self._keys = {"S3_KEY": folder.name, "S3_SECRET": f"secret-of-{folder.name}"}
         credentials = folder.with_suffix(".credentials")
         credentials.touch(mode=0o600)
@@ -62,7 +67,13 @@ class CephRegion:
 
     def _run(self, command: str, *arguments: str) -> None:
         done = subprocess.run(
-            [str(SCRIPT), command, str(self.folder), *arguments],
+            [
+                *(self.link.prefix if self.link else ()),
+                str(SCRIPT),
+                command,
+                str(self.folder),
+                *arguments,
+            ],
             capture_output=True,
             text=True,
             timeout=UP_SECONDS,
@@ -75,6 +86,12 @@ class CephRegion:
         """The last words of its parts."""
         logs = sorted(self.folder.glob("*.out"))
         return "".join(f"\n{log.name}: {log.read_text(errors='replace')[-500:]}" for log in logs)
+
+
+def up(regions: Mapping[str, CephRegion]) -> None:
+    """All at once: each waits for itself most of the time."""
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(CephRegion.up, regions.values()))
 
 
 def free_ports(host: str) -> int:

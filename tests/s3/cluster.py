@@ -29,11 +29,19 @@ class BucketCluster(Cluster):
 
     settings = SETTINGS + INTERVALS
 
-    def __init__(self, place: Path, cephs: Mapping[str, CephRegion], name: str) -> None:
-        """name: of the buckets, which must be new."""
+    def __init__(
+        self,
+        place: Path,
+        cephs: Mapping[str, CephRegion],
+        name: str,
+        endpoints: Mapping[str, str] | None = None,
+    ) -> None:
+        """name: of the buckets, which must be new. endpoints: by region, where servers reach it,
+        if not directly."""
         super().__init__(place, seed=1)
         self.cephs = cephs
         self._name = name
+        self._endpoints = endpoints or {}
 
     def make_regions(self) -> None:
         for id in self.cephs:
@@ -45,7 +53,8 @@ class BucketCluster(Cluster):
 
     def tables(self, elsewhere: Mapping[str, str]) -> str:
         """elsewhere: region -> another endpoint for it."""
-        return "".join(self._table(id, elsewhere.get(id, "")) for id in self.cephs)
+        reached = {**self._endpoints, **elsewhere}
+        return "".join(self._table(id, reached.get(id, "")) for id in self.cephs)
 
     def content(self, id: str) -> dict[str, bytes]:
         stores = {url: self._open(id, url) for url in self._urls(id).values()}

@@ -2,41 +2,71 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.nemesis.cluster import REGIONS
-from tests.s3.ceph import CephRegion
+from tests.s3.ceph import CephRegion, up
 from tests.s3.cluster import BucketCluster
+from tests.s3.network import Link, Proxy, proxied
 
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def cephs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, CephRegion]]:
+    """Each in a network of its own, where one may be made; else all on loopback."""
     folder = tmp_path_factory.mktemp("ceph")
-    made = {id: CephRegion(folder / id) for id in REGIONS}
+    links = {id: Link(number) for number, id in enumerate(REGIONS)}
+    made = {
+        id: CephRegion(folder / id, link if link.make() else None) for id, link in links.items()
+    }
     try:
-        with ThreadPoolExecutor() as threads:
-            list(threads.map(CephRegion.up, made.values()))
+        up(made)
         yield made
     finally:
         for each in made.values():
             each.destroy()
+        for link in links.values():
+            link.remove()
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, cephs: Mapping[str, CephRegion]) -> Iterator[BucketCluster]:
     """Under load. Whatever a story leaves broken is mended after it."""
-    made = BucketCluster(tmp_path, cephs, f"story-{next(_numbers)}")
-    try:
-        made.found()
-        made.wait_for_acknowledgements()
+    with under_load(BucketCluster(tmp_path, cephs, f"story-{next(_numbers)}")) as made:
         yield made
+
+
+@pytest.fixture
+def proxies(cephs: Mapping[str, CephRegion]) -> Iterator[Mapping[str, Proxy]]:
+    with ExitStack() as closing:
+        yield {id: closing.enter_context(proxied(ceph.address)) for id, ceph in cephs.items()}
+
+
+@pytest.fixture
+def far(
+    tmp_path: Path, cephs: Mapping[str, CephRegion], proxies: Mapping[str, Proxy]
+) -> Iterator[BucketCluster]:
+    """Under load, through a proxy to each region."""
+    endpoints = {id: proxy.endpoint for id, proxy in proxies.items()}
+    made = BucketCluster(tmp_path, cephs, f"story-{next(_numbers)}", endpoints)
+    with under_load(made):
+        yield made
+
+
+@contextmanager
+def under_load(cluster: BucketCluster) -> Iterator[BucketCluster]:
+    try:
+        cluster.found()
+        cluster.wait_for_acknowledgements()
+        yield cluster
     finally:
-        made.end()
-        for each in cephs.values():
+        cluster.end()
+        for each in cluster.cephs.values():
+            if each.link:
+                each.link.mend()
             each.resume()
-            each.up()
+        up(cluster.cephs)

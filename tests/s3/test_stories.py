@@ -3,14 +3,18 @@ everyone caught up, and with the nemesis' judgement on all that was ever said: e
 event is found exactly once, by each server and straight from the buckets, whose content is one."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from holdfast.proof.__main__ import main as check
 from tests.e2e.server import CLOUDTRAIL, cloudtrail_records, holdfast, payloads, wait_until
+from tests.machine import no_namespaces
 from tests.nemesis.history import Request
+from tests.s3.ceph import up
 from tests.s3.cluster import BucketCluster, finish
+from tests.s3.network import Proxy
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -89,13 +93,56 @@ def test_everything_is_killed_at_once(cluster: BucketCluster) -> None:
     for server in cluster.living:
         server.kill()
 
-    for ceph in cluster.cephs.values():
-        ceph.up()
+    up(cluster.cephs)
     for server in cluster.living:
         server.start()
     cluster.wait_for_acknowledgements()
 
     finish(cluster)
+
+
+def test_a_link_goes_down(cluster: BucketCluster) -> None:
+    link = cluster.cephs["c"].link
+    if link is None:
+        no_namespaces()
+
+    link.cut()
+    cluster.wait_for_acknowledgements()
+    wait_until(lambda: _state(cluster, "c") == "open", cluster.tell)
+    cluster.wait_until_caught_up()
+    link.mend()
+
+    finish(cluster)
+
+
+def test_regions_are_far_away(far: BucketCluster, proxies: Mapping[str, Proxy]) -> None:
+    for proxy, seconds in zip(proxies.values(), (0.01, 0.05, 0.2), strict=True):
+        proxy.delay_seconds = seconds
+    far.wait_for_acknowledgements()
+    far.wait_until_caught_up()
+
+    finish(far)
+
+
+def test_connections_are_reset_at_random(far: BucketCluster, proxies: Mapping[str, Proxy]) -> None:
+    for proxy in proxies.values():
+        proxy.resets = 0.03
+    for _ in range(10):
+        far.wait_for_acknowledgements()
+    for proxy in proxies.values():
+        proxy.resets = 0.0
+
+    finish(far)
+
+
+def test_connections_are_half_open(far: BucketCluster, proxies: Mapping[str, Proxy]) -> None:
+    proxies["a"].silent = True
+    far.wait_for_acknowledgements()
+    wait_until(lambda: _state(far, "a") == "open", far.tell)
+    far.wait_until_caught_up()
+    proxies["a"].silent = False
+
+    finish(far)
 
 
 def _state(cluster: BucketCluster, id: str) -> str:
