@@ -204,11 +204,16 @@ async def _close_all(world: World, script: Script) -> None:
     await script.state_gaps()
     await _audit(world, "closing of all epochs", _close_each(world, script))
     if world.forgone:
-        for id in world.gone:
-            script.person.replace(id)
-            await script.person.done()
+        await _replace_all(world, script)
         await _audit(world, "repair", _repair(world))
         await _audit(world, "repair", _repair(world))
+
+
+async def _replace_all(world: World, script: Script) -> None:
+    """A person replaces every store that is gone for good."""
+    for id in sorted(world.gone):
+        script.person.replace(id)
+        await script.person.done()
 
 
 async def _audit(world: World, what: str, work: Coroutine[object, object, None]) -> None:
@@ -248,6 +253,10 @@ async def _close_each(world: World, script: Script) -> None:
             world.say(f"epoch {epoch} of {node[:6]} stays open: {end.reason}")
             script.person.close(node, epoch)
             await script.person.done()
+            end = await close_epoch(regions, data, Identity(node, key, certificate), host, "audit")
+        if isinstance(end, Undecided) and world.gone:
+            await _replace_all(world, script)
+            await regions.verify()
             end = await close_epoch(regions, data, Identity(node, key, certificate), host, "audit")
         if isinstance(end, Undecided):
             world.problem(f"epoch {epoch} of {node[:6]} cannot be closed: {end.reason}")

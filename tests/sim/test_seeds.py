@@ -34,6 +34,7 @@ FOUND = {
     (0, "bad_memory"): "requests were never answered when their segment could not be trusted",
     (69, "disks unsynced"): "a closer voted for a segment that disks showed and had not synced",
     (32, "hole"): "a node that began again overwrote its promise, and was closed below it",
+    (1795912547457, ""): "two births in a store each, and the third was replaced: never closed",
     (5, "torn"): "a reader never read a birth again that was bent on its way",
 }
 

@@ -10,7 +10,7 @@ from holdfast.keep.declare import declare
 from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.proof import ledger, names, statements
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.statements import Closed, Heartbeat
+from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.regions import Regions, kinds, layout, signing
 from holdfast.regions.kinds import Cookie, Vote
 from holdfast.regions.port import Absent, Listing, Present, Unknown
@@ -478,6 +478,34 @@ def _filled_from(store: MemoryWorld, region: str) -> MemoryWorld:
     named = kinds.verify_cookie(TRAIL.cookie(region), TRAIL.trail).statement.store
     took.objects[layout.REGION_KEY] = (TRAIL.cookie(region, region * 32, named), 1)
     return took
+
+
+def test_of_two_births_neither_of_which_can_be_in_a_quorum_any_more_either_closes_the_epoch() -> (
+    None
+):
+    async def story() -> None:
+        lost = await promised(3)
+        key = layout.birth_key(lost.identity.node, 1)
+        lost.world.stores["c"].objects[key] = (_born_elsewhere(lost), 1)
+        lost.world.stores["b"] = MemoryWorld()
+        before = await lost.close()
+        lost.world.stores["b"] = _filled_from(MemoryWorld(), "b")
+
+        end = await lost.close()
+        lost.birth = lost.world.stores["c"].objects[key][0]
+        again = await lost.close()
+
+        assert isinstance(before, Undecided) and "birth" in before.reason
+        assert end == again == end_of(lost) and lost.votes() == [3, 3]
+
+    run(story)
+
+
+def _born_elsewhere(lost: Lost) -> bytes:
+    """The same epoch's birth, of another process that has the node's key."""
+    birth = statements.read(lost.birth, Birth).statement
+    key = lost.identity.key
+    return signing.write(replace(birth, instance="e" * 32), key.name, key)
 
 
 def test_too_few_stores_to_list_decide_nothing_even_for_a_person() -> None:

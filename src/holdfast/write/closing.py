@@ -127,16 +127,15 @@ async def _keep_everywhere(
 
 
 async def _bring_birth(closing: Closing) -> None:
-    """Step 1. Two births of one epoch may exist; only one that W stores hold ever counted."""
+    """Step 1. Two births of one epoch may exist; only one that W stores hold ever counted, and only
+    its process sealed anything: so the run is the same, whichever of them a closer has."""
     key = layout.birth_key(closing.node, closing.epoch)
     outcomes = (await _keep_everywhere(closing, key, closing.birth_bytes)).values()
     if sum(isinstance(o, Stored) for o in outcomes) >= closing.quorum:
         return
-    others = sum(isinstance(o, Differs) for o in outcomes)
+    others = sum(isinstance(o, Differs) for o in outcomes) + closing.replaced
     if others > closing.count - closing.quorum:
-        # No birth of these bytes can ever lie in W stores: nothing was acknowledged under it, and
-        # the run found below is empty, whoever closes.
-        return
+        return  # these bytes can never lie in W stores any more
     raise StoppedError("the birth of the epoch could not be brought to a quorum of its stores")
 
 

@@ -88,8 +88,8 @@ async def propose_end(
         written = (await read_decision(closing)).note
         if written is not None:
             return _go_on(closing, key, written)
-        closing = replace(closing, forgone=_forgone(closing, regions))
-        votes = await _split_votes(closing, regions, gone)
+        closing = replace(closing, forgone=_forgone(closing))
+        votes = await _split_votes(closing, gone)
         run, listed = await find_run(closing)
         ends = [statements.parse_text(text, Vote).end for _, text in votes.values()]
         end = max([run.end, *ends], key=lambda each: each.size)
@@ -98,7 +98,7 @@ async def propose_end(
         if not closing.forgone:  # else keepers bring the run to the stores that came later
             await complete(closing, run, listed)
         # After the votes: whoever decided by one that is lost since may have written it down since.
-        written = await _decided_anywhere(closing, regions, gone)
+        written = await _decided_anywhere(closing, gone)
         if written is not None:
             return _go_on(closing, key, written)
     except StoppedError as stopped:
@@ -128,21 +128,20 @@ def _go_on(closing: Closing, key: str, written: bytes) -> ProposedEnd:
     return ProposedEnd(key, written, closed.end, False, {}, (), closed.end.size)
 
 
-def _forgone(closing: Closing, regions: Regions) -> int:
+def _forgone(closing: Closing) -> int:
     """How many of the R stores that must be asked were replaced; at least one must be left."""
-    named = [id for id, _ in closing.birth.statement.regions]
-    left = closing.count - sum(_is_replaced(closing, regions, id) for id in named)
+    left = closing.count - closing.replaced
     return max(0, closing.needed - left) if left else 0
 
 
 async def _split_votes(
-    closing: Closing, regions: Regions, gone: Collection[RegionId]
+    closing: Closing, gone: Collection[RegionId]
 ) -> Mapping[RegionId, tuple[int, str]]:
     """The votes, once it is sure that they never decide."""
     ballots = await read_ballots(closing)
     votes = {id: ballot for id, ballot in ballots.items() if isinstance(ballot, tuple)}
     for id, _ in closing.birth.statement.regions:
-        replaced = _is_replaced(closing, regions, id)
+        replaced = _is_replaced(closing, id)
         answers = replaced or not isinstance(ballots.get(id, Unknown("")), Unknown)
         if id in gone and answers:
             raise _rejected("--region-gone", f"{id} is not gone: it answers")
@@ -150,7 +149,9 @@ async def _split_votes(
             continue
         if answers:
             raise _rejected(
-                "--epoch", f"region {id} has not voted and still can: let a server run, then see"
+                "--epoch",
+                f"region {id} has not voted and still can: let a server run, then see; and first "
+                "replace the regions that are gone for good",
             )
         why = getattr(ballots.get(id), "reason", "") or NOT_THERE
         raise UnavailableError(
@@ -165,14 +166,12 @@ async def _split_votes(
     return votes
 
 
-async def _decided_anywhere(
-    closing: Closing, regions: Regions, gone: Collection[RegionId]
-) -> bytes | None:
+async def _decided_anywhere(closing: Closing, gone: Collection[RegionId]) -> bytes | None:
     """A close that is written down in any store: a single reader may have acted on it. Each store
     must say so that is neither gone nor replaced."""
     found = await read_decision(closing)
     for id, why in found.unread.items():
-        if found.note is None and id not in gone and not _is_replaced(closing, regions, id):
+        if found.note is None and id not in gone and not _is_replaced(closing, id):
             raise UnavailableError(
                 f"region {id} does not say whether a close is written down there ({why}), and it "
                 f"may be decided. {IF_IT_IS_GONE}"
@@ -180,7 +179,6 @@ async def _decided_anywhere(
     return found.note
 
 
-def _is_replaced(closing: Closing, regions: Regions, id: RegionId) -> bool:
+def _is_replaced(closing: Closing, id: RegionId) -> bool:
     """Whether a region of the birth shows another store, by its cookie, than the birth names."""
-    region = regions.by_id.get(id)
-    return region is not None and region not in closing.stores and bool(region.store_uuid)
+    return any(store.id == id for store in closing.later)

@@ -72,6 +72,11 @@ class Closing:
         return self.birth.statement.quorum
 
     @property
+    def replaced(self) -> int:
+        """How many of the stores that the birth names are gone for good."""
+        return sum(store.id in dict(self.birth.statement.regions) for store in self.later)
+
+    @property
     def count(self) -> int:
         return len(self.birth.statement.regions)
 
