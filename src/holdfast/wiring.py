@@ -184,15 +184,15 @@ async def _alive(system: System) -> AsyncIterator[None]:
         return
     system.host.compute.submit(prepare)  # or the first search would wait for its worker to load
     await system.node.refuse_if_retired()
+    prober = Prober(system.regions, system.node.birth)
+    await prober.probe()
     await system.reader.start()
     await system.node.start()
     interval_seconds = float(system.settings.reconcile_interval_s)
     keeping = [
         asyncio.create_task(system.keeper.keep_forever(interval_seconds)),
         asyncio.create_task(system.scrub.scrub_forever()),
-        asyncio.create_task(
-            Prober(system.regions, system.node.birth).probe_forever(system.node.ready)
-        ),
+        asyncio.create_task(prober.probe_forever(system.node.ready)),
         asyncio.create_task(
             Seen(system.checkpoints, system.node).tell_forever(
                 float(system.settings.checkpoint_interval_s)

@@ -23,9 +23,11 @@ from holdfast.regions.probe import (
 )
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
+from holdfast.regions.trailkey import TrailKey
 from tests.regions.worlds import MemoryWorld
 
 NOW_US = 1_000_000_000
+TRAIL = TrailKey(bytes(32), "a trail")
 SILENT = Unknown("no answer")
 TAKEN = Unknown("already exists", answered=True)
 BIRTH = (layout.birth_key("0a" * 16, 1), b"a birth\n")
@@ -66,6 +68,12 @@ class Refusing(MemoryWorld):
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
         return TAKEN
+
+
+def hold(world: MemoryWorld, region: str, *objects: tuple[str, bytes]) -> None:
+    """What a region of the trail holds: its cookie, and more."""
+    for key, data in ((layout.REGION_KEY, TRAIL.cookie(region)), *objects):
+        world.objects[key] = (data, NOW_US)
 
 
 async def tried_all(world: MemoryWorld) -> dict[str, Tried]:
@@ -187,8 +195,8 @@ def test_a_region_that_fails_counts_for_nothing_until_it_does_better(
 ) -> None:
     async def story() -> None:
         good, bad = MemoryWorld(), Overwriting()
-        for world in (good, bad):
-            world.objects[BIRTH[0]] = (BIRTH[1], NOW_US)
+        for id, world in (("a", good), ("b", bad)):
+            hold(world, id, BIRTH)
         region = {"a": Region("a", good), "b": Region("b", bad)}
         prober = Prober(Regions(list(region.values()), 2), lambda: BIRTH)
 
@@ -209,3 +217,32 @@ def test_a_region_that_fails_counts_for_nothing_until_it_does_better(
 
     asyncio.run(story())
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_before_an_epoch_the_newest_birth_that_lies_there_is_tried_and_without_one_nothing() -> (
+    None
+):
+    async def story() -> tuple[str, str]:
+        empty, bad = Overwriting(), Overwriting()
+        hold(empty, "a")
+        hold(bad, "b", BIRTH)
+        regions = [Region("a", empty), Region("b", bad)]
+
+        await Prober(Regions(regions, 2), lambda: None).probe()
+
+        assert set(empty.objects) == {layout.REGION_KEY}
+        return regions[0].why_unfit, regions[1].why_unfit
+
+    without, with_one = asyncio.run(story())
+    assert (without, with_one[:13]) == ("", "put-if-absent")
+
+
+def test_nothing_is_put_into_a_store_of_another_trail_or_without_a_cookie() -> None:
+    worlds = {"a": MemoryWorld(), "b": MemoryWorld()}
+    hold(worlds["b"], "b")
+    regions = [Region(id, world) for id, world in worlds.items()]
+
+    asyncio.run(Prober(Regions(regions, 2, "0c" * 16), lambda: BIRTH).probe())
+
+    assert [set(world.objects) for world in worlds.values()] == [set(), {layout.REGION_KEY}]
+    assert [region.why_unfit for region in regions] == ["", ""]

@@ -163,5 +163,11 @@ def test_a_server_counts_no_region_that_takes_a_second_create_and_says_why(
         quorum = next(each["detail"] for each in checks if each["check"] == "quorum")
         assert (code, bad) == (3, {"region c: put-if-absent"})
         assert quorum == "2 regions of the 2 needed to write"
+
+        assert server.stop() == 0
+        server.start()
+        told_at_the_start = server.log.read_text().rpartition("stopping:")[2]
+        unfit, born = told_at_the_start.find("is not counted on"), told_at_the_start.find("accepts")
+        assert 0 < unfit < born  # before it closes, votes and is born
     finally:
         server.close()

@@ -59,6 +59,11 @@ async def read_cookie(region: Region, trail: str) -> Cookie | Foreign | Absent |
     """
     if region.why_unfit:
         return Unknown(region.why_unfit)
+    return await shown_cookie(region, trail)
+
+
+async def shown_cookie(region: Region, trail: str) -> Cookie | Foreign | Absent | Unknown:
+    """The same, whether the store is fit or not: for whoever finds that out."""
     found = await region.read(layout.REGION_KEY)
     if not isinstance(found, Present):
         return found

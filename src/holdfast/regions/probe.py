@@ -30,9 +30,11 @@ from typing import TypeVar
 
 from holdfast.regions import layout
 from holdfast.regions.clock import ClockInterval, measure_clock
+from holdfast.regions.cookie import shown_cookie
+from holdfast.regions.kinds import Cookie
 from holdfast.regions.port import Absent, Listing, Present, Stored, Unknown
 from holdfast.regions.region import Region
-from holdfast.regions.regions import Regions
+from holdfast.regions.regions import Regions, newest_births
 
 log = logging.getLogger("holdfast.regions")
 
@@ -63,6 +65,7 @@ class Tried:
 QUORUM_RESTS_ON = ("put-if-absent", "read-after-write", "list-after-write")
 
 Answer = TypeVar("Answer")
+Birth = tuple[str, bytes]  # its key, its bytes
 Read = Present | Absent | Unknown
 Put = Stored | Unknown
 
@@ -232,22 +235,37 @@ async def _timed(call: Awaitable[Answer]) -> tuple[Answer, float]:
     return await call, clock() - begun
 
 
+async def _newest_birth(region: Region) -> Birth | None:
+    listing = await region.list(layout.NODES_PREFIX)
+    for key in newest_births(listing)[:1] if isinstance(listing, Listing) else ():
+        found = await region.read(key)
+        if isinstance(found, Present):
+            return key, found.data
+    return None
+
+
 class Prober:
     """Tries the regions with the birth of each epoch, and tells them what it found."""
 
-    def __init__(self, regions: Regions, birth: Callable[[], tuple[str, bytes] | None]) -> None:
-        """birth: the own node's last one, with its key; None: it is in no epoch."""
+    def __init__(self, regions: Regions, birth: Callable[[], Birth | None]) -> None:
+        """birth: the own node's last one; None: it is in no epoch."""
         self._regions = regions
         self._birth = birth
 
     async def probe(self) -> None:
-        """Once. A region that fails counts for nothing until it was seen to do better."""
-        birth = self._birth()
-        if birth is not None:
-            await asyncio.gather(*(self._probe(region, *birth) for region in self._regions))
+        """Once. A region that fails counts for nothing until it was seen to do better.
 
-    async def _probe(self, region: Region, key: str, data: bytes) -> None:
-        tried = await try_evidence(region, key, data)
+        Before an epoch is begun, when votes and a birth are to be counted, the newest birth that
+        each region holds will do; in a new trail there is none.
+        """
+        await asyncio.gather(*(self._probe(region, self._birth()) for region in self._regions))
+
+    async def _probe(self, region: Region, own: Birth | None) -> None:
+        birth = own or await _newest_birth(region)
+        cookie = await shown_cookie(region, self._regions.trail)
+        if birth is None or not isinstance(cookie, Cookie):
+            return  # nothing is put into a store that may be another's
+        tried = await try_evidence(region, *birth)
         why, before = why_unfit(tried), region.why_unfit
         if why:
             region.why_unfit = why
