@@ -116,7 +116,7 @@ ms_mon_client_mode = crc
 # A killed gateway's watch would block the next one's start for this long.
 client_notify_timeout = 1
 rgw_data = $folder/rgw
-rgw_frontends = beast endpoint=$address:$port
+rgw_frontends = beast tcp_nodelay=1 endpoint=$address:$port
 rgw_thread_pool_size = 32
 rgw_init_timeout = 30
 rgw_run_sync_thread = false
