@@ -84,6 +84,12 @@ def test_a_place_that_makes_no_sense_is_refused_by_name(
         settings(tmp_path, tail=f"[regions.x]\n{table}\n")
 
 
+def test_control_objects_may_lie_in_a_directory_of_their_own(tmp_path: Path) -> None:
+    found = settings(tmp_path, tail='control_url = "file:///control/d"\n')
+
+    assert found.regions["d"].urls == ("file:///mnt/d", "file:///control/d")
+
+
 def test_one_bucket_name_at_two_endpoints_is_two_places(tmp_path: Path) -> None:
     table = '[regions.{}]\nurl = "s3://trail"\nendpoint = "http://127.0.0.1:{}"\n'
 

@@ -49,6 +49,11 @@ class RegionSettings(
         return self.url.startswith(DIRECTORY)
 
     @property
+    def urls(self) -> tuple[str, ...]:
+        """Where evidence and control objects lie; one where they lie together."""
+        return (self.url, self.control_url) if self.control_url else (self.url,)
+
+    @property
     def place(self) -> str:
         """Where it lies, for a person."""
         return f"{self.url} at {self.endpoint}" if self.endpoint else self.url
@@ -238,7 +243,7 @@ def _checked(settings: Settings) -> Settings:
 
 def _check_place(name: str, region: RegionSettings) -> None:
     scheme = region.url.partition("://")[0]
-    for key, url in (("url", region.url), ("control_url", region.control_url or region.url)):
+    for key, url in zip(("url", "control_url"), region.urls, strict=False):
         if url.partition("://")[0] != scheme:
             raise _rejected(name, "url and control_url must be of one kind: they fail as one")
         if url.startswith(DIRECTORY + "/"):
@@ -249,8 +254,9 @@ def _check_place(name: str, region: RegionSettings) -> None:
             raise _rejected(name, f"{key} {error}") from None
     if reason := why_unfit(scheme, region):
         raise _rejected(name, reason)
-    control = region.control_url and parse_bucket(region.control_url).name
-    if region.object_lock and control in ("", parse_bucket(region.url).name):
+    if not region.object_lock:
+        return
+    if len({parse_bucket(url).name for url in region.urls}) == 1:
         raise _rejected(name, "object_lock needs a control_url in another bucket, without a lock")
 
 
