@@ -43,7 +43,7 @@ class Throwing:
     async def put_async(self, *_: object, **__: object) -> None:
         raise self.error
 
-    async def get_async(self, *_: object) -> None:
+    async def get_async(self, *_: object, **__: object) -> None:
         raise self.error
 
     async def list_with_delimiter_async(self, *_: object) -> None:
@@ -96,6 +96,12 @@ error sending request
 Debug source:
 Generic { source: ConnectError("tcp connect error", Os { code: 111, kind: ConnectionRefused, \
 message: "Connection refused" }) }"""
+UNTRUSTED = """Generic S3 error: Error performing GET https://store/x in 2ms - HTTP error: error \
+sending request
+
+Debug source: Custom { kind: InvalidData, error: InvalidCertificate(
+    UnknownIssuer,
+) }"""
 NO_ROLE = """Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 2ms \
 - HTTP error: error sending request
 
@@ -108,6 +114,7 @@ Debug source: Http(HttpError { kind: Timeout, source: reqwest::Error { source: T
         (LISTED_NOWHERE, True, "404 Not Found: NoSuchBucket: GET http://store/nosuch?list-type=2"),
         (REFUSED, True, "403 Forbidden: SignatureDoesNotMatch: GET http://store/trail?list-type=2"),
         (NOBODY, False, "HTTP error: Connection refused: GET http://store/trail/x"),
+        (UNTRUSTED, False, "HTTP error: UnknownIssuer: GET https://store/x"),
         (NO_ROLE, False, "no credentials were found, and this machine has no role of its own: "),
     ],
 )
@@ -148,7 +155,7 @@ class Answering:
 
     meta: dict[str, object] = {"path": KEY, "size": 5, "last_modified": WHEN}  # noqa: RUF012
 
-    async def get_async(self, _: str) -> "Answering":
+    async def get_async(self, *_: object, **__: object) -> "Answering":
         return self
 
     async def bytes_async(self) -> bytes:

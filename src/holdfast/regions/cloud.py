@@ -47,7 +47,10 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
 # What a listing meets is a `GenericError` whatever it was; so are refused temporary credentials.
 _REFUSED = re.compile(r"status code: 40[13] ")
 _REQUEST = re.compile(r"Error performing (\w+ \S+) in \S+ - (?:Server.*status code: )?([^:<\n]*)")
-_CAUSE = re.compile(r'<Code>(\w+)</Code>|(?:message|error): "([^"]+)"|kind: (TimedOut)|(timed out)')
+_CAUSE = re.compile(
+    r'<Code>(\w+)</Code>|(?:message|error): "([^"]+)"'
+    r"|InvalidCertificate\(\s*(\w+)|kind: (TimedOut)|(timed out)"
+)
 # Where a machine in the cloud is told its own role: the last place that is asked.
 _METADATA_HOSTS = ("169.254.169.254", "metadata.google.internal")
 
