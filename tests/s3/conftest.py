@@ -34,6 +34,12 @@ def cephs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Cep
 
 
 @pytest.fixture
+def ceph(cephs: Mapping[str, CephRegion]) -> CephRegion:
+    """One of them, for a test that needs no more."""
+    return cephs[REGIONS[0]]
+
+
+@pytest.fixture
 def cluster(tmp_path: Path, cephs: Mapping[str, CephRegion]) -> Iterator[BucketCluster]:
     """Under load. Whatever a story leaves broken is mended after it."""
     with under_load(BucketCluster(tmp_path, cephs, f"story-{next(_numbers)}")) as made:

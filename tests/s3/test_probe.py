@@ -39,15 +39,6 @@ class Broken:
         return Region("a", plain_store(f"{self.url}/{next(PLACES)}", self.access))
 
 
-@pytest.fixture(scope="module")
-def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephRegion]:
-    region = CephRegion(tmp_path_factory.mktemp("ceph") / "probe")
-    try:
-        yield region.up()
-    finally:
-        region.destroy()
-
-
 @pytest.fixture
 def broken(ceph: CephRegion) -> Iterator[Broken]:
     proxy = Proxy(ceph)

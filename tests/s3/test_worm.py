@@ -34,29 +34,16 @@ THEIRS = TrailKey(bytes([1] * 32), "theirs")
 DATA = b"the evidence"
 NODE = "0a" * 16
 SECOND_US = 1_000_000
+NUMBERS = itertools.count()
 DELETED, NEWER = "a delete marker", "a newer version"
 
 
-@pytest.fixture(scope="module")
-def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephRegion]:
-    region = CephRegion(tmp_path_factory.mktemp("ceph") / "worm")
-    try:
-        yield region.up()
-    finally:
-        region.destroy()
-
-
-@pytest.fixture(scope="module")
-def numbers() -> Iterator[int]:
-    return itertools.count()
-
-
 @pytest.fixture
-def make(ceph: CephRegion, numbers: Iterator[int]) -> Iterator[Make]:
+def make(ceph: CephRegion) -> Iterator[Make]:
     made: list[Locked] = []
 
     def one(mode: str = "COMPLIANCE") -> Locked:
-        made.append(Locked(ceph, f"locked-{next(numbers)}", mode))
+        made.append(Locked(ceph, f"locked-{next(NUMBERS)}", mode))
         return made[-1]
 
     yield one
