@@ -93,7 +93,7 @@ def judge(cluster: Cluster, found: Mapping[str, list[dict[str, Any]]]) -> str:
     begun = time.monotonic()
     requests = [request for client in cluster.clients for request in client.requests]
     for who, events in found.items():
-        _judge_found(cluster, requests, who, Counter(str(event["id"]) for event in events))
+        judge_found(cluster, requests, who, Counter(str(event["id"]) for event in events))
     whole = found["the command line"]
     for who, events in found.items():
         if events != whole:
@@ -114,7 +114,7 @@ def judge(cluster: Cluster, found: Mapping[str, list[dict[str, Any]]]) -> str:
     )
 
 
-def _judge_found(
+def judge_found(
     cluster: Cluster, requests: Iterable[Request], who: str, counts: Counter[str]
 ) -> None:
     """An acknowledged event is found exactly once, an unknown one at most once, others never."""

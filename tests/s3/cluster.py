@@ -24,8 +24,8 @@ LOOK_SECONDS = 2.0
 
 
 class BucketCluster(Cluster):
-    """Each region is a bucket in a Ceph of its own: with a prefix (b), and with another bucket for
-    the control objects (c)."""
+    """Each region is a bucket in a Ceph of its own: the second with a prefix, the third with
+    another bucket for its control objects."""
 
     settings = SETTINGS + INTERVALS
 
@@ -53,8 +53,11 @@ class BucketCluster(Cluster):
 
     def tables(self, elsewhere: Mapping[str, str]) -> str:
         """elsewhere: region -> another endpoint for it."""
-        reached = {**self._endpoints, **elsewhere}
-        return "".join(self._table(id, reached.get(id, "")) for id in self.cephs)
+        return "".join(self.tables_by_region(elsewhere).values())
+
+    def tables_by_region(self, elsewhere: Mapping[str, str] | None = None) -> dict[str, str]:
+        reached = {**self._endpoints, **(elsewhere or {})}
+        return {id: self._table(id, reached.get(id, "")) for id in self.cephs}
 
     def content(self, id: str) -> dict[str, bytes]:
         stores = {url: self._open(id, url) for url in self._urls(id).values()}
@@ -74,8 +77,9 @@ class BucketCluster(Cluster):
 
     def _urls(self, id: str) -> dict[str, str]:
         """As the settings name them; that of the control objects last."""
-        url = f"s3://{self._name}" + ("/some/where" if id == "b" else "")
-        return {"url": url} | ({"control_url": f"{url}-control"} if id == "c" else {})
+        number = list(self.cephs).index(id)
+        url = f"s3://{self._name}" + ("/some/where" if number == 1 else "")
+        return {"url": url} | ({"control_url": f"{url}-control"} if number == 2 else {})
 
     def _table(self, id: str, endpoint: str) -> str:
         access = self.cephs[id].access

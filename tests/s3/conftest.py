@@ -10,7 +10,7 @@ import pytest
 from tests.nemesis.cluster import REGIONS
 from tests.s3.ceph import CephRegion, up
 from tests.s3.cluster import BucketCluster
-from tests.s3.network import Link, Proxy, proxied
+from tests.s3.network import Link, Wire, wired
 
 _numbers = itertools.count()
 
@@ -47,17 +47,17 @@ def cluster(tmp_path: Path, cephs: Mapping[str, CephRegion]) -> Iterator[BucketC
 
 
 @pytest.fixture
-def proxies(cephs: Mapping[str, CephRegion]) -> Iterator[Mapping[str, Proxy]]:
+def wires(cephs: Mapping[str, CephRegion]) -> Iterator[Mapping[str, Wire]]:
     with ExitStack() as closing:
-        yield {id: closing.enter_context(proxied(ceph.address)) for id, ceph in cephs.items()}
+        yield {id: closing.enter_context(wired(ceph.address)) for id, ceph in cephs.items()}
 
 
 @pytest.fixture
 def far(
-    tmp_path: Path, cephs: Mapping[str, CephRegion], proxies: Mapping[str, Proxy]
+    tmp_path: Path, cephs: Mapping[str, CephRegion], wires: Mapping[str, Wire]
 ) -> Iterator[BucketCluster]:
-    """Under load, through a proxy to each region."""
-    endpoints = {id: proxy.endpoint for id, proxy in proxies.items()}
+    """Under load, through a wire to each region."""
+    endpoints = {id: wire.endpoint for id, wire in wires.items()}
     made = BucketCluster(tmp_path, cephs, f"story-{next(_numbers)}", endpoints)
     with under_load(made):
         yield made

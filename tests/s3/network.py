@@ -1,4 +1,4 @@
-"""What lies between servers and a region: a link that can be cut, a proxy that makes it worse."""
+"""What lies between servers and a region: a link that can be cut, a wire that makes it worse."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
-class Proxy:
+class Wire:
     """Passes on what two sides say to each other, in a thread of its own.
 
     delay_seconds: each piece is passed on so late. resets: the chance, a piece, that the connection
@@ -131,9 +131,9 @@ class Proxy:
 
 
 @contextmanager
-def proxied(target: str) -> Iterator[Proxy]:
-    proxy = Proxy(target)
+def wired(target: str) -> Iterator[Wire]:
+    wire = Wire(target)
     try:
-        yield proxy
+        yield wire
     finally:
-        proxy.close()
+        wire.close()

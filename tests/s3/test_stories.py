@@ -14,7 +14,7 @@ from tests.machine import no_namespaces
 from tests.nemesis.history import Request
 from tests.s3.ceph import up
 from tests.s3.cluster import BucketCluster, finish
-from tests.s3.network import Proxy
+from tests.s3.network import Wire
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -115,32 +115,32 @@ def test_a_link_goes_down(cluster: BucketCluster) -> None:
     finish(cluster)
 
 
-def test_regions_are_far_away(far: BucketCluster, proxies: Mapping[str, Proxy]) -> None:
-    for proxy, seconds in zip(proxies.values(), (0.01, 0.05, 0.2), strict=True):
-        proxy.delay_seconds = seconds
+def test_regions_are_far_away(far: BucketCluster, wires: Mapping[str, Wire]) -> None:
+    for wire, seconds in zip(wires.values(), (0.01, 0.05, 0.2), strict=True):
+        wire.delay_seconds = seconds
     far.wait_for_acknowledgements()
     far.wait_until_caught_up()
 
     finish(far)
 
 
-def test_connections_are_reset_at_random(far: BucketCluster, proxies: Mapping[str, Proxy]) -> None:
-    for proxy in proxies.values():
-        proxy.resets = 0.03
+def test_connections_are_reset_at_random(far: BucketCluster, wires: Mapping[str, Wire]) -> None:
+    for wire in wires.values():
+        wire.resets = 0.03
     for _ in range(10):
         far.wait_for_acknowledgements()
-    for proxy in proxies.values():
-        proxy.resets = 0.0
+    for wire in wires.values():
+        wire.resets = 0.0
 
     finish(far)
 
 
-def test_connections_are_half_open(far: BucketCluster, proxies: Mapping[str, Proxy]) -> None:
-    proxies["a"].silent = True
+def test_connections_are_half_open(far: BucketCluster, wires: Mapping[str, Wire]) -> None:
+    wires["a"].silent = True
     far.wait_for_acknowledgements()
     wait_until(lambda: _state(far, "a") == "open", far.tell)
     far.wait_until_caught_up()
-    proxies["a"].silent = False
+    wires["a"].silent = False
 
     finish(far)
 
