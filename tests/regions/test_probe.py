@@ -190,6 +190,38 @@ def test_a_store_that_was_put_back_meanwhile_is_no_broken_one() -> None:
     assert [each.verdict for each in tried] == [Verdict.HOLDS] * 3
 
 
+class Emptied(MemoryWorld):
+    """Is wiped when something is put there, which it does not take."""
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        self.objects.clear()
+        return SILENT
+
+
+class Swapped(MemoryWorld):
+    """Another region's store answers once something is put there."""
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        hold(self, "b")
+        self.objects.pop(BIRTH[0], None)
+        return TAKEN
+
+
+@pytest.mark.parametrize("store", [Emptied, Swapped])
+def test_of_a_store_that_goes_away_or_changes_meanwhile_nothing_follows(
+    store: type[MemoryWorld],
+) -> None:
+    world = store()
+    hold(world, "a", BIRTH)
+    region = Region("a", world)
+    regions = Regions([region, Region("b", MemoryWorld()), Region("c", MemoryWorld())], 2)
+    regions.trail = TRAIL.trail
+
+    asyncio.run(Prober(regions, lambda: BIRTH).probe())
+
+    assert region.why_unfit == ""
+
+
 def test_a_region_that_fails_counts_for_nothing_until_it_does_better(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -176,9 +176,15 @@ async def try_evidence(region: Region, key: str, data: bytes) -> tuple[Tried, ..
         found = await region.read(key)
         listing = await region.list(key.rpartition("/")[0] + "/")
         tried = (judge_again(told), judge_read((data,), found), judge_listing(key, listing))
+        if isinstance(told, Unknown) and not told.answered:
+            return _nothing_known(told.reason)  # it may not be there, and be missed rightly
         if not why_unfit(tried):
             break
     return tried
+
+
+def _nothing_known(why: str) -> tuple[Tried, ...]:
+    return tuple(Tried(name, Verdict.UNKNOWN, why) for name in QUORUM_RESTS_ON)
 
 
 async def try_all(
@@ -266,6 +272,8 @@ class Prober:
         if birth is None or not isinstance(cookie, Cookie):
             return  # nothing is put into a store that may be another's
         tried = await try_evidence(region, *birth)
+        if await shown_cookie(region, self._regions.trail) != cookie:
+            return  # it was not one store all the time: nothing follows
         why, before = why_unfit(tried), region.why_unfit
         if why:
             region.why_unfit = why
