@@ -5,6 +5,8 @@
 #   ceph-region.sh up FOLDER [ADDRESS:PORT]    make it if it is not there, start what is not running,
 #                                              wait until S3 answers; uses PORT to PORT + 19
 #   ceph-region.sh bucket FOLDER NAME          make a bucket
+#   ceph-region.sh user FOLDER NAME            make another account, whose key is NAME and whose
+#                                              secret is S3_SECRET
 #   ceph-region.sh kill FOLDER [PART]          SIGKILL; `up` brings it back with its data
 #   ceph-region.sh hang|resume FOLDER [PART]   SIGSTOP, SIGCONT
 #   ceph-region.sh destroy FOLDER              SIGKILL, and remove the folder
@@ -182,6 +184,10 @@ case $command in
     bucket)
         status=$(put "$argument" </dev/null)
         [ "$status" = 200 ] || { echo "$folder: bucket $argument: $status" >&2; exit 1; }
+        ;;
+    user)
+        radosgw-admin -c "$CEPH_CONF" user create --uid="$argument" --display-name="$argument" \
+            --access-key="$argument" --secret="$secret" >/dev/null 2>>"$folder/rgw.out"
         ;;
     kill) end "${argument:-rgw osd mon}" ;;
     hang) signal STOP "${argument:-rgw osd mon}" ;;

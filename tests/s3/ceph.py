@@ -32,14 +32,7 @@ class CephRegion:
         self.folder, self.link = folder, link
         self.address = f"{link.address}:{PORT}" if link else f"127.0.0.1:{free_ports('127.0.0.1')}"
         self._keys = {"S3_KEY": folder.name, "S3_SECRET": f"secret-of-{folder.name}"}
-        credentials = folder.with_suffix(".credentials")
-        credentials.touch(mode=0o600)
-        credentials.write_text(
-            "[default]\n"
-            f"aws_access_key_id = {self._keys['S3_KEY']}\n"
-            f"aws_secret_access_key = {self._keys['S3_SECRET']}\n"
-        )
-        self.access = Access(endpoint=f"http://{self.address}", credentials_file=str(credentials))
+        self.access = self._access(folder.name)
 
     def up(self) -> "CephRegion":
         """Start what is not running, and make it first if it is not there."""
@@ -50,6 +43,11 @@ class CephRegion:
         """Make a bucket; its URL."""
         self._run("bucket", name)
         return f"s3://{name}"
+
+    def user(self, name: str) -> Access:
+        """Another account, which has no rights yet."""
+        self._run("user", name)
+        return self._access(name)
 
     def kill(self, part: str = "") -> None:
         """SIGKILL the gateway (rgw), the storage daemon (osd), the monitor (mon), or all."""
@@ -64,6 +62,14 @@ class CephRegion:
 
     def destroy(self) -> None:
         self._run("destroy")
+
+    def _access(self, key: str) -> Access:
+        """With a file of credentials, as AWS's tools write it."""
+        file = self.folder.with_name(f"{self.folder.name}-{key}.credentials")
+        file.touch(mode=0o600)
+        secret = self._keys["S3_SECRET"]
+        file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+        return Access(endpoint=f"http://{self.address}", credentials_file=str(file))
 
     def _run(self, command: str, *arguments: str) -> None:
         done = subprocess.run(
