@@ -11,6 +11,8 @@ from holdfast.errors import RejectedError, UnavailableError
 from holdfast.model import Query
 from holdfast.proof import ledger
 from holdfast.proof.ledger import EMPTY_END
+from holdfast.read.decode import facts
+from holdfast.read.holdings import Arrival
 from holdfast.read.ids import PLACES_MAX
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
@@ -144,6 +146,26 @@ def test_a_segment_of_the_own_node_is_found_before_any_region_has_it(tmp_path: P
         await reader.enter(node.node, encoded.name, encoded.data, encoded.records)
 
         assert await all_ids(reader) == ["one", "two"]
+
+    reading(world, tmp_path, work)
+
+
+def test_a_segment_that_is_told_twice_and_fetched_meanwhile_is_entered_once(tmp_path: Path) -> None:
+    world = World()
+    world.offload = asyncio.to_thread
+    node = one_node(world, "one")
+
+    async def work(reader: Reader) -> None:
+        await reader.pass_once()
+        encoded = node.seal("two")
+        told = Arrival(node.node, encoded.name, facts(encoded.records), data=encoded.data)
+
+        await asyncio.gather(
+            reader.pass_once(), reader.enter_arrival(told), reader.enter_arrival(told)
+        )
+
+        assert await all_ids(reader) == ["one", "two"]
+        assert (reader.report().segments, reader.report().events) == (2, 2)
 
     reading(world, tmp_path, work)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from holdfast.model import Found, Query
-from holdfast.ports import Host
+from holdfast.ports import Host, Offload
 from holdfast.proof import ledger, names
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
@@ -57,13 +57,14 @@ class World:
         for id, store in self.stores.items():
             store.objects["ev/region.note"] = (TRAIL.cookie(id), 1)
         self.quorum = quorum
+        self.offload: Offload = at_once
         self.now_us = START_US
         cookie = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
         self.tag_key = cookie.tag_key
 
     @property
     def host(self) -> Host:
-        return Host(lambda: self.now_us, bytes, at_once, Inline(), Inline())
+        return Host(lambda: self.now_us, bytes, self.offload, Inline(), Inline())
 
     def put(self, key: str, data: bytes, regions: Iterable[str] = ALL) -> None:
         """Store an object as a node would have; written now."""

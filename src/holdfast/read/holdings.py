@@ -54,8 +54,8 @@ Matches = tuple[tuple[int, Place], ...]  # (index in the segment, where its key 
 
 
 class Arrival(Struct, frozen=True):
-    """A verified segment to enter. Either its bytes are in the cache and its facts are known, or it
-    is one of this process's own, in `data` and `records`."""
+    """A verified segment to enter. Either its bytes are in the cache, at `spot`, and its facts are
+    known, or it is an own one, in `data`, with its facts, or the records that tell them."""
 
     node: NodeId
     name: SegmentName

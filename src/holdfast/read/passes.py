@@ -16,12 +16,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from holdfast.model import Holding, NodeId, Record
+from holdfast.model import Holding, NodeId
 from holdfast.ports import Host
 from holdfast.proof import names
 from holdfast.proof.names import SegmentName
 from holdfast.read import jobs
 from holdfast.read.catalog import DamagedError, Entry, Settled
+from holdfast.read.decode import SegmentFacts
 from holdfast.read.fetch import Fetcher
 from holdfast.read.follow import Clocks, Follow, FollowLimits
 from holdfast.read.holdings import Arrival, Holdings
@@ -80,6 +81,7 @@ class Passes:
         self._clocks = clocks
         self._turn = asyncio.Lock()
         self._fetching = asyncio.Semaphore(limits.fetches)
+        self._entering = asyncio.Lock()  # nothing is fetched and told by its node at once
         self._comparing: set[asyncio.Future[None]] = set()
         self._own: set[NodeId] = set()
         self._lost: list[Entry | int] = []  # segments and folds to be forgotten in the next pass
@@ -289,6 +291,15 @@ class Passes:
         if not asked:
             return
         answers = await asyncio.wrap_future(self._host.background.submit(jobs.inspect, asked))
+        async with self._entering:
+            await self._enter_fetched(there, answers)
+        self.changed()
+
+    async def _enter_fetched(
+        self,
+        there: Sequence[tuple[NodeLedger, Seen, Spot]],
+        answers: Sequence[SegmentFacts | jobs.Refused],
+    ) -> None:
         arrivals: list[Arrival] = []
         of: list[tuple[NodeLedger, Seen]] = []
         for (ledger, seen, spot), facts in zip(there, answers, strict=True):
@@ -302,7 +313,6 @@ class Passes:
         entries = await self.holdings.enter(arrivals)
         for (ledger, seen), entry in zip(of, entries, strict=True):
             ledger.entered(seen, entry)
-        self.changed()
 
     async def _fetch(
         self, node: NodeId, name: SegmentName, holders: set[str], spot: Spot | None = None
@@ -318,23 +328,22 @@ class Passes:
             return None if spot is None else entry
         return await self.holdings.move(entry, spot)
 
-    async def enter(
-        self, node: NodeId, name: SegmentName, data: bytes, records: Sequence[Record]
-    ) -> None:
-        """Enter a segment of this process's own node."""
-        self._own.add(node)
+    async def enter(self, arrival: Arrival) -> None:
+        """Enter a segment of an own node: one of this process, or of one that tells it of each."""
+        self._own.add(arrival.node)
         await self._make_room()
-        ledger = self.follow.ledger(node)
+        ledger, name = self.follow.ledger(arrival.node), arrival.name
         if ledger.own(name):
             await self._drop(
                 [(ledger, seen) for seen in ledger.seen.values() if ledger.is_superseded(seen.name)]
             )
         seen = ledger.sight(name)
-        if seen.entry is None:
-            arrival = Arrival(node, name, data=data, records=records)
+        async with self._entering:
+            if seen.entry is not None:
+                return
             (entry,) = await self.holdings.enter([arrival])
             ledger.entered(seen, entry)
-            self.changed()
+        self.changed()
 
     async def _make_room(self) -> None:
         """Who sends much again waits for its comparison, but not for ever: acks depend on it."""

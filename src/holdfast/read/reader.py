@@ -32,6 +32,7 @@ from holdfast.read.catalog import ClosedError, DamagedError, Entry
 from holdfast.read.decode import key_of
 from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Clocks, Stray
+from holdfast.read.holdings import Arrival
 from holdfast.read.ids import PLACES_MAX
 from holdfast.read.passes import Passes, PassLimits
 from holdfast.read.query import LIMIT_MAX, Wanted, check
@@ -198,12 +199,16 @@ class Reader:
         Never raises: what cannot be entered now is fetched from a region later, and until then the
         watermark waits for it.
         """
+        await self.enter_arrival(Arrival(node, name, data=data, records=records))
+
+    async def enter_arrival(self, arrival: Arrival) -> None:
+        """The same of a node in another process, which waits for this with its acknowledgement."""
         try:
-            await self._passes.enter(node, name, data, records)
+            await self._passes.enter(arrival)
         except OSError as error:
-            self._complain(f"segment {name.index} of the own node was not entered", error)
+            self._complain(f"segment {arrival.name.index} of the own node was not entered", error)
         except Exception:
-            log.exception("segment %d of the own node was not entered", name.index)
+            log.exception("segment %d of the own node was not entered", arrival.name.index)
 
     def _complain(self, what: str, error: OSError) -> None:
         """The cache's disk is full or fails, for every segment: a line a minute says it."""
