@@ -99,3 +99,11 @@ def test_one_bucket_name_at_two_endpoints_is_two_places(tmp_path: Path) -> None:
     assert (found.seal_interval_ms, found.clock_error_ms) == (250, 10_000)
     with pytest.raises(RejectedError, match="two regions have the same url"):
         settings(tmp_path, tail=table.format("x", 1) + table.format("y", 1))
+
+
+def test_there_is_one_worker_unless_more_are_asked_for_within_bounds(tmp_path: Path) -> None:
+    assert settings(tmp_path).workers == 1
+    assert settings(tmp_path, "workers = 4\n").workers == 4
+    for workers in (0, 65):
+        with pytest.raises(RejectedError, match="workers: must be 1 to 64"):
+            settings(tmp_path, f"workers = {workers}\n")

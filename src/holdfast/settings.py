@@ -29,6 +29,7 @@ ENVIRONMENT_RESERVED = frozenset({"CONFIG", "SERVER", "TOKEN"})
 EVENT_BYTES_MAX = 1024 * 1024
 REQUEST_BYTES_MAX = 8 * 1024 * 1024
 REQUEST_EVENTS_MAX = 10_000
+WORKERS_MAX = 64
 
 
 class RegionSettings(
@@ -77,6 +78,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set. Intervals of 0: the default for the kind of regions.
 
     quorum: of the regions that are not leaving. earlier: sets that were in force before.
+    workers: processes that take events in, each a node of its own.
     witness_quorum: so many witnesses must cosign each checkpoint, or it is told; 0: all.
     """
 
@@ -85,6 +87,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quorum: int = 0
     host: str = "127.0.0.1"
     port: int = PORT_DEFAULT
+    workers: int = 1
     token_file: str = ""
     tls_certificate: str = ""
     tls_key: str = ""
@@ -234,11 +237,17 @@ def _checked(settings: Settings) -> Settings:
     for key, most in _AT_MOST.items():
         if not 0 < getattr(settings, key) <= most:
             raise _rejected(key, f"must be 1 to {most}: limits can only be lowered")
+    _check_listening(settings)
+    return settings
+
+
+def _check_listening(settings: Settings) -> None:
+    if not 1 <= settings.workers <= WORKERS_MAX:
+        raise _rejected("workers", f"must be 1 to {WORKERS_MAX}, is {settings.workers}")
     if not 0 <= settings.port <= 65535:
         raise _rejected("port", f"must be 0 to 65535, is {settings.port}")
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise _rejected("tls_certificate", "tls_certificate and tls_key go together")
-    return settings
 
 
 def _check_place(name: str, region: RegionSettings) -> None:

@@ -1,27 +1,30 @@
 """Builds the real things. Nothing else reads a clock, draws a random number or opens a store.
 
-`open_system` makes what `serve` runs, and what the reading commands use with no server alive.
+`open_system` makes what `serve` runs, and what the reading commands use with no server alive;
+`open_writer` what one of several writers in a server is made of, which leave the rest to one.
 """
 
 import asyncio
-import fcntl
+import logging
 import multiprocessing
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
-from holdfast.errors import UnavailableError
+from holdfast.errors import HoldfastError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub
 from holdfast.keep.seen import Seen
 from holdfast.keep.witnesses import EVERY_SECONDS, Asked, Witnesses
+from holdfast.model import NodeId
 from holdfast.ports import Host, Offload
 from holdfast.prove.prover import Prover
 from holdfast.read.checkpoints import Checkpoints
@@ -37,32 +40,51 @@ from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.founding import Founded, found
+from holdfast.regions.lock import LOCK_FILE, locked
 from holdfast.regions.port import Store, Unknown
 from holdfast.regions.probe import Prober
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.threads import Threads
-from holdfast.regions.trailkey import KeyHome
+from holdfast.regions.trailkey import KeyHome, TrailKey
 from holdfast.regions.versions import S3Versions
 from holdfast.regions.worm import WormStore
 from holdfast.settings import RegionSettings, Settings
-from holdfast.write.epoch import WriteLimits
-from holdfast.write.identity import Identity, speak_for_trail
+from holdfast.write.epoch import Entered, WriteLimits
+from holdfast.write.identity import Identity, identify, speak_for_trail
 from holdfast.write.keyfiles import KeyFiles
 from holdfast.write.node import Node
 
-LOCK_FILE = "lock"
 NICE = 10
 REGION_THREADS = 8
 # For who has time, and nobody waiting: an answer that comes late is better than none.
 PATIENT = RegionLimits(timeout_seconds=60.0)
 FILE_THREADS = 4
 WITNESS_SECONDS = 10.0
+LEFT_OVER_EVERY_SECONDS = 5.0
+
+log = logging.getLogger("holdfast")
+
+
+class Elsewhere(Protocol):
+    """What a process knows of the nodes below its data directory that other processes run."""
+
+    async def ready(self) -> None:
+        """Wait until one of them has an epoch."""
+
+    def birth(self) -> tuple[str, bytes] | None:
+        """As `Node.birth`, of one of them."""
+
+    def clocks(self) -> Mapping[str, ClockInterval | Unknown]:
+        """As `Node.clocks`, as one of them measured it."""
+
+    def open_nodes(self) -> Mapping[int, NodeId]:
+        """Those that have an epoch, by the numbers of their directories."""
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What one process is made of. node: None where it only reads.
+    """What one process is made of. node, witnesses: None where it only reads.
 
     is_new: the trail was founded by this very start. has_trail_key: it is in the data directory.
     is_admitted: the node's certificate was made elsewhere.
@@ -83,46 +105,51 @@ class System:
     is_admitted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What a process is made of that writes, and leaves reading and keeping to another one."""
+
+    settings: Settings
+    regions: Regions
+    node: Node
+    witnesses: Witnesses | None
+
+
 @asynccontextmanager
-async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[System]:
+async def open_system(
+    settings: Settings, *, write: bool, elsewhere: Elsewhere | None = None
+) -> AsyncIterator[System]:
     """Build everything and start it; on the way out, stop and close it in order.
 
     Args:
         write: Take in events: take the data directory for itself, found the trail if there is
             none, run a node and a keeper. Else only read, from the regions alone; the reader is
             opened, and makes its passes when it is told to.
+        elsewhere: With `write`: run all but the node. Whoever started this process has taken the
+            data directory, and starts others that run nodes below it.
     Raises:
         RejectedError: the settings, the keys or the regions do not fit together; names them.
         UnavailableError: another process has the data directory, or no region answers.
     """
     async with AsyncExitStack() as closing:
         host = closing.enter_context(real_host())
-        if write:
-            closing.enter_context(_locked(settings.data_path / LOCK_FILE))
+        if write and elsewhere is None:
+            closing.enter_context(locked(settings.data_path / LOCK_FILE))
         regions = closing.enter_context(real_regions(settings))
-        home = KeyHome(settings.data_path, PosixDisk(), host.offload)
-        if write:
-            founded = await found(regions, home, settings.trail_name, host.random)
-        else:
-            founded = Founded(await home.read())
-        regions.trail = founded.key.trail if founded.key else ""
-        await _verify(regions, write=write)
+        founded = await _founded(settings, regions, host, write=write)
         cache = closing.enter_context(_cache(settings.data_path, owned=write))
-        files = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk())
         nodes: list[Node] = []
-
-        def clocks() -> Mapping[str, ClockInterval | Unknown]:
-            return nodes[0].clocks() if nodes else {}
-
+        clocks = elsewhere.clocks if elsewhere else lambda: nodes[0].clocks() if nodes else {}
         limits = _reader_limits(settings)
         reader = Reader(regions, host, cache, limits, clocks if write else None)
-        if write:
-            signing = founded.key.signing if founded.key else None
-            nodes.append(Node(regions, files, signing, host, _write_limits(settings), reader.enter))
         closer, identity = None, _person(founded, host)
-        if nodes:
-            patience, identity = float(settings.lost_after_s), nodes[0].living_identity
-            closer = Closer(regions, host, identity, patience)
+        if elsewhere is not None:
+            identity = _one_of(elsewhere, settings, regions.trail, host)
+        elif write:
+            nodes.append(_node(settings, 0, regions, founded.key, host, reader.enter))
+            identity = nodes[0].living_identity
+        if write:
+            closer = Closer(regions, host, identity, float(settings.lost_after_s))
         system = System(
             settings=settings,
             host=host,
@@ -136,10 +163,109 @@ async def open_system(settings: Settings, *, write: bool) -> AsyncIterator[Syste
             witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
             is_new=founded.is_new,
             has_trail_key=founded.key is not None,
-            is_admitted=write and files.is_admitted(),
+            is_admitted=write and _key_files(settings, 0).is_admitted(),
         )
-        async with _alive(system):
-            yield system
+        nodes_here = elsewhere or system.node
+        if nodes_here is None:
+            await closing.enter_async_context(_opened(reader))
+        else:
+            left = _left_over(settings, regions, founded.key, host)
+            await closing.enter_async_context(_alive(system, nodes_here, left))
+        yield system
+
+
+@asynccontextmanager
+async def open_writer(settings: Settings, number: int, entered: Entered) -> AsyncIterator[Writer]:
+    """Build and start one of several writers; on the way out, stop it in order.
+
+    The trail is founded, and the data directory taken, by whoever started this process.
+
+    Args:
+        number: of its directory below `nodes`.
+        entered: lets searches see a segment before it is acknowledged; see `Epoch`.
+    Raises:
+        As `open_system`.
+    """
+    async with AsyncExitStack() as closing:
+        host = closing.enter_context(real_host())
+        regions = closing.enter_context(real_regions(settings))
+        key = await KeyHome(settings.data_path, PosixDisk(), host.offload).read()
+        regions.trail = key.trail if key else ""
+        await _verify(regions, write=True)
+        node = _node(settings, number, regions, key, host, entered)
+        witnesses = _witnesses(settings, regions, host, node)
+        await node.refuse_if_retired()
+        prober = Prober(regions, node.birth)
+        await prober.probe()
+        await node.start()
+        closing.push_async_callback(node.stop)
+        work = _work_of(settings, node, Checkpoints(regions), witnesses)
+        work.append(prober.probe_forever(node.ready))
+        await closing.enter_async_context(_at_work(work))
+        yield Writer(settings, regions, node, witnesses)
+
+
+def _key_files(settings: Settings, number: int) -> KeyFiles:
+    return KeyFiles(settings.data_path / "nodes" / str(number), PosixDisk())
+
+
+def _node(
+    settings: Settings,
+    number: int,
+    regions: Regions,
+    key: TrailKey | None,
+    host: Host,
+    entered: Entered,
+) -> Node:
+    """A node of the data directory. Raises RejectedError: nobody certifies it."""
+    files, limits = _key_files(settings, number), _write_limits(settings)
+    return Node(regions, files, key.signing if key else None, host, limits, entered)
+
+
+def _one_of(
+    elsewhere: Elsewhere, settings: Settings, trail: str, host: Host
+) -> Callable[[], Identity | None]:
+    """Speak as one of the nodes that other processes run: their keys lie in this directory."""
+
+    def identity() -> Identity | None:
+        for number, node in elsewhere.open_nodes().items():
+            with suppress(HoldfastError):
+                found = identify(_key_files(settings, number), trail, None, host)
+                if found.node == node:
+                    return found
+        return None
+
+    return identity
+
+
+def _left_over(
+    settings: Settings, regions: Regions, key: TrailKey | None, host: Host
+) -> Sequence[Node]:
+    """The nodes of workers that there are no more: nobody runs them, so nobody closes what they
+    left open, and it would hold the watermark back until they are taken for lost."""
+
+    async def nothing_to_enter(*_: object) -> None:
+        raise AssertionError("it is never started")
+
+    found = []
+    for folder in sorted((settings.data_path / "nodes").glob("[0-9]*")):
+        if folder.name.isdecimal() and int(folder.name) >= settings.workers:
+            try:
+                number = int(folder.name)
+                found.append(_node(settings, number, regions, key, host, nothing_to_enter))
+            except RejectedError as error:
+                log.warning("%s: its last epoch is left to other nodes: %s", folder, error)
+    return found
+
+
+async def _close_left_over(nodes: Sequence[Node]) -> None:
+    """Close their last epochs, as their own next start would. The data directory is taken, so
+    nobody else begins one meanwhile."""
+    left = list(nodes)
+    while left:
+        left = [node for node in left if not await node.close_last()]
+        if left:
+            await asyncio.sleep(LEFT_OVER_EVERY_SECONDS)
 
 
 def _witnesses(settings: Settings, regions: Regions, host: Host, node: Node) -> Witnesses | None:
@@ -173,43 +299,63 @@ def _person(founded: Founded, host: Host) -> Callable[[], Identity | None]:
 
 
 @asynccontextmanager
-async def _alive(system: System) -> AsyncIterator[None]:
-    """The reader before the node, which hands it what it seals; in the end the other way round."""
-    if system.node is None:
-        await system.reader.open()
-        try:
-            yield
-        finally:
-            await system.reader.stop()
-        return
-    system.host.compute.submit(prepare)  # or the first search would wait for its worker to load
-    await system.node.refuse_if_retired()
-    prober = Prober(system.regions, system.node.birth)
-    await prober.probe()
-    await system.reader.start()
-    await system.node.start()
-    interval_seconds = float(system.settings.reconcile_interval_s)
-    keeping = [
-        asyncio.create_task(system.keeper.keep_forever(interval_seconds)),
-        asyncio.create_task(system.scrub.scrub_forever()),
-        asyncio.create_task(prober.probe_forever(system.node.ready)),
-        asyncio.create_task(
-            Seen(system.checkpoints, system.node).tell_forever(
-                float(system.settings.checkpoint_interval_s)
-            )
-        ),
-    ]
-    if system.witnesses is not None:
-        interval_seconds = min(EVERY_SECONDS, float(system.settings.checkpoint_interval_s))
-        keeping.append(asyncio.create_task(system.witnesses.ask_forever(interval_seconds)))
+async def _opened(reader: Reader) -> AsyncIterator[None]:
+    await reader.open()
     try:
         yield
     finally:
-        for task in keeping:
+        await reader.stop()
+
+
+@asynccontextmanager
+async def _alive(
+    system: System, nodes: Node | Elsewhere, left_over: Sequence[Node]
+) -> AsyncIterator[None]:
+    """The reader before the node, which hands it what it seals; in the end the other way round."""
+    settings, node = system.settings, system.node
+    system.host.compute.submit(prepare)  # or the first search would wait for its worker to load
+    if node is not None:
+        await node.refuse_if_retired()
+    prober = Prober(system.regions, nodes.birth)
+    await prober.probe()
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(system.reader.stop)
+        await system.reader.start()
+        work: list[Coroutine[Any, Any, None]] = [
+            system.keeper.keep_forever(float(settings.reconcile_interval_s)),
+            system.scrub.scrub_forever(),
+            prober.probe_forever(nodes.ready),
+            _close_left_over(left_over),
+        ]
+        if node is not None:
+            closing.push_async_callback(node.stop)
+            await node.start()
+            work += _work_of(settings, node, system.checkpoints, system.witnesses)
+        await closing.enter_async_context(_at_work(work))
+        yield
+
+
+def _work_of(
+    settings: Settings, node: Node, checkpoints: Checkpoints, witnesses: Witnesses | None
+) -> list[Coroutine[Any, Any, None]]:
+    """What goes on beside a node, in its name."""
+    every_seconds = float(settings.checkpoint_interval_s)
+    work: list[Coroutine[Any, Any, None]] = [Seen(checkpoints, node).tell_forever(every_seconds)]
+    if witnesses is not None:
+        work.append(witnesses.ask_forever(min(EVERY_SECONDS, every_seconds)))
+    return work
+
+
+@asynccontextmanager
+async def _at_work(work: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Let it go on meanwhile."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*keeping, return_exceptions=True)
-        await system.node.stop()
-        await system.reader.stop()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager
@@ -295,6 +441,18 @@ def real_versions(settings: Settings) -> Iterator[Mapping[tuple[str, str], S3Ver
         threads.close()
 
 
+async def _founded(settings: Settings, regions: Regions, host: Host, *, write: bool) -> Founded:
+    """The trail, which the regions show. Whoever is to write founds it where there is none."""
+    home = KeyHome(settings.data_path, PosixDisk(), host.offload)
+    if write:
+        founded = await found(regions, home, settings.trail_name, host.random)
+    else:
+        founded = Founded(await home.read())
+    regions.trail = founded.key.trail if founded.key else ""
+    await _verify(regions, write=write)
+    return founded
+
+
 async def _verify(regions: Regions, *, write: bool) -> None:
     """Learn the trail where its key is not here. Regions that are mixed up are refused by whoever
     is to write, or cannot even tell which trail is meant; else the right ones are read."""
@@ -304,27 +462,6 @@ async def _verify(regions: Regions, *, write: bool) -> None:
     if not regions.trail:
         told = "; ".join(f"{region.id}: {region.why_unverified}" for region in regions)
         raise UnavailableError(f"no region shows which trail this is ({told})")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a data directory, so that two processes never run one node."""
-    if path.parent.exists() and not path.parent.is_dir():
-        raise UnavailableError(f"{path.parent} is no directory: name one that may hold the data")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        why = f"{path.parent} cannot be the data directory: {error.strerror}"
-        raise UnavailableError(why) from error
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UnavailableError(f"another process serves from {path.parent}") from error
-        yield
-    finally:
-        os.close(file)
 
 
 @contextmanager
@@ -338,7 +475,7 @@ def _cache(data: Path, *, owned: bool) -> Iterator[Path]:
         folder = None
         if data.is_dir():
             with suppress(UnavailableError):
-                held.enter_context(_locked(data / "cache-commands.lock"))
+                held.enter_context(locked(data / "cache-commands.lock"))
                 folder = data / "cache-commands"
         yield folder or Path(held.enter_context(TemporaryDirectory(prefix="holdfast-")))
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from holdfast.serve import answers, checkpoints, parameters, schema, status
+from holdfast.serve.app import Answers
 from holdfast.serve.body import MEDIA_TYPES
 from holdfast.serve.problems import KINDS, type_uri
 from tests.serve.running import EVENT, Running
@@ -188,7 +189,9 @@ def test_every_media_type_is_documented() -> None:
 def test_the_schema_is_served_and_names_every_route(server: Running) -> None:
     served = server.get("/schema").json()
 
-    routes = {route.path for route in server.server.front.rest.routes}
+    rest = server.server.front.rest
+    assert isinstance(rest, Answers)
+    routes = {route.path for route in rest.app.routes}
     described = {path.replace("{id}", "{event_id:str}") for path in served["paths"]}
     described = {path.replace("{kind}", "{kind:str}") for path in described}
     assert served == json.loads(schema.document())

@@ -56,19 +56,19 @@ WELL = (region("a"), region("b"), region("c"))
 
 
 def test_an_open_node_with_its_quorum_is_ready() -> None:
-    assert reasons_not_ready(NODE, READER, WELL, 2) == ()
+    assert reasons_not_ready((NODE,), READER, WELL, 2) == ()
 
 
 def test_one_region_less_is_what_the_quorum_is_for() -> None:
     regions = (region("a"), region("b", "open", "gone"), region("c"))
 
-    assert reasons_not_ready(NODE, READER, regions, 2) == ()
+    assert reasons_not_ready((NODE,), READER, regions, 2) == ()
 
 
 def test_fewer_regions_than_the_quorum_are_named_with_their_errors() -> None:
     regions = (region("a"), region("b", "open", "disk full"), region("c", "open"))
 
-    (reason,) = reasons_not_ready(NODE, READER, regions, 2)
+    (reason,) = reasons_not_ready((NODE,), READER, regions, 2)
 
     assert reason == (
         "1 of the 2 regions needed can be reached: not b (disk full), c (no answer yet)"
@@ -78,7 +78,7 @@ def test_fewer_regions_than_the_quorum_are_named_with_their_errors() -> None:
 def test_a_node_that_is_not_open_says_why() -> None:
     starting = msgspec.structs.replace(NODE, state="starting", why="closing epoch 3")
 
-    (reason,) = reasons_not_ready(starting, READER, WELL, 2)
+    (reason,) = reasons_not_ready((starting,), READER, WELL, 2)
 
     assert "closing epoch 3" in reason
 
@@ -86,5 +86,5 @@ def test_a_node_that_is_not_open_says_why() -> None:
 def test_who_only_reads_is_ready_after_the_first_pass() -> None:
     before = msgspec.structs.replace(READER, passes=0, failed="no region answers")
 
-    assert reasons_not_ready(None, READER, (), 2) == ()
-    assert "no region answers" in reasons_not_ready(None, before, (), 2)[0]
+    assert reasons_not_ready((), READER, (), 2) == ()
+    assert "no region answers" in reasons_not_ready((), before, (), 2)[0]

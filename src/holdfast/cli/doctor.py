@@ -95,9 +95,9 @@ def _data(data: Path) -> Iterator[Check]:
     free = shutil.disk_usage(data).free
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
-    trail_key, node = data / KEY_FILE, data / "nodes" / "0"
-    yield _private("trail key", trail_key, read_trail_key, "keep a backup of it elsewhere")
-    yield _private("node key", node / "node.key", _read_node_key, "a lost one needs no backup")
+    yield _private("trail key", data / KEY_FILE, read_trail_key, "keep a backup of it elsewhere")
+    for node in sorted((data / "nodes").glob("*")) or [data / "nodes" / "0"]:
+        yield _private("node key", node / "node.key", _read_node_key, "a lost one needs no backup")
 
 
 def _private(name: str, path: Path, read: Callable[[Path], object], advice: str) -> Check:

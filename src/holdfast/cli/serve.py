@@ -19,13 +19,22 @@ def serve(
         str | None,
         Option(help="Listen on this address; 127.0.0.1 by default. Others need token and TLS."),
     ] = None,
+    workers: Annotated[
+        int | None, Option(help="Take events in with so many processes; 1 by default.")
+    ] = None,
 ) -> int:
     """Start a server and run it until SIGTERM or SIGINT.
 
     The first start founds the trail: it says the trail's id, and what to back up.
     """
-    settings = settings_of(place.data, place.config, {"port": port, "host": host})
-    from holdfast.serve import run
+    flags = {"port": port, "host": host, "workers": workers}
+    settings = settings_of(place.data, place.config, flags)
+    if settings.workers > 1:
+        from holdfast.serve import supervise
 
-    run.serve(settings, printer.announce)
+        supervise.serve(settings, printer.announce)
+    else:
+        from holdfast.serve import run
+
+        run.serve(settings, printer.announce)
     return GOOD

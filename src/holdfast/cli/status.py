@@ -14,7 +14,7 @@ from holdfast.cli.source import decode, open_source
 def status(
     where: Where, json: Annotated[bool, Option("--json", help="One JSON object.")] = False
 ) -> int:
-    """Say how the trail, its regions and the node are."""
+    """Say how the trail, its regions and the nodes are."""
     with open_source(where) as source:
         answer = source.status()
     if json:
@@ -32,8 +32,8 @@ def _print(said: dict[str, Any]) -> None:
     )
     for reason in said["reasons"]:
         printer.line(f"NOT READY: {safe(reason)}")
-    if said["node"]:
-        _print_node(said["node"])
+    for node in said["nodes"]:
+        _print_node(node)
     printer.line(
         f"known: {reader['events']} events in {reader['segments']} segments, of them "
         f"{reader['repeats']} repeats and {reader['conflicts']} conflicts"

@@ -116,8 +116,9 @@ async def completeness(request: Asked) -> Response[bytes]:
 
 @get("/v1/status")
 async def how(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
     values_of(request, parameters.NONE)
-    return _json(answers.write(status.status_answer(faces_of(request).system)))
+    return _json(answers.write(status.status_answer(faces.system, faces.writers())))
 
 
 @get("/v1/checkpoints")
@@ -145,7 +146,8 @@ async def healthz() -> Response[bytes]:
 @get("/readyz")
 async def readyz(request: Asked) -> Response[bytes]:
     """It is of use: it can acknowledge events, or where it only reads, it can answer."""
-    reasons = status.reasons_of(status.standing_of(faces_of(request).system))
+    faces = faces_of(request)
+    reasons = status.reasons_of(status.standing_of(faces.system, faces.writers()))
     if reasons:
         return response(problem("not-ready", "; ".join(reasons), reasons=reasons))
     return Response(b"ready\n", media_type=_TEXT)

@@ -1,7 +1,7 @@
 """The application: who may come in, and which way a request goes.
 
 Front ── POST /v1/events ──> Ingest
-  └───── everything else ──> api, page (Litestar)
+  └───── everything else ──> api, page (Litestar), or where others answer: `relay`
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,24 @@ from holdfast import __version__
 from holdfast.errors import HoldfastError
 from holdfast.serve import api, pages
 from holdfast.serve.auth import FREE_PATHS, Gate
-from holdfast.serve.faces import Bounds, Faces
+from holdfast.serve.faces import Bounds, Faces, Writers
 from holdfast.serve.ingest import PATH, Ingest
 from holdfast.serve.problems import Header, Reply, from_error, problem
-from holdfast.serve.respond import Message, Receive, Scope, Send, incident, respond
-from holdfast.serve.status import standing_of
+from holdfast.serve.respond import (
+    Application,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    incident,
+    respond,
+)
+from holdfast.serve.status import own_writer, standing_of
+from holdfast.settings import Settings
 from holdfast.watch.metrics import Exposition, IngestMetrics
 from holdfast.wiring import System
 from holdfast.write.admit import Limits
+from holdfast.write.node import Node
 
 _POLICY: Final = (
     b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -41,17 +51,12 @@ _NOT_KEPT: Final[Header] = (b"cache-control", b"no-store")
 class Front:
     """The ASGI application. `stop` ends what would otherwise never end."""
 
-    def __init__(self, faces: Faces, gate: Gate) -> None:
-        self.ingest = faces.ingest
-        self.bounds = faces.bounds
+    def __init__(self, ingest: Ingest, gate: Gate, rest: Application, bounds: Bounds) -> None:
+        """rest: answers all but POST /v1/events; `bounds` tells it when to stop."""
+        self.ingest = ingest
+        self.rest = rest
+        self.bounds = bounds
         self._gate = gate
-        self.rest = Litestar(
-            [*api.HANDLERS, *pages.HANDLERS],
-            state=State({"faces": faces}),
-            exception_handlers={Exception: _on_error},
-            openapi_config=None,
-            logging_config=None,
-        )
 
     def stop(self) -> None:
         """The server goes down: let go of those who listen."""
@@ -68,7 +73,7 @@ class Front:
             if refusal is not None:
                 await respond(_with_headers(send), refusal)
             else:
-                await self.rest(_routed(scope), receive, _with_headers(send))  # type: ignore[arg-type]
+                await self.rest(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Reply | None:
         if scope["path"] in FREE_PATHS:
@@ -77,23 +82,47 @@ class Front:
         return principal if isinstance(principal, Reply) else None
 
 
-def create_app(system: System, token: bytes = b"") -> Front:
+def create_app(system: System, token: bytes = b"", writers: Writers | None = None) -> Front:
     """Make the application.
 
     Args:
         system: opened; not closed here.
         token: what requests must carry; b"": nothing, but then only from this machine.
+        writers: how those stand that write, where other processes do.
     """
-    settings = system.settings
-    gate = Gate(token)
+    gate, bounds = Gate(token), Bounds()
+    ingest = ingest_of(system.settings, system.node, gate)
+    told = writers or (lambda: own_writer(system, ingest.metrics))
+    figures = Exposition(__version__, lambda: standing_of(system, told()))
+    rest = Answers(Faces(system, told, bounds, figures, bool(token)))
+    return Front(ingest, gate, rest, bounds)
+
+
+def ingest_of(settings: Settings, node: Node | None, gate: Gate) -> Ingest:
+    """What takes events in, within the limits of the settings."""
     limits = Limits(
         event_bytes=settings.event_bytes_max,
         request_bytes=settings.request_bytes_max,
         request_events=settings.request_events_max,
     )
-    ingest = Ingest(system.node, gate, limits, IngestMetrics())
-    figures = Exposition(__version__, ingest.metrics, lambda: standing_of(system))
-    return Front(Faces(system, ingest, Bounds(), figures, bool(token)), gate)
+    return Ingest(node, gate, limits, IngestMetrics())
+
+
+class Answers:
+    """All that a reader can answer."""
+
+    def __init__(self, faces: Faces) -> None:
+        self.app = Litestar(
+            [*api.HANDLERS, *pages.HANDLERS],
+            state=State({"faces": faces}),
+            exception_handlers={Exception: _on_error},
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self.app(_routed(scope), receive, _with_headers(send))  # type: ignore[arg-type]
 
 
 def _routed(scope: Scope) -> Scope:

@@ -1,13 +1,12 @@
 """What the handlers share: the system behind them, and bounds on what is asked of it."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from holdfast.errors import UnavailableError
-from holdfast.serve.ingest import Ingest
-from holdfast.watch.metrics import Exposition
+from holdfast.watch.metrics import Exposition, WriterReport
 from holdfast.wiring import System
 
 QUESTIONS_MAX: Final = 32
@@ -16,6 +15,7 @@ CERTIFICATES_MAX: Final = 4
 TAILS_MAX: Final = 256
 
 Answer = TypeVar("Answer")
+Writers = Callable[[], tuple[WriterReport, ...]]
 
 
 class Bounds:
@@ -77,10 +77,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """What an application is made of. asks_token: whether requests must carry one."""
+    """What answers questions. writers: how those that write behind this port stand, now.
+    asks_token: whether requests must carry one."""
 
     system: System
-    ingest: Ingest
+    writers: Writers
     bounds: Bounds
     figures: Exposition
     asks_token: bool

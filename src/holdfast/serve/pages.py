@@ -27,7 +27,7 @@ _KEPT: Final = {"cache-control": "max-age=300"}
 async def page(request: Asked) -> Response[bytes]:
     """The page; whatever goes wrong with a search is said in it."""
     faces = faces_of(request)
-    status = status_answer(faces.system)
+    status = status_answer(faces.system, faces.writers())
     said = faces.system.reader.completeness()
     asked = _asked(request.scope["query_string"])
     found, problems, code = await _search(faces, asked)
@@ -45,7 +45,7 @@ async def page(request: Asked) -> Response[bytes]:
         found=found,
         problems=problems,
         is_empty=_is_empty(status),
-        base_url=_base_url(request),
+        base_url=_base_url(request, faces),
         asks_token=faces.asks_token,
     )
     return Response(render(view), media_type="text/html", status_code=code)
@@ -119,7 +119,7 @@ def _breaker(region: RegionShape) -> str:
     return f"reading {region.reading}, writing {region.writing}"
 
 
-def _base_url(request: Asked) -> str:
-    """How this server was called, for a command to copy."""
-    scheme = "https" if request.scope["scheme"] == "https" else "http"
+def _base_url(request: Asked, faces: Faces) -> str:
+    """How this server was called, for a command to copy; a worker may have passed the call on."""
+    scheme = "https" if faces.system.settings.tls_certificate else "http"
     return f"{scheme}://{request.headers.get('host', 'localhost')}"

@@ -9,38 +9,23 @@ signal does not wait for clients any more; the node is stopped in any case.
 
 import asyncio
 import contextlib
-import ctypes
-import logging
-import resource
-import signal
-import socket
-import ssl
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 import uvicorn
 import uvloop
 
 from holdfast import __version__
-from holdfast.errors import Problem, RejectedError, UnavailableError
+from holdfast.errors import UnavailableError
 from holdfast.serve.app import Front, create_app
-from holdfast.serve.auth import bind_refusal, token_from
+from holdfast.serve.process import Say, address_of, on_signal, prepare, read_token
 from holdfast.serve.protocol import Connection, with_ingest
 from holdfast.settings import Settings
 from holdfast.wiring import System, open_system
 
-LOOPBACK: Final = "127.0.0.1"
 GRACE_SECONDS: Final = 15
 BACKLOG: Final = 4096
-M_TRIM_THRESHOLD: Final = -1  # as <malloc.h> has them
-M_MMAP_THRESHOLD: Final = -3
-M_ARENA_MAX: Final = -8
-SWITCH_SECONDS: Final = 0.0005  # a search crosses four threads; each waited 5 ms for its turn
 SWEEP_TICKS: Final = 10  # of uvicorn's, a tenth of a second each
-
-Say = Callable[[str], None]
 
 
 def serve(settings: Settings, say: Say) -> None:
@@ -53,21 +38,11 @@ def serve(settings: Settings, say: Say) -> None:
         RejectedError: the settings, the keys or the regions do not fit together.
         UnavailableError: the port or the data directory is taken, or too few regions answer.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    token = _read_token(settings)
-    _check_tls(settings)
-    refusal = bind_refusal(settings)
-    host = LOOPBACK if refusal else settings.host
-    _check_port(host, settings.port)
-    if refusal:
-        say(refusal)
-    _allow_many_files()
-    _keep_buffers()
-    sys.setswitchinterval(SWITCH_SECONDS)
+    host = address_of(settings, say)
+    prepare()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_serve(settings, host, token, say))
+            runner.run(_serve(settings, host, read_token(settings), say))
         except asyncio.CancelledError:
             say("stopped before it was up")
 
@@ -108,8 +83,13 @@ class Server(uvicorn.Server):
 
 def server_of(system: System, host: str, token: bytes, said: Callable[[int], None]) -> Server:
     """A server over an opened system."""
-    settings = system.settings
-    front = create_app(system, token)
+    return server_before(create_app(system, token), system.settings, host, said)
+
+
+def server_before(
+    front: Front, settings: Settings, host: str, said: Callable[[int], None]
+) -> Server:
+    """A server before an application."""
     config = uvicorn.Config(
         front,
         host=host,
@@ -132,7 +112,7 @@ def server_of(system: System, host: str, token: bytes, said: Callable[[int], Non
 async def _serve(settings: Settings, host: str, token: bytes, say: Say) -> None:
     starting = asyncio.current_task()
     assert starting is not None, "a coroutine runs in a task"
-    _on_signal(starting.cancel)
+    on_signal(starting.cancel)
     async with open_system(settings, write=True) as system:
         for line in first_words(system) if system.is_new else key_words(system):
             say(line)
@@ -142,16 +122,11 @@ async def _serve(settings: Settings, host: str, token: bytes, say: Say) -> None:
             say("stopping: what was taken in is being acknowledged")
             server.stop()
 
-        _on_signal(stop)
+        on_signal(stop)
         try:
             await server.serve()
         except SystemExit:  # uvicorn's way to say that it cannot listen; it has logged why
             raise UnavailableError(f"cannot listen on {host}:{settings.port}") from None
-
-
-def _on_signal(react: Callable[[], object]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, react)
 
 
 def banner(system: System, host: str, port: int) -> str:
@@ -196,57 +171,3 @@ def key_words(system: System) -> tuple[str, ...]:
         f"WARNING: the trail's key is not here: {path} is missing. Events are taken in all the "
         "same, but no new node can be certified: put the key back from its backup",
     )
-
-
-def _read_token(settings: Settings) -> bytes:
-    if not settings.token_file:
-        return b""
-    try:
-        return token_from(Path(settings.token_file).read_bytes())
-    except OSError as error:
-        reason = f"{settings.token_file} cannot be read: {error.strerror}"
-    except ValueError as error:
-        reason = f"{settings.token_file} {error}"
-    raise RejectedError("settings", Problem(0, "token_file", reason))
-
-
-def _check_tls(settings: Settings) -> None:
-    if not settings.tls_certificate:
-        return
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except OSError as error:  # ssl.SSLError too
-        reason = f"{settings.tls_certificate} and {settings.tls_key} cannot be used: {error}"
-        raise RejectedError("settings", Problem(0, "tls_certificate", reason)) from None
-
-
-def _check_port(host: str, port: int) -> None:
-    """Fail before a trail is founded or an epoch begun, if the port is not to be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-
-
-def _allow_many_files() -> None:
-    """A connection each: the soft limit is often 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _keep_buffers() -> None:
-    """Let glibc keep what segments are made in, instead of mapping it anew for each of them.
-
-    Fresh pages cost more than compressing into them: 1.4 of 6.3 µs an event, sealing 5,000. And
-    let all threads share it, which otherwise keep 50 MB for themselves. Without glibc nothing
-    happens.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024)
-        libc.mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024)
-        libc.mallopt(M_ARENA_MAX, 2)

@@ -12,6 +12,7 @@ from holdfast.keep.repair import Finding
 from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import lag_seconds
 from holdfast.regions.region import RegionReport
+from holdfast.regions.regions import Regions
 from holdfast.serve.answers import (
     BasisShape,
     GapShape,
@@ -22,9 +23,9 @@ from holdfast.serve.answers import (
 )
 from holdfast.times import format_us
 from holdfast.watch.health import reasons_not_ready
-from holdfast.watch.metrics import Standing
+from holdfast.watch.metrics import Calls, IngestMetrics, Standing, WriterReport
 from holdfast.wiring import System
-from holdfast.write.node import NodeReport, RegionBacklog
+from holdfast.write.node import RegionBacklog
 
 FINDINGS_SHOWN_MAX = 100
 
@@ -47,8 +48,10 @@ class WaitingShape(Struct, frozen=True):
 
 
 class NodeShape(Struct, frozen=True):
-    """The node of this process. segments, events: acknowledged, of its whole ledger."""
+    """A node that writes behind this port, in the worker of that number. segments, events:
+    acknowledged, of its whole ledger."""
 
+    worker: int
     node: str
     epoch: int
     state: str
@@ -61,7 +64,7 @@ class NodeShape(Struct, frozen=True):
 
 
 class LagShape(Struct, frozen=True):
-    """What this node sealed and the region is not known to hold. dropped: left to repair."""
+    """What these nodes sealed and the region is not known to hold. dropped: left to repair."""
 
     segments: int
     bytes: int
@@ -175,7 +178,8 @@ class WitnessShape(Struct, frozen=True):
 
 
 class WitnessesShape(Struct, frozen=True):
-    """Cosignatures of this node's newest checkpoint. lacking_seconds: since one lacks some."""
+    """Cosignatures of a node's newest checkpoint; of several nodes, of the one that has lacked
+    some for longest. lacking_seconds: since one lacks some."""
 
     quorum: int
     segments: int
@@ -185,8 +189,8 @@ class WitnessesShape(Struct, frozen=True):
 
 
 class StatusAnswer(Struct, frozen=True):
-    """How everything stands. node, survey, scrub: null where this process does not write.
-    witnesses: null where none are configured."""
+    """How everything stands. node: the first of `nodes`, null where there is none; survey, scrub:
+    null where nothing is written. witnesses: null where none are configured."""
 
     version: str
     now: Time
@@ -194,6 +198,7 @@ class StatusAnswer(Struct, frozen=True):
     reasons: tuple[str, ...]
     trail: TrailShape
     node: NodeShape | None
+    nodes: tuple[NodeShape, ...]
     regions: tuple[RegionShape, ...]
     reader: ReaderShape
     survey: SurveyShape | None
@@ -205,20 +210,20 @@ class StatusAnswer(Struct, frozen=True):
     gaps: tuple[GapShape, ...]
 
 
-def standing_of(system: System) -> Standing:
-    """Ask every part how it stands, now."""
+def standing_of(system: System, writers: tuple[WriterReport, ...]) -> Standing:
+    """Ask every part how it stands, now. writers: as they reported."""
     return Standing(
         now_us=system.host.now_us(),
-        node=system.node.report() if system.node else None,
+        writers=writers,
         reader=system.reader.report(),
         said=system.reader.completeness(),
         regions=tuple(region.report() for region in system.regions),
-        calls={region.id: region.counters for region in system.regions},
+        side="0" if system.node else "reading",
+        calls=calls_of(system.regions),
         quorum=system.regions.quorum,
         repaired_count=system.keeper.repaired_count,
         reconciled=system.keeper.last,
         scrubbed=system.scrub.last,
-        witnesses=system.witnesses.report() if system.witnesses else None,
         leaving=frozenset(region.id for region in system.regions.leaving),
     )
 
@@ -226,12 +231,27 @@ def standing_of(system: System) -> Standing:
 def reasons_of(standing: Standing) -> tuple[str, ...]:
     """Why this process is not ready; empty when it is."""
     members = [region for region in standing.regions if region.id not in standing.leaving]
-    return reasons_not_ready(standing.node, standing.reader, members, standing.quorum)
+    nodes = [each.node for each in standing.writers]
+    return reasons_not_ready(nodes, standing.reader, members, standing.quorum)
 
 
-def status_answer(system: System) -> StatusAnswer:
+def calls_of(regions: Regions) -> Calls:
+    """What this process asked of each region."""
+    return {region.id: region.counters for region in regions}
+
+
+def own_writer(system: System, ingest: IngestMetrics) -> tuple[WriterReport, ...]:
+    """The one writer of a process that does everything; none where it does not write."""
+    if system.node is None:
+        return ()
+    witnesses = system.witnesses.report() if system.witnesses else None
+    return (WriterReport(0, system.node.report(), ingest, witnesses=witnesses),)
+
+
+def status_answer(system: System, writers: tuple[WriterReport, ...] = ()) -> StatusAnswer:
     """The answer."""
-    standing = standing_of(system)
+    standing = standing_of(system, writers)
+    nodes = tuple(_node(each) for each in writers)
     reasons = reasons_of(standing)
     regions = system.regions
     under: dict[str, Any] = msgspec.structs.asdict(completeness_answer(standing.said))
@@ -241,18 +261,21 @@ def status_answer(system: System) -> StatusAnswer:
         ready=not reasons,
         reasons=reasons,
         trail=TrailShape(regions.trail, regions.trail_name, regions.quorum, regions.needed),
-        node=_node(standing.node) if standing.node else None,
+        node=nodes[0] if nodes else None,
+        nodes=nodes,
         regions=tuple(_region(report, standing) for report in standing.regions),
         reader=_reader(standing),
         survey=_survey(standing.reconciled) if standing.reconciled else None,
         scrub=_scrub(standing.scrubbed) if standing.scrubbed else None,
-        witnesses=_witnesses(standing) if standing.witnesses else None,
+        witnesses=_witnesses(standing),
         **under,
     )
 
 
-def _node(node: NodeReport) -> NodeShape:
+def _node(writer: WriterReport) -> NodeShape:
+    node = writer.node
     return NodeShape(
+        worker=writer.worker,
         node=node.node,
         epoch=node.epoch,
         state=node.state,
@@ -266,10 +289,14 @@ def _node(node: NodeReport) -> NodeShape:
 
 
 def _region(report: RegionReport, standing: Standing) -> RegionShape:
-    backlogs = {each.region: each for each in standing.node.regions} if standing.node else {}
-    backlog = backlogs.get(report.id)
+    backlogs = [
+        each
+        for writer in standing.writers
+        for each in writer.node.regions
+        if each.region == report.id
+    ]
     ago = report.ok_seconds_ago
-    offset_us = backlog.clock_offset_us if backlog else None
+    offsets = [each.clock_offset_us for each in backlogs if each.clock_offset_us is not None]
     suspect = dict(standing.reader.suspects).get(report.id, "")
     return RegionShape(
         region=report.id,
@@ -282,14 +309,20 @@ def _region(report: RegionReport, standing: Standing) -> RegionShape:
         suspect=suspect,
         why=report.why or suspect,
         answered=None if ago is None else format_us(standing.now_us - int(ago * 1e6)),
-        clock_offset_seconds=None if offset_us is None else offset_us / 1e6,
-        lag=_lag(backlog, standing.now_us) if backlog else None,
+        clock_offset_seconds=offsets[0] / 1e6 if offsets else None,
+        lag=_lag(backlogs, standing.now_us) if backlogs else None,
     )
 
 
-def _lag(backlog: RegionBacklog, now_us: int) -> LagShape:
-    age_us = max(0, now_us - backlog.oldest_us) if backlog.segments else 0
-    return LagShape(backlog.segments, backlog.size_bytes, age_us / 1e6, backlog.dropped_count)
+def _lag(backlogs: Sequence[RegionBacklog], now_us: int) -> LagShape:
+    """Of all nodes together."""
+    oldest_us = min((each.oldest_us for each in backlogs if each.segments), default=now_us)
+    return LagShape(
+        segments=sum(each.segments for each in backlogs),
+        bytes=sum(each.size_bytes for each in backlogs),
+        seconds=max(0, now_us - oldest_us) / 1e6,
+        dropped=sum(each.dropped_count for each in backlogs),
+    )
 
 
 def _reader(standing: Standing) -> ReaderShape:
@@ -328,9 +361,11 @@ def _scrub(last: ScrubReport) -> ScrubShape:
     )
 
 
-def _witnesses(standing: Standing) -> WitnessesShape:
-    report = standing.witnesses
-    assert report is not None, "asked for only where there is one"
+def _witnesses(standing: Standing) -> WitnessesShape | None:
+    reports = [each.witnesses for each in standing.writers if each.witnesses is not None]
+    if not reports:
+        return None
+    report = max(reports, key=lambda each: lag_seconds(each, standing.now_us))
     return WitnessesShape(
         quorum=report.quorum,
         segments=report.size,

@@ -1,15 +1,17 @@
 """Figures for Prometheus: what came in is counted, how everything stands is asked when scraped.
 
 Counting is plain integers on the event loop's thread; the text is made when someone asks for it.
+What a process that writes counts is labelled with its number: when it ends, its own figures begin
+anew, and those of the others go on.
 Times are gauges of seconds since 1970, as Prometheus has them, beside ages for who alarms on them.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -25,7 +27,7 @@ from holdfast.keep.witnesses import WitnessesReport, lag_seconds
 from holdfast.model import Completeness
 from holdfast.read.reader import ReaderReport
 from holdfast.regions.region import Counter, RegionReport
-from holdfast.write.node import NodeReport
+from holdfast.write.node import NodeReport, RegionBacklog
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_SECONDS: Final = (
@@ -34,18 +36,15 @@ LATENCY_SECONDS: Final = (
 )
 
 
-class IngestMetrics:
+class IngestMetrics(Struct):
     """POST /v1/events. Only touched from the event loop's thread."""
 
-    __slots__ = ("answers", "buckets", "bytes", "events", "gone", "seconds")
-
-    def __init__(self) -> None:
-        self.answers: dict[int, int] = {}
-        self.gone = 0
-        self.events = 0
-        self.bytes = 0
-        self.buckets = [0] * (len(LATENCY_SECONDS) + 1)
-        self.seconds = 0.0
+    answers: dict[int, int] = {}
+    gone: int = 0
+    events: int = 0
+    bytes: int = 0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_SECONDS) + 1))
+    seconds: float = 0.0
 
     def answered(self, status: int, seconds: float) -> None:
         """A request was answered; the time counts where it was acknowledged."""
@@ -60,32 +59,44 @@ class IngestMetrics:
         self.bytes += size_bytes
 
 
+Calls = dict[str, dict[str, Counter]]
+
+
+class WriterReport(Struct, frozen=True):
+    """How a process that writes stands. worker: its number, from 0. calls: of each region, by
+    operation; none where that is this process."""
+
+    worker: int
+    node: NodeReport
+    ingest: IngestMetrics
+    calls: Calls = {}
+    witnesses: WitnessesReport | None = None
+
+
 class Standing(Struct, frozen=True):
-    """How everything stands at one moment. calls: of each region, by operation. leaving: regions
-    that no event is written to any more."""
+    """How everything stands at one moment. writers: behind this port, in the order of their
+    numbers; none where nothing is written. calls: of this process, which is `side`. leaving:
+    regions that no event is written to any more."""
 
     now_us: int
-    node: NodeReport | None
+    writers: tuple[WriterReport, ...]
     reader: ReaderReport
     said: Completeness
     regions: tuple[RegionReport, ...]
-    calls: Mapping[str, Mapping[str, Counter]]
+    side: str
+    calls: Calls
     quorum: int
     repaired_count: int
     reconciled: Reconciliation | None
     scrubbed: ScrubReport | None
     leaving: frozenset[str] = frozenset()
-    witnesses: WitnessesReport | None = None
 
 
 class Exposition(Collector):
     """The page that Prometheus reads."""
 
-    def __init__(
-        self, version: str, ingest: IngestMetrics, standing: Callable[[], Standing]
-    ) -> None:
+    def __init__(self, version: str, standing: Callable[[], Standing]) -> None:
         self._version = version
-        self._ingest = ingest
         self._standing = standing
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
@@ -103,14 +114,14 @@ class Exposition(Collector):
         """All figures, one family after the other."""
         standing = self._standing()
         yield _gauge("build_info", "Always 1.", [((self._version,), 1)], "version")
-        yield from _of_ingest(self._ingest)
-        if standing.node is not None:
-            yield from _of_node(standing.node, standing.now_us)
+        yield from _of_ingest(standing.writers)
+        yield from _of_nodes(standing.writers, standing.now_us)
         yield from _of_regions(standing)
+        yield from _of_calls(standing)
         yield from _of_statement(standing.said, standing.now_us)
         yield from _of_reader(standing.reader)
         yield from _of_keeping(standing)
-        yield from _of_witnesses(standing.witnesses or NO_WITNESSES, standing.now_us)
+        yield from _of_witnesses(standing)
 
 
 NO_WITNESSES: Final = WitnessesReport(0, 0, 0, 0, ())
@@ -135,59 +146,80 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Values) -> 
     return family
 
 
-def _of_ingest(ingest: IngestMetrics) -> Iterator[Metric]:
-    answers = [((str(status),), count) for status, count in sorted(ingest.answers.items())]
-    yield _counter("ingest_requests", "Answers to POST /v1/events.", answers, "status")
-    yield _counter("ingest_abandoned", "Clients that left before their body was here.", ingest.gone)
-    yield _counter("ingest_events", "Events acknowledged.", ingest.events)
-    yield _counter("ingest_bytes", "Bytes of the records acknowledged.", ingest.bytes)
-    bounds = [*map(str, LATENCY_SECONDS), "+Inf"]
-    buckets = list(zip(bounds, accumulate(ingest.buckets), strict=True))
-    yield HistogramMetricFamily(
-        "holdfast_ack_seconds",
-        "From a request's head to its 201.",
-        buckets=buckets,
-        sum_value=ingest.seconds,
+def _of_ingest(writers: Sequence[WriterReport]) -> Iterator[Metric]:
+    of = [((str(each.worker),), each.ingest) for each in writers]
+    answers = [
+        ((*key, str(status)), count)
+        for key, ingest in of
+        for status, count in sorted(ingest.answers.items())
+    ]
+    yield _counter("ingest_requests", "Answers to POST /v1/events.", answers, "worker", "status")
+    figures: Sequence[tuple[str, str, str]] = (
+        ("ingest_abandoned", "Clients that left before their body was here.", "gone"),
+        ("ingest_events", "Events acknowledged.", "events"),
+        ("ingest_bytes", "Bytes of the records acknowledged.", "bytes"),
     )
+    for name, help, key in figures:
+        counts = [(labels, float(getattr(one, key))) for labels, one in of]
+        yield _counter(name, help, counts, "worker")
+    seconds = HistogramMetricFamily(
+        "holdfast_ack_seconds", "From a request's head to its 201.", labels=("worker",)
+    )
+    bounds = [*map(str, LATENCY_SECONDS), "+Inf"]
+    for labels, ingest in of:
+        buckets = list(zip(bounds, accumulate(ingest.buckets), strict=True))
+        seconds.add_metric(labels, buckets, ingest.seconds)
+    yield seconds
 
 
-def _of_node(node: NodeReport, now_us: int) -> Iterator[Metric]:
-    yield _gauge("node_open", "1 while events are accepted.", float(node.state == "open"))
-    yield _gauge("node_epoch", "The epoch that is open; 0: none.", node.epoch)
-    yield _gauge("node_segments", "Segments acknowledged, of the whole ledger.", node.size)
-    yield _gauge("node_events", "Events acknowledged, of the whole ledger.", node.events_count)
-    yield _gauge("queue_events", "Events taken in, not acknowledged yet.", node.waiting_events)
-    yield _gauge("queue_bytes", "Their bytes.", node.waiting_bytes)
-    yield _gauge("queue_segments", "Segments sealed, not acknowledged yet.", node.waiting_segments)
-    yield _gauge("promise_timestamp_seconds", "The last promise.", node.promise_us / 1e6)
-    yield _gauge("acknowledged_timestamp_seconds", "Last ack.", node.last_acknowledged_us / 1e6)
-    lags = [((each.region,), each) for each in node.regions]
+def _of_nodes(writers: Sequence[WriterReport], now_us: int) -> Iterator[Metric]:
+    of = [((str(each.worker),), each.node) for each in writers]
+    figures: Sequence[tuple[str, str, Callable[[NodeReport], float]]] = (
+        ("node_open", "1 while events are accepted.", lambda node: node.state == "open"),
+        ("node_epoch", "The epoch that is open; 0: none.", lambda node: node.epoch),
+        ("node_segments", "Segments acknowledged, of the whole ledger.", lambda node: node.size),
+        ("node_events", "Events acknowledged, of it all.", lambda node: node.events_count),
+        ("queue_events", "Events taken in, not acked yet.", lambda node: node.waiting_events),
+        ("queue_bytes", "Their bytes.", lambda node: node.waiting_bytes),
+        ("queue_segments", "Segments sealed, not acked yet.", lambda node: node.waiting_segments),
+        ("promise_timestamp_seconds", "The last promise.", lambda node: node.promise_us / 1e6),
+        (
+            "acknowledged_timestamp_seconds",
+            "Last ack.",
+            lambda node: node.last_acknowledged_us / 1e6,
+        ),
+    )
+    for name, help, figure in figures:
+        yield _gauge(name, help, [(key, float(figure(node))) for key, node in of], "worker")
+    yield from _of_lags([(key, each) for key, node in of for each in node.regions], now_us)
+
+
+def _of_lags(backlogs: Sequence[tuple[tuple[str], RegionBacklog]], now_us: int) -> Iterator[Metric]:
+    lags = [((*key, each.region), each) for key, each in backlogs]
+    labels = ("worker", "region")
     yield _gauge(
         "region_lag_segments",
         "Segments sealed here that the region is not known to hold.",
         [(key, each.segments) for key, each in lags],
-        "region",
+        *labels,
     )
     yield _gauge(
-        "region_lag_bytes",
-        "Their bytes.",
-        [(key, each.size_bytes) for key, each in lags],
-        "region",
+        "region_lag_bytes", "Their bytes.", [(k, each.size_bytes) for k, each in lags], *labels
     )
     yield _gauge(
         "region_lag_seconds",
         "Age of the oldest of them; 0: none.",
         [(k, max(0, now_us - e.oldest_us) / 1e6 if e.segments else 0) for k, e in lags],
-        "region",
+        *labels,
     )
     yield _counter(
         "region_dropped_segments",
         "Segments left to repair, since the queue for the region was full.",
         [(key, each.dropped_count) for key, each in lags],
-        "region",
+        *labels,
     )
     offsets = [(k, e.clock_offset_us / 1e6) for k, e in lags if e.clock_offset_us is not None]
-    yield _gauge("region_clock_offset_seconds", "Its clock less ours.", offsets, "region")
+    yield _gauge("region_clock_offset_seconds", "Its clock less ours.", offsets, *labels)
 
 
 def _of_regions(standing: Standing) -> Iterator[Metric]:
@@ -209,9 +241,15 @@ def _of_regions(standing: Standing) -> Iterator[Metric]:
     ]
     yield _gauge("region_breaker_open", "1 while left alone.", lanes, "region", "lane")
     yield _gauge("quorum", "Regions that an acknowledgement needs.", standing.quorum)
+
+
+def _of_calls(standing: Standing) -> Iterator[Metric]:
+    """Of every process; a worker's own begin anew with it, so they cannot be added up here."""
+    sides = [(str(each.worker), each.calls) for each in standing.writers]
     calls = [
-        ((region, operation), counter)
-        for region, counters in standing.calls.items()
+        ((side, region, operation), counter)
+        for side, counted in [*sides, (standing.side, standing.calls)]
+        for region, counters in counted.items()
         for operation, counter in counters.items()
     ]
     figures: Sequence[tuple[str, str, str]] = (
@@ -220,9 +258,9 @@ def _of_regions(standing: Standing) -> Iterator[Metric]:
         ("region_refused", "Not tried: left alone.", "refused"),
         ("region_call_seconds", "Time in calls.", "seconds"),
     )
-    for name, help, field in figures:
-        values = [(key, float(getattr(counter, field))) for key, counter in calls]
-        yield _counter(name, help, values, "region", "operation")
+    for name, help, key in figures:
+        values = [(labels, float(getattr(counter, key))) for labels, counter in calls]
+        yield _counter(name, help, values, "worker", "region", "operation")
 
 
 def _of_statement(said: Completeness, now_us: int) -> Iterator[Metric]:
@@ -280,18 +318,29 @@ def _of_keeping(standing: Standing) -> Iterator[Metric]:
         ("survey_lag_segments", "Segments that it lacked before.", "lag_segments"),
         ("survey_lag_bytes", "Their bytes.", "lag_bytes"),
     )
-    for name, help, field in surveyed:
-        values = [((each.region,), float(getattr(each, field))) for each in last.regions]
+    for name, help, key in surveyed:
+        values = [((each.region,), float(getattr(each, key))) for each in last.regions]
         yield _gauge(name, help, values, "region")
 
 
-def _of_witnesses(report: WitnessesReport, now_us: int) -> Iterator[Metric]:
-    yield _gauge("witness_quorum", "Witnesses that must cosign a checkpoint.", report.quorum)
-    yield _gauge("witness_cosigned", "Those that did the newest kept one.", report.cosigned)
-    yield _gauge(
-        "witness_lag_seconds", "Since a checkpoint lacks some.", lag_seconds(report, now_us)
+def _of_witnesses(standing: Standing) -> Iterator[Metric]:
+    of = [((str(each.worker),), each.witnesses or NO_WITNESSES) for each in standing.writers]
+    figures: Sequence[tuple[str, str, Callable[[WitnessesReport], float]]] = (
+        ("witness_quorum", "Witnesses that must cosign a checkpoint.", lambda one: one.quorum),
+        ("witness_cosigned", "Those that did the newest kept one.", lambda one: one.cosigned),
+        (
+            "witness_lag_seconds",
+            "Since a checkpoint lacks some.",
+            lambda one: lag_seconds(one, standing.now_us),
+        ),
     )
+    for name, help, figure in figures:
+        yield _gauge(name, help, [(key, figure(report)) for key, report in of], "worker")
     behind = [
-        ((each.witness,), float(max(0, report.size - each.size))) for each in report.witnesses
+        ((*key, each.witness), float(max(0, report.size - each.size)))
+        for key, report in of
+        for each in report.witnesses
     ]
-    yield _gauge("witness_behind_segments", "What it has not cosigned.", behind, "witness")
+    yield _gauge(
+        "witness_behind_segments", "What it has not cosigned.", behind, "worker", "witness"
+    )

@@ -165,6 +165,24 @@ class Node:
                 log.warning("epoch %d stays open: %s", epoch.born.epoch, outcome.reason)
         self._state, self._why = "stopped", "stopped"
 
+    async def close_last(self) -> bool:
+        """End the last epoch and begin none: for a node that nobody starts any more.
+
+        Whoever calls this knows that no process runs the node. Returns whether it is closed now,
+        or will not be by this process.
+        """
+        try:
+            await self._check_regions()
+            last = await self._find_last()
+            if last.number:
+                await self._close(last)
+        except (_RetiredError, _NewNodeError) as reason:
+            log.warning("node %s, which is not started: %s", self.identity.node, reason)
+        except (_NotYetError, ProofError, HoldfastError) as reason:
+            log.warning("node %s, which is not started: %s", self.identity.node, reason)
+            return False
+        return True
+
     async def ready(self) -> None:
         """Wait until an epoch is open."""
         await self._opened.wait()
