@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +55,19 @@ def _tree(root: int) -> list[_Stat]:
     for stat in found:  # grows while it is walked
         found.extend(children.get(stat.pid, ()))
     return found
+
+
+def cpu_us_of(pid: int) -> int:
+    """CPU time of a process and its living descendants."""
+    return sum(stat.cpu_us for stat in _tree(pid))
+
+
+def machine_busy_us() -> int:
+    """CPU time that all programs together have had since the machine came up."""
+    user, nice, system, _idle, _wait, irq, soft, *_ = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
+    )
+    return (user + nice + system + irq + soft) * _TICK_US
 
 
 @dataclass(frozen=True)
@@ -144,18 +157,18 @@ class Side:
 
 def start(
     command: Sequence[str],
-    core: int,
+    core: int | Set[int],
     log: Path,
     user: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Side:
-    """Start a program on one core.
+    """Start a program on one core, or some.
 
     The pin is inherited from this process, which takes it for the moment: so there is no time in
     which the program could start a thread elsewhere.
     """
     mine = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
     try:
         with log.open("ab") as output:
             process = subprocess.Popen(

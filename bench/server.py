@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -81,7 +81,9 @@ class Server:
 
 
 @contextmanager
-def running(data: Path, core: int, settings: Mapping[str, int] | None = None) -> Iterator[Server]:
+def running(
+    data: Path, core: int | Set[int], settings: Mapping[str, int] | None = None
+) -> Iterator[Server]:
     """Start a server on a data directory, founding a trail there if it is new; stop it at the end.
 
     Args:
