@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -126,6 +127,8 @@ def _range(values: list[float], shape: str) -> str:
 def main() -> int:
     """0: measured."""
     options = _options()
+    # So that whatever was started is stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     directory = Path(mkdtemp(prefix="holdfast-bench-", dir=options.directory))
     random, runs = Random(options.seed), []
     try:
