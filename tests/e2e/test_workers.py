@@ -112,9 +112,12 @@ def test_it_stops_in_order_and_leaves_nothing_open(server: Server) -> None:
     with _load(server) as load:
         wait_until(lambda: len(load.acknowledged) > 50)
         pids = [_process(server, name) for name in ("reading", "writer 0", "writer 1")]
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)  # as service managers do, to all at once
         code = server.stop()
 
     assert code == 0
+    assert "Traceback" not in server.log.read_text()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     told = json.loads(holdfast("completeness", "--data", str(server.data), "--json"))
     assert told["holding_back"] == []

@@ -21,6 +21,8 @@ from holdfast.read.compute import begin_work
 from holdfast.serve.auth import bind_refusal, token_from
 from holdfast.settings import Settings
 
+GO: Final = "go"
+STOP: Final = "stop"
 LOOPBACK: Final = "127.0.0.1"
 M_TRIM_THRESHOLD: Final = -1  # as <malloc.h> has them
 M_MMAP_THRESHOLD: Final = -3
@@ -57,19 +59,54 @@ def prepare(name: str = "") -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
-def run_child(name: str, pipe: Connection, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+class Line:
+    """A child's line to the process that supervises it.
+
+    go: set once it may open the port. stop: what to do when it is told to stop.
+    """
+
+    def __init__(self, pipe: Connection, stop: Callable[[], object]) -> None:
+        self.go = asyncio.Event()
+        self.stop = stop
+        self._pipe = pipe
+        asyncio.get_running_loop().add_reader(pipe.fileno(), self._hear)
+
+    def say(self, what: object) -> None:
+        self._pipe.send(what)
+
+    def _hear(self) -> None:
+        try:
+            said = self._pipe.recv()
+        except (EOFError, OSError):  # it is gone, and so will this process be
+            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+            return
+        if said == STOP:
+            self.stop()
+        else:
+            self.go.set()
+
+
+def run_child(
+    name: str, pipe: Connection, work: Callable[[Line], Coroutine[Any, Any, None]]
+) -> None:
     """Run a process that a supervisor started: it ends when that one does, and says why it cannot
     begin.
 
-    Args:
-        pipe: to the supervisor.
-        work: ends when SIGTERM says so.
+    Signals mean nothing to it: Ctrl-C at a terminal, and SIGTERM as service managers send it, reach
+    all processes at once, but they are to stop one after the other.
     """
+
+    async def story() -> None:
+        this = asyncio.current_task()
+        assert this is not None, "a coroutine runs in a task"
+        on_signal(lambda: None)
+        await work(Line(pipe, this.cancel))
+
     begin_work(0)
     prepare(name)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(work())
+            runner.run(story())
         except asyncio.CancelledError:
             pass  # stopped before it was up
         except HoldfastError as error:
@@ -90,14 +127,8 @@ async def readable(file: int) -> None:
 
 def on_signal(react: Callable[[], object]) -> None:
     """What SIGTERM and SIGINT do from now on."""
-    on_order(react)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, react)
-
-
-def on_order(react: Callable[[], object]) -> None:
-    """What the supervisor's SIGTERM does from now on. Ctrl-C reaches all of a terminal's processes,
-    and is for the supervisor to answer."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, react)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, react)
 
 
 def read_token(settings: Settings) -> bytes:

@@ -1,7 +1,5 @@
 """The process that reads, where others write: reader, searches, keeper, and what writers tell."""
 
-import asyncio
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from socket import AF_UNIX, SOCK_STREAM, fromfd
 
@@ -9,7 +7,7 @@ from msgspec import structs
 
 from holdfast.serve.app import create_app
 from holdfast.serve.entrance import Entrance
-from holdfast.serve.process import on_order, read_token, run_child
+from holdfast.serve.process import Line, read_token, run_child
 from holdfast.serve.run import banner, first_words, key_words, server_before
 from holdfast.serve.supervise import Orders, Up
 from holdfast.wiring import open_system
@@ -22,13 +20,10 @@ def begin(pipe: Connection, orders: Orders, asked: int, entered: int) -> None:
         asked: the socket at which the writers pass questions on.
         entered: at which they enter segments.
     """
-    run_child("reading", pipe, lambda: _read(orders, asked, entered, pipe.send))
+    run_child("reading", pipe, lambda line: _read(orders, asked, entered, line))
 
 
-async def _read(orders: Orders, asked: int, entered: int, up: Callable[[Up], None]) -> None:
-    starting = asyncio.current_task()
-    assert starting is not None, "a coroutine runs in a task"
-    on_order(starting.cancel)
+async def _read(orders: Orders, asked: int, entered: int, line: Line) -> None:
     settings = orders.settings
     entrance = Entrance(settings.workers)
     async with open_system(settings, write=True, elsewhere=entrance) as system:
@@ -38,8 +33,8 @@ async def _read(orders: Orders, asked: int, entered: int, up: Callable[[Up], Non
             create_app(system, read_token(settings), entrance.reports),
             structs.replace(settings, tls_certificate="", tls_key=""),  # the writers speak it
             orders.host,
-            lambda _: up(Up(words, banner(system, orders.host, port))),
+            lambda _: line.say(Up(words, banner(system, orders.host, port))),
         )
-        on_order(server.stop)
+        line.stop = server.stop
         async with entrance.listening(entered, system.reader):
             await server.serve([fromfd(asked, AF_UNIX, SOCK_STREAM)])

@@ -34,7 +34,7 @@ from msgspec import Struct
 
 from holdfast.errors import HoldfastError, Problem, RejectedError, UnavailableError
 from holdfast.regions.lock import LOCK_FILE, locked
-from holdfast.serve.process import Say, address_of, on_signal, prepare, readable
+from holdfast.serve.process import GO, STOP, Say, address_of, on_signal, prepare, readable
 from holdfast.settings import Settings
 
 PAUSE_FIRST_SECONDS: Final = 0.1
@@ -70,9 +70,6 @@ class Up(Struct, frozen=True):
 
     words: tuple[str, ...] = ()
     banner: str = ""
-
-
-GO: Final = b"the port may be opened now"
 
 
 class Held:
@@ -178,15 +175,14 @@ class _Child:
 
     async def listen(self) -> Up:
         """Let it open the port. Raises HoldfastError: it ended before it did."""
-        self._go()
+        self._tell(GO)
         return await self._heard()
 
     def stop(self) -> None:
         """Let it end in order; called again, it does not wait for clients."""
         self.is_stopping = True
         self._halt.set()
-        if self._process is not None:
-            self._process.terminate()
+        self._tell(STOP)
 
     async def ended(self) -> None:
         """Wait until it has, and kill it if it does not."""
@@ -222,7 +218,7 @@ class _Child:
             begun = self._start()
             try:
                 await self._heard()
-                self._go()
+                self._tell(GO)
                 log.info("%s is at work again", self._name)
             except HoldfastError as error:
                 log.error("%s: %s", self._name, error)
@@ -240,10 +236,10 @@ class _Child:
         log.info("%s is process %d", self._name, self._process.pid)
         return asyncio.get_running_loop().time()
 
-    def _go(self) -> None:
-        assert self._pipe is not None, "it was started"
-        with suppress(OSError):  # it has ended, which is seen elsewhere
-            self._pipe.send(GO)
+    def _tell(self, order: str) -> None:
+        if self._pipe is not None:
+            with suppress(OSError):  # it has ended, which is seen elsewhere
+                self._pipe.send(order)
 
     async def _heard(self) -> Up:
         assert self._pipe is not None, "it was started"

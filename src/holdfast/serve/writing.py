@@ -11,7 +11,7 @@ from holdfast.serve.app import Front, ingest_of
 from holdfast.serve.auth import Gate
 from holdfast.serve.entrance import Doorway, Told
 from holdfast.serve.faces import Bounds
-from holdfast.serve.process import on_order, read_token, readable, run_child
+from holdfast.serve.process import Line, read_token, run_child
 from holdfast.serve.relay import Relay
 from holdfast.serve.run import BACKLOG, server_before
 from holdfast.serve.status import calls_of
@@ -24,15 +24,12 @@ READY_SECONDS: Final = 5.0
 
 def begin(pipe: Connection, orders: Orders, number: int) -> None:
     """Do this process's work, until it is told to stop."""
-    run_child(f"writer {number}", pipe, lambda: _write(orders, number, pipe))
+    run_child(f"writer {number}", pipe, lambda line: _write(orders, number, line))
 
 
-async def _write(orders: Orders, number: int, pipe: Connection) -> None:
+async def _write(orders: Orders, number: int, line: Line) -> None:
     """Open the port once the node accepts events, so that until then others get them; or after a
     while all the same: there may be nobody else, and questions can be answered."""
-    starting = asyncio.current_task()
-    assert starting is not None, "a coroutine runs in a task"
-    on_order(starting.cancel)
     settings = orders.settings
     doorway = Doorway(orders.entered)
     async with open_writer(settings, number, doorway.enter) as writer:
@@ -44,12 +41,11 @@ async def _write(orders: Orders, number: int, pipe: Connection) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS):
                 await writer.node.ready()
-        pipe.send(Up())
-        await readable(pipe.fileno())
-        pipe.recv()
+        line.say(Up())
+        await line.go.wait()
         front = Front(ingest, gate, Relay(orders.asked, bounds.stopping), bounds)
-        server = server_before(front, settings, orders.host, lambda _: pipe.send(Up()))
-        on_order(server.stop)
+        server = server_before(front, settings, orders.host, lambda _: line.say(Up()))
+        line.stop = server.stop
         await server.serve(
             [
                 create_server(each.name, family=each.family, backlog=BACKLOG, reuse_port=True)
