@@ -75,7 +75,7 @@ def serving(
                 part = script[len(requests) - 1] if len(requests) <= len(script) else then
             self.play(part(request))
 
-        do_GET = do_POST = answer  # noqa: N815 - the library's names
+        do_GET = do_POST = do_PUT = answer  # noqa: N815 - the library's names
 
         def play(self, reply: Reply) -> None:
             if reply.status == 0:

@@ -1,17 +1,22 @@
 """How a URL and what stands beside it become a store of a vendor's, and what is refused."""
 
 import asyncio
+import base64
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import obstore
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 
 from holdfast.regions.buckets import Access, Bucket, open_bucket, parse_bucket, why_unfit
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.port import Stored, Unknown
+from tests.client.scripted import Reply, serving
 
 NOW_US = 1_795_514_400_000_000
 NOBODY = "http://localhost:1"  # nobody listens there
@@ -97,6 +102,57 @@ def test_the_regions_own_endpoint_goes_before_the_environments(
 
     with pytest.raises(obstore.exceptions.BaseError, match=where):
         obstore.get(opened("s3://trail/x", access), "ev")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("url", "condition"),
+    [
+        ("s3://trail/x", ("if-none-match", "*")),
+        ("gs://trail/x", ("x-goog-if-generation-match", "0")),
+        ("az://trail/x", ("if-none-match", "*")),
+    ],
+)
+def test_a_create_carries_the_vendors_own_condition_and_a_replace_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, condition: tuple[str, str]
+) -> None:
+    scheme = url[:2]
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", base64.b64encode(b"key").decode())
+
+    async def story(access: Access) -> list[object]:
+        store = CloudStore(lambda: open_bucket(parse_bucket(url), access, 5.0, lambda: NOW_US))
+        return [await store.create("ev/x", b"1"), await store.replace("ctl/x", b"2")]
+
+    with serving(then=lambda _: Reply(201, b"", {"ETag": '"1"'})) as server:
+        access = {
+            "s3": Access(endpoint=server.url, credentials_file=aws_file(tmp_path)),
+            "gs": Access(endpoint=server.url, credentials_file=gcs_file(tmp_path)),
+            "az": Access(endpoint=server.url, account="holdfast"),
+        }
+        outcomes = asyncio.run(story(access[scheme]))
+
+    created, replaced = server.requests
+    assert outcomes == [Stored(), Stored()]
+    assert created.headers[condition[0]] == condition[1]
+    assert condition[0] not in replaced.headers
+    assert "authorization" in created.headers
+    assert scheme != "s3" or "x-amz-checksum-sha256" in created.headers
+
+
+def aws_file(folder: Path) -> str:
+    file = folder / "credentials"
+    file.write_text("[default]\naws_access_key_id = k\naws_secret_access_key = s\n")
+    return str(file)
+
+
+def gcs_file(folder: Path) -> str:
+    """A service account's key, as Google's console hands it out."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    account = {"type": "service_account", "client_email": "holdfast@example.iam", "client_id": "1"}
+    file = folder / "account.json"
+    file.write_text(json.dumps({**account, "private_key": key.decode(), "private_key_id": "1"}))
+    return str(file)
 
 
 @pytest.mark.parametrize(
