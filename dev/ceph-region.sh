@@ -191,7 +191,12 @@ case $command in
         ;;
     kill) end "${argument:-rgw osd mon}" ;;
     hang) signal STOP "${argument:-rgw osd mon}" ;;
-    resume) signal CONT "${argument:-rgw osd mon}" ;;
+    resume)
+        hung=$(running osd && grep -l '^State:.T' "/proc/$(cat "$folder/osd.pid")/status" || true)
+        signal CONT "${argument:-rgw osd mon}"
+        # Its lease ran out, and alone in its pools it never wakes what waits for that: peer anew.
+        [ -z "$hung" ] || ceph -c "$CEPH_CONF" --connect-timeout 10 osd down 0 2>/dev/null || true
+        ;;
     destroy)
         end "rgw osd mon"
         rm -rf "$folder"
