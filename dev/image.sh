@@ -30,9 +30,9 @@ wait_for() { # a page to be good
     told
 }
 
+mkdir -p "$folder"
 if ! podman image exists holdfast-base; then
     rm -rf "$folder/base"
-    mkdir -p "$folder"
     debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm \
         "$folder/base" >"$folder/debootstrap.log"
     tar -C "$folder/base" --exclude=./var/cache/apt/archives --exclude=./var/lib/apt/lists -c . |
