@@ -18,10 +18,12 @@ from holdfast.proof.errors import MalformedError, ProofError
 
 class Proven(Protocol):
     """What a check ends with. code: 0; 4 where it names a gap; 3 where what matters is only
-    stated."""
+    stated, for that reason."""
 
     @property
     def code(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
 
     def facts(self) -> dict[str, object]:
         """What is proven: names in plain words, values for JSON."""
@@ -81,19 +83,18 @@ def _checked(check: Callable[[str], str], text: str) -> str:
 def _check(asked: argparse.Namespace) -> int:
     claims: list[str] = []
     facts: dict[str, object] = {}
-    reason, code = "", 3
+    reason, code, failed = "", 3, 1
     try:
         with sys.stdin.buffer if asked.file == "-" else Path(asked.file).open("rb") as file:
             proven = _walk(_steps(file, asked), claims)
-            facts, code = proven.facts(), proven.code
+            facts, code, reason, failed = proven.facts(), proven.code, proven.reason, 0
     except ProofError as error:
         reason, code = str(error), 3 if isinstance(error, MalformedError) else 1
     except OSError as error:
         reason = f"{asked.file} cannot be read: {error.strerror}"
     except Exception as error:  # Python's own exit code would say that the file is refuted
         reason = f"this is a mistake of the checker itself: {type(error).__name__}: {error}"
-    last = len(claims) - bool(reason)
-    steps = [(claim, at < last) for at, claim in enumerate(claims)]
+    steps = [(claim, at < len(claims) - failed) for at, claim in enumerate(claims)]
     if asked.json:
         told = [{"claim": claim, "holds": holds} for claim, holds in steps]
         verdict = {"verdict": VERDICTS[code].lower(), "reason": reason, "steps": told}
@@ -103,7 +104,8 @@ def _check(asked: argparse.Namespace) -> int:
         _say(f"{number}. {'yes' if holds else 'NO '}  {claim}")
     for name, value in facts.items():
         for each in value if isinstance(value, list) else [value]:
-            _say(f"   {name}: {each}")
+            if each is not None:
+                _say(f"   {name}: {each}")
     _say(f"{VERDICTS[code]}: {reason}" if reason else VERDICTS[code])
     return code
 

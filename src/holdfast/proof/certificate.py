@@ -82,6 +82,7 @@ class Proven:
 
     head: Head
     code: int = 0
+    reason: str = ""
     events: int = 0
     records: int = 0
     hashes: int = 0
@@ -142,10 +143,8 @@ def check(
         raise MalformedError("more follows")
     if proven.absent and salt_id is None:
         proven.code = 3
-        proven.stated.append(
-            f"that the tenant has nothing in {proven.absent} segments: whose salt this is, only a "
-            "salt id tells that is known from elsewhere"
-        )
+        proven.reason = "whose salt this is, only a salt id tells that is known from elsewhere"
+        proven.stated.append(f"that the tenant has nothing in {proven.absent} segments")
     if not proven.records:
         proven.stated.append("that the tenant of this salt has that name: it is in no record here")
     proven.stated += [

@@ -39,6 +39,7 @@ class ProvenEvent:
     name: SegmentName
     head: Head
     code: int = 0
+    reason: str = ""
 
     def facts(self) -> dict[str, object]:
         """What is proven: names in plain words, values for JSON."""
