@@ -40,6 +40,15 @@ def _replace(world: World, region: str = "b", store: str = NEW) -> None:
     world.stores[region].objects[layout.REGION_KEY] = (cookie, 1)
 
 
+async def _left_with_a() -> World:
+    """Two of the three stores are gone for good, and others are in their places."""
+    world = World()
+    await _written(world)
+    _replace(world, "b")
+    _replace(world, "c", "8" * 32)
+    return world
+
+
 def _whole(world: World, region: str = "b") -> Whole | None:
     found = world.stores[region].objects.get(layout.WHOLE_KEY)
     return kinds.verify_whole(found[0], TRAIL.trail).statement if found else None
@@ -93,10 +102,7 @@ def test_a_store_is_not_whole_until_it_was_compared_with_enough_others() -> None
 
 def test_two_stores_that_came_later_do_not_vouch_for_each_other() -> None:
     async def story() -> None:
-        world = World()
-        await _written(world)
-        _replace(world, "b")
-        _replace(world, "c", "8" * 32)
+        world = await _left_with_a()
         keeper = await _keeper(world)
 
         report = await keeper.reconcile(whole=True)
@@ -108,10 +114,7 @@ def test_two_stores_that_came_later_do_not_vouch_for_each_other() -> None:
 
 def test_a_store_is_accepted_where_too_few_are_left_and_then_vouches_for_the_next() -> None:
     async def story() -> None:
-        world = World()
-        await _written(world)
-        _replace(world, "b")
-        _replace(world, "c", "8" * 32)
+        world = await _left_with_a()
         keeper = await _keeper(world)
         may = [await why_not_to_accept(keeper._regions, id) for id in "abc"]
 
@@ -138,10 +141,7 @@ async def _other_lost(world: World) -> Regions:
 
 def test_no_store_is_accepted_while_another_region_is_silent_or_nothing_is_left() -> None:
     async def story() -> None:
-        world = World()
-        await _written(world)
-        _replace(world, "b")
-        _replace(world, "c", "8" * 32)
+        world = await _left_with_a()
         world.stores["a"].failing = Unknown("away")
         silent = await _keeper(world)
         report = await silent.reconcile(whole=True, accepted="b")

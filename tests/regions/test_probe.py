@@ -181,9 +181,7 @@ def test_a_birth_is_put_again_and_nothing_is_left_of_it() -> None:
 
 
 def test_a_store_that_was_put_back_meanwhile_is_no_broken_one() -> None:
-    world = (
-        MemoryWorld()
-    )  # without the birth that was put: it is stored again, and then it is there
+    world = MemoryWorld()  # without the birth that was put, which is put again, and is there then
 
     tried = asyncio.run(try_evidence(Region("a", world), *BIRTH))
 

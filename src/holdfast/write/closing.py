@@ -133,7 +133,7 @@ async def _bring_birth(closing: Closing) -> None:
     outcomes = (await _keep_everywhere(closing, key, closing.birth_bytes)).values()
     if sum(isinstance(o, Stored) for o in outcomes) >= closing.quorum:
         return
-    others = sum(isinstance(o, Differs) for o in outcomes) + closing.replaced
+    others = sum(isinstance(o, Differs) for o in outcomes) + len(closing.replaced)
     if others > closing.count - closing.quorum:
         return  # these bytes can never lie in W stores any more
     raise StoppedError("the birth of the epoch could not be brought to a quorum of its stores")

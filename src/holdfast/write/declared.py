@@ -130,7 +130,7 @@ def _go_on(closing: Closing, key: str, written: bytes) -> ProposedEnd:
 
 def _forgone(closing: Closing) -> int:
     """How many of the R stores that must be asked were replaced; at least one must be left."""
-    left = closing.count - closing.replaced
+    left = closing.count - len(closing.replaced)
     return max(0, closing.needed - left) if left else 0
 
 
@@ -141,7 +141,7 @@ async def _split_votes(
     ballots = await read_ballots(closing)
     votes = {id: ballot for id, ballot in ballots.items() if isinstance(ballot, tuple)}
     for id, _ in closing.birth.statement.regions:
-        replaced = _is_replaced(closing, id)
+        replaced = id in closing.replaced
         answers = replaced or not isinstance(ballots.get(id, Unknown("")), Unknown)
         if id in gone and answers:
             raise _rejected("--region-gone", f"{id} is not gone: it answers")
@@ -171,14 +171,9 @@ async def _decided_anywhere(closing: Closing, gone: Collection[RegionId]) -> byt
     must say so that is neither gone nor replaced."""
     found = await read_decision(closing)
     for id, why in found.unread.items():
-        if found.note is None and id not in gone and not _is_replaced(closing, id):
+        if found.note is None and id not in gone and id not in closing.replaced:
             raise UnavailableError(
                 f"region {id} does not say whether a close is written down there ({why}), and it "
                 f"may be decided. {IF_IT_IS_GONE}"
             )
     return found.note
-
-
-def _is_replaced(closing: Closing, id: RegionId) -> bool:
-    """Whether a region of the birth shows another store, by its cookie, than the birth names."""
-    return any(store.id == id for store in closing.later)

@@ -72,9 +72,10 @@ class Closing:
         return self.birth.statement.quorum
 
     @property
-    def replaced(self) -> int:
-        """How many of the stores that the birth names are gone for good."""
-        return sum(store.id in dict(self.birth.statement.regions) for store in self.later)
+    def replaced(self) -> frozenset[RegionId]:
+        """The regions that show another store by now than the birth names: it is gone for good."""
+        named = {id for id, _ in self.birth.statement.regions}
+        return frozenset(store.id for store in self.later if store.id in named)
 
     @property
     def count(self) -> int:
