@@ -26,7 +26,7 @@ setup: $(RUN_READY) $(DEV_READY)  ## install everything into .venv
 run: $(RUN_READY)  ## start a server with three directory regions (ARGS="--port 9000")
 	$(BIN)/holdfast serve --data holdfast-data $(ARGS)
 
-test: $(DEV_READY) $(TOOLS_READY)  ## format, lint, types and all tests: what CI runs
+test: $(DEV_READY) $(TOOLS_READY)  ## format, lint, types and the tests but those of test-s3: what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
