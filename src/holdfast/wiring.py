@@ -52,7 +52,7 @@ from holdfast.regions.worm import WormStore
 from holdfast.settings import RegionSettings, Settings
 from holdfast.write.epoch import Entered, WriteLimits
 from holdfast.write.identity import Identity, identify, speak_for_trail
-from holdfast.write.keyfiles import KeyFiles
+from holdfast.write.keyfiles import KeyFiles, node_directory
 from holdfast.write.node import Node
 
 NICE = 10
@@ -206,7 +206,7 @@ async def open_writer(settings: Settings, number: int, entered: Entered) -> Asyn
 
 
 def _key_files(settings: Settings, number: int) -> KeyFiles:
-    return KeyFiles(settings.data_path / "nodes" / str(number), PosixDisk())
+    return KeyFiles(node_directory(settings.data_path, number), PosixDisk())
 
 
 def _node(

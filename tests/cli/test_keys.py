@@ -96,7 +96,8 @@ def test_a_node_is_retired_shown_as_such_and_refused(
     assert first == second
     assert shape(first) == shape(EXAMPLES["keys retire"])
     assert (first["epoch"], first["size"], first["stored"]) == (1, 2, ["a", "b", "c"])
-    assert before["here"]["node"] == node and before["here"]["trail_key"]
+    held = [(each["directory"], each["node"]) for each in before["here"]["nodes"]]
+    assert before["here"]["trail_key"] and held == [("nodes/0", node)]
     assert [each["state"] for each in before["nodes"]] == ["closed"]
     assert [each["state"] for each in after["nodes"]] == ["retired"]
     assert "was retired by me (stolen)" in capsys.readouterr().err

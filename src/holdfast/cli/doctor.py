@@ -23,7 +23,7 @@ from holdfast.cli.options import Place
 from holdfast.cli.place import read_trail_key, settings_of
 from holdfast.cli.region import SeenTrail, look
 from holdfast.errors import HoldfastError
-from holdfast.keep.witnesses import look_for_cosignatures
+from holdfast.keep.witnesses import Kept, look_for_cosignatures
 from holdfast.proof import names
 from holdfast.regions import Regions
 from holdfast.regions.cosignature import WitnessKey
@@ -34,7 +34,7 @@ from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.versions import Protection, S3Versions
 from holdfast.settings import Settings
-from holdfast.write.keyfiles import KeyFiles
+from holdfast.write.keyfiles import KeyFiles, node_directories, node_directory
 
 FREE_BYTES_LOW = 1024 * 1024 * 1024
 TOKEN_BYTES_MIN = 16
@@ -96,7 +96,7 @@ def _data(data: Path) -> Iterator[Check]:
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
     yield _private("trail key", data / KEY_FILE, read_trail_key, "keep a backup of it elsewhere")
-    for node in sorted((data / "nodes").glob("*")) or [data / "nodes" / "0"]:
+    for node in node_directories(data) or [node_directory(data, 0)]:
         yield _private("node key", node / "node.key", _read_node_key, "a lost one needs no backup")
 
 
@@ -142,23 +142,33 @@ def _credentials(settings: Settings) -> Iterator[Check]:
 
 
 def _witnesses(settings: Settings) -> Iterator[Check]:
-    """What each witness has cosigned of this machine's node, as the regions have it."""
+    """What each witness has cosigned of this machine's nodes, as the regions have it."""
     from holdfast.wiring import real_regions
 
     if not settings.witnesses:
         return
-    seed, _ = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk()).read()
-    if seed is None:
+    seeds = [KeyFiles(each, PosixDisk()).read()[0] for each in node_directories(settings.data_path)]
+    nodes = [_node_of(seed) for seed in seeds if seed is not None]
+    if not nodes:
         yield Check("witnesses", "warning", "no node has written from here yet")
         return
-    node = names.node_id(SigningKey.generate("unnamed", seed).public)
     with real_regions(settings) as regions:
-        kept = asyncio.run(look_for_cosignatures(regions, node))
+        kept = asyncio.run(_cosignatures(regions, nodes))
     for name, witness in settings.witnesses.items():
         id = names.node_id(WitnessKey.parse(witness.key).public)
-        size = max(kept.cosigned.get(id, {0}))
-        told = f"{size} of {kept.size} segments cosigned, asked at {witness.url}"
-        yield Check(f"witness {name}", "ok" if size == kept.size else "warning", told)
+        for node, of_node in zip(nodes, kept, strict=True):
+            size = max(of_node.cosigned.get(id, {0}))
+            told = f"{size} of {of_node.size} segments of node {node[:8]} cosigned"
+            state = "ok" if size == of_node.size else "warning"
+            yield Check(f"witness {name}", state, f"{told}, asked at {witness.url}")
+
+
+async def _cosignatures(regions: Regions, nodes: Sequence[str]) -> Sequence[Kept]:
+    return await asyncio.gather(*(look_for_cosignatures(regions, node) for node in nodes))
+
+
+def _node_of(seed: bytes) -> str:
+    return names.node_id(SigningKey.generate("unnamed", seed).public)
 
 
 def _token(path: Path) -> Check:

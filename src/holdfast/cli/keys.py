@@ -28,7 +28,7 @@ from holdfast.regions.trailkey import KEY_FILE
 from holdfast.settings import Settings
 from holdfast.times import format_us
 from holdfast.write.identity import certify
-from holdfast.write.keyfiles import KeyFiles
+from holdfast.write.keyfiles import KeyFiles, node_directories
 
 REQUEST_BYTES_MAX = 4096
 
@@ -54,13 +54,20 @@ def show(
 
 
 def _here(settings: Settings, trail: str) -> dict[str, Any]:
-    """What lies in the data directory: whether the trail's key, and which node's."""
-    files = KeyFiles(settings.data_path / "nodes" / "0", PosixDisk())
+    """What lies in the data directory: whether the trail's key, and which nodes'."""
+    directories = node_directories(settings.data_path)
+    return {
+        "trail_key": (settings.data_path / KEY_FILE).exists(),
+        "nodes": [_held(KeyFiles(each, PosixDisk()), trail) for each in directories],
+    }
+
+
+def _held(files: KeyFiles, trail: str) -> dict[str, Any]:
     seed, certificate = files.read()
     key = None if seed is None else _node_key(trail, seed)
     admitted = "elsewhere" if files.is_admitted() else "here"
     return {
-        "trail_key": (settings.data_path / KEY_FILE).exists(),
+        "directory": f"nodes/{files.directory.name}",
         "node": names.node_id(key.public) if key else None,
         "request": key.text if key else None,
         "certified": admitted if certificate is not None else None,
@@ -103,7 +110,8 @@ def admit(
 ) -> int:
     """Certify a node under the trail's key, on a machine that has it.
 
-    The answer belongs beside the node's own key, as DIR/nodes/0/node.cert.
+    The answer belongs beside the node's own key, as DIR/nodes/0/node.cert, or in the directory
+    that the start of a further process named.
     """
     trail = trail_key_of(settings_of(place.data, place.config))
     try:

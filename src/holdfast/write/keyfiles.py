@@ -119,3 +119,14 @@ class KeyFiles:
 
 def _text(seed: bytes) -> bytes:
     return f"{_FIRST_LINE}\nseed {base64.b64encode(seed).decode()}\n".encode()
+
+
+def node_directory(data: Path, number: int) -> Path:
+    """Where a node's files lie below a data directory; number: of the process that writes."""
+    return data / "nodes" / str(number)
+
+
+def node_directories(data: Path) -> list[Path]:
+    """Those of every node that has files there, in the order of their numbers."""
+    found = (data / "nodes").glob("*/")
+    return sorted((path for path in found if path.name.isdecimal()), key=lambda p: int(p.name))
