@@ -1,10 +1,12 @@
-"""`python -m bench`: measure, print the tables, keep the figures as JSON."""
+"""`python -m bench [PART ...]`: measure, print the tables, keep the figures as JSON."""
 
 import argparse
+import json
 import os
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from shutil import rmtree
@@ -13,6 +15,7 @@ from typing import Any
 
 from bench import growth, latency, postgres, searching, throughput
 from bench.events import make_pool
+from bench.parts import PARTS
 from bench.plan import FULL, QUICK, Ground, say
 from bench.processes import choose_cores
 from bench.report import (
@@ -47,11 +50,28 @@ def main() -> int:
     try:
         pool = make_pool(options.seed)
         ground = Ground(plan, cores, directory, binaries, pool, Random(options.seed))
-        _measure(ground, options.json)
+        for name in options.parts:
+            _run(name, ground)
+        if not options.parts:
+            _measure(ground, options.json)
     finally:
         rmtree(directory, ignore_errors=True)
     say(f"took {time.monotonic() - begin:.0f} s")
     return 0
+
+
+def _run(name: str, ground: Ground) -> None:
+    """One part; the rest has no name yet."""
+    say(name)
+    part = PARTS[name](ground)
+    around = surroundings(ground.directory, "")
+    for table in part.tables:
+        print(f"\n{table.title}")
+        for row in (table.head, *table.rows):
+            print(" | ".join(row))
+    print("\n" + findings_table(part.findings))
+    kept = {"surroundings": around, "plan": asdict(ground.plan), "part": asdict(part)}
+    _keep(None, name, json.dumps(kept, indent=1) + "\n")
 
 
 def _measure(ground: Ground, path: Path | None) -> None:
@@ -88,6 +108,9 @@ def _keep(path: Path | None, when: str, text: str) -> None:
 
 def _options() -> Any:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS)
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke run; its figures mean little")
     parser.add_argument("--seed", type=int, default=1, help="of the events and of every order")
     parser.add_argument("--json", type=Path, help="where to keep the figures")

@@ -65,13 +65,15 @@ def singles(stream: Stream) -> Requests:
 class Loaded:
     """What came of it.
 
-    events: acknowledged with 201. ack_ms: latency of each such request. statuses: of every answer.
-    last: tenant and id of the event that was sent last.
+    events: acknowledged with 201. ack_ms: latency of each such request, due: since when, by
+    `time.perf_counter`. statuses: of every answer. last: tenant and id of the event that was sent
+    last.
     """
 
     events: int = 0
     seconds: float = 0.0
     ack_ms: list[float] = field(default_factory=list)
+    due: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     last: tuple[str, str] = ("", "")
 
@@ -210,6 +212,7 @@ class Client:
         if status == 201:
             result.events += connection.events
             result.ack_ms.append((time.perf_counter() - connection.since) * 1000)
+            result.due.append(connection.since)
         elif result.statuses.total() - result.statuses[201] > REFUSALS_MAX:
             raise BrokenAnswerError(f"too many refusals: {dict(result.statuses)}")
 

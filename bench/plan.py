@@ -34,6 +34,13 @@ class Plan:
     growth_rounds: int
     growth_segments: int  # of the smaller trail, before the rounds
     growth_events: int
+    outage_s: int  # before a region goes away; half as long again while it is
+    catch_up_events: int
+    catch_up_far_events: int  # where the regions are buckets
+    probes: int  # of how long until an event is found
+    puts: int  # of each size
+    workers_rounds: int
+    workers_events: int
 
 
 FULL: Final = Plan(
@@ -52,6 +59,13 @@ FULL: Final = Plan(
     growth_rounds=8,
     growth_segments=150,
     growth_events=60_000,
+    outage_s=10,
+    catch_up_events=2_000_000,
+    catch_up_far_events=700_000,
+    probes=100,
+    puts=200,
+    workers_rounds=4,
+    workers_events=300_000,
 )
 QUICK: Final = Plan(
     rounds=1,
@@ -69,6 +83,13 @@ QUICK: Final = Plan(
     growth_rounds=2,
     growth_segments=20,
     growth_events=20_000,
+    outage_s=4,
+    catch_up_events=100_000,
+    catch_up_far_events=50_000,
+    probes=10,
+    puts=20,
+    workers_rounds=1,
+    workers_events=50_000,
 )
 
 BATCH_CONNECTIONS: Final = 16

@@ -77,11 +77,26 @@ class Cores:
     side: int
     client: int
 
+    @property
+    def all(self) -> frozenset[int]:
+        return frozenset((self.side, self.client))
+
 
 def choose_cores() -> Cores:
     """The first and the last core that this process may use; one core alone is shared."""
     allowed = sorted(os.sched_getaffinity(0))
     return Cores(allowed[0], allowed[-1])
+
+
+@contextmanager
+def pinned(cores: Set[int]) -> Iterator[None]:
+    """Let what is started meanwhile run on these cores, and this process with it."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
 
 
 @dataclass
@@ -167,23 +182,18 @@ def start(
     The pin is inherited from this process, which takes it for the moment: so there is no time in
     which the program could start a thread elsewhere.
     """
-    mine = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
-    try:
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                user=user,
-                group=None if user is None else pwd.getpwnam(user).pw_gid,
-                extra_groups=None if user is None else [],
-                env=None if environment is None else dict(environment),
-                start_new_session=True,  # an interrupt at the terminal reaches only the bench
-            )
-    finally:
-        os.sched_setaffinity(0, mine)
+    with pinned({core} if isinstance(core, int) else core), log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            user=user,
+            group=None if user is None else pwd.getpwnam(user).pw_gid,
+            extra_groups=None if user is None else [],
+            env=None if environment is None else dict(environment),
+            start_new_session=True,  # an interrupt at the terminal reaches only the bench
+        )
     return Side(process, log)
 
 

@@ -6,7 +6,7 @@ import platform
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,29 @@ class Finding:
         if self.is_reached:
             return "reached"
         return f"**missed by {abs(self.value - self.limit) / self.limit:.0%}**"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measured cells, as they are shown. title: a line above it, or none."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part measured.
+
+    versions: of the programs that it measured, beside ours. data: every sample, as JSON.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+    findings: tuple[Finding, ...] = ()
+    data: Any = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def median(values: Sequence[float]) -> float:

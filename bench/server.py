@@ -82,12 +82,16 @@ class Server:
 
 @contextmanager
 def running(
-    data: Path, core: int | Set[int], settings: Mapping[str, int] | None = None
+    data: Path,
+    core: int | Set[int],
+    settings: Mapping[str, int] | None = None,
+    config: Path | None = None,
 ) -> Iterator[Server]:
     """Start a server on a data directory, founding a trail there if it is new; stop it at the end.
 
     Args:
         settings: By the names that the settings file has, for what is not to be the default.
+        config: A settings file, which names other regions than the default.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -96,8 +100,9 @@ def running(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
     for key, value in (settings or {}).items():
         environment[f"HOLDFAST_{key.upper()}"] = str(value)
+    command = [str(program), "serve", "--data", str(data), "--port", str(port)]
     side = start(
-        [str(program), "serve", "--data", str(data), "--port", str(port)],
+        [*command, "--config", str(config)] if config else command,
         core,
         data.with_name(data.name + ".log"),
         environment=environment,
