@@ -195,7 +195,7 @@ def test_the_schema_is_served_and_names_every_route(server: Running) -> None:
     described = {path.replace("{id}", "{event_id:str}") for path in served["paths"]}
     described = {path.replace("{kind}", "{kind:str}") for path in described}
     assert served == json.loads(schema.document())
-    assert routes - described == {"/holdfast.css", "/mark.svg"}
+    assert routes - described == {"/holdfast.css", "/console.js", "/mark.svg"}
     assert described <= routes
 
 

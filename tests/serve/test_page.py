@@ -8,8 +8,10 @@ from msgspec import Raw
 
 from holdfast.errors import Problem
 from holdfast.model import Basis, Completeness, Found, Gap, Holding, Page
-from holdfast.serve.ui.page import PageView, render
-from holdfast.serve.ui.words import RegionView, size, span, waterline
+from holdfast.serve.ui import search, start
+from holdfast.serve.ui.search import SearchView
+from holdfast.serve.ui.start import StartView
+from holdfast.serve.ui.words import Frame, RegionView, size, span, waterline
 from tests.serve.test_html import Reader, read
 
 NOW = 1_688_990_597_000_000  # 2023-07-10T12:03:17Z
@@ -32,8 +34,8 @@ def found(**fields: Any) -> Found:
     return Found(Raw(json.dumps(record | {"principal": "token"}).encode()), NODE, 12, 34)
 
 
-def view(**changes: Any) -> PageView:
-    plain = PageView(
+def frame(**changes: Any) -> Frame:
+    plain = Frame(
         version="1.2.3",
         trail=NODE,
         trail_name="main",
@@ -43,18 +45,25 @@ def view(**changes: Any) -> PageView:
         needed=2,
         quorum=2,
         regions=(region("a"), region("b"), region("c")),
-        asked={},
-        found=Page((found(),), ""),
-        problems=(),
         is_empty=False,
-        base_url="http://127.0.0.1:8420",
-        asks_token=False,
     )
     return msgspec.structs.replace(plain, **changes)
 
 
-def seen(page: PageView) -> Reader:
-    return read(render(page).decode())
+def view(said: Completeness | None = None, **changes: Any) -> SearchView:
+    of = frame() if said is None else frame(said=said)
+    plain = SearchView(frame=of, asked={}, found=Page((found(),), ""), problems=())
+    return msgspec.structs.replace(plain, **changes)
+
+
+def seen(page: SearchView) -> Reader:
+    return read(search.render(page).decode())
+
+
+def started(*, asks_token: bool) -> Reader:
+    empty = frame(is_empty=True)
+    page = StartView(frame=empty, base_url="http://127.0.0.1:8420", asks_token=asks_token)
+    return read(start.render(page).decode())
 
 
 def sentence(statement: Completeness, *regions: RegionView, is_empty: bool = False) -> str:
@@ -111,14 +120,14 @@ def test_an_empty_trail_is_known_to_be_empty() -> None:
 
 
 def test_an_empty_trail_shows_how_to_send_the_first_event() -> None:
-    page = seen(view(is_empty=True, found=Page((), "")))
+    page = started(asks_token=False)
 
     assert "curl -sS http://127.0.0.1:8420/v1/events" in page.text
     assert "Bearer" not in page.text
 
 
 def test_where_a_token_is_asked_for_the_command_has_one() -> None:
-    page = seen(view(is_empty=True, found=Page((), ""), asks_token=True))
+    page = started(asks_token=True)
 
     assert "authorization: Bearer" in page.text
 
@@ -222,7 +231,7 @@ def test_a_record_of_a_later_version_is_shown_all_the_same() -> None:
 
 
 def test_a_huge_record_does_not_make_a_huge_page() -> None:
-    page = render(view(found=Page((found(payload="x" * 1_000_000),), "")))
+    page = search.render(view(found=Page((found(payload="x" * 1_000_000),), "")))
 
     assert len(page) < 60_000
 

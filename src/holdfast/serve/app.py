@@ -1,7 +1,7 @@
 """The application: who may come in, and which way a request goes.
 
 Front ── POST /v1/events ──> Ingest
-  └───── everything else ──> api, page (Litestar), or where others answer: `relay`
+  └───── everything else ──> api, console (Litestar), or where others answer: `relay`
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,9 @@ from litestar.response import Response
 
 from holdfast import __version__
 from holdfast.errors import HoldfastError
-from holdfast.serve import api, pages
+from holdfast.serve import api
 from holdfast.serve.auth import FREE_PATHS, Gate
+from holdfast.serve.console import routes
 from holdfast.serve.faces import Bounds, Faces, Writers
 from holdfast.serve.ingest import PATH, Ingest
 from holdfast.serve.problems import Header, Reply, from_error, problem
@@ -36,8 +37,8 @@ from holdfast.write.admit import Limits
 from holdfast.write.node import Node
 
 _POLICY: Final = (
-    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    b"base-uri 'none'; frame-ancestors 'none'"
+    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _ALWAYS: Final[tuple[Header, ...]] = (
     (b"content-security-policy", _POLICY),
@@ -113,7 +114,7 @@ class Answers:
 
     def __init__(self, faces: Faces) -> None:
         self.app = Litestar(
-            [*api.HANDLERS, *pages.HANDLERS],
+            [*api.HANDLERS, *routes.HANDLERS],
             state=State({"faces": faces}),
             exception_handlers={Exception: _on_error},
             openapi_config=None,

@@ -218,7 +218,8 @@ def _paths() -> JsonObject:
                 "parameters": [_parameter("kind", "path", {"enum": [*KINDS]}, "From a `type`.")],
             }
         },
-        "/": {"get": _page()},
+        "/": {"get": _page("The search, for people.", parameters.SEARCH)},
+        "/regions": {"get": _page("The regions, for people.", ())},
     }
 
 
@@ -309,20 +310,21 @@ def _free(summary: str, media_type: str, *statuses: int) -> JsonObject:
     return {**_plain(summary, media_type, *statuses), "security": [{}]}
 
 
-def _page() -> JsonObject:
-    """What is wrong with a search is said in the page itself."""
-    told = {
-        "200": "The page, for people.",
-        "400": "The page; it says what is wrong with the search.",
-        "503": "The page; it says why nothing can be searched now.",
-    }
+def _page(summary: str, known: tuple[Parameter, ...]) -> JsonObject:
+    """What is wrong with what was asked is said in the page itself."""
+    told = {"200": summary}
+    if known:
+        told |= {
+            "400": "The page; it says what is wrong with the search.",
+            "503": "The page; it says why nothing can be searched now.",
+        }
     pages = {
         status: {"description": text, "content": {"text/html": {"schema": {}}}}
         for status, text in told.items()
     }
     return {
-        "summary": told["200"],
-        "parameters": _query(parameters.SEARCH),
+        "summary": summary,
+        "parameters": _query(known),
         "responses": {**pages, **_problems(401, 421, 500)},
     }
 

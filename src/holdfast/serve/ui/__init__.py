@@ -1,6 +1,9 @@
-"""The page at /: read-only, whole without a script, written on the server.
+"""The console's pages, written on the server and whole without the script. Pure.
 
-html    text into markup, everything escaped
-words   what is said about completeness (pure)
-page    the page (pure)
+html       text into markup, everything escaped
+words      what is said about completeness, and how figures are written
+waterline  that, as every page begins with it
+frame      what every page has: header, waterline, footer, keys
+search     a page each, from a frozen view to bytes: search, start, regions
+rows       events as lines of a table
 """

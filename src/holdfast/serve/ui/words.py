@@ -40,6 +40,26 @@ class RegionView(Struct, frozen=True):
     lag_us: int | None = None
 
 
+class Frame(Struct, frozen=True, kw_only=True):
+    """What every page knows of the trail and of this server.
+
+    is_empty: nothing was ever stored, as far as is known. signed_in: a cookie let this reader in,
+    so there is a way out.
+    """
+
+    version: str
+    trail: str
+    trail_name: str
+    node: str
+    now_us: int
+    said: Completeness
+    needed: int
+    quorum: int
+    regions: tuple[RegionView, ...]
+    is_empty: bool
+    signed_in: bool = False
+
+
 class Told(Struct, frozen=True):
     """The sentence, and what its colour and glyph say."""
 

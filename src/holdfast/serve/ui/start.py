@@ -1,0 +1,74 @@
+"""The page of an empty trail: how to send the first event. Pure."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from holdfast.serve.ui import frame
+from holdfast.serve.ui.html import Markup, el
+from holdfast.serve.ui.words import Frame, RegionView
+
+
+class StartView(Struct, frozen=True, kw_only=True):
+    """base_url: how this server was called; asks_token: writing needs the token."""
+
+    frame: Frame
+    base_url: str
+    asks_token: bool
+
+
+def render(view: StartView) -> bytes:
+    """The whole page, in UTF-8."""
+    needs = view.frame.quorum
+    token = ' \\\n  -H "authorization: Bearer $(cat TOKEN_FILE)"' if view.asks_token else ""
+    sample = '{"action": "door.open", "actor": {"id": "alice"}, "outcome": "success"}'
+    post = f"curl -sS {view.base_url}/v1/events{token} \\\n  --json '{sample}'"
+    get = f"curl -sS '{view.base_url}/v1/events?actor=alice'{token}"
+    steps = (
+        ("From a terminal", "Only an action is required.", post),
+        (
+            "You get a receipt",
+            f"201 means that {needs} regions hold it, and nothing else is answered so.",
+            '{"segment": "0000000000-000001-…", "receipt": "holdfast-receipt/1\\n…",\n'
+            f' "regions": {_list(view.frame.regions[:needs])}, "ids": ["0189400f-9c3e-7a21-…"]}}',
+        ),
+        ("Look it up", "It is found as soon as it is acknowledged, here too.", get),
+    )
+    items = [
+        el(
+            "li",
+            el("span", str(number), class_="no"),
+            el(
+                "div",
+                el("h2", head),
+                el("p", what, class_="dim"),
+                el("pre", code, class_="code", tabindex=0),
+            ),
+        )
+        for number, (head, what, code) in enumerate(steps, 1)
+    ]
+    body = el(
+        "div",
+        el("div", el("h1", "Send the first event"), class_="hd"),
+        el("ol", items, class_="steps"),
+        _warning(view.frame.regions),
+        class_="first",
+    )
+    return frame.render(view.frame, "Start", body, current="/", thin=False)
+
+
+def _list(regions: Sequence[RegionView]) -> str:
+    return "[" + ", ".join(f'"{region.id}"' for region in regions) + "]"
+
+
+def _warning(regions: Sequence[RegionView]) -> Markup | None:
+    if not all(region.url.startswith("file:") for region in regions):
+        return None
+    return el(
+        "p",
+        "Directories on one disk are several names for one failure. Good for trying; for keeping, "
+        "give each region its own store in ",
+        el("span", "holdfast.toml", class_="m"),
+        ".",
+        class_="note",
+    )
