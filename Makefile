@@ -59,7 +59,7 @@ nemesis: $(DEV_READY) $(TOOLS_READY)  ## break real servers for two minutes, jud
 demo: $(RUN_READY)  ## import real events, lose a region, kill the server, prove nothing is lost
 	$(BIN)/python dev/demo.py $(ARGS)
 
-bench: $(DEV_READY)  ## measure against PostgreSQL on this machine
+bench: $(DEV_READY)  ## measure, also against others, and write docs/BENCH.md (ARGS="PART ...")
 	@sh dev/tools.sh postgresql
 	$(BIN)/python -m bench $(ARGS)
 

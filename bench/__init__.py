@@ -1,11 +1,15 @@
-"""Holdfast measured against PostgreSQL on this machine: `python -m bench`, or `make bench`.
+"""Holdfast measured on this machine, also against others: `python -m bench`, or `make bench`.
+
+A *part* measures one question: `measure(ground)` gives a `Part` with tables, findings and samples.
+Each is kept as `results/<part>.json`, and docs/BENCH.md is written from those files alone.
 
 | module | what |
 | --- | --- |
+| `parts` | the parts by name |
 | `events` | a seeded stream of audit events with realistic sizes and cardinalities |
 | `processes` | CPU and memory of a whole process tree; pinning to a core |
 | `server`, `load` | our server as a process, and the bounded client that loads it |
 | `postgres` | a temporary cluster, its audit table, and the three ways to fill it |
-| `throughput`, `latency`, `growth` | the experiments, each returning findings |
-| `report` | medians, spread, verdicts; the table and the JSON |
+| `plan` | how much is measured, and what every part is handed |
+| `report`, `results`, `page` | what a part says; kept as JSON; shown as docs/BENCH.md |
 """

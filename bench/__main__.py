@@ -1,33 +1,25 @@
-"""`python -m bench [PART ...]`: measure, print the tables, keep the figures as JSON."""
+"""`python -m bench [PART ...]`: measure, keep the figures as JSON, write docs/BENCH.md of them."""
 
 import argparse
-import json
 import os
 import signal
 import sys
 import time
+import traceback
 from dataclasses import asdict
+from inspect import getdoc, getmodule
 from pathlib import Path
 from random import Random
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any
 
-from bench import growth, latency, postgres, searching, throughput
+from bench import page, postgres, results
 from bench.events import make_pool
 from bench.parts import PARTS
 from bench.plan import FULL, QUICK, Ground, say
 from bench.processes import choose_cores
-from bench.report import (
-    Finding,
-    arms_table,
-    as_json,
-    findings_table,
-    median,
-    surroundings,
-)
 
-RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "BENCH.md"
 
 
 def main() -> int:
@@ -45,82 +37,70 @@ def main() -> int:
     # Not /tmp, which may lie in memory, where fsync means nothing.
     directory = Path(mkdtemp(prefix="holdfast-bench-", dir=options.directory))
     directory.chmod(0o755)  # the user that runs PostgreSQL must be able to enter
-    plan = QUICK if options.quick else FULL
-    begin = time.monotonic()
+    failed = []
     try:
         pool = make_pool(options.seed)
-        ground = Ground(plan, cores, directory, binaries, pool, Random(options.seed))
-        for name in options.parts:
-            _run(name, ground)
-        if not options.parts:
-            _measure(ground, options.json)
+        for name in options.parts or PARTS:
+            plan = QUICK if options.quick else FULL
+            ground = Ground(plan, cores, directory, binaries, pool, Random(options.seed))
+            try:
+                _show(_run(name, ground), options)
+            except Exception:
+                # The other parts' hours are not to be lost by it.
+                traceback.print_exc()
+                failed.append(name)
     finally:
         rmtree(directory, ignore_errors=True)
-    say(f"took {time.monotonic() - begin:.0f} s")
-    return 0
+    if failed:
+        say(f"NOT MEASURED, see above: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
-def _run(name: str, ground: Ground) -> None:
-    """One part; the rest has no name yet."""
+def _run(name: str, ground: Ground) -> results.Result:
+    measure = PARTS[name]
     say(name)
-    part = PARTS[name](ground)
-    around = surroundings(ground.directory, "")
-    for table in part.tables:
-        print(f"\n{table.title}")
-        for row in (table.head, *table.rows):
-            print(" | ".join(row))
-    print("\n" + findings_table(part.findings))
-    kept = {"surroundings": around, "plan": asdict(ground.plan), "part": asdict(part)}
-    _keep(None, name, json.dumps(kept, indent=1) + "\n")
+    begin = time.monotonic()
+    part = measure(ground)
+    took_s = round(time.monotonic() - begin)
+    say(f"  {name} took {took_s} s")
+    around = results.surroundings(ground.directory, part.versions)
+    about = getdoc(getmodule(measure)) or ""
+    return results.Result(about, around, asdict(ground.plan), took_s, part)
 
 
-def _measure(ground: Ground, path: Path | None) -> None:
-    say("CPU and bytes an event")
-    arms, version = throughput.measure(ground)
-    found: list[Finding] = throughput.findings(arms)
-    peak_batches = median([sample.rate for sample in arms[throughput.BATCH]])
-    peak_singles = median([sample.rate for sample in arms[throughput.SINGLE]])
-    say("latency")
-    found += latency.measure(ground, peak_batches, peak_singles)
-    say("search while events come in")
-    searched, more = searching.measure(ground, peak_batches)
-    found += searched
-    say("ten times the segments")
-    grown, growing = growth.measure(ground)
-    found += grown
-    around = surroundings(ground.directory, version)
-    _keep(
-        path,
-        around["when"],
-        as_json(ground.plan, around, arms, found, {"search": more, "growth": growing}),
-    )
-    print("\n" + ", ".join(f"{key} {value}" for key, value in around.items() if value))
-    print("\n" + arms_table(arms))
-    print("\n" + findings_table(found))
+def _show(result: results.Result, options: argparse.Namespace) -> None:
+    """Print it; a run that means something is kept, and so is one that names a folder for it."""
+    print(page.section(result))
+    named = ((result.part.name, finding) for finding in result.part.findings)
+    print(page.markdown(page.findings_table(named)), flush=True)
+    if options.quick and not options.into:
+        return
+    kept = options.into or results.RESULTS
+    results.keep(result, kept)
+    target = options.into / PAGE.name if options.into else PAGE
+    target.write_text(page.page(results.read(kept), PARTS), "utf-8")
 
 
-def _keep(path: Path | None, when: str, text: str) -> None:
-    target = path or RESULTS / f"{when.replace(':', '')}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
-    say(f"figures: {target}")
-
-
-def _options() -> Any:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS)
+        "parts", nargs="*", metavar="PART", help=f"default: all, {', '.join(PARTS)}"
     )
     parser.add_argument("--quick", action="store_true", help="a smoke run; its figures mean little")
     parser.add_argument("--seed", type=int, default=1, help="of the events and of every order")
-    parser.add_argument("--json", type=Path, help="where to keep the figures")
+    parser.add_argument(
+        "--into", type=Path, help="keep figures and page in this folder, not with the project's"
+    )
     parser.add_argument(
         "--directory",
         type=Path,
         default=Path("/var/tmp"),
-        help="where both sides keep their data meanwhile; a real disk",
+        help="where all sides keep their data meanwhile; a real disk",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""The parts of the bench by name."""
+"""The parts of the bench by name, in the order in which docs/BENCH.md shows them."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import catch_up, ceph, found, outage, workers
+from bench import catch_up, ceph, found, growth, ingest, outage, searching, workers
 from bench.plan import Ground
 from bench.report import Part
 
 PARTS: Final[Mapping[str, Callable[[Ground], Part]]] = {
+    "ingest": ingest.measure,
     "workers": workers.measure,
+    "searching": searching.measure,
     "ceph": ceph.measure,
     "catch-up": catch_up.measure,
     "found": found.measure,
     "outage": outage.measure,
+    "growth": growth.measure,
 }

@@ -5,7 +5,7 @@ one side runs at a time. Both are measured before the work that they put off: Po
 and the folding of our segments, which has a figure of its own (`searching`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ from bench.plan import (
     say,
 )
 from bench.postgres import Row, Statement
-from bench.report import Finding, Sample, median
+from bench.report import Finding, Table, median, spread
 
 BATCH: Final = "Holdfast, batches of 1,000"
 SINGLE: Final = "Holdfast, single events, 1,024 connections"
@@ -41,6 +41,26 @@ LOAD_S_MAX: Final = 60
 WARM_EVENTS: Final = 10_000
 SETTLED_S: Final = 3.0  # what follows a load by itself begins within that
 WARM_STATEMENT_BATCHES: Final = 4
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one side.
+
+    cpu_us: an event, until it can be searched (PostgreSQL: until it is committed).
+    settled_us: an event, until nothing is left to do (PostgreSQL: until after a CHECKPOINT).
+    stored_bytes: an event: evidence of one region (PostgreSQL: table and indexes).
+    ack_ms: median while the side is saturated. resident_bytes: of all its processes, at most; 0
+    where that says nothing, since they share most of it.
+    """
+
+    rate: float
+    cpu_us: float
+    settled_us: float
+    stored_bytes: float
+    ack_ms: float
+    resident_bytes: int
+
 
 Arms = dict[str, list[Sample]]
 
@@ -67,7 +87,7 @@ def measure(ground: Ground) -> tuple[Arms, str]:
     """All arms, `plan.rounds` times; and PostgreSQL's version, "" where it is not installed."""
     plan = ground.plan
     ways = {
-        BATCH: Way(load.batches, BATCH_CONNECTIONS, plan.batch_events),
+        BATCH: batches(ground),
         SINGLE: Way(load.singles, SINGLE_CONNECTIONS, plan.single_events),
     }
     loaders = {
@@ -94,6 +114,10 @@ def measure(ground: Ground) -> tuple[Arms, str]:
                     f"{sample.cpu_us:.1f} µs/event, settled {sample.settled_us:.1f}"
                 )
     return arms, version
+
+
+def batches(ground: Ground) -> Way:
+    return Way(load.batches, BATCH_CONNECTIONS, ground.plan.batch_events)
 
 
 def run_ours(ground: Ground, way: Way) -> Sample:
@@ -155,6 +179,28 @@ def run_theirs(ground: Ground, cluster: postgres.Cluster, loader: Loader) -> Sam
         stored_bytes / events,
         median(filled.ack_ms),
         resident_bytes=0,
+    )
+
+
+def table(arms: Mapping[str, Sequence[Sample]]) -> Table:
+    """A row for each side and way, medians and ranges over the rounds."""
+    head = (
+        *("", "events/s", "CPU µs/event until found", "until idle, or a CHECKPOINT"),
+        *("bytes/event and copy", "ack p50 ms, saturated", "memory MiB, at most"),
+    )
+    return Table("", head, tuple(_row(name, samples) for name, samples in arms.items() if samples))
+
+
+def _row(name: str, samples: Sequence[Sample]) -> tuple[str, ...]:
+    resident_mib = max(sample.resident_bytes for sample in samples) / 2**20
+    return (
+        name,
+        spread([sample.rate for sample in samples], 0),
+        spread([sample.cpu_us for sample in samples]),
+        spread([sample.settled_us for sample in samples]),
+        f"{median([sample.stored_bytes for sample in samples]):,.0f}",
+        spread([sample.ack_ms for sample in samples]),
+        f"{resident_mib:,.0f}" if resident_mib else "-",
     )
 
 
