@@ -1,11 +1,10 @@
-"""`python -m bench.certifying`: how large a certificate of completeness is, and how long it takes.
+"""How large a certificate of completeness is, and how long it takes.
 
 A trail is written into directories as a node at a constant rate would have left it: by the code
 that seals, but without waiting for the hours to pass. Then the commands are run as anyone would
 run them: `holdfast certify` straight from the regions, and `python -m holdfast.proof check`.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,9 +16,11 @@ from pathlib import Path
 from random import Random
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Final
+from typing import Any, Final
 
 from bench.events import Stream, make_pool
+from bench.processes import tail
+from bench.report import Table
 from holdfast.proof import ledger, names, tenants
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import Checkpoint
@@ -31,8 +32,13 @@ from holdfast.times import format_us
 from holdfast.write import seal
 
 REGIONS: Final = ("a", "b", "c")
+TENANTS: Final = (1, 147)
+RATE: Final = 1_000  # events a second
+SEAL_MS: Final = 50
+KINDS: Final = {"records": (), "hashes": ("--no-records",)}
 MARGIN_US: Final = 60_000_000  # after the events, so that what is asked for is complete
 US: Final = 1_000_000
+LOOK_S: Final = 0.02  # between two looks at a command's memory
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def write(shape: Shape, data: Path) -> tuple[Writer, int]:
 @dataclass(frozen=True)
 class Ran:
     """A command's end. cpu_seconds: of all its processes, whatever else the machine did meanwhile.
-    memory_mib: the most that one of them had resident."""
+    memory_mib: the most that the first of them had resident."""
 
     seconds: float
     cpu_seconds: float
@@ -152,24 +158,70 @@ class Ran:
 
 def run(command: list[str], out: Path) -> Ran:
     """Run one to its end, its answer into a file; what fails is an error."""
-    begin = time.monotonic()
-    with out.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink)
-        _, status, used = os.wait4(process.pid, 0)
+    begin, memory_kib = time.monotonic(), 0
+    log = out.with_name("log")
+    with out.open("wb") as sink, log.open("wb") as said:
+        process = subprocess.Popen(command, stdout=sink, stderr=said)
+        # Not `ru_maxrss`: that of a child begins with what its parent had.
+        while True:
+            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            memory_kib = max(memory_kib, _peak_kib(process.pid))
+            time.sleep(LOOK_S)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{process.returncode} from {' '.join(command)}")
+        raise RuntimeError(f"{process.returncode} from {' '.join(command)}:\n{tail(log)}")
     cpu = used.ru_utime + used.ru_stime
-    return Ran(time.monotonic() - begin, cpu, used.ru_maxrss // 1024)
+    return Ran(time.monotonic() - begin, cpu, memory_kib // 1024)
 
 
-def measure(shape: Shape, directory: Path) -> dict[str, object]:
+def _peak_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return 0  # it ended
+
+
+def certificates(directory: Path, seconds: int) -> list[dict[str, Any]]:
+    """Of a trail with one tenant, and of one with many."""
+    shape = Shape(seconds, RATE, 1, SEAL_MS, 1)
+    return [_certify(replace(shape, tenants=tenants), directory) for tenants in TENANTS]
+
+
+def table(found: list[dict[str, Any]]) -> Table:
+    """A row a certificate."""
+    head = (
+        *("certificate", "its records", "segments", "MB", "made: CPU s"),
+        *("MiB at most", "checked: CPU s", "MiB at most"),
+    )
+    title = "Certificates of one tenant, {seconds} s of {rate:,} events a second in all:"
+    rows = (_row(each["shape"]["tenants"], kind, each[kind]) for each in found for kind in KINDS)
+    return Table(title.format(**found[0]["shape"]), head, tuple(rows))
+
+
+def _row(tenants: int, kind: str, made: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"with {kind}, one of {tenants} tenants"
+        if tenants > 1
+        else f"with {kind}, the only tenant",
+        f"{made['records']:,}",
+        f"{made['segments'] + made['without']:,}",
+        f"{made['bytes'] / 1e6:.1f}",
+        f"{made['made_cpu_s']:.1f}",
+        f"{made['made_mib']:,}",
+        f"{made['checked_cpu_s']:.1f}",
+        f"{made['checked_mib']:,}",
+    )
+
+
+def _certify(shape: Shape, directory: Path) -> dict[str, Any]:
     """Write a trail, certify it whole, check what came, and remove it."""
     folder = Path(mkdtemp(prefix="holdfast-bench-", dir=directory))
     try:
         begin = time.monotonic()
         writer, start_us = write(shape, folder / "data")
-        found: dict[str, object] = {"shape": shape.__dict__, "written_s": time.monotonic() - begin}
+        found: dict[str, Any] = {"shape": shape.__dict__, "written_s": time.monotonic() - begin}
         where = ["--data", str(folder / "data")]
         python = [sys.executable, "-m"]
         times = [format_us(start_us), format_us(start_us + shape.seconds * US + 1)]
@@ -177,7 +229,7 @@ def measure(shape: Shape, directory: Path) -> dict[str, object]:
         read = run([*python, "holdfast", "completeness", *where], answer)
         found |= {"read_first_s": read.seconds, "read_first_cpu_s": read.cpu_seconds}
         asked = ["--tenant", shape.asked, "--from", times[0], "--to", times[1]]
-        for name, more in (("records", []), ("hashes", ["--no-records"])):
+        for name, more in KINDS.items():
             file = folder / name
             made = run([*python, "holdfast", "certify", *asked, *where, *more], file)
             check = ["check", str(file), "--trail", writer.trail, "--json"]
@@ -199,30 +251,3 @@ def measure(shape: Shape, directory: Path) -> dict[str, object]:
         return found
     finally:
         rmtree(folder, ignore_errors=True)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser("python -m bench.certifying", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=300, help="of the trail (default: 300)")
-    parser.add_argument("--rate", type=int, default=1_000, help="events a second")
-    parser.add_argument("--tenants", type=int, nargs="+", default=[1, 147])
-    parser.add_argument("--seal-ms", type=int, nargs="+", default=[50, 250])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--directory", type=Path, help="on a disk (default: the temporary one)")
-    parser.add_argument("--json", type=Path, help="keep the figures here")
-    options = parser.parse_args()
-    first = Shape(options.seconds, options.rate, 1, 50, options.seed)
-    figures = []
-    for seal_ms in options.seal_ms:
-        for count in options.tenants:
-            shape = replace(first, tenants=count, seal_ms=seal_ms)
-            found = measure(shape, options.directory)
-            figures.append(found)
-            print(json.dumps(found), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

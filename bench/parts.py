@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import catch_up, ceph, found, growth, ingest, outage, searching, workers
+from bench import catch_up, ceph, found, growth, ingest, outage, searching, verifying, workers
 from bench.plan import Ground
 from bench.report import Part
 
@@ -15,5 +15,6 @@ PARTS: Final[Mapping[str, Callable[[Ground], Part]]] = {
     "catch-up": catch_up.measure,
     "found": found.measure,
     "outage": outage.measure,
+    "verify": verifying.measure,
     "growth": growth.measure,
 }

@@ -41,6 +41,10 @@ class Plan:
     puts: int  # of each size
     workers_rounds: int
     workers_events: int
+    verify_rounds: int
+    verify_names: int  # segments, looked at by name
+    verify_segments: int  # looked at by event
+    certificate_s: int  # of a trail
 
 
 FULL: Final = Plan(
@@ -66,6 +70,10 @@ FULL: Final = Plan(
     puts=200,
     workers_rounds=4,
     workers_events=300_000,
+    verify_rounds=5,
+    verify_names=10_000,
+    verify_segments=150,
+    certificate_s=300,
 )
 QUICK: Final = Plan(
     rounds=1,
@@ -90,6 +98,10 @@ QUICK: Final = Plan(
     puts=20,
     workers_rounds=1,
     workers_events=50_000,
+    verify_rounds=1,
+    verify_names=200,
+    verify_segments=4,
+    certificate_s=5,
 )
 
 BATCH_CONNECTIONS: Final = 16
