@@ -20,7 +20,7 @@ from holdfast.keep.drift import (
 from holdfast.keep.late import find_late, say_whole, why_late_still
 from holdfast.keep.lost import Watch
 from holdfast.keep.repair import Finding, FindingKind, Repair
-from holdfast.keep.survey import Survey, Surveyor
+from holdfast.keep.survey import Survey, Surveyor, ledger_sizes
 from holdfast.ports import Host
 from holdfast.regions import Regions, layout
 from holdfast.regions.port import RegionId
@@ -179,7 +179,7 @@ class Keeper:
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
             if settled:
-                self._surveyor.settle(_ends(survey))
+                self._surveyor.settle(ledger_sizes(survey.extents))
             self._standing = tuple(f for f in findings if f.kind in REMEMBERED)
             self.repaired_count += sum(repaired.values())
             self.last = Reconciliation(
@@ -287,14 +287,6 @@ def _lost(missing: Missing, survey: Survey) -> Finding:
     if survey.absent:
         reason += f"; not surveyed: {', '.join(sorted(survey.absent))}"
     return Finding("lost", "", layout.segments_after(missing.node, missing.start), reason)
-
-
-def _ends(survey: Survey) -> dict[str, int]:
-    """Per node: the size of its ledger as far as it is known to reach."""
-    ends: dict[str, int] = {}
-    for (node, _), extent in survey.extents.items():
-        ends[node] = max(ends.get(node, 0), extent.size)
-    return ends
 
 
 def _drift(

@@ -17,6 +17,7 @@ from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
 from holdfast.read import shown
+from holdfast.read.listings import whole_listings
 from holdfast.regions import Regions, layout
 from holdfast.regions.layout import CheckpointKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
@@ -97,9 +98,11 @@ class Surveyor:
         settled = {} if whole else self._settled
         nodes = sorted(self._statements.nodes)
         starts = {node: max(settled.get(node, 0) - 1, 0) for node in nodes}
+        extents = self._statements.extents(heard)
+        sizes = ledger_sizes(extents)
         for node, start in starts.items():
-            prefix, after = layout.segments_prefix(node), layout.segments_after(node, start)
-            seen.add(await list_everywhere(regions, prefix, after, absent))
+            for prefix, after in whole_listings(node, sizes[node], start):
+                seen.add(await list_everywhere(regions, prefix, after, absent))
         await look_at_cookies(self._regions, absent)
         held = {region: keys for region, keys in seen.held.items() if region not in absent}
         if any(settled.get(node) and _is_in_some(held, node, starts[node]) for node in nodes):
@@ -107,7 +110,7 @@ class Surveyor:
         return Survey(
             held=held,
             absent=absent,
-            extents=self._statements.extents(heard),
+            extents=extents,
             starts=starts,
             node_keys=self._statements.keys,
             open=self._statements.open(heard),
@@ -120,6 +123,14 @@ class Surveyor:
         )
 
 
+def ledger_sizes(extents: Mapping[EpochId, Extent]) -> dict[str, int]:
+    """Per node: the size of its ledger as far as it is known to reach."""
+    sizes: dict[str, int] = {}
+    for (node, _), extent in extents.items():
+        sizes[node] = max(sizes.get(node, 0), extent.size)
+    return sizes
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What was listed so far; as in `Survey`."""
@@ -128,8 +139,12 @@ class _Seen:
     covered: dict[tuple[RegionId, str], str]
 
     def add(self, listings: Mapping[RegionId, Listing]) -> None:
+        """Take up one listing of all regions. They share the names, which are most of its bytes."""
+        names: dict[str, str] = {}
         for region, listing in listings.items():
-            self.held[region].update((entry.key, entry.size_bytes) for entry in listing)
+            self.held[region].update(
+                (names.setdefault(entry.key, entry.key), entry.size_bytes) for entry in listing
+            )
             self.covered.update(
                 ((region, entry.key), entry.covered) for entry in listing if entry.covered
             )

@@ -63,10 +63,9 @@ def with_newest(node: NodeId, calls: Calls, listed_from: int | None, newest: sho
     return calls
 
 
-def whole_listings(node: NodeId, size: int) -> Iterator[tuple[str, str]]:
-    """Listings that show all of a ledger that has reached some size."""
-    start = 0
+def whole_listings(node: NodeId, size: int, start: int = 0) -> Iterator[tuple[str, str]]:
+    """Listings that show a ledger that has reached some size, from an index on to its end."""
     while size - start > BEYOND_MAX:
-        yield layout.shard_prefix(node, start), ""
-        start += layout.SHARD_SEGMENTS
+        yield layout.shard_prefix(node, start), layout.segments_after(node, start)
+        start = (start // layout.SHARD_SEGMENTS + 1) * layout.SHARD_SEGMENTS
     yield layout.segments_prefix(node), layout.segments_after(node, start)
