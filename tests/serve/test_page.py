@@ -8,7 +8,10 @@ from msgspec import Raw
 
 from holdfast.errors import Problem
 from holdfast.model import Basis, Completeness, Found, Gap, Holding, Page
+from holdfast.serve.ui import asked as address
 from holdfast.serve.ui import search, start
+from holdfast.serve.ui.asked import Asked
+from holdfast.serve.ui.facets import Tally
 from holdfast.serve.ui.search import SearchView
 from holdfast.serve.ui.start import StartView
 from holdfast.serve.ui.words import Frame, RegionView, size, span, waterline
@@ -52,8 +55,12 @@ def frame(**changes: Any) -> Frame:
 
 def view(said: Completeness | None = None, **changes: Any) -> SearchView:
     of = frame() if said is None else frame(said=said)
-    plain = SearchView(frame=of, asked={}, found=Page((found(),), ""), problems=())
+    plain = SearchView(frame=of, asked=asked(), found=Page((found(),), ""), tally=Tally())
     return msgspec.structs.replace(plain, **changes)
+
+
+def asked(text: str = "", **more: str) -> Asked:
+    return address.read({"q": text, **more}.items(), NOW)
 
 
 def seen(page: SearchView) -> Reader:
@@ -163,9 +170,9 @@ def test_nothing_in_an_event_becomes_markup() -> None:
     )
     harmless = {tag for tag, _ in seen(view()).tags}
 
-    page = seen(view(found=Page((evil,), EVIL), asked={"q": EVIL, "actor": EVIL, "cursor": EVIL}))
+    page = seen(view(found=Page((evil,), EVIL), asked=asked(EVIL, actor=EVIL, cursor=EVIL)))
 
-    assert {tag for tag, _ in page.tags} <= harmless | {"div"}
+    assert {tag for tag, _ in page.tags} <= harmless | {"div", "i", "li", "mark", "ul"}
     assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert "\u202e" not in page.text
 
@@ -173,29 +180,36 @@ def test_nothing_in_an_event_becomes_markup() -> None:
 def test_links_lead_nowhere_but_here() -> None:
     evil = found(id="//evil.example/", actor={"id": "javascript:alert(1)"})
 
-    page = seen(view(found=Page((evil,), "//evil"), asked={"q": "//evil"}))
+    page = seen(view(found=Page((evil,), "//evil"), asked=asked("//evil")))
 
     links = [str(attributes["href"]) for _, attributes in page.tags if "href" in attributes]
     assert all(link.startswith(("/", "#")) and not link.startswith("//") for link in links)
 
 
 def test_what_was_asked_is_in_the_form_again() -> None:
-    asked = {"q": 'a "word"', "actor": "alice", "outcome": "denied"}
-
-    page = seen(view(asked=asked))
+    page = seen(view(asked=asked('actor:alice outcome:denied a "word"')))
 
     inputs = {str(a.get("name")): a.get("value") for tag, a in page.tags if tag == "input"}
-    options = [a.get("value") for tag, a in page.tags if tag == "option" and "selected" in a]
-    assert inputs["q"] == 'a "word"'
-    assert inputs["actor"] == "alice"
-    assert options == ["denied"]
+    assert inputs["kept"] == "actor:alice outcome:denied a word"
+    assert inputs["q"] == ""
+    assert "actor:alice×" in page.text
+
+
+def test_what_cannot_be_read_is_marked_where_it_stands() -> None:
+    wrong = asked("actor:alice actr:bob")
+
+    page = search.render(view(asked=wrong, found=None, problems=wrong.problems)).decode()
+
+    assert "<mark>actr:bob</mark>" in page
+    assert "actr is not a field" in page
+    assert 'value="actor:alice actr:bob"' in page
 
 
 def test_older_events_are_a_link_with_the_same_filters() -> None:
-    page = seen(view(asked={"actor": "alice"}, found=Page((found(),), "cursor=1")))
+    page = seen(view(asked=asked("actor:alice"), found=Page((found(),), "cursor=1")))
 
     links = [attributes.get("href") for tag, attributes in page.tags if tag == "a"]
-    assert "/?actor=alice&cursor=cursor%3D1" in links
+    assert "/?q=actor%3Aalice&cursor=cursor%3D1" in links
 
 
 def test_a_refused_search_says_what_was_wrong() -> None:
@@ -208,7 +222,7 @@ def test_a_refused_search_says_what_was_wrong() -> None:
 def test_finding_nothing_is_certain_only_where_something_is_known() -> None:
     nothing = Page((), "")
 
-    certain = seen(view(found=nothing, asked={"actor": "x"})).text
+    certain = seen(view(found=nothing, asked=asked("actor:x"))).text
     uncertain = seen(view(found=nothing, said=Completeness(None, (), (), ()))).text
 
     assert "that is certain" in certain

@@ -17,6 +17,7 @@ from holdfast.errors import HoldfastError
 from holdfast.serve import api
 from holdfast.serve.auth import FREE_PATHS, Gate
 from holdfast.serve.console import routes
+from holdfast.serve.console.tally import Tallies
 from holdfast.serve.faces import Bounds, Faces, Writers
 from holdfast.serve.ingest import PATH, Ingest
 from holdfast.serve.problems import Header, Reply, from_error, problem
@@ -115,7 +116,7 @@ class Answers:
     def __init__(self, faces: Faces) -> None:
         self.app = Litestar(
             [*api.HANDLERS, *routes.HANDLERS],
-            state=State({"faces": faces}),
+            state=State({"faces": faces, "tallies": Tallies(faces.system.reader)}),
             exception_handlers={Exception: _on_error},
             openapi_config=None,
             logging_config=None,

@@ -148,6 +148,12 @@ CERTIFICATE: Final = (
         "Whether the records are in the file, or only their hashes.",
     ),
 )
+PAGE: Final = (
+    Parameter("q", "q", str, _STRING, "What is typed: `actor:alice action:iam.* any words`."),
+    Parameter("last", "last", str, {"type": "string"}, "Up to now: 5m, 15m, 1h, 24h, 7d or 30d."),
+    *FILTERS[:-1],
+    Parameter("cursor", "cursor", str, _STRING, "A page of results."),
+)
 NONE: Final[tuple[Parameter, ...]] = ()
 
 

@@ -218,7 +218,7 @@ def _paths() -> JsonObject:
                 "parameters": [_parameter("kind", "path", {"enum": [*KINDS]}, "From a `type`.")],
             }
         },
-        "/": {"get": _page("The search, for people.", parameters.SEARCH)},
+        "/": {"get": _page("The search, for people.", parameters.PAGE)},
         "/regions": {"get": _page("The regions, for people.", ())},
     }
 

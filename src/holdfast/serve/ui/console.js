@@ -67,6 +67,151 @@
     if (link) link.focus({ preventScroll: true });
   }
 
+  // -- the histogram: a stretch of time drawn out by pointer, or by the two sliders --------------
+
+  const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
+  const zoned = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19) + "Z";
+
+  function brush(figure) {
+    const plot = one(".plot", figure), svg = one("svg", plot), rect = one(".brush", svg);
+    const bar = one(".brushbar", figure), [low, high] = all("[data-end]", figure);
+    const from = +plot.dataset.from, to = +plot.dataset.to, step = +plot.dataset.step;
+    const counts = plot.dataset.counts.split(",").map(Number);
+    let begun = null, dragged = false;
+    low.value = from; high.value = to;
+
+    function show(a, b) {
+      [a, b] = [Math.min(a, b), Math.max(a, b)];
+      b = Math.max(b, a + step);
+      const count = counts.slice((a - from) / step, (b - from) / step).reduce((x, y) => x + y, 0);
+      rect.setAttribute("x", `${(a - from) / (to - from) * 100}%`);
+      rect.setAttribute("width", `${(b - a) / (to - from) * 100}%`);
+      rect.removeAttribute("hidden");
+      bar.hidden = false;
+      low.value = a; high.value = b;
+      low.setAttribute("aria-valuetext", `${clock(a)} UTC`);
+      high.setAttribute("aria-valuetext", `${clock(b)} UTC`);
+      const events = `${count.toLocaleString("en")} event${count === 1 ? "" : "s"}`;
+      one("output", bar).textContent = `${clock(a)} to ${clock(b)} UTC, ${events}`;
+      const url = new URL(figure.dataset.base, location.href);
+      url.searchParams.set("from", zoned(a));
+      url.searchParams.set("to", zoned(b));
+      one("a", bar).href = url.href;
+    }
+    function clear() { rect.setAttribute("hidden", ""); bar.hidden = true; }
+    function at(event) {
+      const box = svg.getBoundingClientRect();
+      const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+      return from + Math.round(share * (to - from) / step) * step;
+    }
+    plot.addEventListener("pointerdown", (event) => {
+      if (event.button === 0) { begun = at(event); dragged = false; }
+    });
+    plot.addEventListener("pointermove", (event) => {
+      if (begun !== null && at(event) !== begun) { dragged = true; show(begun, at(event)); }
+    });
+    document.addEventListener("pointerup", () => { begun = null; });
+    plot.addEventListener("dragstart", (event) => event.preventDefault());
+    plot.addEventListener("click", (event) => { if (dragged) event.preventDefault(); });
+    [low, high].forEach((end) => end.addEventListener("input", () => show(+low.value, +high.value)));
+    one("[data-clear]", bar).addEventListener("click", clear);
+    document.addEventListener("holdfast:clear", clear);
+  }
+
+  // -- counts that were late: they are put into the page when they are there ----------------------
+
+  async function fetchLate(figure) {
+    try {
+      const answer = await fetch(figure.dataset.late, { headers: { accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      ["#hist", "#facets"].forEach((id) => {
+        const here = one(id), there = one(id, page);
+        if (here && there) here.replaceWith(document.adoptNode(there));
+      });
+      all(".hist[data-base]").forEach(brush);
+    } catch { /* the page says that it was not counted, and has a link */ }
+  }
+
+  // -- live tail: events above a line that says how far all is known ------------------------------
+
+  const TAIL_ROWS_MAX = 200;
+  let source = null;
+
+  // As the server does: what is read must be what is there, so what is not seen is written out.
+  const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  const plain = (text) => String(text || "").replace(
+    UNSEEN, (one) => `«U+${one.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}»`);
+
+  function cell(row, css, text, title) {
+    const td = row.appendChild(document.createElement("td"));
+    td.className = css;
+    td.textContent = plain(text).slice(0, 160);
+    if (title || text) td.title = plain(title || text).slice(0, 160);
+    return td;
+  }
+
+  function rowOf(event) {
+    const row = document.createElement("tr");
+    const name = (party) => (party && (party.name || party.id || party.type)) || "";
+    const time = new Date(event.time || event.received).toISOString();
+    cell(row, "d-x", "");
+    const link = document.createElement("a");
+    link.href = `/events/${encodeURIComponent(event.id)}?node=${event.node}&position=${event.position}`;
+    link.textContent = time.slice(11, 23);
+    link.dataset.open = "";
+    cell(row, "d-t m", "", event.time || event.received).append(link);
+    const outcome = document.createElement("span");
+    outcome.className = `oc ${{ denied: "den", failure: "fail" }[event.outcome] || ""}`;
+    outcome.textContent = event.outcome || "none sent";
+    cell(row, "d-o", "").append(outcome);
+    cell(row, "d-w", name(event.actor));
+    cell(row, "d-a m", event.action);
+    cell(row, "d-g m", (event.targets || []).map(name).join(", "));
+    cell(row, "d-ip m", event.source && event.source.ip);
+    cell(row, "d-te", event.tenant);
+    return row;
+  }
+
+  function tail(button) {
+    const body = one(".res tbody");
+    if (source || !body) {
+      if (source) source.close();
+      source = null;
+      button.setAttribute("aria-pressed", "false");
+      if (!body) location.reload();
+      return;
+    }
+    button.setAttribute("aria-pressed", "true");
+    const line = document.createElement("tr"), said = document.createElement("td");
+    line.className = "open wm";
+    said.colSpan = 8;
+    said.textContent = "Waiting for what comes from now on.";
+    line.append(said);
+    body.prepend(line);
+    source = new EventSource(button.dataset.tail);
+    source.addEventListener("completeness", (message) => {
+      const through = JSON.parse(message.data).complete_through;
+      said.textContent = through
+        ? `Complete through ${through.slice(11, 19)} below this line. Above it, earlier events may still arrive.`
+        : "How far this is complete is not known.";
+    });
+    source.addEventListener("message", (message) => {
+      body.prepend(rowOf(JSON.parse(message.data)));
+      const live = all("tr", body).indexOf(line);
+      if (live > TAIL_ROWS_MAX) line.previousElementSibling.remove();
+    });
+    source.addEventListener("problem", (message) => {
+      said.textContent = `The tail ended: ${JSON.parse(message.data).detail}`;
+    });
+  }
+
+  // -- an empty trail: the page turns into the search when the first event arrives ----------------
+
+  function awaitFirst() {
+    const first = new EventSource("/v1/tail");
+    first.addEventListener("message", () => { first.close(); location.reload(); });
+  }
+
   // -- keys and clicks ---------------------------------------------------------------------------
 
   let going = false;
@@ -112,6 +257,28 @@
     if (!button) return;
     if (button.matches("[data-copy]")) copy(button);
     else if (button.matches("[data-theme-toggle]")) toggleTheme();
+    else if (button.matches("[data-tail]")) tail(button);
     else if (button.matches("[data-keys]")) one("#keys").showModal();
+  });
+
+  // Backspace in the empty box takes the last filter back into it, to be changed.
+  function editable(box) {
+    box.addEventListener("keydown", (event) => {
+      const chip = all(".chip", box.parentElement).pop();
+      if (event.key !== "Backspace" || box.value || !chip) return;
+      event.preventDefault();
+      const text = chip.textContent.replace(/×$/, ""), kept = one("[name=kept]", box.form);
+      box.value = text.startsWith("text:") ? text.slice(5) : text;
+      const rest = new URL(one("a", chip).href).searchParams.get("q") || "";
+      if (kept) kept.value = rest;
+      chip.remove();
+    });
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    all(".hist[data-base]").forEach(brush);
+    all(".hist[data-late]").forEach(fetchLate);
+    if (one("#q")) editable(one("#q"));
+    if (one("[data-first]")) awaitFirst();
   });
 })();
