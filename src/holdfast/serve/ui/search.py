@@ -16,11 +16,6 @@ from holdfast.serve.ui.words import Frame, clock, glyph
 from holdfast.times import format_us
 
 LIMIT: Final = 30
-EXPORTS: Final = (
-    ("ndjson", "NDJSON", "the records as they are stored"),
-    ("csv", "CSV", "the columns of this table"),
-    ("parquet", "Parquet", "the same, typed"),
-)
 
 
 class SearchView(Struct, frozen=True, kw_only=True):
@@ -295,7 +290,7 @@ def _bar(view: SearchView, found: Page) -> Markup:
         el("span", shown if count else "No events", class_="dim"),
         el("span", class_="sp"),
         _tail(view.asked),
-        _export(view.asked),
+        _as_json(view.asked),
         class_="bar2",
         id="results",
     )
@@ -318,29 +313,13 @@ def _tail(asked: Asked) -> Markup | None:
     )
 
 
-def _export(asked: Asked) -> Markup:
+def _as_json(asked: Asked) -> Markup:
+    """The same answer as a program gets it."""
     query = asked.parameters()
     if asked.last and asked.from_us is not None and asked.to_us is not None:
         query |= {"from": format_us(asked.from_us), "to": format_us(asked.to_us)}
-    links: list[Child] = [
-        el(
-            "a",
-            name,
-            el("span", what, class_="dim3"),
-            href="/v1/events/export?" + urlencode({"format": kind, **query}),
-            download=f"events.{kind}",
-        )
-        for kind, name, what in EXPORTS
-    ]
-    newest = "/v1/events" + ("?" + urlencode(query) if query else "")
-    links.append(el("a", "JSON", el("span", "the newest, as the API has them"), href=newest))
-    note = el("p", "All that match, however many: not this page alone.")
-    return el(
-        "details",
-        el("summary", "Export", class_="b"),
-        el("div", links, note),
-        class_="menu",
-    )
+    href = "/v1/events" + ("?" + urlencode(query) if query else "")
+    return el("a", "As JSON", class_="b", href=href)
 
 
 def _nothing(view: SearchView) -> Markup:
