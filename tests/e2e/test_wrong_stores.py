@@ -76,7 +76,11 @@ def test_wrong_stores_are_refused_at_once_named_everywhere_and_taken_again_by_th
     wait_until(lambda: not server.is_ready())
     wait_until(lambda: [why in region["why"] for region in _regions(server)] == [True, True, False])
     code, problem, seconds = refusal(server)
-    status, metrics, page = server.get("/v1/status"), text(server, "/metrics"), text(server, "/")
+    status, metrics, page = (
+        server.get("/v1/status"),
+        text(server, "/metrics"),
+        text(server, "/regions"),
+    )
     mend(regions)
     wait_until(server.is_ready, server.log.read_text)
     ids += server.send("after")["ids"]
