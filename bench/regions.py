@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.plan import Ground, say
 from bench.processes import pinned
-from tests.s3.ceph import PROGRAMS, CephRegion, up
+from tests.s3.ceph import PROGRAMS, CephRegion, running
 
 IDS: Final = ("a", "b", "c")
 QUORUM: Final = 2
@@ -31,12 +31,8 @@ def cephs(ground: Ground) -> Iterator[Mapping[str, CephRegion]]:
     """Three of them, new and empty, gone afterwards."""
     with ground.folder("ceph") as folder, pinned(ground.cores.all):
         made = {id: CephRegion(folder / id) for id in IDS}
-        try:
-            up(made)
+        with running(made):
             yield made
-        finally:
-            for each in made.values():
-                each.destroy()
 
 
 def in_buckets(regions: Mapping[str, CephRegion], bucket: str) -> str:

@@ -2,8 +2,9 @@
 
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -98,6 +99,17 @@ def up(regions: Mapping[str, CephRegion]) -> None:
     """All at once: each waits for itself most of the time."""
     with ThreadPoolExecutor() as threads:
         list(threads.map(CephRegion.up, regions.values()))
+
+
+@contextmanager
+def running(regions: Mapping[str, CephRegion]) -> Iterator[None]:
+    """All of them up, and gone afterwards, also those that did not come up."""
+    try:
+        up(regions)
+        yield
+    finally:
+        for each in regions.values():
+            each.destroy()
 
 
 def free_ports(host: str) -> int:

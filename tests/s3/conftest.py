@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.nemesis.cluster import REGIONS
-from tests.s3.ceph import CephRegion, up
+from tests.s3.ceph import CephRegion, running, up
 from tests.s3.cluster import BucketCluster
 from tests.s3.network import Link, Wire, wired
 
@@ -24,11 +24,9 @@ def cephs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Cep
         id: CephRegion(folder / id, link if link.make() else None) for id, link in links.items()
     }
     try:
-        up(made)
-        yield made
+        with running(made):
+            yield made
     finally:
-        for each in made.values():
-            each.destroy()
         for link in links.values():
             link.remove()
 

@@ -30,7 +30,7 @@ from holdfast.regions.cosignature import WitnessKey
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.port import Unknown
 from holdfast.regions.probe import Tried, Verdict, try_all, why_unfit
-from holdfast.regions.signing import SigningKey
+from holdfast.regions.signing import public_key
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.versions import Protection, S3Versions
 from holdfast.settings import Settings
@@ -148,7 +148,7 @@ def _witnesses(settings: Settings) -> Iterator[Check]:
     if not settings.witnesses:
         return
     seeds = [KeyFiles(each, PosixDisk()).read()[0] for each in node_directories(settings.data_path)]
-    nodes = [_node_of(seed) for seed in seeds if seed is not None]
+    nodes = [names.node_id(public_key(seed)) for seed in seeds if seed is not None]
     if not nodes:
         yield Check("witnesses", "warning", "no node has written from here yet")
         return
@@ -165,10 +165,6 @@ def _witnesses(settings: Settings) -> Iterator[Check]:
 
 async def _cosignatures(regions: Regions, nodes: Sequence[str]) -> Sequence[Kept]:
     return await asyncio.gather(*(look_for_cosignatures(regions, node) for node in nodes))
-
-
-def _node_of(seed: bytes) -> str:
-    return names.node_id(SigningKey.generate("unnamed", seed).public)
 
 
 def _token(path: Path) -> Check:

@@ -23,7 +23,7 @@ from holdfast.proof import ProofError, names
 from holdfast.proof.note import VerifierKey
 from holdfast.regions import Regions
 from holdfast.regions.disk import PosixDisk
-from holdfast.regions.signing import SigningKey
+from holdfast.regions.signing import SigningKey, public_key
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.settings import Settings
 from holdfast.times import format_us
@@ -75,7 +75,7 @@ def _held(files: KeyFiles, trail: str) -> dict[str, Any]:
 
 
 def _node_key(trail: str, seed: bytes) -> VerifierKey:
-    public = SigningKey.generate("unnamed", seed).public
+    public = public_key(seed)
     return VerifierKey(names.ledger_origin(trail, names.node_id(public)), public)
 
 

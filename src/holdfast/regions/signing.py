@@ -72,3 +72,8 @@ def write(statement: Statement, origin: str, key: SigningKey) -> bytes:
     Raises MalformedError: a value has no form in the text, or the note would be too large.
     """
     return sign(text(statement, origin), key, bytes_max=statement.BYTES_MAX)
+
+
+def public_key(seed: bytes) -> bytes:
+    """The public key of a seed, 32 bytes: what a key's name and id are made of."""
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()

@@ -27,7 +27,7 @@ from holdfast.proof import names
 from holdfast.regions import signing
 from holdfast.regions.disk import Disk, make_directory, write_whole
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.signing import SigningKey
+from holdfast.regions.signing import SigningKey, public_key
 
 KEY_FILE = "trail.key"
 BEGUN_FILE = "trail.key.new"
@@ -51,7 +51,7 @@ class TrailKey:
 
     @property
     def signing(self) -> SigningKey:
-        public = SigningKey.generate("unnamed", self.seed).public
+        public = public_key(self.seed)
         return SigningKey.generate(names.trail_origin(names.trail_id(public)), self.seed)
 
     @property

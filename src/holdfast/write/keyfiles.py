@@ -16,7 +16,7 @@ from pathlib import Path
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.proof import names
 from holdfast.regions.disk import Disk, make_directory, write_whole
-from holdfast.regions.signing import SigningKey
+from holdfast.regions.signing import public_key
 
 KEY_FILE = "node.key"
 CERTIFICATE_FILE = "node.cert"
@@ -88,7 +88,7 @@ class KeyFiles:
         old = self._read(KEY_FILE)
         if old is None or self._parse(old) == seed:
             return
-        node = names.node_id(SigningKey.generate("unnamed", self._parse(old)).public)
+        node = names.node_id(public_key(self._parse(old)))
         with contextlib.suppress(FileExistsError):
             self._disk.link(root, KEY_FILE, f"node-{node}.key")
 

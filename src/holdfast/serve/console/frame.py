@@ -7,11 +7,8 @@ from holdfast.serve.ui.words import Frame, RegionView
 from holdfast.times import parse_time
 
 
-def frame_of(faces: Faces, *, signed_in: bool = False) -> Frame:
-    """The frame. Taken before a page's questions are asked, its statement covers their answers.
-
-    signed_in: a cookie let this reader in.
-    """
+def frame_of(faces: Faces) -> Frame:
+    """The frame. Taken before a page's questions are asked, its statement covers their answers."""
     said = faces.system.reader.completeness()
     status = status_answer(faces.system, faces.writers())
     return Frame(
@@ -25,7 +22,6 @@ def frame_of(faces: Faces, *, signed_in: bool = False) -> Frame:
         quorum=status.trail.quorum,
         regions=tuple(_region(each, status) for each in status.regions),
         is_empty=_is_empty(status),
-        signed_in=signed_in,
     )
 
 

@@ -21,12 +21,13 @@ async def search_page(request: Asked) -> Response[bytes]:
     """Search, or the start of an empty trail; whatever goes wrong with a search is said in it."""
     faces = faces_of(request)
     asked = looking.read(request.scope["query_string"], faces.system.host.now_us())
-    if asked.is_everything and (frame := frame_of(faces)).is_empty:
+    frame = frame_of(faces)
+    if asked.is_everything and frame.is_empty:
         view = StartView(
             frame=frame, base_url=_base_url(request, faces), asks_token=faces.asks_token
         )
         return _html(start.render(view))
-    page, code = await looking.look(faces, request.app.state.tallies, asked)
+    page, code = await looking.look(faces, request.app.state.tallies, frame, asked)
     return _html(search.render(page), code)
 
 
