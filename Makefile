@@ -65,7 +65,7 @@ bench: $(DEV_READY)  ## measure, also against others, and write docs/BENCH.md (A
 
 scale: $(DEV_READY)  ## measure how cost grows, and write docs/SCALE.md (20 minutes)
 	$(BIN)/python -m bench.scale $(ARGS)
-	$(BIN)/python -m bench.costs
+	$(BIN)/python -m bench.scale_page
 
 image:  ## build deploy/Dockerfile on a base of debootstrap's, and try it (as root)
 	@sh dev/tools.sh debootstrap buildah podman runc openssl

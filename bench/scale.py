@@ -1,8 +1,8 @@
 """`python -m bench.scale`: how cost grows with segments, events, nodes and regions.
 
 Trails are written by the code that seals, into directories of one disk; requests are counted as an
-object store bills them. Keeps every sample in `bench/results/scale.json`, of which `bench.costs`
-makes docs/SCALE.md.
+object store bills them. Keeps every sample in `bench/results/scale.json`, of which
+`bench.scale_page` makes docs/SCALE.md.
 """
 
 import argparse
