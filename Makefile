@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench image format lock clean
+.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench scale image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -62,6 +62,10 @@ demo: $(RUN_READY)  ## import real events, lose a region, kill the server, prove
 bench: $(DEV_READY)  ## measure, also against others, and write docs/BENCH.md (ARGS="PART ...")
 	@sh dev/tools.sh postgresql
 	$(BIN)/python -m bench $(ARGS)
+
+scale: $(DEV_READY)  ## measure how cost grows, and write docs/SCALE.md (20 minutes)
+	$(BIN)/python -m bench.scale $(ARGS)
+	$(BIN)/python -m bench.scale_page
 
 image:  ## build deploy/Dockerfile on a base of debootstrap's, and try it (as root)
 	@sh dev/tools.sh debootstrap buildah podman runc openssl

@@ -12,4 +12,7 @@ Each is kept as `results/<part>.json`, and docs/BENCH.md is written from those f
 | `postgres` | a temporary cluster, its audit table, and the three ways to fill it |
 | `plan` | how much is measured, and what every part is handed |
 | `report`, `results`, `page` | what a part says; kept as JSON; shown as docs/BENCH.md |
+| `trails`, `requests` | a trail made without waiting for it; requests as a bucket bills them |
+| `scale`, `scale_reading`, `scale_writing` | how cost grows: `python -m bench.scale` |
+| `costs`, `scale_page` | what follows, by formulas and prices; docs/SCALE.md |
 """

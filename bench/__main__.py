@@ -13,7 +13,7 @@ from random import Random
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from bench import page, postgres, results
+from bench import page, postgres, results, scale_page
 from bench.events import make_pool
 from bench.parts import PARTS
 from bench.plan import FULL, QUICK, Ground, say
@@ -79,6 +79,8 @@ def _show(result: results.Result, options: argparse.Namespace) -> None:
     results.keep(result, kept)
     target = options.into / PAGE.name if options.into else PAGE
     target.write_text(page.page(results.read(kept), PARTS), "utf-8")
+    if not options.into:
+        scale_page.main()  # it tells what follows from these figures
 
 
 def _options() -> argparse.Namespace:

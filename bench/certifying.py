@@ -21,17 +21,10 @@ from typing import Any, Final
 from bench.events import Stream, make_pool
 from bench.processes import tail
 from bench.report import Table
-from holdfast.proof import ledger, names, tenants
-from holdfast.proof.ledger import EMPTY_END, LedgerEnd
-from holdfast.proof.note import Checkpoint
-from holdfast.proof.statements import Birth, Certificate, Heartbeat
-from holdfast.regions import kinds, layout, segment, signing
-from holdfast.regions.signing import SigningKey
-from holdfast.regions.trailkey import TrailKey
+from bench.trails import Ledger, Trail
 from holdfast.times import format_us
-from holdfast.write import seal
 
-REGIONS: Final = ("a", "b", "c")
+HOLDERS: Final = ("a", "b")  # of three regions; the third has its cookie
 TENANTS: Final = (1, 147)
 RATE: Final = 1_000  # events a second
 SEAL_MS: Final = 50
@@ -56,67 +49,6 @@ class Shape:
         return "tenant-0"
 
 
-class Writer:
-    """A node's ledger, written into the directories of two regions; the third has its cookie."""
-
-    def __init__(self, data: Path, start_us: int) -> None:
-        self._roots = [data / "regions" / id for id in REGIONS]
-        self._trail = TrailKey(bytes(range(32)), "bench")
-        for root, id in zip(self._roots, REGIONS, strict=True):
-            self._put([root], "ev/region.note", self._trail.cookie(id))
-        cookies = [kinds.verify_cookie(self._trail.cookie(id), self.trail) for id in REGIONS]
-        self._tag_key = cookies[0].statement.tag_key
-        public = SigningKey.generate("unnamed", bytes(32)).public
-        self._node = names.node_id(public)
-        self._origin = names.ledger_origin(self.trail, self._node)
-        self._key = SigningKey.generate(self._origin, bytes(32))
-        self._end: LedgerEnd = EMPTY_END
-        certified = Certificate(self._trail.signing.public, self._node, public, start_us)
-        note = signing.write(certified, self._trail.signing.name, self._trail.signing)
-        stores = tuple(
-            (id, each.statement.store) for id, each in zip(REGIONS, cookies, strict=True)
-        )
-        birth = Birth(
-            *(certified.trail_key, public, note, 1, "1" * 32, start_us, 2, stores, EMPTY_END)
-        )
-        self._put(self._roots[:2], layout.birth_key(self._node, 1), self._signed(birth))
-
-    @property
-    def trail(self) -> str:
-        return self._trail.trail
-
-    def salt_id(self, tenant: str) -> str:
-        return tenants.salt_id(segment.tenant_salt(self._tag_key, tenant))
-
-    def segment(self, sealed_us: int, groups: dict[str, list[bytes]]) -> None:
-        encoded = seal.encode(self._key, self._tag_key, self._end, 1, sealed_us, groups)
-        self._end = ledger.extend(self._end, encoded.name)
-        key = layout.segment_key(self._node, encoded.name)
-        self._put(self._roots[:1], key, encoded.data)
-        self._link(key)
-
-    def beat(self, now_us: int) -> None:
-        """The last word: all that was sealed, and its checkpoint."""
-        text = Checkpoint(self._origin, self._end.size, self._end.root).text
-        note = signing.sign(text, self._key)
-        beat = Heartbeat(1, 1, now_us, now_us, self._end.size, note, ())
-        self._put(self._roots[:2], layout.heartbeat_key(self._node), self._signed(beat))
-
-    def _signed(self, statement: Birth | Heartbeat) -> bytes:
-        return signing.write(statement, self._origin, self._key)
-
-    def _put(self, roots: list[Path], key: str, data: bytes) -> None:
-        for root in roots:
-            path = root / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-
-    def _link(self, key: str) -> None:
-        path = self._roots[1] / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(self._roots[0] / key, path)
-
-
 def lines(shape: Shape, start_us: int) -> Iterator[tuple[str, bytes]]:
     """Events without end, each with its tenant, all tenants alike often."""
     draw = Random(shape.seed)
@@ -127,11 +59,12 @@ def lines(shape: Shape, start_us: int) -> Iterator[tuple[str, bytes]]:
             yield other, line.replace(b'"%b"' % tenant, b'"%b"' % other.encode(), 1)
 
 
-def write(shape: Shape, data: Path) -> tuple[Writer, int]:
+def write(shape: Shape, data: Path) -> tuple[Trail, int]:
     """The trail, and when its first event was received."""
     now_us = time.time_ns() // 1000
     start_us = now_us - MARGIN_US - shape.seconds * US
-    writer, events = Writer(data, start_us - US), lines(shape, start_us)
+    trail = Trail(data / "regions")
+    ledger, events = Ledger(trail, 0, start_us - US, HOLDERS), lines(shape, start_us)
     interval_us = shape.seal_ms * 1000
     a_segment = shape.rate * shape.seal_ms // 1000
     for sealed_us in range(start_us + interval_us, start_us + shape.seconds * US + 1, interval_us):
@@ -141,9 +74,9 @@ def write(shape: Shape, data: Path) -> tuple[Writer, int]:
             received = format_us(sealed_us - (a_segment - 1 - n) * interval_us // a_segment)
             record = b'%b,"received":"%b","principal":"bench"}' % (line[:-1], received.encode())
             groups.setdefault(tenant, []).append(record)
-        writer.segment(sealed_us, groups)
-    writer.beat(now_us)
-    return writer, start_us
+        ledger.segment(sealed_us, groups)
+    ledger.beat(now_us)
+    return trail, start_us
 
 
 @dataclass(frozen=True)
@@ -220,7 +153,7 @@ def _certify(shape: Shape, directory: Path) -> dict[str, Any]:
     folder = Path(mkdtemp(prefix="holdfast-bench-", dir=directory))
     try:
         begin = time.monotonic()
-        writer, start_us = write(shape, folder / "data")
+        trail, start_us = write(shape, folder / "data")
         found: dict[str, Any] = {"shape": shape.__dict__, "written_s": time.monotonic() - begin}
         where = ["--data", str(folder / "data")]
         python = [sys.executable, "-m"]
@@ -232,8 +165,8 @@ def _certify(shape: Shape, directory: Path) -> dict[str, Any]:
         for name, more in KINDS.items():
             file = folder / name
             made = run([*python, "holdfast", "certify", *asked, *where, *more], file)
-            check = ["check", str(file), "--trail", writer.trail, "--json"]
-            checking = [*python, "holdfast.proof", *check, "--salt-id", writer.salt_id(shape.asked)]
+            check = ["check", str(file), "--trail", trail.id, "--json"]
+            checking = [*python, "holdfast.proof", *check, "--salt-id", trail.salt_id(shape.asked)]
             checked = run(checking, answer)
             told = json.loads(answer.read_bytes())["proven"]
             found[name] = {

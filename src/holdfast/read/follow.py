@@ -23,8 +23,9 @@ from holdfast.proof import ProofError
 from holdfast.read import notes, shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
-from holdfast.read.listings import Plan, plan_listings, whole_listings, with_newest
+from holdfast.read.listings import Plan, plan_listings, with_newest
 from holdfast.read.memory import Changes, Memory
+from holdfast.read.rounds import Round, begin_round
 from holdfast.read.watermark import Ledger, Looked, View, missing
 from holdfast.regions import layout
 from holdfast.regions.cookie import Foreign, read_cookie
@@ -38,6 +39,7 @@ from holdfast.regions.whole import why_not_whole
 READS_AT_ONCE = 8
 KEYS_A_SLICE = 2_000  # then the event loop gets its turn
 STRAYS_MAX = 100
+ROUND_LISTINGS = 4  # shards of a round in one pass
 
 _INDEX = re.compile(r"[0-9a-f]{10}")
 
@@ -54,8 +56,8 @@ Clocks = Callable[[], Mapping[str, Offset | Unknown]]
 class FollowLimits(Struct, frozen=True):
     """clock_error_us: Δ. straggler_s: how long a region may keep R others waiting in a step.
 
-    whole_s: how often everything is listed from the start, to see what is gone. suspect_s: the
-    same, while a region is suspect.
+    whole_s: how often a round begins that lists everything, to see what is gone. suspect_s: the
+    same, all of it in one pass, while a region is suspect.
     """
 
     clock_error_us: int
@@ -113,6 +115,7 @@ class Follow:
         self._plan: Plan = {}
         self._gap_notes: dict[str, bytes] = {}
         self._to_look_at_all: set[str] = set()  # regions
+        self._rounds: dict[str, Round] = {}  # those that are under way, by region
         self._back = set(regions.by_id)  # those that did not count in the pass before
         self._stragglers: dict[str, asyncio.Task[object]] = {}
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
@@ -328,22 +331,26 @@ class Follow:
         return ""
 
     async def _look_at_all(self, tour: _Tour) -> str:
-        """List all segments of all nodes, for what was there once and is not any more."""
-        whole: dict[NodeId, shown.Ranges] = {}
-        lost: dict[NodeId, shown.Ranges] = {}
-        for node, ledger in list(self.ledgers.items()):
-            before = self.memory.of(tour.region.id).shown.get(node, ())
-            now: shown.Ranges = ()
-            for prefix, after in whole_listings(node, max((end for _, end in before), default=0)):
-                listing = await tour.region.list(prefix, after)
-                if isinstance(listing, Unknown):
-                    return f"its segments could not be listed: {listing.reason}"
-                found = await self._sight_all(tour.region.id, ledger, listing)
-                now = shown.union(now, shown.of_indexes(found))
-            whole[node] = now
-            lost[node] = ledger.lost_ranges
-        self.memory.note_whole(tour.region.id, whole, lost, tour.from_us)
-        self._to_look_at_all.discard(tour.region.id)
+        """List all segments of all nodes, for what was there once and is not any more: some in each
+        pass, or all in this one where something seems to be gone."""
+        id, facts = tour.region.id, self.memory.of(tour.region.id)
+        at_once = id in self._to_look_at_all or facts.gone > 0 or not facts.whole_us
+        is_new = not facts.store and id not in self._to_look_at_all | self.memory.suspects.keys()
+        known = None if at_once else self._rounds.get(id)
+        # Of a region that nobody looked at before, nothing can be gone.
+        round = known or begin_round({} if is_new else self.ledgers, facts, tour.from_us)
+        self._rounds[id] = round
+        for _ in range(len(round.left) if at_once else min(len(round.left), ROUND_LISTINGS)):
+            node, prefix = round.left[0]
+            listing = await tour.region.list(prefix)
+            if isinstance(listing, Unknown):
+                return f"its segments could not be listed: {listing.reason}"
+            found = await self._sight_all(id, self.ledgers[node], listing)
+            round.saw(node, shown.of_indexes(found))
+        if not round.left:
+            del self._rounds[id]
+            self.memory.note_whole(id, round.now, round.gone(self.ledgers), round.begun_us)
+            self._to_look_at_all.discard(id)
         return ""
 
     async def _look_at_cookie(self, tour: _Tour) -> str:
@@ -383,6 +390,7 @@ class Follow:
 
     def _forget(self, tour: _Tour) -> str:
         self.memory.forget(tour.region.id)
+        self._rounds.pop(tour.region.id, None)
         return "another store took the place of the one before, and is looked at anew"
 
     def _refuse_twins(self, tours: Iterable[_Tour]) -> None:

@@ -63,6 +63,12 @@ def with_newest(node: NodeId, calls: Calls, listed_from: int | None, newest: sho
     return calls
 
 
+def shards_of(node: NodeId, size: int) -> Iterator[str]:
+    """Prefixes that show the first so many segments of a ledger, one call each."""
+    for start in range(0, size, layout.SHARD_SEGMENTS):
+        yield layout.shard_prefix(node, start)
+
+
 def whole_listings(node: NodeId, size: int, start: int = 0) -> Iterator[tuple[str, str]]:
     """Listings that show a ledger that has reached some size, from an index on to its end."""
     while size - start > BEYOND_MAX:

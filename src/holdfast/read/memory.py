@@ -56,20 +56,10 @@ class Memory:
             self._keep(region, structs.replace(self.of(region), shown={**before, node: after}))
 
     def note_whole(
-        self,
-        region: str,
-        now: Mapping[NodeId, shown.Ranges],
-        lost: Mapping[NodeId, shown.Ranges],
-        at_us: int,
+        self, region: str, now: Mapping[NodeId, shown.Ranges], gone: int, at_us: int
     ) -> None:
-        """It was listed from beginning to end, and showed this. lost: what declared gaps hold, and
-        nobody misses."""
-        before = self.of(region).shown
-        missed = (shown.minus(before.get(node, ()), now[node]) for node in now)
-        gone = sum(
-            shown.count(shown.minus(some, lost.get(node, ())))
-            for node, some in zip(now, missed, strict=True)
-        )
+        """It was listed from beginning to end, and showed this. gone: how many that it showed
+        before it did not show now."""
         for node in now:
             self.note_shown(region, node, now[node])
         self._keep(region, structs.replace(self.of(region), gone=gone, whole_us=at_us))
