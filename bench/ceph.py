@@ -78,7 +78,7 @@ def measure(ground: Ground) -> Part:
     return Part(
         "ceph",
         (Table("Puts:", PUT_HEAD, put_rows), Table("The whole path:", ACK_HEAD, ack_rows)),
-        _findings(lone, batches),
+        findings(lone, batches),
         {"puts_ms": took, "acks": {name: vars(acked) for name, acked in told.items()}},
     )
 
@@ -157,18 +157,18 @@ def _row(name: str, acked: Acked) -> tuple[str, ...]:
     return (name, f"{acked.rate:,.1f}", _both(acked.ack_ms), found, cpu)
 
 
-def _findings(lone: Acked, batches: Acked) -> tuple[Finding, ...]:
+def findings(lone: Acked, batches: Acked) -> tuple[Finding, ...]:
     return (
         Finding(
             "ack p50, one event after a pause",
-            quantile(lone.ack_ms, 0.5),
+            float(quantile(lone.ack_ms, 0.5)),
             LONE_MS_MAX,
             "ms",
             note=f"p99 {quantile(lone.ack_ms, 0.99):.0f} ms of {len(lone.ack_ms)}",
         ),
         Finding(
             f"ack p50, batches at {RATE:,.0f} events/s",
-            quantile(batches.ack_ms, 0.5),
+            float(quantile(batches.ack_ms, 0.5)),
             SEAL_MS + LONE_MS_MAX,
             "ms",
             note=f"p99 {quantile(batches.ack_ms, 0.99):.0f} ms of {len(batches.ack_ms)}; "

@@ -12,8 +12,8 @@ import multiprocessing
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from typing import Final
 
 import numpy as np
@@ -31,7 +31,7 @@ FOUND_S_MAX: Final = 20.0
 ASK_S: Final = 0.005
 LOAD_RATE: Final = 10_000.0
 START_S: Final = 4.0  # of the process that loads
-PROBE_S_MAX: Final = 0.9  # on average, for the load to outlast them
+SLICE_S: Final = 5.0
 HEAD: Final = (
     *("", "probes", "own node, p50 / p99 ms", "at the first search", "other node, p50 / p99 ms"),
 )
@@ -69,24 +69,30 @@ def measure(ground: Ground) -> Part:
 
 
 def _under_load(first: server.Server, second: server.Server, ground: Ground, count: int) -> Probes:
-    seconds = START_S + count * PROBE_S_MAX
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        seed = ground.random.getrandbits(32)
-        loading = process.submit(_ingest, first.port, seed, seconds)
+    spawn = multiprocessing.get_context("spawn")
+    over, seed = spawn.Event(), ground.random.getrandbits(32)
+    process = spawn.Process(target=_ingest, args=(first.port, seed, over))
+    process.start()
+    try:
         time.sleep(START_S)
-        probes = _probes(first, second, ground.stream(), count)
-        if loading.done():
-            raise RuntimeError("the load ended before the probes did")
-        if set(loading.result().statuses) != {201}:
-            raise RuntimeError(f"not all of the load was taken: {loading.result().statuses}")
-    return probes
+        return _probes(first, second, ground.stream(), count)
+    finally:
+        over.set()
+        process.join()
+        if process.exitcode:
+            raise RuntimeError(f"the load ended with {process.exitcode}")
 
 
-def _ingest(port: int, seed: int, seconds: float) -> load.Loaded:
-    """Runs in a process of its own."""
-    stream = Stream(make_pool(seed, 16), seed, int(time.time() * 1e6), 1e6 / LOAD_RATE)
+def _ingest(port: int, seed: int, over: Event) -> None:
+    """Load until it is over; in a process of its own, where it keeps nobody waiting."""
+    requests = load.batches(
+        Stream(make_pool(seed, 16), seed, int(time.time() * 1e6), 1e6 / LOAD_RATE)
+    )
     with load.Client(port, BATCH_CONNECTIONS) as client:
-        return client.paced(load.batches(stream), LOAD_RATE, seconds)
+        while not over.is_set():
+            loaded = client.paced(requests, LOAD_RATE, SLICE_S)
+            if set(loaded.statuses) != {201}:
+                raise RuntimeError(f"not all of the load was taken: {loaded.statuses}")
 
 
 def _probes(first: server.Server, second: server.Server, stream: Stream, count: int) -> Probes:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from numpy import quantile
 
@@ -35,6 +35,8 @@ HEAD: Final = (
     *("fault", "events/s", "failed", "ack p50 / p99 ms before", "while away", "once it is back"),
     *("normal again after s", "and after its return", "the region meanwhile"),
 )
+
+PERCENTILES: Final = tuple(number / 100 for number in range(101))
 
 Act = Callable[[], object]
 
@@ -90,8 +92,18 @@ def measure(ground: Ground) -> Part:
             ]
             stories += _play(ground, folder / "data", config, faults)
     rows = tuple(_row(story) for story in stories)
-    samples = [asdict(story) for story in stories]
-    return Part("outage", (Table("", HEAD, rows),), tuple(_findings(stories)), samples)
+    data = [kept(asdict(story)) for story in stories]
+    return Part("outage", (Table("", HEAD, rows),), tuple(_findings(stories)), data)
+
+
+def kept(story: dict[str, Any]) -> dict[str, Any]:
+    """With percentiles, the least to the most, for latencies: each story has 40,000 of them."""
+    parts = {
+        name: {"count": len(values), "percentiles_ms": quantile(values, PERCENTILES).tolist()}
+        for name, values in story.items()
+        if isinstance(values, tuple | list)
+    }
+    return {**story, **parts}
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Plan:
     growth_events: int
     outage_s: int  # before a region goes away; half as long again while it is
     catch_up_events: int
+    catch_up_segments: int  # small ones
     catch_up_far_events: int  # where the regions are buckets
     probes: int  # of how long until an event is found
     puts: int  # of each size
@@ -65,6 +66,7 @@ FULL: Final = Plan(
     growth_events=60_000,
     outage_s=10,
     catch_up_events=2_000_000,
+    catch_up_segments=4_000,
     catch_up_far_events=700_000,
     probes=100,
     puts=200,
@@ -93,6 +95,7 @@ QUICK: Final = Plan(
     growth_events=20_000,
     outage_s=4,
     catch_up_events=100_000,
+    catch_up_segments=300,
     catch_up_far_events=50_000,
     probes=10,
     puts=20,

@@ -56,6 +56,8 @@ from holdfast.write.keyfiles import KeyFiles, node_directory
 from holdfast.write.node import Node
 
 NICE = 10
+# A fold takes a second, and other nodes' segments are not to wait for it before they are found.
+BACKGROUND_WORKERS = 2
 REGION_THREADS = 8
 # For who has time, and nobody waiting: an answer that comes late is better than none.
 PATIENT = RegionLimits(timeout_seconds=60.0)
@@ -362,7 +364,8 @@ async def _at_work(work: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[N
 def real_host() -> Iterator[Host]:
     """The machine this runs on."""
     threads = Threads("files", FILE_THREADS)
-    compute, background = Renewing(lambda: _worker(0)), Renewing(lambda: _worker(NICE))
+    compute = Renewing(lambda: _workers(1, 0))
+    background = Renewing(lambda: _workers(BACKGROUND_WORKERS, NICE))
     try:
         yield Host(_now_us, os.urandom, threads, compute, background)
     finally:
@@ -376,10 +379,11 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _worker(nice: int) -> Executor:
+def _workers(count_max: int, nice: int) -> Executor:
+    """Each is started by a job that finds none idle."""
     # Spawned, never forked: a fork would take threads' locks and open stores along.
     spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, spawn, initializer=begin_work, initargs=(nice,))
+    return ProcessPoolExecutor(count_max, spawn, initializer=begin_work, initargs=(nice,))
 
 
 @contextmanager
