@@ -60,7 +60,7 @@ demo: $(RUN_READY)  ## import real events, lose a region, kill the server, prove
 	$(BIN)/python dev/demo.py $(ARGS)
 
 bench: $(DEV_READY)  ## measure, also against others, and write docs/BENCH.md (ARGS="PART ...")
-	@sh dev/tools.sh postgresql
+	@sh dev/tools.sh postgresql nats-server rsyslog rsyslog-relp strace
 	$(BIN)/python -m bench $(ARGS)
 
 scale: $(DEV_READY)  ## measure how cost grows, and write docs/SCALE.md (20 minutes)
@@ -98,6 +98,6 @@ $(DEV_READY): requirements/dev.lock $(RUN_READY)
 
 # Programs of the system that some tests run; without them those tests are skipped by name.
 $(TOOLS_READY): dev/tools.sh $(DEV_READY)
-	@sh dev/tools.sh strace zstd nodejs
+	@sh dev/tools.sh strace zstd nodejs nats-server rsyslog rsyslog-relp
 	@sh dev/tools.sh ceph-mon ceph-osd radosgw ceph-common curl iproute2
 	@touch $@

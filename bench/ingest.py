@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from bench import latency, throughput
+from bench import latency, postgres, throughput
 from bench.plan import Ground, say
 from bench.report import Finding, Part, median
 from bench.results import FIRST
@@ -23,7 +23,8 @@ RATE_MIN: Final = 110_000.0
 
 def measure(ground: Ground) -> Part:
     """Takes about ten minutes."""
-    arms, version = throughput.measure(ground)
+    runs = throughput.ours(ground) | throughput.theirs(ground)
+    arms = throughput.measure(ground, runs)
     rates = {name: median([sample.rate for sample in arms[name]]) for name in (BATCH, SINGLE)}
     say("  latency")
     found = [*_since_the_first(arms), *throughput.findings(arms)]
@@ -36,7 +37,7 @@ def measure(ground: Ground) -> Part:
             name: [msgspec.to_builtins(sample) for sample in samples]
             for name, samples in arms.items()
         },
-        {"postgresql": version},
+        {"postgresql": postgres.version(ground.binaries)},
     )
 
 
@@ -49,7 +50,7 @@ def _since_the_first(arms: Arms) -> list[Finding]:
 
     batch_us = [sample.cpu_us for sample in arms[BATCH]]
     note = f"then {before(BATCH):.1f} µs/event"
-    if arms[COPY]:
+    if arms.get(COPY):
         machine = before(COPY) / median([sample.cpu_us for sample in arms[COPY]])
         note += f"; by the same measure PostgreSQL's COPY is at {machine:.2f} x of then"
     return [

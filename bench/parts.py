@@ -3,12 +3,24 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import catch_up, ceph, found, growth, ingest, outage, searching, verifying, workers
+from bench import (
+    catch_up,
+    ceph,
+    found,
+    growth,
+    ingest,
+    outage,
+    peers,
+    searching,
+    verifying,
+    workers,
+)
 from bench.plan import Ground
 from bench.report import Part
 
 PARTS: Final[Mapping[str, Callable[[Ground], Part]]] = {
     "ingest": ingest.measure,
+    "peers": peers.measure,
     "workers": workers.measure,
     "searching": searching.measure,
     "ceph": ceph.measure,

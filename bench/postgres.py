@@ -12,7 +12,6 @@ has its usual minute before it wakes up.
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ import psycopg
 from psycopg import pq
 
 from bench.events import Batch
-from bench.processes import Side, start, tail
+from bench.processes import Side, free_port, start, tail
 
 USER: Final = "postgres"  # initdb refuses root
 START_S: Final = 30
@@ -62,6 +61,15 @@ def find_binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
+def version(binaries: Path | None) -> str:
+    """ "" where it is not installed."""
+    if binaries is None:
+        return ""
+    command = [str(binaries / "postgres"), "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return told.split()[2]
+
+
 def rows(batch: Batch) -> list[Row]:
     """A row an event, as the text that both kinds of statement take."""
     return list(
@@ -82,9 +90,8 @@ def rows(batch: Batch) -> list[Row]:
 class Cluster:
     """A running server. Use `running`."""
 
-    def __init__(self, side: Side, port: int, version: str) -> None:
+    def __init__(self, side: Side, port: int) -> None:
         self.side = side
-        self.version = version
         self._address = f"host=127.0.0.1 port={port} user={USER} dbname=postgres"
 
     def connect(self) -> psycopg.Connection:
@@ -123,9 +130,7 @@ def running(binaries: Path, directory: Path, core: int) -> Iterator[Cluster]:
     data = directory / "data"
     if not data.exists():
         _make(binaries, directory, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -140,8 +145,8 @@ def running(binaries: Path, directory: Path, core: int) -> Iterator[Cluster]:
         command += ["-c", f"{key}={value}"]
     side = start(command, core, directory / "log", user)
     try:
-        version = _wait(side, port)
-        yield Cluster(side, port, version)
+        _wait(side, port)
+        yield Cluster(side, port)
     finally:
         side.stop(signal.SIGINT)  # its "fast" shutdown
 
@@ -157,15 +162,13 @@ def _make(binaries: Path, directory: Path, user: str | None) -> None:
     )
 
 
-def _wait(side: Side, port: int) -> str:
-    """Wait until it answers; its version."""
+def _wait(side: Side, port: int) -> None:
     deadline = time.monotonic() + START_S
     while True:
         try:
             address = f"host=127.0.0.1 port={port} user={USER} dbname=postgres"
-            with psycopg.connect(address, connect_timeout=2) as connection:
-                number = connection.info.server_version
-                return f"{number // 10000}.{number % 10000}"
+            psycopg.connect(address, connect_timeout=2).close()
+            return
         except psycopg.OperationalError:
             if side.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{tail(side.log)}") from None

@@ -7,7 +7,9 @@ that the kernel does later for nobody in particular (writing dirty pages back) i
 
 import os
 import pwd
+import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -195,6 +197,18 @@ def start(
             start_new_session=True,  # an interrupt at the terminal reaches only the bench
         )
     return Side(process, log)
+
+
+def find_program(name: str) -> str | None:
+    """Where it is, also where only root's shell looks."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def free_port() -> int:
+    """One of loopback's that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def tail(log: Path, lines: int = 15) -> str:

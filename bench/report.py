@@ -93,5 +93,7 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     """Median and range."""
     if not values:
         return "-"
+    if len(values) == 1:
+        return f"{values[0]:,.{digits}f}"
     low, middle, high = min(values), median(values), max(values)
     return f"{middle:,.{digits}f} [{low:,.{digits}f}-{high:,.{digits}f}]"

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Set
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from bench.processes import Side, start, tail
+from bench.processes import Side, free_port, start, tail
 
 READY_S: Final = 60
 FOUND_S: Final = 30
@@ -93,9 +92,7 @@ def running(
         settings: By the names that the settings file has, for what is not to be the default.
         config: A settings file, which names other regions than the default.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = Path(sys.executable).with_name("holdfast")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
     for key, value in (settings or {}).items():

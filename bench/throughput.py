@@ -7,6 +7,7 @@ and the folding of our segments, which has a figure of its own (`searching`).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from bench import load, postgres, server
@@ -27,7 +28,6 @@ SINGLE: Final = "Holdfast, single events, 1,024 connections"
 MULTI_ROW: Final = "PostgreSQL, multi-row INSERT of 1,000"
 COPY: Final = "PostgreSQL, COPY of 1,000"
 SINGLE_ROW: Final = "PostgreSQL, single-row commits, 32 connections"
-ARMS: Final = (BATCH, SINGLE, MULTI_ROW, COPY, SINGLE_ROW)
 
 WHY_BATCH: Final = (
     "where our CPU goes, by profile: admission a third, sealing with its decoding back and hashing "
@@ -50,8 +50,9 @@ class Sample:
     cpu_us: an event, until it can be searched (PostgreSQL: until it is committed).
     settled_us: an event, until nothing is left to do (PostgreSQL: until after a CHECKPOINT).
     stored_bytes: an event: evidence of one region (PostgreSQL: table and indexes).
-    ack_ms: median while the side is saturated. resident_bytes: of all its processes, at most; 0
-    where that says nothing, since they share most of it.
+    ack_ms: median while the side is saturated; 0 where nothing is answered.
+    resident_bytes: of all its processes, at most; 0 where that says nothing, since they share most
+    of it.
     """
 
     rate: float
@@ -63,6 +64,7 @@ class Sample:
 
 
 Arms = dict[str, list[Sample]]
+Run = Callable[[], Sample]
 
 
 @dataclass(frozen=True)
@@ -83,37 +85,37 @@ class Loader:
     events: int
 
 
-def measure(ground: Ground) -> tuple[Arms, str]:
-    """All arms, `plan.rounds` times; and PostgreSQL's version, "" where it is not installed."""
+def measure(ground: Ground, runs: Mapping[str, Run]) -> Arms:
+    """All of them, `plan.rounds` times."""
+    arms: Arms = {name: [] for name in runs}
+    for round_ in range(ground.plan.rounds):
+        for name in ground.random.sample(list(runs), len(runs)):
+            sample = runs[name]()
+            arms[name].append(sample)
+            say(
+                f"  round {round_ + 1}: {name}: {sample.rate:,.0f}/s, "
+                f"{sample.cpu_us:.1f} µs/event, settled {sample.settled_us:.1f}"
+            )
+    return arms
+
+
+def ours(ground: Ground) -> dict[str, Run]:
+    singles = Way(load.singles, SINGLE_CONNECTIONS, ground.plan.single_events)
+    ways = {BATCH: batches(ground), SINGLE: singles}
+    return {name: partial(run_ours, ground, way) for name, way in ways.items()}
+
+
+def theirs(ground: Ground) -> dict[str, Run]:
+    """PostgreSQL's; none where it is not installed."""
     plan = ground.plan
-    ways = {
-        BATCH: batches(ground),
-        SINGLE: Way(load.singles, SINGLE_CONNECTIONS, plan.single_events),
-    }
     loaders = {
         MULTI_ROW: Loader(postgres.multi_row, STATEMENT_CONNECTIONS, plan.multi_row_events),
         COPY: Loader(postgres.copy, STATEMENT_CONNECTIONS, plan.copy_events),
         SINGLE_ROW: Loader(postgres.single_row, ROW_CONNECTIONS, plan.single_row_events),
     }
-    arms: Arms = {name: [] for name in ARMS}
-    version = ""
-    with ground.folder("postgres") as cluster:
-        for round_ in range(plan.rounds):
-            for name in ground.random.sample(ARMS, len(ARMS)):
-                if name in ways:
-                    sample = run_ours(ground, ways[name])
-                elif ground.binaries is not None:
-                    with postgres.running(ground.binaries, cluster, ground.cores.side) as running:
-                        version = running.version
-                        sample = run_theirs(ground, running, loaders[name])
-                else:
-                    continue
-                arms[name].append(sample)
-                say(
-                    f"  round {round_ + 1}: {name}: {sample.rate:,.0f}/s, "
-                    f"{sample.cpu_us:.1f} µs/event, settled {sample.settled_us:.1f}"
-                )
-    return arms, version
+    if ground.binaries is None:
+        return {}
+    return {name: partial(run_theirs, ground, loader) for name, loader in loaders.items()}
 
 
 def batches(ground: Ground) -> Way:
@@ -154,8 +156,17 @@ def run_ours(ground: Ground, way: Way) -> Sample:
         )
 
 
-def run_theirs(ground: Ground, cluster: postgres.Cluster, loader: Loader) -> Sample:
-    """Fill an empty table."""
+def run_theirs(ground: Ground, loader: Loader) -> Sample:
+    """Fill an empty table of a new cluster."""
+    assert ground.binaries is not None
+    with (
+        ground.folder("postgres") as folder,
+        postgres.running(ground.binaries, folder, ground.cores.side) as cluster,
+    ):
+        return _fill(ground, cluster, loader)
+
+
+def _fill(ground: Ground, cluster: postgres.Cluster, loader: Loader) -> Sample:
     stream = ground.stream()
 
     def statements(batches: int) -> list[Statement]:
@@ -199,7 +210,7 @@ def _row(name: str, samples: Sequence[Sample]) -> tuple[str, ...]:
         spread([sample.cpu_us for sample in samples]),
         spread([sample.settled_us for sample in samples]),
         f"{median([sample.stored_bytes for sample in samples]):,.0f}",
-        spread([sample.ack_ms for sample in samples]),
+        spread([sample.ack_ms for sample in samples if sample.ack_ms]),
         f"{resident_mib:,.0f}" if resident_mib else "-",
     )
 
@@ -208,10 +219,10 @@ def findings(arms: Arms) -> list[Finding]:
     """The ratios that were to be reached, of medians; their range is that of the rounds' ratios."""
 
     def cpu(name: str) -> list[float]:
-        return [sample.cpu_us for sample in arms[name]]
+        return [sample.cpu_us for sample in arms.get(name, ())]
 
     def stored(name: str) -> list[float]:
-        return [sample.stored_bytes for sample in arms[name]]
+        return [sample.stored_bytes for sample in arms.get(name, ())]
 
     batch, single = cpu(BATCH), cpu(SINGLE)
     copies = stored(BATCH), stored(COPY)

@@ -6,6 +6,9 @@ missing=""
 for package in "$@"; do
     case "$package" in
         postgresql) ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ;;
+        nats-server) command -v nats-server /usr/sbin/nats-server >/dev/null 2>&1 ;;
+        rsyslog) command -v rsyslogd /usr/sbin/rsyslogd >/dev/null 2>&1 ;;
+        rsyslog-relp) ls /usr/lib/*/rsyslog/imrelp.so >/dev/null 2>&1 ;;
         nodejs) command -v node >/dev/null 2>&1 ;;
         iproute2) command -v ip >/dev/null 2>&1 ;;
         ceph-common) command -v radosgw-admin >/dev/null 2>&1 ;;
