@@ -69,7 +69,7 @@ async def event(request: Asked) -> Response[bytes]:
     tenant = parameters.query_of(values_of(request, parameters.EVENT)).tenant
     said = faces.system.reader.completeness()
     found = await faces.bounds.ask(
-        faces.system.reader.event(tenant, _unquoted(request.path_params["event_id"]))
+        faces.system.reader.event(tenant, unquoted(request.path_params["event_id"]))
     )
     return _json(answers.write(answers.event_answer(found, said)))
 
@@ -78,7 +78,7 @@ async def event(request: Asked) -> Response[bytes]:
 async def proof(request: Asked) -> Response[bytes]:
     faces = faces_of(request)
     which = parameters.proving_of(values_of(request, parameters.PROOF))
-    id = _unquoted(request.path_params["event_id"])
+    id = unquoted(request.path_params["event_id"])
     prover = faces.system.prover
     return _json(await faces.bounds.ask(prover.event(which.tenant, id, which.node, which.position)))
 
@@ -174,7 +174,7 @@ async def explain(request: Asked) -> Response[bytes]:
     return Response("\n".join(lines).encode(), media_type=_TEXT)
 
 
-def _unquoted(part: str) -> str:
+def unquoted(part: str) -> str:
     """A part of the path, which `app` leaves percent-encoded: an event's id may hold a slash."""
     try:
         return unquote(part, errors="strict")

@@ -219,6 +219,7 @@ def _paths() -> JsonObject:
             }
         },
         "/": {"get": _page("The search, for people.", parameters.PAGE)},
+        "/events/{id}": {"get": _event_page()},
         "/regions": {"get": _page("The regions, for people.", ())},
     }
 
@@ -327,6 +328,15 @@ def _page(summary: str, known: tuple[Parameter, ...]) -> JsonObject:
         "parameters": _query(known),
         "responses": {**pages, **_problems(401, 421, 500)},
     }
+
+
+def _event_page() -> JsonObject:
+    """What the question itself does wrong is told as a problem."""
+    page = _page("One event with its proof, for people.", parameters.PROOF)
+    page["parameters"] = [_PATH_ID, *page["parameters"]]
+    told = page["responses"]
+    told["404"] = {**told["200"], "description": "The page; it says that there is no such event."}
+    return {**page, "responses": {**told, **_problems(400, 500, 503)}}
 
 
 def _tail() -> JsonObject:

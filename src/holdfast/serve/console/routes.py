@@ -5,7 +5,9 @@ from typing import Final
 
 from litestar import Response, get
 
-from holdfast.serve.api import Asked, faces_of
+from holdfast.serve import parameters
+from holdfast.serve.api import Asked, faces_of, unquoted, values_of
+from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
@@ -28,6 +30,14 @@ async def search_page(request: Asked) -> Response[bytes]:
         return _html(start.render(view))
     page, code = await looking.look(faces, request.app.state.tallies, asked)
     return _html(search.render(page), code)
+
+
+@get("/events/{event_id:str}")
+async def event_page(request: Asked) -> Response[bytes]:
+    """One event; whatever goes wrong is said as the API says it."""
+    which = parameters.proving_of(values_of(request, parameters.PROOF))
+    id = unquoted(request.path_params["event_id"])
+    return _html(*await looking_at.page(faces_of(request), id, which))
 
 
 @get("/regions")
@@ -53,7 +63,7 @@ async def mark() -> Response[bytes]:
 _SHEET: Final = _UI.joinpath("holdfast.css").read_bytes()
 _SCRIPT: Final = _UI.joinpath("console.js").read_bytes()
 _MARK: Final = _UI.joinpath("mark.svg").read_bytes()
-HANDLERS: Final = (search_page, regions_page, sheet, script, mark)
+HANDLERS: Final = (search_page, event_page, regions_page, sheet, script, mark)
 
 
 def _html(page: bytes, code: int = 200) -> Response[bytes]:
