@@ -14,7 +14,16 @@ from litestar.datastructures import State
 from litestar.response import Stream
 
 from holdfast.errors import Problem, RejectedError
-from holdfast.serve import answers, certificate, checkpoints, parameters, schema, status, tail
+from holdfast.serve import (
+    answers,
+    certificate,
+    checkpoints,
+    export,
+    parameters,
+    schema,
+    status,
+    tail,
+)
 from holdfast.serve.faces import Faces
 from holdfast.serve.parameters import Parameter, Value
 from holdfast.serve.problems import KINDS, Reply, problem, type_uri
@@ -61,6 +70,23 @@ async def count(request: Asked) -> Response[bytes]:
         faces.system.reader.count(wanted.query, wanted.by, wanted.bucket_us)
     )
     return _json(answers.write(answers.count_answer(wanted.by, counts, said)))
+
+
+@get("/v1/events/export")
+async def export_all(request: Asked) -> Stream:
+    """Its first page is awaited here, so that a bad question is told as a problem."""
+    faces = faces_of(request)
+    values = values_of(request, parameters.EXPORT)
+    kind, query = str(values.get("format", "ndjson")), parameters.query_of(values)
+    faces.bounds.refuse_export()
+    said = faces.system.reader.completeness()
+    page = await export.first_page(faces.system, query, faces.bounds)
+    coming = export.pieces(faces.system, query, kind, page, faces.bounds)
+    headers = {
+        "content-disposition": f'attachment; filename="events.{kind}"',
+        "holdfast-complete-through": answers.time_of(said.complete_through_us) or "unknown",
+    }
+    return Stream(coming, media_type=export.MEDIA_TYPES[kind], headers=headers)
 
 
 @get("/v1/events/{event_id:str}")
@@ -189,6 +215,7 @@ def _json(body: bytes) -> Response[bytes]:
 HANDLERS: Final = (
     search,
     count,
+    export_all,
     event,
     proof,
     certify,

@@ -46,7 +46,7 @@ _ALWAYS: Final[tuple[Header, ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-STREAMS: Final = ("/v1/tail", "/v1/certificate")
+STREAMS: Final = ("/v1/tail", "/v1/certificate", "/v1/events/export")
 _NOT_KEPT: Final[Header] = (b"cache-control", b"no-store")
 
 

@@ -15,7 +15,7 @@ import msgspec
 from holdfast import __version__
 from holdfast.model import JsonObject
 from holdfast.proof.event import EventProof
-from holdfast.serve import parameters
+from holdfast.serve import export, parameters
 from holdfast.serve.answers import (
     CompletenessAnswer,
     CountAnswer,
@@ -192,6 +192,7 @@ def _paths() -> JsonObject:
         "/v1/events/count": {
             "get": _get("Count, in groups and over time.", "CountAnswer", parameters.COUNT)
         },
+        "/v1/events/export": {"get": _export()},
         "/v1/events/{id}": {
             "get": _get("All events under an id.", "EventAnswer", parameters.EVENT, (_PATH_ID,))
         },
@@ -293,6 +294,19 @@ def _certificate() -> JsonObject:
         "responses": {
             "200": {"description": summary, "content": {MEDIA_TYPE_OF_LINES: {"schema": lines}}},
             **_problems(400, 401, 409, 421, 500, 503),
+        },
+    }
+
+
+def _export() -> JsonObject:
+    summary = "All events that match, however many, as a file."
+    kinds = {kind: {"schema": {"type": "string"}} for kind in export.MEDIA_TYPES.values()}
+    return {
+        "summary": summary,
+        "parameters": _query(parameters.EXPORT),
+        "responses": {
+            "200": {"description": summary, "content": kinds},
+            **_problems(400, 401, 421, 500, 503),
         },
     }
 
