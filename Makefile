@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench image format lock clean
+.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench screenshots image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -63,6 +63,10 @@ bench: $(DEV_READY)  ## measure, also against others, and write docs/BENCH.md (A
 	@sh dev/tools.sh postgresql
 	$(BIN)/python -m bench $(ARGS)
 
+screenshots: $(DEV_READY)  ## write docs/screens/*.png: the console's pages, light and dark
+	@sh dev/tools.sh chromium fonts-inter fonts-jetbrains-mono
+	PYTHONPATH=src:. $(BIN)/python -m tests.ui.screenshots
+
 image:  ## build deploy/Dockerfile on a base of debootstrap's, and try it (as root)
 	@sh dev/tools.sh debootstrap buildah podman runc openssl
 	dev/image.sh build/image $(ARGS)
@@ -94,6 +98,6 @@ $(DEV_READY): requirements/dev.lock $(RUN_READY)
 
 # Programs of the system that some tests run; without them those tests are skipped by name.
 $(TOOLS_READY): dev/tools.sh $(DEV_READY)
-	@sh dev/tools.sh strace zstd nodejs
+	@sh dev/tools.sh strace zstd nodejs chromium
 	@sh dev/tools.sh ceph-mon ceph-osd radosgw ceph-common curl iproute2
 	@touch $@
