@@ -173,6 +173,21 @@ def test_an_empty_trail_turns_into_the_search(browser: Browser, tmp_path: Path) 
         page.close()
 
 
+def test_a_person_signs_in_and_out(browser: Browser, tmp_path: Path) -> None:
+    with running(tmp_path / "data", token=b"a-token-of-24-characters") as server:
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(server.url + "/regions")
+        page.get_by_label("Token").fill("a-token-of-24-characters")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("h1")).to_have_text("Regions")
+
+        page.get_by_role("button", name="Sign out").click()
+
+        expect(page.locator("h1")).to_have_text("Sign in")
+        context.close()
+
+
 def test_a_first_page_is_small(filled: Running) -> None:
     for path in ("/", DAY):
         assert len(filled.get(path).content) <= 100 * 1024

@@ -15,11 +15,11 @@ from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
 from holdfast.regions.port import Absent, Present
 from holdfast.regions.region import Region
-from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
 from holdfast.serve.parameters import Proving
 from holdfast.serve.ui.event import Copy, EventView, Neighbours, Proof, Step, render, render_missing
 from holdfast.serve.ui.shown import shown
+from holdfast.serve.ui.words import Frame
 from holdfast.times import parse_time
 
 PROOF_SECONDS: Final = 3.0
@@ -28,9 +28,8 @@ NEIGHBOUR_SECONDS: Final = 2.0
 NEIGHBOURS_MAX: Final = 6
 
 
-async def page(faces: Faces, id: str, which: Proving) -> tuple[bytes, int]:
+async def page(faces: Faces, frame: Frame, id: str, which: Proving) -> tuple[bytes, int]:
     """The page of an event, and the status to show it under."""
-    frame = frame_of(faces)
     all_found = await faces.bounds.ask(faces.system.reader.event(which.tenant, id))
     fitting = [
         each

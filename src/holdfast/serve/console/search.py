@@ -4,7 +4,6 @@ from urllib.parse import parse_qsl
 
 from holdfast.errors import HoldfastError, Problem, RejectedError
 from holdfast.model import Page
-from holdfast.serve.console.frame import frame_of
 from holdfast.serve.console.tally import TALLY_SECONDS, Tallies
 from holdfast.serve.faces import Faces
 from holdfast.serve.problems import from_error
@@ -12,6 +11,7 @@ from holdfast.serve.ui import asked as address
 from holdfast.serve.ui.asked import Asked
 from holdfast.serve.ui.facets import Tally
 from holdfast.serve.ui.search import LIMIT, SearchView
+from holdfast.serve.ui.words import Frame
 
 COUNT_SECONDS = 0.06  # beside a search of some 20 ms: a page in 100 ms
 
@@ -24,9 +24,10 @@ def read(query_string: bytes, now_us: int) -> Asked:
     return address.read(pairs, now_us)
 
 
-async def look(faces: Faces, tallies: Tallies, asked: Asked) -> tuple[SearchView, int]:
+async def look(
+    faces: Faces, frame: Frame, tallies: Tallies, asked: Asked
+) -> tuple[SearchView, int]:
     """The page, and the status to show it under; whatever goes wrong is said in it."""
-    frame = frame_of(faces)
     try:
         found, tally = await _ask(faces, tallies, asked)
     except HoldfastError as error:
