@@ -100,3 +100,11 @@ def test_whatever_a_cookie_holds_only_ours_opens(value: str) -> None:
 
     assert not sessions.holds({b"cookie": f"{COOKIE}={value}".encode("latin-1")})
     assert not Sessions(b"", lambda: NOW).holds({b"cookie": f"{COOKIE}={value}".encode("latin-1")})
+
+
+@pytest.mark.parametrize(("method", "opens"), [("GET", True), ("HEAD", True), ("POST", False)])
+def test_a_session_opens_only_what_is_read(method: str, opens: bool) -> None:
+    sessions = Sessions(TOKEN, lambda: NOW)
+    headers = cookie_of(sessions, NOW // 1_000_000 + 1)
+
+    assert sessions.open({"method": method, "headers": [*headers.items()]}) is opens
