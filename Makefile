@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench scale image format lock clean
+.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench scale screenshots image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -67,6 +67,10 @@ scale: $(DEV_READY)  ## measure how cost grows, and write docs/SCALE.md (20 minu
 	$(BIN)/python -m bench.scale $(ARGS)
 	$(BIN)/python -m bench.scale_page
 
+screenshots: $(DEV_READY)  ## write docs/screens/*.png: the console's pages, light and dark
+	@sh dev/tools.sh chromium fonts-inter fonts-jetbrains-mono
+	PYTHONPATH=src:. $(BIN)/python -m tests.ui.screenshots
+
 image:  ## build deploy/Dockerfile on a base of debootstrap's, and try it (as root)
 	@sh dev/tools.sh debootstrap buildah podman runc openssl
 	dev/image.sh build/image $(ARGS)
@@ -98,6 +102,6 @@ $(DEV_READY): requirements/dev.lock $(RUN_READY)
 
 # Programs of the system that some tests run; without them those tests are skipped by name.
 $(TOOLS_READY): dev/tools.sh $(DEV_READY)
-	@sh dev/tools.sh strace zstd nodejs nats-server rsyslog rsyslog-relp
+	@sh dev/tools.sh strace zstd nodejs nats-server rsyslog rsyslog-relp chromium
 	@sh dev/tools.sh ceph-mon ceph-osd radosgw ceph-common curl iproute2
 	@touch $@

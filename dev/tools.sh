@@ -12,6 +12,7 @@ for package in "$@"; do
         nodejs) command -v node >/dev/null 2>&1 ;;
         iproute2) command -v ip >/dev/null 2>&1 ;;
         ceph-common) command -v radosgw-admin >/dev/null 2>&1 ;;
+        fonts-*) dpkg -s "$package" >/dev/null 2>&1 ;;
         *) command -v "$package" >/dev/null 2>&1 ;;
     esac || missing="$missing $package"
 done

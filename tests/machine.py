@@ -19,7 +19,8 @@ def program(name: str) -> str:
     """The path of a program that `make test` installs where it can.
 
     Without it: strace, the order of system calls before an answer; zstdcat, that stored files are
-    read by a program of others; node, the second checker of proofs; Ceph's, a real S3 gateway.
+    read by a program of others; node, the second checker of proofs; Ceph's, a real S3 gateway;
+    chromium, that the console's pages are reached, read and not blocked in a browser.
     """
     found = shutil.which(name)
     if found is None:

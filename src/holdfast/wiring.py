@@ -112,6 +112,7 @@ class Writer:
     """What a process is made of that writes, and leaves reading and keeping to another one."""
 
     settings: Settings
+    host: Host
     regions: Regions
     node: Node
     witnesses: Witnesses | None
@@ -204,7 +205,7 @@ async def open_writer(settings: Settings, number: int, entered: Entered) -> Asyn
         work = _work_of(settings, node, Checkpoints(regions), witnesses)
         work.append(prober.probe_forever(node.ready))
         await closing.enter_async_context(_at_work(work))
-        yield Writer(settings, regions, node, witnesses)
+        yield Writer(settings, host, regions, node, witnesses)
 
 
 def _key_files(settings: Settings, number: int) -> KeyFiles:

@@ -12,8 +12,10 @@ import pytest
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.model import Completeness, Query
 from holdfast.serve.app import Front, create_app
+from holdfast.serve.auth import FREE_PATHS
 from holdfast.serve.faces import QUESTIONS_MAX
 from holdfast.serve.ingest import ARRIVING_BYTES_MAX, PATH
+from holdfast.serve.session import FREE_FILES
 from tests.serve.running import EVENT, Running
 
 TOKEN = b"a-token-of-some-length"
@@ -75,13 +77,15 @@ def broken(server: Running, error: Exception) -> Front:
     return create_app(dataclasses.replace(server.system, reader=reader))
 
 
-def test_with_a_token_everything_asks_for_it_but_the_probes(server: Running) -> None:
+def test_with_a_token_everything_asks_for_it_but_the_probes_and_the_form(server: Running) -> None:
     front = create_app(server.system, TOKEN)
     paths = ["/", "/v1/events", "/v1/events/x/proof", "/v1/tail", "/v1/status", "/metrics"]
-    paths += ["/schema", "/holdfast.css"]
+    paths += ["/schema", "/regions", "/v1/events/export"]
 
     refused = {asked(server, front, getting(path)).status_code for path in paths}
-    free = {asked(server, front, getting(path)).status_code for path in ("/healthz", "/readyz")}
+    free = {
+        asked(server, front, getting(path)).status_code for path in FREE_PATHS | FREE_FILES
+    }  # and what the form to sign in is made of, which tells nothing of the trail
 
     assert refused == {401}
     assert free == {200}

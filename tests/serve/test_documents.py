@@ -178,6 +178,7 @@ def test_every_parameter_is_documented() -> None:
     assert named("GET /v1/events") == {each.name for each in parameters.SEARCH}
     assert named("GET /v1/events/count") == {each.name for each in parameters.COUNTING}
     assert named("GET /v1/consistency") == {each.name for each in parameters.CONSISTENCY}
+    assert named("GET /v1/events/export") == {"format"}
     assert named("GET /v1/certificate") == {each.name for each in parameters.CERTIFICATE}
     assert named("GET /v1/events/{id}/proof") == {each.name for each in parameters.PROOF}
 

@@ -14,7 +14,16 @@ from litestar.datastructures import State
 from litestar.response import Stream
 
 from holdfast.errors import Problem, RejectedError
-from holdfast.serve import answers, certificate, checkpoints, parameters, schema, status, tail
+from holdfast.serve import (
+    answers,
+    certificate,
+    checkpoints,
+    export,
+    parameters,
+    schema,
+    status,
+    tail,
+)
 from holdfast.serve.faces import Faces
 from holdfast.serve.parameters import Parameter, Value
 from holdfast.serve.problems import KINDS, Reply, problem, type_uri
@@ -63,13 +72,30 @@ async def count(request: Asked) -> Response[bytes]:
     return _json(answers.write(answers.count_answer(wanted.by, counts, said)))
 
 
+@get("/v1/events/export")
+async def export_all(request: Asked) -> Stream:
+    """Its first page is awaited here, so that a bad question is told as a problem."""
+    faces = faces_of(request)
+    values = values_of(request, parameters.EXPORT)
+    kind, query = str(values.get("format", "ndjson")), parameters.query_of(values)
+    faces.bounds.refuse_export()
+    said = faces.system.reader.completeness()
+    page = await export.first_page(faces.system, query, faces.bounds)
+    coming = export.pieces(faces.system, query, kind, page, faces.bounds)
+    headers = {
+        "content-disposition": f'attachment; filename="events.{kind}"',
+        "holdfast-complete-through": answers.time_of(said.complete_through_us) or "unknown",
+    }
+    return Stream(coming, media_type=export.MEDIA_TYPES[kind], headers=headers)
+
+
 @get("/v1/events/{event_id:str}")
 async def event(request: Asked) -> Response[bytes]:
     faces = faces_of(request)
     tenant = parameters.query_of(values_of(request, parameters.EVENT)).tenant
     said = faces.system.reader.completeness()
     found = await faces.bounds.ask(
-        faces.system.reader.event(tenant, _unquoted(request.path_params["event_id"]))
+        faces.system.reader.event(tenant, unquoted(request.path_params["event_id"]))
     )
     return _json(answers.write(answers.event_answer(found, said)))
 
@@ -78,7 +104,7 @@ async def event(request: Asked) -> Response[bytes]:
 async def proof(request: Asked) -> Response[bytes]:
     faces = faces_of(request)
     which = parameters.proving_of(values_of(request, parameters.PROOF))
-    id = _unquoted(request.path_params["event_id"])
+    id = unquoted(request.path_params["event_id"])
     prover = faces.system.prover
     return _json(await faces.bounds.ask(prover.event(which.tenant, id, which.node, which.position)))
 
@@ -174,7 +200,7 @@ async def explain(request: Asked) -> Response[bytes]:
     return Response("\n".join(lines).encode(), media_type=_TEXT)
 
 
-def _unquoted(part: str) -> str:
+def unquoted(part: str) -> str:
     """A part of the path, which `app` leaves percent-encoded: an event's id may hold a slash."""
     try:
         return unquote(part, errors="strict")
@@ -189,6 +215,7 @@ def _json(body: bytes) -> Response[bytes]:
 HANDLERS: Final = (
     search,
     count,
+    export_all,
     event,
     proof,
     certify,

@@ -30,6 +30,7 @@ from holdfast.serve.respond import (
     incident,
     respond,
 )
+from holdfast.serve.session import FREE_FILES, PATHS, Sessions
 from holdfast.serve.status import own_writer, standing_of
 from holdfast.settings import Settings
 from holdfast.watch.metrics import Exposition, IngestMetrics
@@ -46,16 +47,24 @@ _ALWAYS: Final[tuple[Header, ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-STREAMS: Final = ("/v1/tail", "/v1/certificate")
+STREAMS: Final = ("/v1/tail", "/v1/certificate", "/v1/events/export")
 _NOT_KEPT: Final[Header] = (b"cache-control", b"no-store")
 
 
 class Front:
     """The ASGI application. `stop` ends what would otherwise never end."""
 
-    def __init__(self, ingest: Ingest, gate: Gate, rest: Application, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        ingest: Ingest,
+        gate: Gate,
+        sessions: Sessions,
+        rest: Application,
+        bounds: Bounds,
+    ) -> None:
         """rest: answers all but POST /v1/events; `bounds` tells it when to stop."""
         self.ingest = ingest
+        self._sessions = sessions
         self.rest = rest
         self.bounds = bounds
         self._gate = gate
@@ -70,6 +79,8 @@ class Front:
             await _lifespan(scope, receive, send)
         elif scope["path"] == PATH and scope["method"] == "POST":
             await self.ingest(scope, receive, send)
+        elif scope["path"] in PATHS and scope["method"] == "POST" and self._gate.asks_token:
+            await respond(_with_headers(send), await self._sessions.answer(scope, receive))
         else:
             refusal = self._refusal(scope)
             if refusal is not None:
@@ -78,10 +89,12 @@ class Front:
                 await self.rest(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Reply | None:
-        if scope["path"] in FREE_PATHS:
+        if scope["path"] in FREE_PATHS | FREE_FILES or self._sessions.open(scope):
             return None
         principal = self._gate.admit(dict(scope["headers"]))
-        return principal if isinstance(principal, Reply) else None
+        if not isinstance(principal, Reply):
+            return None
+        return self._sessions.asks(scope) or principal
 
 
 def create_app(system: System, token: bytes = b"", writers: Writers | None = None) -> Front:
@@ -97,7 +110,7 @@ def create_app(system: System, token: bytes = b"", writers: Writers | None = Non
     told = writers or (lambda: own_writer(system, ingest.metrics))
     figures = Exposition(__version__, lambda: standing_of(system, told()))
     rest = Answers(Faces(system, told, bounds, figures, bool(token)))
-    return Front(ingest, gate, rest, bounds)
+    return Front(ingest, gate, Sessions(token, system.host.now_us), rest, bounds)
 
 
 def ingest_of(settings: Settings, node: Node | None, gate: Gate) -> Ingest:

@@ -49,6 +49,10 @@ class Gate:
         self._bearer = b"Bearer " + token
         self._hosts: dict[bytes, bool] = {}
 
+    @property
+    def asks_token(self) -> bool:
+        return bool(self._token)
+
     def admit(self, headers: Mapping[bytes, bytes]) -> str | Reply:
         """The principal that submits, or the refusal. headers: names in lower case."""
         if not self._token:

@@ -12,6 +12,7 @@ from holdfast.wiring import System
 QUESTIONS_MAX: Final = 32
 QUESTION_SECONDS: Final = 60.0
 CERTIFICATES_MAX: Final = 4
+EXPORTS_MAX: Final = 4
 TAILS_MAX: Final = 256
 
 Answer = TypeVar("Answer")
@@ -28,6 +29,7 @@ class Bounds:
         self.questions = 0
         self.tails = 0
         self.certificates = 0
+        self.exports = 0
         self.stopping = asyncio.Event()
 
     async def ask(self, question: Awaitable[Answer]) -> Answer:
@@ -62,6 +64,17 @@ class Bounds:
             raise UnavailableError("the server is stopping")
         if self.certificates >= CERTIFICATES_MAX:
             raise UnavailableError("too many certificates at once", retry_after_seconds=10)
+
+    def refuse_export(self) -> None:
+        """Let one more file be written.
+
+        Raises:
+            UnavailableError: enough are, or the server is stopping.
+        """
+        if self.stopping.is_set():
+            raise UnavailableError("the server is stopping")
+        if self.exports >= EXPORTS_MAX:
+            raise UnavailableError("too many exports at once", retry_after_seconds=10)
 
     def refuse_tail(self) -> None:
         """Let one more listen.

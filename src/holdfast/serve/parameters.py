@@ -70,6 +70,13 @@ def _records(value: str) -> str:
     return value
 
 
+def _kind(value: str) -> str:
+    if value not in KINDS_OF_EXPORT:
+        raise ValueError(f"must be one of {', '.join(KINDS_OF_EXPORT)}")
+    return value
+
+
+KINDS_OF_EXPORT: Final = ("ndjson", "csv", "parquet")
 _RECORDS: Final = ("whole", "hashes")
 _STRING: Final[JsonObject] = {"type": "string", "maxLength": TEXT_CHARACTERS_MAX}
 _SIZE: Final[JsonObject] = {"type": "integer", "minimum": 0, "maximum": 10**15}
@@ -147,6 +154,16 @@ CERTIFICATE: Final = (
         {"type": "string", "enum": [*_RECORDS]},
         "Whether the records are in the file, or only their hashes.",
     ),
+)
+EXPORT: Final = (
+    Parameter(
+        "format",
+        "format",
+        _kind,
+        {"type": "string", "enum": [*KINDS_OF_EXPORT], "default": "ndjson"},
+        "What kind of file.",
+    ),
+    *FILTERS,
 )
 PAGE: Final = (
     Parameter("q", "q", str, _STRING, "What is typed: `actor:alice action:iam.* any words`."),

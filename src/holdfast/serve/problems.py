@@ -63,7 +63,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         401,
         "The token is missing or wrong",
         "Send `Authorization: Bearer TOKEN` with the token in the server's `token_file` "
-        "(a browser asks for a password: it is the token, under any name).",
+        "(or as the password of Basic, under any name; a browser is shown a form).",
     ),
     "not-found": Kind(404, "There is nothing here", "No such path, or no event with that id."),
     "ambiguous": Kind(

@@ -15,7 +15,7 @@ import msgspec
 from holdfast import __version__
 from holdfast.model import JsonObject
 from holdfast.proof.event import EventProof
-from holdfast.serve import parameters
+from holdfast.serve import export, parameters
 from holdfast.serve.answers import (
     CompletenessAnswer,
     CountAnswer,
@@ -192,6 +192,7 @@ def _paths() -> JsonObject:
         "/v1/events/count": {
             "get": _get("Count, in groups and over time.", "CountAnswer", parameters.COUNT)
         },
+        "/v1/events/export": {"get": _export()},
         "/v1/events/{id}": {
             "get": _get("All events under an id.", "EventAnswer", parameters.EVENT, (_PATH_ID,))
         },
@@ -219,6 +220,7 @@ def _paths() -> JsonObject:
             }
         },
         "/": {"get": _page("The search, for people.", parameters.PAGE)},
+        "/events/{id}": {"get": _event_page()},
         "/regions": {"get": _page("The regions, for people.", ())},
     }
 
@@ -296,6 +298,19 @@ def _certificate() -> JsonObject:
     }
 
 
+def _export() -> JsonObject:
+    summary = "All events that match, however many, as a file."
+    kinds = {kind: {"schema": {"type": "string"}} for kind in export.MEDIA_TYPES.values()}
+    return {
+        "summary": summary,
+        "parameters": _query(parameters.EXPORT),
+        "responses": {
+            "200": {"description": summary, "content": kinds},
+            **_problems(400, 401, 421, 500, 503),
+        },
+    }
+
+
 def _plain(summary: str, media_type: str, *statuses: int) -> JsonObject:
     return {
         "summary": summary,
@@ -327,6 +342,15 @@ def _page(summary: str, known: tuple[Parameter, ...]) -> JsonObject:
         "parameters": _query(known),
         "responses": {**pages, **_problems(401, 421, 500)},
     }
+
+
+def _event_page() -> JsonObject:
+    """What the question itself does wrong is told as a problem."""
+    page = _page("One event with its proof, for people.", parameters.PROOF)
+    page["parameters"] = [_PATH_ID, *page["parameters"]]
+    told = page["responses"]
+    told["404"] = {**told["200"], "description": "The page; it says that there is no such event."}
+    return {**page, "responses": {**told, **_problems(400, 500, 503)}}
 
 
 def _tail() -> JsonObject:

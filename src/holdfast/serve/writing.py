@@ -14,6 +14,7 @@ from holdfast.serve.faces import Bounds
 from holdfast.serve.process import Line, read_token, run_child
 from holdfast.serve.relay import Relay
 from holdfast.serve.run import BACKLOG, server_before
+from holdfast.serve.session import Sessions
 from holdfast.serve.status import calls_of
 from holdfast.serve.supervise import Orders, Up
 from holdfast.watch.metrics import IngestMetrics, WriterReport
@@ -33,7 +34,8 @@ async def _write(orders: Orders, number: int, line: Line) -> None:
     settings = orders.settings
     doorway = Doorway(orders.entered)
     async with open_writer(settings, number, doorway.enter) as writer:
-        gate, bounds = Gate(read_token(settings)), Bounds()
+        token = read_token(settings)
+        gate, bounds = Gate(token), Bounds()
         ingest = ingest_of(settings, writer.node, gate)
         telling = asyncio.create_task(
             doorway.tell_forever(lambda: _told(number, writer, ingest.metrics))
@@ -43,7 +45,8 @@ async def _write(orders: Orders, number: int, line: Line) -> None:
                 await writer.node.ready()
         line.say(Up())
         await line.go.wait()
-        front = Front(ingest, gate, Relay(orders.asked, bounds.stopping), bounds)
+        sessions = Sessions(token, writer.host.now_us)
+        front = Front(ingest, gate, sessions, Relay(orders.asked, bounds.stopping), bounds)
         server = server_before(front, settings, orders.host, lambda _: line.say(Up()))
         line.stop = server.stop
         await server.serve(

@@ -1,5 +1,7 @@
 """The console, for people: asks the system for what a page shows, and answers with it.
 
 frame   what every page knows of the trail and of this server
+search  the newest events at once, and counts for as long as they may (tally)
+event   an event, its proof checked here, its copies, its neighbours
 routes  which path is which page, the sheet, the script and the sign
 """

@@ -1,14 +1,20 @@
 """What every page of the console knows of the trail and of this server, as it stands now."""
 
+from collections.abc import Mapping
+
 from holdfast import __version__
 from holdfast.serve.faces import Faces
+from holdfast.serve.session import cookie_in
 from holdfast.serve.status import RegionShape, StatusAnswer, status_answer
 from holdfast.serve.ui.words import Frame, RegionView
 from holdfast.times import parse_time
 
 
-def frame_of(faces: Faces) -> Frame:
-    """The frame. Taken before a page's questions are asked, its statement covers their answers."""
+def frame_of(faces: Faces, headers: Mapping[bytes, bytes]) -> Frame:
+    """The frame. Taken before a page's questions are asked, its statement covers their answers.
+
+    headers: of the request, in which a cookie says that there is a way out.
+    """
     said = faces.system.reader.completeness()
     status = status_answer(faces.system, faces.writers())
     return Frame(
@@ -22,6 +28,7 @@ def frame_of(faces: Faces) -> Frame:
         quorum=status.trail.quorum,
         regions=tuple(_region(each, status) for each in status.regions),
         is_empty=_is_empty(status),
+        signed_in=faces.asks_token and bool(cookie_in(headers)),
     )
 
 

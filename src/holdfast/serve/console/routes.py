@@ -5,12 +5,15 @@ from typing import Final
 
 from litestar import Response, get
 
-from holdfast.serve.api import Asked, faces_of
+from holdfast.serve import parameters
+from holdfast.serve.api import Asked, faces_of, unquoted, values_of
+from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
 from holdfast.serve.ui import regions, search, start
 from holdfast.serve.ui.start import StartView
+from holdfast.serve.ui.words import Frame
 
 _UI: Final = resources.files("holdfast.serve.ui")
 _KEPT: Final = {"cache-control": "max-age=300"}
@@ -21,7 +24,7 @@ async def search_page(request: Asked) -> Response[bytes]:
     """Search, or the start of an empty trail; whatever goes wrong with a search is said in it."""
     faces = faces_of(request)
     asked = looking.read(request.scope["query_string"], faces.system.host.now_us())
-    frame = frame_of(faces)
+    frame = _frame(request)
     if asked.is_everything and frame.is_empty:
         view = StartView(
             frame=frame, base_url=_base_url(request, faces), asks_token=faces.asks_token
@@ -31,9 +34,17 @@ async def search_page(request: Asked) -> Response[bytes]:
     return _html(search.render(page), code)
 
 
+@get("/events/{event_id:str}")
+async def event_page(request: Asked) -> Response[bytes]:
+    """One event; whatever goes wrong is said as the API says it."""
+    which = parameters.proving_of(values_of(request, parameters.PROOF))
+    id = unquoted(request.path_params["event_id"])
+    return _html(*await looking_at.page(faces_of(request), _frame(request), id, which))
+
+
 @get("/regions")
 async def regions_page(request: Asked) -> Response[bytes]:
-    return _html(regions.render(frame_of(faces_of(request))))
+    return _html(regions.render(_frame(request)))
 
 
 @get("/holdfast.css")
@@ -54,7 +65,12 @@ async def mark() -> Response[bytes]:
 _SHEET: Final = _UI.joinpath("holdfast.css").read_bytes()
 _SCRIPT: Final = _UI.joinpath("console.js").read_bytes()
 _MARK: Final = _UI.joinpath("mark.svg").read_bytes()
-HANDLERS: Final = (search_page, regions_page, sheet, script, mark)
+HANDLERS: Final = (search_page, event_page, regions_page, sheet, script, mark)
+
+
+def _frame(request: Asked) -> Frame:
+    """Taken before a page's questions are asked, so that its statement covers their answers."""
+    return frame_of(faces_of(request), dict(request.scope["headers"]))
 
 
 def _html(page: bytes, code: int = 200) -> Response[bytes]:

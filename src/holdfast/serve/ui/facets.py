@@ -15,7 +15,7 @@ NAMES: Final = {
     "ip": "Source IP",
     "tenant": "Tenant",
 }
-LABEL_CHARS_MAX: Final = 26
+LABEL_CHARS_MAX: Final = 22
 
 
 class Facet(Struct, frozen=True):

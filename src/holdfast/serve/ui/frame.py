@@ -93,12 +93,12 @@ def _top(frame: Frame, current: str) -> Markup:
         brand(),
         el("span", "trail ", el("b", clip(frame.trail_name, 40)), " ", trail, class_="trail"),
         el("nav", links, class_="nav", aria_label="Pages"),
-        el("div", _tools(), class_="tools"),
+        el("div", _tools(frame), class_="tools"),
         class_="top",
     )
 
 
-def _tools() -> list[Child]:
+def _tools(frame: Frame) -> list[Child]:
     half = el(
         "svg",
         el("circle", class_="o", cx=8, cy=8, r="6.5"),
@@ -125,6 +125,14 @@ def _tools() -> list[Child]:
             data_theme_toggle=True,
             aria_label=theme,
         ),
+        el(
+            "form",
+            el("button", "Sign out", class_="b quiet", type="submit"),
+            action="/signout",
+            method="post",
+        )
+        if frame.signed_in
+        else None,
     ]
 
 

@@ -16,6 +16,11 @@ from holdfast.serve.ui.words import Frame, clock, glyph
 from holdfast.times import format_us
 
 LIMIT: Final = 30
+EXPORTS: Final = (
+    ("ndjson", "NDJSON", "the records as stored"),
+    ("csv", "CSV", "a row an event"),
+    ("parquet", "Parquet", "columns and records"),
+)
 
 
 class SearchView(Struct, frozen=True, kw_only=True):
@@ -290,7 +295,7 @@ def _bar(view: SearchView, found: Page) -> Markup:
         el("span", shown if count else "No events", class_="dim"),
         el("span", class_="sp"),
         _tail(view.asked),
-        _as_json(view.asked),
+        _export(view.asked),
         class_="bar2",
         id="results",
     )
@@ -313,13 +318,24 @@ def _tail(asked: Asked) -> Markup | None:
     )
 
 
-def _as_json(asked: Asked) -> Markup:
-    """The same answer as a program gets it."""
+def _export(asked: Asked) -> Markup:
+    """All that match as a file, and the same answer as a program gets it."""
     query = asked.parameters()
     if asked.last and asked.from_us is not None and asked.to_us is not None:
         query |= {"from": format_us(asked.from_us), "to": format_us(asked.to_us)}
-    href = "/v1/events" + ("?" + urlencode(query) if query else "")
-    return el("a", "As JSON", class_="b", href=href)
+    links: list[Child] = [
+        el(
+            "a",
+            name,
+            el("span", what, class_="dim3"),
+            href="/v1/events/export?" + urlencode({"format": kind, **query}),
+        )
+        for kind, name, what in EXPORTS
+    ]
+    newest = "/v1/events" + ("?" + urlencode(query) if query else "")
+    links.append(el("a", "JSON", el("span", "the newest, as the API", class_="dim3"), href=newest))
+    note = el("p", "All that match, however many: not this page alone.")
+    return el("details", el("summary", "Export", class_="b"), el("div", links, note), class_="menu")
 
 
 def _nothing(view: SearchView) -> Markup:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from holdfast.serve.ui import frame
+from holdfast.serve.ui.event import command_box
 from holdfast.serve.ui.html import Markup, el
-from holdfast.serve.ui.words import Frame, RegionView
+from holdfast.serve.ui.words import Frame, RegionView, glyph
 
 
 class StartView(Struct, frozen=True, kw_only=True):
@@ -24,28 +25,35 @@ def render(view: StartView) -> bytes:
     sample = '{"action": "door.open", "actor": {"id": "alice"}, "outcome": "success"}'
     post = f"curl -sS {view.base_url}/v1/events{token} \\\n  --json '{sample}'"
     get = f"curl -sS '{view.base_url}/v1/events?actor=alice'{token}"
+    token_file = " --token-file TOKEN_FILE" if view.asks_token else ""
+    send = f"holdfast send --server {view.base_url}{token_file} --action door.open --actor alice"
     steps = (
-        ("From a terminal", "Only an action is required.", post),
+        ("From a terminal", "Only an action is required.", [command_box(post), command_box(send)]),
+        ("From Python", "It tries again, and what it sends twice is stored once.", _python(view)),
         (
             "You get a receipt",
             f"201 means that {needs} regions hold it, and nothing else is answered so.",
-            '{"segment": "0000000000-000001-…", "receipt": "holdfast-receipt/1\\n…",\n'
-            f' "regions": {_list(view.frame.regions[:needs])}, "ids": ["0189400f-9c3e-7a21-…"]}}',
+            el(
+                "pre",
+                '{"segment": "0000000000-000001-…", "receipt": "holdfast-receipt/1\\n…",\n'
+                f' "regions": {_list(view.frame.regions[:needs])}, "ids": ["0189400f-9c3e-…"]}}',
+                class_="code",
+                tabindex=0,
+            ),
         ),
-        ("Look it up", "It is found as soon as it is acknowledged, here too.", get),
+        (
+            "Look it up",
+            "It is found as soon as it is acknowledged.",
+            [command_box(get), _waiting()],
+        ),
     )
     items = [
         el(
             "li",
             el("span", str(number), class_="no"),
-            el(
-                "div",
-                el("h2", head),
-                el("p", what, class_="dim"),
-                el("pre", code, class_="code", tabindex=0),
-            ),
+            el("div", el("h2", head), el("p", what, class_="dim"), body),
         )
-        for number, (head, what, code) in enumerate(steps, 1)
+        for number, (head, what, body) in enumerate(steps, 1)
     ]
     body = el(
         "div",
@@ -55,6 +63,29 @@ def render(view: StartView) -> bytes:
         class_="first",
     )
     return frame.render(view.frame, "Start", body, current="/", thin=False)
+
+
+def _python(view: StartView) -> Markup:
+    token = ', token=open("TOKEN_FILE").read().strip()' if view.asks_token else ""
+    return command_box(
+        "from holdfast.client import Client, Endpoint, with_id\n\n"
+        f'with Client(Endpoint("{view.base_url}"{token})) as client:\n'
+        '    client.send([with_id({"action": "door.open", "actor": {"id": "alice"}})])'
+    )
+
+
+def _waiting() -> Markup:
+    """The script turns the page into the search when the event is here."""
+    return el(
+        "p",
+        glyph("none"),
+        el("b", " waiting for the first event"),
+        " This page shows it when it is here; without JavaScript, ",
+        el("a", "look again", href="/"),
+        ".",
+        class_="panel pad mt",
+        data_first=True,
+    )
 
 
 def _list(regions: Sequence[RegionView]) -> str:

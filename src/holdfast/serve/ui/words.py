@@ -43,7 +43,8 @@ class RegionView(Struct, frozen=True):
 class Frame(Struct, frozen=True, kw_only=True):
     """What every page knows of the trail and of this server.
 
-    is_empty: nothing was ever stored, as far as is known.
+    is_empty: nothing was ever stored, as far as is known. signed_in: a cookie let this reader in,
+    so there is a way out.
     """
 
     version: str
@@ -56,6 +57,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     quorum: int
     regions: tuple[RegionView, ...]
     is_empty: bool
+    signed_in: bool = False
 
 
 class Told(Struct, frozen=True):

@@ -1,0 +1,193 @@
+"""The console in a browser: read, reached, searched, opened and proven, and nothing blocked."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.serve.running import EVENT, Running, running
+from tests.ui.browser import chromium, fill, opened
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+DAY = "/?q=actor%3Abert-jan+action%3Aec2.amazonaws.com%3A*&from=2023-07-10&to=2023-07-11&count=wait"
+GRAVE = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def filled(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("console") / "data") as server:
+        fill(server)
+        server.wait_until(
+            lambda: server.get("/v1/completeness").json()["complete_through"] is not None
+        )
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def paths(filled: Running) -> dict[str, str]:
+    """Every page by its name."""
+    found = filled.get("/v1/events?action=ec2.amazonaws.com:DeleteFlowLogs&limit=1").json()
+    (event,) = found["events"]
+    filled.wait_until(lambda: filled.get(f"/v1/events/{event['id']}/proof").status_code == 200)
+    return {
+        "search": DAY,
+        "mistake": "/?q=actr%3Abob",
+        "nothing": "/?q=actor%3Anobody",
+        "event": f"/events/{event['id']}",
+        "missing": "/events/none",
+        "regions": "/regions",
+    }
+
+
+NAMES = ("search", "mistake", "nothing", "event", "missing", "regions")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_grave_stands_in_anyones_way(
+    browser: Browser, filled: Running, paths: dict[str, str], name: str, scheme: str
+) -> None:
+    page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(filled.url + paths[name])
+
+    found = Axe().run(page).response["violations"]
+
+    page.close()
+    assert [each for each in found if each["impact"] in GRAVE] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_blocked_and_nothing_scrolls_sideways(
+    browser: Browser, filled: Running, paths: dict[str, str], name: str
+) -> None:
+    complaints: list[str] = []
+    context = browser.new_context()
+    page = opened(context, complaints)
+
+    for width in (390, 900, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(filled.url + paths[name])
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+
+    context.close()
+    assert [each for each in complaints if "status of 4" not in each] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_page_reads_without_the_script(
+    browser: Browser, filled: Running, paths: dict[str, str], name: str
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(filled.url + paths[name])
+
+    expect(page.locator(".wl-say")).to_contain_text("Complete through")
+    expect(page.locator("main")).not_to_be_empty()
+    assert page.locator(".js-only:visible").count() == 0
+    context.close()
+
+
+def test_a_row_opens_and_leads_to_its_proof_without_the_script(
+    browser: Browser, filled: Running
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(filled.url + DAY)
+
+    page.locator(".xb").nth(2).click()
+    expect(page.locator("#e2")).to_be_visible()
+    page.locator("#e2 .act a").first.click()
+
+    expect(page.locator("h1")).to_contain_text("bert-jan")
+    expect(page.locator(".proof")).to_contain_text("a, b and c hold it")
+    context.close()
+
+
+def test_a_stretch_of_time_is_drawn_out_and_looked_into(browser: Browser, filled: Running) -> None:
+    page = browser.new_page()
+    page.goto(filled.url + DAY)
+    box = page.locator(".plot svg").bounding_box()
+    assert box is not None
+
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 40, steps=4)
+    page.mouse.up()
+    expect(page.locator(".brushbar output")).to_contain_text("2023-07-10")
+    page.get_by_role("link", name="Zoom in").click()
+
+    expect(page).to_have_url(re.compile("from=2023-07-10T"))
+    page.close()
+
+
+def test_keys_move_open_and_turn_the_light_off(browser: Browser, filled: Running) -> None:
+    page = browser.new_page(color_scheme="light")
+    page.goto(filled.url + DAY)
+
+    for key in ("j", "j", "x"):
+        page.keyboard.press(key)
+    expect(page.locator(".res .open:visible")).to_have_count(1)
+    page.keyboard.press("t")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.keyboard.press("o")
+
+    expect(page.locator("h1")).to_contain_text("bert-jan")
+    page.close()
+
+
+def test_a_live_tail_shows_what_comes_above_the_line(browser: Browser, filled: Running) -> None:
+    page = browser.new_page()
+    page.goto(filled.url + "/")
+
+    page.get_by_role("button", name="Live tail").click()
+    expect(page.locator(".wm")).to_contain_text("Complete through")
+    filled.post({"action": "tail.seen", "actor": {"id": "<b>\u202e"}})
+
+    expect(page.locator(".res tbody tr").first).to_contain_text("tail.seen")
+    expect(page.locator(".res tbody tr").first).to_contain_text("<b>«U+202E»")
+    page.close()
+
+
+def test_an_empty_trail_turns_into_the_search(browser: Browser, tmp_path: Path) -> None:
+    with running(tmp_path / "data") as server:
+        server.wait_until(lambda: "No events yet" in server.get("/").text)
+        page: Page = browser.new_page()
+        page.goto(server.url)
+        expect(page.locator("h1")).to_have_text("Send the first event")
+        assert not [
+            each for each in Axe().run(page).response["violations"] if each["impact"] in GRAVE
+        ]
+
+        server.post(EVENT)
+
+        expect(page.locator(".res tbody tr").first).to_contain_text("door.open")
+        page.close()
+
+
+def test_a_person_signs_in_and_out(browser: Browser, tmp_path: Path) -> None:
+    with running(tmp_path / "data", token=b"a-token-of-24-characters") as server:
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(server.url + "/regions")
+        page.get_by_label("Token").fill("a-token-of-24-characters")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("h1")).to_have_text("Regions")
+
+        page.get_by_role("button", name="Sign out").click()
+
+        expect(page.locator("h1")).to_have_text("Sign in")
+        context.close()
+
+
+def test_a_first_page_is_small(filled: Running) -> None:
+    for path in ("/", DAY):
+        assert len(filled.get(path).content) <= 100 * 1024
