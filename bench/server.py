@@ -85,18 +85,22 @@ def running(
     core: int | Set[int],
     settings: Mapping[str, int] | None = None,
     config: Path | None = None,
+    source: Path | None = None,
 ) -> Iterator[Server]:
     """Start a server on a data directory, founding a trail there if it is new; stop it at the end.
 
     Args:
         settings: By the names that the settings file has, for what is not to be the default.
         config: A settings file, which names other regions than the default.
+        source: The checkout whose server it is; the installed one, if there is none.
     """
     port = free_port()
     program = Path(sys.executable).with_name("holdfast")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
     for key, value in (settings or {}).items():
         environment[f"HOLDFAST_{key.upper()}"] = str(value)
+    if source is not None:
+        environment["PYTHONPATH"] = str(source / "src")
     command = [str(program), "serve", "--data", str(data), "--port", str(port)]
     side = start(
         [*command, "--config", str(config)] if config else command,

@@ -18,6 +18,21 @@ class Place(Struct, frozen=True, order=True):
     position: int
 
 
+class Contents(Struct, frozen=True):
+    """What a segment's events are known by. ids, times and sizes run side by side, as stored.
+
+    tenants: whose the events are, and how many in a row. times: RFC 3339; when it was received,
+    where none was sent. sizes: of the records, in bytes.
+    """
+
+    tenants: tuple[tuple[str, int], ...]
+    ids: tuple[str, ...]
+    times: tuple[str, ...]
+    sizes: tuple[int, ...]
+    received_min_us: int
+    received_max_us: int
+
+
 class Query(Struct, frozen=True, kw_only=True):
     """A search. Empty strings and None filter nothing; filters are joined by AND.
 

@@ -11,7 +11,7 @@ from holdfast.errors import RejectedError, UnavailableError
 from holdfast.model import Query
 from holdfast.proof import ledger
 from holdfast.proof.ledger import EMPTY_END
-from holdfast.read.decode import facts
+from holdfast.read.decode import contents_of, facts
 from holdfast.read.holdings import Arrival
 from holdfast.read.ids import PLACES_MAX
 from holdfast.read.reader import Reader
@@ -143,7 +143,7 @@ def test_a_segment_of_the_own_node_is_found_before_any_region_has_it(tmp_path: P
         await reader.pass_once()
         encoded = node.encode({"id": "two"})
 
-        await reader.enter(node.node, encoded.name, encoded.data, encoded.records)
+        await reader.enter(node.node, encoded.name, encoded.data, contents_of(encoded.records))
 
         assert await all_ids(reader) == ["one", "two"]
 
@@ -179,7 +179,7 @@ def test_entering_never_raises_and_what_was_not_entered_is_fetched(tmp_path: Pat
         encoded = node.seal("two")
         block(tmp_path)
 
-        await reader.enter(node.node, encoded.name, encoded.data, encoded.records)
+        await reader.enter(node.node, encoded.name, encoded.data, contents_of(encoded.records))
 
         unblock(tmp_path)
         for _ in range(10):
@@ -222,12 +222,12 @@ def test_the_own_nodes_next_epoch_displaces_its_orphans_at_once(tmp_path: Path) 
     async def work(reader: Reader) -> None:
         await reader.pass_once()
         lost = node.encode({"id": "orphan"}, {"id": "another"})
-        await reader.enter(node.node, lost.name, lost.data, lost.records)
+        await reader.enter(node.node, lost.name, lost.data, contents_of(lost.records))
         node.close(base)
         node.born(base=base)
         taken = node.encode({"id": "two"})
 
-        await reader.enter(node.node, taken.name, taken.data, taken.records)
+        await reader.enter(node.node, taken.name, taken.data, contents_of(taken.records))
 
         assert await all_ids(reader) == ["one", "two"]
         node.store(lost, "c")  # it lands late
@@ -686,7 +686,7 @@ def test_a_late_orphan_of_the_own_node_is_not_fetched_before_its_close_is_listed
         lost = node.encode({"id": "orphan"}, {"id": "another"})
         node.born(regions="", base=base)  # no region that is listed has it yet
         taken = node.encode({"id": "two"})
-        await reader.enter(node.node, taken.name, taken.data, taken.records)
+        await reader.enter(node.node, taken.name, taken.data, contents_of(taken.records))
         node.store(lost, "c")
 
         for _ in range(10):

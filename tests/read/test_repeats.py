@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from holdfast.model import Place, Query
 from holdfast.ports import Host
+from holdfast.read.decode import contents_of
 from holdfast.read.reader import Reader
 from holdfast.read.repeats import Copy, Standing, digests, settle
 from tests.read.trails import World, Writer, all_ids, ids
@@ -297,7 +298,7 @@ def test_an_unmatched_repeat_is_compared_though_a_crash_cost_the_index_its_keys(
         reader = world.reader(tmp_path)
         await reader.pass_once()
         again = second.encode({"id": "one"})
-        await reader.enter(second.node, again.name, again.data, again.records)
+        await reader.enter(second.node, again.name, again.data, contents_of(again.records))
         assert reader.report().unmatched == 1
         crashed = tmp_path / "crashed"
         shutil.copytree(tmp_path / "0", crashed / "0")  # no key is in a run yet
@@ -325,7 +326,7 @@ def test_a_segment_of_the_own_node_is_compared_before_the_next_question(tmp_path
         reader = world.reader(tmp_path)
         await reader.pass_once()
         again = node.encode({"id": "two"}, {"id": "one"}, {"id": "three"})
-        await reader.enter(node.node, again.name, again.data, again.records)
+        await reader.enter(node.node, again.name, again.data, contents_of(again.records))
 
         assert await all_ids(reader) == ["one", "three", "two"]
         await reader.stop()
@@ -356,7 +357,7 @@ def test_a_comparison_that_nobody_waits_for_any_more_goes_on(tmp_path: Path) -> 
         await reader.pass_once()
         for turns in range(30):
             again = node.encode({"id": "two"}, {"id": "one"})
-            await reader.enter(node.node, again.name, again.data, again.records)
+            await reader.enter(node.node, again.name, again.data, contents_of(again.records))
             impatient = asyncio.ensure_future(reader._passes.match())
             for _ in range(turns):
                 await asyncio.sleep(0)

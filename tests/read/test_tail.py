@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.errors import RejectedError
 from holdfast.model import Query
+from holdfast.read.decode import contents_of
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
 from holdfast.read.tail import Tail
@@ -69,7 +70,7 @@ def test_a_segment_of_the_own_node_comes_without_a_pass(tmp_path: Path) -> None:
         waiting = asyncio.ensure_future(take(tail, 1))
         await asyncio.sleep(0)
 
-        await reader.enter(node.node, encoded.name, encoded.data, encoded.records)
+        await reader.enter(node.node, encoded.name, encoded.data, contents_of(encoded.records))
 
         assert await waiting == ["one"]
         await reader.stop()

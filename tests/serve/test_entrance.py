@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from holdfast.model import Contents
 from holdfast.proof.names import SegmentName
 from holdfast.regions.clock import ClockInterval
 from holdfast.serve.entrance import Doorway, Entrance, Told
@@ -16,7 +17,7 @@ from holdfast.watch.metrics import IngestMetrics, WriterReport
 from tests.serve.running import Running, running
 
 NAME = SegmentName(0, 1, 0, 1, 1, 1, bytes(32), bytes(32))
-RECORD = b'{"id":"a","action":"b","received":"2026-01-01T00:00:00.000000Z"}'
+CONTENTS = Contents((("", 1),), ("a",), ("2026-01-01T00:00:00Z",), (99,), 1, 1)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -32,10 +33,10 @@ def test_a_reading_process_that_stays_away_is_waited_for_once(tmp_path: Path) ->
     async def story() -> float:
         doorway = Doorway(tmp_path / "nobody", patience_seconds=0.5)
         began = asyncio.get_running_loop().time()
-        await doorway.enter("n", NAME, b"", (RECORD,))
+        await doorway.enter("n", NAME, b"", CONTENTS)
         waited = asyncio.get_running_loop().time() - began
         async with asyncio.timeout(0.4):
-            await doorway.enter("n", NAME, b"", (RECORD,))
+            await doorway.enter("n", NAME, b"", CONTENTS)
         return waited
 
     assert asyncio.run(story()) >= 0.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from holdfast.errors import HoldfastError, OutcomeUnknownError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.survey import Survey
-from holdfast.model import Record
+from holdfast.model import Contents, Record
 from holdfast.proof import ProofError, names
 from holdfast.proof.names import SegmentName
 from holdfast.read.catalog import Entry
@@ -129,9 +129,7 @@ class Machine:
         await node.start()
         self.node = node
 
-    async def _enter(
-        self, node: str, name: SegmentName, data: bytes, records: Sequence[Record]
-    ) -> None:
+    async def _enter(self, node: str, name: SegmentName, data: bytes, contents: Contents) -> None:
         """No catalog: the reader finds it in the regions."""
 
     def kill(self) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from holdfast.model import Record
+from holdfast.model import Contents, Record
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, segment
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.trailkey import TrailKey
@@ -77,10 +77,9 @@ class World:
         regions = self.regions()
         return Node(regions, keys, TRAIL.signing, self.host, limits, self._enter)
 
-    async def _enter(
-        self, node: str, name: SegmentName, data: bytes, records: Sequence[Record]
-    ) -> None:
-        self.entered.append((node, name, records))
+    async def _enter(self, node: str, name: SegmentName, data: bytes, contents: Contents) -> None:
+        opened = segment.take_out(data, name, segment.read_trailer(data).statement)
+        self.entered.append((node, name, opened.records))
 
     def keys_under(self, region: str, prefix: str) -> set[str]:
         return {key for key in self.stores[region].objects if key.startswith(prefix)}

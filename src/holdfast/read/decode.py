@@ -8,7 +8,7 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, chain, groupby
+from itertools import chain, groupby, repeat, starmap
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from holdfast.errors import CorruptError
-from holdfast.model import NodeId, Record
+from holdfast.model import Contents, NodeId, Record
 from holdfast.times import parse_time
 
 Int32s = npt.NDArray[np.int32]
@@ -192,7 +192,12 @@ def _refuse_other_than_utf8(data: bytes) -> None:
 
 
 def facts(records: Sequence[Record]) -> SegmentFacts:
-    """What the catalog keeps of a segment, from its records in stored order, at least one.
+    """What the catalog keeps of a segment, from its records; as `contents_of`."""
+    return facts_of(contents_of(records))
+
+
+def contents_of(records: Sequence[Record]) -> Contents:
+    """What a segment holds, from its records in stored order, at least one.
 
     Raises:
         CorruptError: bytes that are no records.
@@ -205,28 +210,46 @@ def facts(records: Sequence[Record]) -> SegmentFacts:
     except (msgspec.MsgspecError, RecursionError):
         stubs = [_stub_of(_tolerant(record)) for record in records]
     received = times_us([stub.received for stub in stubs])
-    times = times_us([stub.time or stub.received for stub in stubs])
-    tenants = [stub.tenant for stub in stubs]
-    return SegmentFacts(
-        time_min_us=int(times.min()),
-        time_max_us=int(times.max()),
+    runs = groupby(stub.tenant for stub in stubs)  # one each, by the format
+    return Contents(
+        tenants=tuple((tenant, sum(1 for _ in run)) for tenant, run in runs),
+        ids=tuple(stub.id for stub in stubs),
+        times=tuple(stub.time or stub.received for stub in stubs),
+        sizes=tuple(map(len, records)),
         received_min_us=int(received.min()),
         received_max_us=int(received.max()),
-        tenants=_parts(tenants, [len(record) for record in records]),
-        keys=keys_of(tenants, [stub.id for stub in stubs]),
     )
 
 
-def _parts(tenants: Sequence[str], sizes: Sequence[int]) -> dict[str, Part]:
+def facts_of(contents: Contents) -> SegmentFacts:
+    """What the catalog keeps of a segment.
+
+    Raises:
+        CorruptError: a time that cannot be read.
+    """
+    times = times_us(contents.times)
+    tenants = chain.from_iterable(starmap(repeat, contents.tenants))
+    return SegmentFacts(
+        time_min_us=int(times.min()),
+        time_max_us=int(times.max()),
+        received_min_us=contents.received_min_us,
+        received_max_us=contents.received_max_us,
+        tenants=_parts(contents.tenants, contents.sizes),
+        keys=keys_of(tenants, contents.ids),
+    )
+
+
+def _parts(runs: Iterable[tuple[str, int]], sizes: Sequence[int]) -> dict[str, Part]:
     parts: dict[str, Part] = {}
-    ends = list(accumulate(sizes, lambda end, size: end + size + 1, initial=0))
-    start = 0
-    for tenant, run in groupby(tenants):  # one run each, by the format
-        end = start + sum(1 for _ in run)
+    start = start_byte = 0
+    for tenant, count in runs:
+        end, end_byte = start + count, start_byte + sum(sizes[start : start + count]) + count
         before = parts.get(tenant)
-        first = start if before is None else before.start
-        parts[tenant] = Part(first, end, ends[first], ends[end])
-        start = end
+        if before is None:
+            parts[tenant] = Part(start, end, start_byte, end_byte)
+        else:
+            parts[tenant] = Part(before.start, end, before.start_byte, end_byte)
+        start, start_byte = end, end_byte
     return parts
 
 

@@ -21,12 +21,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, structs
 
-from holdfast.model import NodeId, Place, Record
+from holdfast.model import Contents, NodeId, Place
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
 from holdfast.read import jobs
 from holdfast.read.catalog import Catalog, DamagedError, Entry
-from holdfast.read.decode import SegmentFacts, facts
+from holdfast.read.decode import SegmentFacts, facts_of
 from holdfast.read.fold import FoldFacts, fold
 from holdfast.read.ids import IdIndex
 from holdfast.read.packs import Packs, Spot
@@ -55,14 +55,14 @@ Matches = tuple[tuple[int, Place], ...]  # (index in the segment, where its key 
 
 class Arrival(Struct, frozen=True):
     """A verified segment to enter. Either its bytes are in the cache, at `spot`, and its facts are
-    known, or it is an own one, in `data`, with its facts, or the records that tell them."""
+    known, or it is an own one, in `data`, with its facts, or the contents that tell them."""
 
     node: NodeId
     name: SegmentName
     facts: SegmentFacts | None = None
     spot: Spot | None = None
     data: bytes = b""
-    records: Sequence[Record] = ()
+    contents: Contents | None = None
 
 
 class Unmatched(Struct, frozen=True):
@@ -256,7 +256,10 @@ class Holdings:
         entered: list[tuple[Entry, Matches]] = []
         for one in arrivals:
             spot = one.spot or self.packs.put(one.data)
-            known = one.facts or facts(one.records)
+            known = one.facts
+            if known is None:
+                assert one.contents is not None, "an arrival has facts or contents"
+                known = facts_of(one.contents)
             matches = self.ids.add(one.node, one.name.first, known.keys)
             entered.append((_entry(one, spot, known, not matches), matches))
         self.catalog.enter(entry for entry, _ in entered)

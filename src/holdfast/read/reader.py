@@ -25,7 +25,17 @@ from weakref import WeakSet
 from msgspec import Struct, structs
 
 from holdfast.errors import UnavailableError
-from holdfast.model import Completeness, Counts, Found, Gap, NodeId, Page, Place, Query, Record
+from holdfast.model import (
+    Completeness,
+    Contents,
+    Counts,
+    Found,
+    Gap,
+    NodeId,
+    Page,
+    Place,
+    Query,
+)
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
 from holdfast.read.catalog import ClosedError, DamagedError, Entry
@@ -191,15 +201,13 @@ class Reader:
                 log.exception("folding failed; it is tried again")
             await asyncio.sleep(self._limits.interval_s)
 
-    async def enter(
-        self, node: NodeId, name: SegmentName, data: bytes, records: Sequence[Record]
-    ) -> None:
+    async def enter(self, node: NodeId, name: SegmentName, data: bytes, contents: Contents) -> None:
         """Let searches see a segment of this process's own node, before it is acknowledged.
 
         Never raises: what cannot be entered now is fetched from a region later, and until then the
         watermark waits for it.
         """
-        await self.enter_arrival(Arrival(node, name, data=data, records=records))
+        await self.enter_arrival(Arrival(node, name, data=data, contents=contents))
 
     async def enter_arrival(self, arrival: Arrival) -> None:
         """The same of a node in another process, which waits for this with its acknowledgement."""

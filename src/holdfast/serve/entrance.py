@@ -28,7 +28,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, fromfd
@@ -37,9 +37,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from holdfast.model import NodeId, Record
+from holdfast.model import Contents, NodeId
 from holdfast.proof.names import SegmentName
-from holdfast.read.decode import SegmentFacts, facts
+from holdfast.read.decode import SegmentFacts, facts_of
 from holdfast.read.holdings import Arrival
 from holdfast.read.reader import Reader
 from holdfast.regions.clock import ClockInterval
@@ -176,12 +176,10 @@ class Doorway:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._is_away = False
 
-    async def enter(
-        self, node: NodeId, name: SegmentName, data: bytes, records: Sequence[Record]
-    ) -> None:
+    async def enter(self, node: NodeId, name: SegmentName, data: bytes, contents: Contents) -> None:
         """See `Epoch`: awaited before the acknowledgement, and never raises."""
         try:
-            known = await asyncio.to_thread(facts, records)
+            known = await asyncio.to_thread(facts_of, contents)
             await self._say(Sealed(node, name.text, data, known))
         except Exception:
             log.exception("segment %d of the own node was not entered", name.index)

@@ -161,6 +161,7 @@ class _Reading:
         self._numbers: list[int] = []
         self._tenants: list[str] = []
         self._ids: list[str] = []
+        self._times: list[str] = []
         self._texts: list[bytes] = []
         self._bad: dict[int, tuple[Fault, ...]] = {}
         self._in_turn = True
@@ -184,9 +185,15 @@ class _Reading:
             order = sorted(range(count), key=self._numbers.__getitem__)
             self._tenants = [self._tenants[place] for place in order]
             self._ids = [self._ids[place] for place in order]
+            self._times = [self._times[place] for place in order]
             self._texts = [self._texts[place] for place in order]
-        size_bytes = sum(map(len, self._texts))
-        return Admitted(tuple(self._tenants), tuple(self._ids), tuple(self._texts), size_bytes)
+        return Admitted(
+            tenants=tuple(self._tenants),
+            ids=tuple(self._ids),
+            times=tuple(self._times),
+            lines=tuple(self._texts),
+            size_bytes=sum(map(len, self._texts)),
+        )
 
     def _refused(self) -> RejectedError:
         worst = sorted(self._bad.items())[:BAD_LINES_MAX]
@@ -238,6 +245,7 @@ class _Reading:
         self._numbers += numbers
         self._tenants += [sent.tenant or "" for sent in sents]
         self._ids += [sent.id or "" for sent in sents]
+        self._times += [sent.time or "" for sent in sents]
         self._texts += texts
         for number in doubtful:
             self._judge(number, lines[number - first])
@@ -250,6 +258,7 @@ class _Reading:
             self._numbers.append(number)
             self._tenants.append(verdict.sent.tenant or "")
             self._ids.append(verdict.sent.id or "")
+            self._times.append(verdict.sent.time or "")
             self._texts.append(verdict.line)
             self._in_turn = False
         else:

@@ -7,8 +7,12 @@ the batch: whoever sent them may have stopped listening, but they were taken in.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import TypeVar
 
-from holdfast.model import Record
+from holdfast.model import Contents, Record
+
+Value = TypeVar("Value")
 
 SEAL_AT_BYTES = 4 * 1024 * 1024
 SEAL_AT_EVENTS = 10_000
@@ -31,14 +35,15 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Taken:
-    """One request, taken in. Records and tenants run side by side, in the order of the request.
+    """One request, taken in. The first four run side by side, in the order of the request.
 
-    taken_at: the event loop's time.
+    times: when it was received, where none was sent. taken_at: the event loop's time.
     """
 
     tenants: Sequence[str]
     records: Sequence[Record]
     ids: tuple[str, ...]
+    times: Sequence[str]
     size_bytes: int
     received_us: int
     taken_at: float
@@ -67,13 +72,43 @@ class Batch:
         """Whether it is large enough to be sealed before the interval is over."""
         return self.size_bytes >= SEAL_AT_BYTES or self.events_count >= SEAL_AT_EVENTS
 
-    def by_tenant(self) -> Mapping[str, Sequence[Record]]:
-        """The records of each tenant, in order of arrival."""
-        groups: dict[str, list[Record]] = {}
-        for request in self.requests:
-            for tenant, record in zip(request.tenants, request.records, strict=True):
-                group = groups.get(tenant)
-                if group is None:
-                    groups[tenant] = group = []
-                group.append(record)
-        return groups
+    def by_tenant(self) -> "Grouped":
+        """All events, and where among them each tenant's are, in order of arrival."""
+        places: dict[str, list[int]] = {}
+        for place, tenant in enumerate(_joined([request.tenants for request in self.requests])):
+            group = places.get(tenant)
+            if group is None:
+                places[tenant] = group = []
+            group.append(place)
+        return Grouped(tuple(self.requests), places)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Events that are sealed together. places: of each tenant's, counted over all requests."""
+
+    requests: Sequence[Taken]
+    places: Mapping[str, Sequence[int]]
+
+    def records(self) -> Mapping[str, Sequence[Record]]:
+        """By tenant."""
+        records = _joined([request.records for request in self.requests])
+        return {tenant: [records[at] for at in group] for tenant, group in self.places.items()}
+
+    def contents(self, tenants: tuple[tuple[str, int], ...], sizes: tuple[int, ...]) -> Contents:
+        """What a segment holds, whose records lie in the order of these tenants."""
+        order = [at for tenant, _ in tenants for at in self.places[tenant]]
+        ids = _joined([request.ids for request in self.requests])
+        times = _joined([request.times for request in self.requests])
+        return Contents(
+            tenants=tenants,
+            ids=tuple([ids[at] for at in order]),
+            times=tuple([times[at] for at in order]),
+            sizes=sizes,
+            received_min_us=self.requests[0].received_us,
+            received_max_us=self.requests[-1].received_us,
+        )
+
+
+def _joined(columns: Sequence[Sequence[Value]]) -> list[Value]:
+    return list(chain.from_iterable(columns))

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
-from holdfast.model import Record
+from holdfast.model import Contents
 from holdfast.ports import Host
 from holdfast.proof import ledger
 from holdfast.proof.ledger import LedgerEnd
@@ -29,10 +29,11 @@ from holdfast.write.batch import Acknowledgement, Batch, Taken
 from holdfast.write.identity import Identity
 from holdfast.write.pulse import Promise, Pulse
 from holdfast.write.quorum import Tally
+from holdfast.write.record import times_of
 from holdfast.write.replicate import Channel, Flight
 from holdfast.write.stamp import Stamp
 
-Entered = Callable[[str, SegmentName, bytes, Sequence[Record]], Awaitable[None]]
+Entered = Callable[[str, SegmentName, bytes, Contents], Awaitable[None]]
 EXPIRE_EVERY_SECONDS = 1.0
 
 
@@ -71,7 +72,7 @@ class _Sealed:
 
     name: SegmentName
     data: bytes
-    records: Sequence[Record]
+    contents: Contents | None  # until it was entered
     requests: Sequence[Taken]
     end: LedgerEnd
     size_bytes: int
@@ -154,6 +155,7 @@ class Epoch:
             tenants=admitted.tenants,
             records=records,
             ids=ids,
+            times=times_of(admitted, received_us),
             size_bytes=size_bytes,
             received_us=received_us,
             taken_at=asyncio.get_running_loop().time(),
@@ -263,20 +265,21 @@ class Epoch:
             ProofError: the segment cannot be trusted; the epoch ends, and its requests are told.
         """
         batch = self._batch
+        grouped = batch.by_tenant()
         encoded = seal.encode(
             self._identity.key,
             self._regions.tag_key,
             self._end,
             self.born.epoch,
             self._stamp.seal(),
-            batch.by_tenant(),
+            grouped.records(),
         )
         self._end = ledger.extend(self._end, encoded.name)
         self._batch = Batch()
         sealed = _Sealed(
             name=encoded.name,
             data=encoded.data,
-            records=encoded.records,
+            contents=grouped.contents(encoded.tenants, tuple(map(len, encoded.records))),
             requests=batch.requests,
             end=self._end,
             size_bytes=batch.size_bytes,
@@ -294,9 +297,10 @@ class Epoch:
 
     async def _enter(self, sealed: _Sealed) -> None:
         """Into this process's own catalog, so that whoever is acknowledged finds it at once."""
-        await self._entered(self._identity.node, sealed.name, sealed.data, sealed.records)
+        assert sealed.contents is not None, "a segment is entered once"
+        await self._entered(self._identity.node, sealed.name, sealed.data, sealed.contents)
         sealed.entered = True
-        sealed.data, sealed.records = b"", ()
+        sealed.data, sealed.contents = b"", None
         self._acknowledge()
 
     # Counting and acknowledging

@@ -82,13 +82,14 @@ class Sent(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=Tr
 class Admitted(Struct, frozen=True, gc=False):
     """The events of one request, all of them good. The tuples run side by side, in its order.
 
-    tenants: "" where none was sent. ids: "" where none was sent.
+    tenants, ids, times: "" where none was sent.
     lines: the records up to the id (if it had none), `received` and `principal`, each a whole JSON
     object. size_bytes: of all lines, at most that of the body.
     """
 
     tenants: tuple[str, ...]
     ids: tuple[str, ...]
+    times: tuple[str, ...]
     lines: tuple[bytes, ...]
     size_bytes: int
 
@@ -120,6 +121,14 @@ def finish(
         for line, sent, id in zip(admitted.lines, admitted.ids, ids, strict=True)
     ]
     return tuple(records), ids
+
+
+def times_of(admitted: Admitted, received_us: int) -> tuple[str, ...]:
+    """When each event happened: as sent, else when it was received."""
+    if "" not in admitted.times:
+        return admitted.times
+    received = format_us(received_us)
+    return tuple([time or received for time in admitted.times])
 
 
 def _uuids(time_us: int, random: bytes) -> Iterator[str]:

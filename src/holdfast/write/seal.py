@@ -8,7 +8,7 @@ import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from holdfast.proof import ledger, merkle, names
 from holdfast.proof.errors import MalformedError, MismatchError
@@ -73,7 +73,8 @@ def encode(
     tenants = tuple((tenant, len(groups[tenant])) for _, _, tenant in hidden)
     if not tenants or not all(count for _, count in tenants):
         raise MalformedError("a segment, and each tenant in it, has at least one record")
-    plain = b"\n".join([b"\n".join(groups[tenant]) for tenant, _ in tenants]) + b"\n"
+    grouped = chain.from_iterable([groups[tenant] for tenant, _ in tenants])
+    plain = b"\n".join([*grouped, b""])
     frame = zstd.compress(plain, options=_OPTIONS)
     decoded = segment.decode_frame(frame)
     records = segment.split_lines(decoded, sum(count for _, count in tenants))
