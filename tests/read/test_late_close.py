@@ -35,7 +35,7 @@ def test_an_orphan_that_only_a_late_region_tells_of_is_not_shown_below_a_stateme
     for id, seconds in {
         "a": {"ev/seg/": 2.0},
         "b": {"ev/seg/": 2.0},
-        "c": {"ev/node": 3.0},
+        "c": {"ev/node": 2.0},
     }.items():
         store = Slow()
         store.objects, store.seconds = world.stores[id].objects, seconds
