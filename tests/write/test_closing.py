@@ -96,6 +96,25 @@ def test_a_segment_that_one_region_holds_is_brought_to_a_quorum_before_any_vote(
     run(story)
 
 
+def test_an_epoch_too_long_for_one_listing_ends_where_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layout, "SHARD_SEGMENTS", 2)
+
+    async def story() -> None:
+        lost = await Lost(World()).live(7)
+        for store in lost.world.stores.values():
+            _listing_at_most(store, layout.SEGMENTS_PREFIX, 2)
+        lost.drop("a", 6)
+        for index in (2, 3):  # a whole shard
+            lost.drop("c", index)
+
+        assert _size(await lost.close()) == 7
+        assert len(lost.holders(lost.segments[6])) >= 2
+
+    run(story)
+
+
 def test_no_vote_is_cast_while_a_segment_cannot_be_brought_to_a_quorum() -> None:
     async def story() -> None:
         lost = await Lost(World()).live(3)
@@ -553,6 +572,19 @@ def _replaced_when(
 def _reason(outcome: LedgerEnd | Undecided) -> str:
     assert isinstance(outcome, Undecided), outcome
     return outcome.reason
+
+
+def _listing_at_most(store: MemoryWorld, below: str, most: int) -> None:
+    """Make a store answer too late where a listing below that prefix is longer."""
+    whole = store.list
+
+    async def listing(prefix: str, after: str = "") -> Listing | Unknown:
+        found = await whole(prefix, after)
+        if prefix.startswith(below) and isinstance(found, Listing) and len(found.objects) > most:
+            return Unknown("no answer in time")
+        return found
+
+    store.list = listing  # type: ignore[method-assign]
 
 
 def _refusing(lost: Lost, part: str):  # type: ignore[no-untyped-def]

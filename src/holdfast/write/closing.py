@@ -151,12 +151,7 @@ async def _propose(closing: Closing) -> LedgerEnd:
 async def find_run(closing: Closing) -> tuple[Run, Held]:
     """Steps 2 to 4, and what each store that was fenced lists."""
     fence = fence_of(closing.birth.origin, closing.epoch, closing.identity, closing.host)
-    found = await asyncio.gather(
-        *(
-            while_there(closing, store, lambda each: list_fenced(closing, each, fence))
-            for store in closing.stores
-        )
-    )
+    found = await asyncio.gather(*(list_fenced(closing, store, fence) for store in closing.stores))
     listed = {
         store.id: held
         for store, held in zip(closing.stores, found, strict=True)

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from holdfast.ports import Host
@@ -26,7 +27,7 @@ from holdfast.proof.statements import Birth, Heartbeat, Signed
 from holdfast.regions import layout, segment
 from holdfast.regions.cookie import LOOK_SECONDS_MAX, read_cookie
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.port import Absent, Present, RegionId, Unknown
+from holdfast.regions.port import Absent, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 
@@ -90,20 +91,31 @@ async def list_fenced(closing: Closing, store: Region, fence: bytes) -> frozense
     """Steps 2 and 3: put the fence; the names that the store holds of this epoch.
 
     The listing begins after the fence is known to stand: what is not listed is not counted later.
+    It goes shard by shard, since a call has one time-out, and an epoch may have gone on for months.
     """
-    fenced = await store.keep(layout.fence_key(closing.node, closing.epoch), fence)
+    key = layout.fence_key(closing.node, closing.epoch)
+    fenced = await while_there(closing, store, lambda s: s.keep(key, fence))
     if isinstance(fenced, Unknown):
         return fenced
-    after = layout.segments_after(closing.node, closing.birth.statement.base.size)
-    seen = await store.list(layout.segments_prefix(closing.node), after)
-    if isinstance(seen, Unknown):
-        return seen
-    held = set()
-    for entry in seen:
-        name = layout.known_key(entry.key)
-        if isinstance(name, layout.SegmentKey) and name.name.epoch == closing.epoch:
-            held.add(name.name.text)
+    prefix = layout.segments_prefix(closing.node)
+    shards = await while_there(closing, store, lambda s: s.level(prefix))
+    if isinstance(shards, Unknown):
+        return shards
+    first = layout.shard_prefix(closing.node, closing.birth.statement.base.size)
+    held: set[str] = set()
+    for shard in (f"{prefix}{part}/" for part in shards.folders):
+        if shard >= first:
+            found = await while_there(closing, store, partial(Region.list, prefix=shard))
+            if isinstance(found, Unknown):
+                return found
+            held |= _of_epoch(closing, found)
     return frozenset(held)
+
+
+def _of_epoch(closing: Closing, listing: Listing) -> set[str]:
+    keys = (layout.known_key(entry.key) for entry in listing)
+    segments = (key.name for key in keys if isinstance(key, layout.SegmentKey))
+    return {name.text for name in segments if name.epoch == closing.epoch}
 
 
 async def while_there(
