@@ -90,6 +90,9 @@ PURE = {
     "verify.expect",
     "verify.findings",
     "verify.walk",
+    "watch.alerts",
+    "watch.health",
+    "watch.kinds",
 }
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "ctypes", "fcntl", "glob", "http", "io", "logging", "mmap"),

@@ -1,62 +1,41 @@
-"""Whether a process is of use, judged from what its parts report."""
+"""Whether a process is of use, and what is wrong, judged from what its parts report."""
+
+from typing import Any
 
 import msgspec
+import pytest
+from msgspec import structs
 
-from holdfast.read.reader import ReaderReport
-from holdfast.regions.region import RegionReport
-from holdfast.watch.health import reasons_not_ready
-from holdfast.write.node import NodeReport
-
-READER = msgspec.convert(
-    {
-        "complete_through_us": None,
-        **dict.fromkeys(
-            ("segments", "events", "hot_segments", "hot_events", "folds", "repeats"), 0
-        ),
-        **dict.fromkeys(("conflicts", "unmatched", "cache_bytes", "passed_us", "tails"), 0),
-        "passes": 1,
-        "pass_s": 0.0,
-        "failed": "",
-        "lost": "",
-        "alarms": (),
-        "corrupt": (),
-        "strays": (),
-    },
-    ReaderReport,
-)
-NODE = msgspec.convert(
-    {
-        "node": "n",
-        "state": "open",
-        "why": "epoch 1",
-        **dict.fromkeys(("epoch", "size", "events_count", "waiting_events"), 0),
-        **dict.fromkeys(("waiting_bytes", "waiting_segments", "promise_us"), 0),
-        "last_acknowledged_us": 0,
-        "regions": (),
-    },
-    NodeReport,
+from holdfast.keep.keeper import RegionDrift
+from holdfast.keep.repair import Finding
+from holdfast.keep.witnesses import WitnessesReport, WitnessReport
+from holdfast.model import Holding
+from holdfast.read.fetch import CorruptCopy
+from holdfast.read.follow import Stray
+from holdfast.watch.health import Diagnosis, Norms, Trouble, diagnose, reasons_not_ready
+from holdfast.watch.kinds import KINDS
+from holdfast.watch.metrics import Room, Standing
+from tests.watch.standings import (
+    NODE,
+    NODE_ID,
+    NOW_US,
+    READER,
+    SAID,
+    SCRUBBED,
+    SECOND_US,
+    SURVEYED,
+    WELL,
+    backlog,
+    region,
+    writer,
 )
 
-
-def region(id: str, state: str = "ok", why: str = "") -> RegionReport:
-    return RegionReport(
-        id=id,
-        url="",
-        store_uuid="",
-        state=state,
-        reading="closed",
-        writing="closed",
-        why=why,
-        ok_seconds_ago=None,
-        in_flight=0,
-    )
-
-
-WELL = (region("a"), region("b"), region("c"))
+REGIONS = WELL.regions
+NORMS = Norms()
 
 
 def test_an_open_node_with_its_quorum_is_ready() -> None:
-    assert reasons_not_ready((NODE,), READER, WELL, 2) == ()
+    assert reasons_not_ready((NODE,), READER, REGIONS, 2) == ()
 
 
 def test_one_region_less_is_what_the_quorum_is_for() -> None:
@@ -78,7 +57,7 @@ def test_fewer_regions_than_the_quorum_are_named_with_their_errors() -> None:
 def test_a_node_that_is_not_open_says_why() -> None:
     starting = msgspec.structs.replace(NODE, state="starting", why="closing epoch 3")
 
-    (reason,) = reasons_not_ready((starting,), READER, WELL, 2)
+    (reason,) = reasons_not_ready((starting,), READER, REGIONS, 2)
 
     assert "closing epoch 3" in reason
 
@@ -88,3 +67,152 @@ def test_who_only_reads_is_ready_after_the_first_pass() -> None:
 
     assert reasons_not_ready((), READER, (), 2) == ()
     assert "no region answers" in reasons_not_ready((), before, (), 2)[0]
+
+
+def but(**changes: Any) -> Standing:
+    return structs.replace(WELL, **changes)
+
+
+def held_back(kind: str) -> Standing:
+    holding = Holding(NODE_ID, kind, "the reason", 1)  # type: ignore[arg-type]
+    return but(said=structs.replace(SAID, holding_back=(holding,)))
+
+
+def surveyed(*findings: Finding) -> Standing:
+    return but(reconciled=structs.replace(SURVEYED, findings=findings))
+
+
+def lacking(region: str) -> Standing:
+    drift = RegionDrift(region, "ok", 10, 3, 300, NOW_US, 3, 0)
+    return but(reconciled=structs.replace(SURVEYED, regions=(drift,)))
+
+
+def witnessed() -> Standing:
+    late = WitnessesReport(2, 7, 1, NOW_US - SECOND_US, (WitnessReport("w", "", 0, 0, "no"),))
+    return but(writers=(structs.replace(WELL.writers[0], witnesses=late),))
+
+
+def read(**changes: Any) -> Standing:
+    return but(reader=structs.replace(READER, **changes))
+
+
+OLD = structs.replace(SAID, complete_through_us=NOW_US - 61 * SECOND_US)
+KEY = f"ev/seg/{NODE_ID}/0000000/x"
+CASES: dict[str, tuple[Standing, set[str]]] = {
+    "old watermark": (but(said=OLD), {"no-progress"}),
+    "no watermark": (but(said=structs.replace(SAID, complete_through_us=None)), {"no-progress"}),
+    "node starts": (but(writers=(writer(state="starting"),)), {"not-accepting:worker 0"}),
+    "one region away": (
+        but(regions=(region("a"), region("b", "open", "no"), region("c"))),
+        {"region-away:b", "quorum-margin"},
+    ),
+    "two away": (
+        but(regions=(region("a"), region("b", "open"), region("c", "unverified", ago=None))),
+        {"region-away:b", "region-away:c", "quorum-lost"},
+    ),
+    "wrong store": (
+        but(regions=(region("a", "unverified", "no cookie"), region("b"), region("c"))),
+        {"region-unfit:a", "quorum-margin"},
+    ),
+    "what it showed is gone": (read(suspects=(("b", "3 gone"),)), {"region-suspect:b"}),
+    "late region": (but(writers=(writer(backlog("b", 3, 61)),)), {"lag:b"}),
+    "survey left some": (lacking("c"), {"lag:c"}),
+    "hole": (held_back("hole"), {f"open-gap:{NODE_ID}"}),
+    "no good copy": (held_back("unreadable"), {f"open-gap:{NODE_ID}"}),
+    "lost": (surveyed(Finding("lost", "", KEY, "gone")), {f"open-gap:{NODE_ID}"}),
+    "conflict": (held_back("conflict"), {f"divergence:{NODE_ID}"}),
+    "differs": (surveyed(Finding("differs", "b", KEY, "other")), {"divergence:b"}),
+    "corrupt in survey": (surveyed(Finding("corrupt", "b", KEY, "bad")), {"corruption:b"}),
+    "corrupt in scrub": (
+        but(scrubbed=structs.replace(SCRUBBED, findings=(Finding("corrupt", "c", KEY, "bad"),))),
+        {"corruption:c"},
+    ),
+    "corrupt when read": (read(corrupt=(CorruptCopy("a", KEY, 1),)), {"corruption:a"}),
+    "stray": (read(strays=(Stray("a", "ev/x", "no key of ours"),)), {"tampering:a"}),
+    "hidden": (surveyed(Finding("hidden", "c", KEY, "a marker")), {"tampering:c"}),
+    "clock of a region": (but(writers=(writer(backlog("b", 0, 0, -2_100_000)),)), {"clock:b"}),
+    "clocks": (held_back("clock"), {"clock:the regions"}),
+    "witness": (witnessed(), {"witness-behind"}),
+    "old survey": (
+        but(reconciled=structs.replace(SURVEYED, ended_us=NOW_US - 1801 * SECOND_US)),
+        {"checks-late:survey"},
+    ),
+    "old scrub": (
+        but(scrubbed=structs.replace(SCRUBBED, ended_us=NOW_US - 49 * 3600 * SECOND_US)),
+        {"checks-late:scrub"},
+    ),
+    "full disk": (but(rooms=(Room("data", 4, 100),)), {"disk-full:data"}),
+}
+
+
+def keys(found: Diagnosis) -> set[str]:
+    return {each.key for each in found.troubles}
+
+
+def test_where_all_is_well_nothing_is_wrong_and_nothing_unknown() -> None:
+    assert diagnose(WELL, NORMS) == Diagnosis(())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_wrong_is_found_and_nothing_else(case: str) -> None:
+    standing, expected = CASES[case]
+
+    assert keys(diagnose(standing, NORMS)) == expected
+
+
+def test_every_kind_of_alert_can_be_found() -> None:
+    told = {each.partition(":")[0] for _, expected in CASES.values() for each in expected}
+
+    assert told | {"unknown-node", "undelivered"} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", ["silent", "regions", "fetch", "close", "birth", "settings"])
+def test_what_goes_away_by_waiting_is_told_by_the_age_of_the_watermark_alone(kind: str) -> None:
+    assert diagnose(held_back(kind), NORMS) == Diagnosis(())
+
+
+def test_a_standstill_names_what_holds_it_back() -> None:
+    holding = Holding(NODE_ID, "silent", "it promised nothing since noon", 1)
+    said = structs.replace(OLD, holding_back=(holding,))
+
+    (trouble,) = diagnose(but(said=said), NORMS).troubles
+
+    assert "it promised nothing since noon" in trouble.summary
+
+
+def test_a_node_that_is_new_and_what_was_found_elsewhere_are_told() -> None:
+    found = diagnose(WELL, NORMS, (NODE_ID,), (Trouble("undelivered", "mail", "refused"),))
+
+    assert keys(found) == {f"unknown-node:{NODE_ID}", "undelivered:mail"}
+
+
+def test_many_findings_of_one_region_are_one_trouble() -> None:
+    found = diagnose(surveyed(*(Finding("corrupt", "b", f"{i}", "bad") for i in range(9))), NORMS)
+
+    (trouble,) = found.troubles
+    assert trouble.summary == "0: bad (and 8 more)"
+
+
+def test_a_region_that_does_not_answer_is_not_also_behind() -> None:
+    away = (region("a"), region("b", "open", "no"), region("c"))
+
+    found = diagnose(but(regions=away, writers=(writer(backlog("b", 3, 61)),)), NORMS)
+
+    assert keys(found) == {"region-away:b", "quorum-margin"}
+
+
+def test_what_no_pass_and_no_survey_has_looked_at_is_unknown_and_not_well() -> None:
+    found = diagnose(but(reconciled=None, scrubbed=None), NORMS)
+    before = diagnose(read(passes=0), NORMS)
+
+    assert found.unknown >= {"corruption", "open-gap", "lag"}
+    assert before.unknown >= {"region-suspect", "divergence"}
+    assert diagnose(but(writers=(), reconciled=None, scrubbed=None), NORMS).unknown == frozenset()
+
+
+def test_where_nothing_is_written_the_quorum_is_nobodys_trouble() -> None:
+    away = tuple(region(id, "open", "no") for id in "abc")
+
+    found = diagnose(but(writers=(), regions=away), NORMS)
+
+    assert keys(found) == {"region-away:a", "region-away:b", "region-away:c"}

@@ -73,10 +73,19 @@ class WriterReport(Struct, frozen=True):
     witnesses: WitnessesReport | None = None
 
 
+class Room(Struct, frozen=True):
+    """How much room a file system has."""
+
+    place: str
+    free_bytes: int
+    size_bytes: int
+
+
 class Standing(Struct, frozen=True):
     """How everything stands at one moment. writers: behind this port, in the order of their
     numbers; none where nothing is written. calls: of this process, which is `side`. leaving:
-    regions that no event is written to any more."""
+    regions that no event is written to any more. rooms: of the data directory's disk, where known.
+    """
 
     now_us: int
     writers: tuple[WriterReport, ...]
@@ -90,6 +99,7 @@ class Standing(Struct, frozen=True):
     reconciled: Reconciliation | None
     scrubbed: ScrubReport | None
     leaving: frozenset[str] = frozenset()
+    rooms: tuple[Room, ...] = ()
 
 
 class Exposition(Collector):
