@@ -13,7 +13,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.regions.clock import ClockInterval
 from holdfast.serve.entrance import Doorway, Entrance, Told
 from holdfast.serve.relay import Relay
-from holdfast.watch.metrics import IngestMetrics, WriterReport
+from holdfast.watch.standing import IngestMetrics, WriterReport
 from tests.serve.running import Running, running
 
 NAME = SegmentName(0, 1, 0, 1, 1, 1, bytes(32), bytes(32))

@@ -7,7 +7,7 @@ from holdfast.keep.scrub import ScrubReport
 from holdfast.model import Basis, Completeness
 from holdfast.read.reader import ReaderReport
 from holdfast.regions.region import RegionReport
-from holdfast.watch.metrics import IngestMetrics, Standing, WriterReport
+from holdfast.watch.standing import IngestMetrics, Standing, WriterReport
 from holdfast.write.node import NodeReport, RegionBacklog
 
 NOW_US = 1_700_000_000_000_000

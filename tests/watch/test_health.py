@@ -14,7 +14,7 @@ from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Stray
 from holdfast.watch.health import Diagnosis, Norms, Trouble, diagnose, reasons_not_ready
 from holdfast.watch.kinds import KINDS
-from holdfast.watch.metrics import Room, Standing
+from holdfast.watch.standing import Room, Standing
 from tests.watch.standings import (
     NODE,
     NODE_ID,

@@ -33,7 +33,8 @@ from holdfast.serve.respond import (
 from holdfast.serve.session import FREE_FILES, PATHS, Sessions
 from holdfast.serve.status import own_writer, standing_of
 from holdfast.settings import Settings
-from holdfast.watch.metrics import Exposition, IngestMetrics
+from holdfast.watch.metrics import Exposition
+from holdfast.watch.standing import IngestMetrics
 from holdfast.wiring import System
 from holdfast.write.admit import Limits
 from holdfast.write.node import Node

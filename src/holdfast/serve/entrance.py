@@ -43,7 +43,7 @@ from holdfast.read.decode import SegmentFacts, facts_of
 from holdfast.read.holdings import Arrival
 from holdfast.read.reader import Reader
 from holdfast.regions.clock import ClockInterval
-from holdfast.watch.metrics import IngestMetrics, WriterReport
+from holdfast.watch.standing import IngestMetrics, WriterReport
 from holdfast.write.node import NodeReport
 
 PATIENCE_SECONDS: Final = 10.0

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from holdfast.errors import UnavailableError
-from holdfast.watch.metrics import Exposition, WriterReport
+from holdfast.watch.metrics import Exposition
+from holdfast.watch.standing import WriterReport
 from holdfast.wiring import System
 
 QUESTIONS_MAX: Final = 32

@@ -20,7 +20,7 @@ from holdfast.serve import body
 from holdfast.serve.auth import Gate
 from holdfast.serve.problems import Header, Reply, from_error
 from holdfast.serve.respond import Receive, Scope, Send, incident, respond
-from holdfast.watch.metrics import IngestMetrics
+from holdfast.watch.standing import IngestMetrics
 from holdfast.write.admit import Limits, admit
 from holdfast.write.batch import Taken
 from holdfast.write.node import Node

@@ -23,7 +23,7 @@ from holdfast.serve.answers import (
 )
 from holdfast.times import format_us
 from holdfast.watch.health import reasons_not_ready
-from holdfast.watch.metrics import Calls, IngestMetrics, Standing, WriterReport
+from holdfast.watch.standing import Calls, IngestMetrics, Standing, WriterReport
 from holdfast.wiring import System
 from holdfast.write.node import RegionBacklog
 

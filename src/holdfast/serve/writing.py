@@ -17,7 +17,7 @@ from holdfast.serve.run import BACKLOG, server_before
 from holdfast.serve.session import Sessions
 from holdfast.serve.status import calls_of
 from holdfast.serve.supervise import Orders, Up
-from holdfast.watch.metrics import IngestMetrics, WriterReport
+from holdfast.watch.standing import IngestMetrics, WriterReport
 from holdfast.wiring import Writer, open_writer
 
 READY_SECONDS: Final = 5.0

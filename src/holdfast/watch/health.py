@@ -16,7 +16,7 @@ from holdfast.model import NodeId
 from holdfast.read.reader import ReaderReport
 from holdfast.regions.region import RegionReport, why_too_few
 from holdfast.times import format_us
-from holdfast.watch.metrics import Standing
+from holdfast.watch.standing import Standing
 from holdfast.write.node import NodeReport
 
 SUMMARY_CHARS_MAX: Final = 1000

@@ -6,12 +6,10 @@ anew, and those of the others go on.
 Times are gauges of seconds since 1970, as Prometheus has them, beside ages for who alarms on them.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from msgspec import Struct, field
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -21,85 +19,13 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from holdfast.keep.keeper import Reconciliation
-from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport, lag_seconds
 from holdfast.model import Completeness
 from holdfast.read.reader import ReaderReport
-from holdfast.regions.region import Counter, RegionReport
+from holdfast.watch.standing import LATENCY_SECONDS, Standing, WriterReport
 from holdfast.write.node import NodeReport, RegionBacklog
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-LATENCY_SECONDS: Final = (
-    *(0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2),
-    *(0.3, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0),
-)
-
-
-class IngestMetrics(Struct):
-    """POST /v1/events. Only touched from the event loop's thread."""
-
-    answers: dict[int, int] = {}
-    gone: int = 0
-    events: int = 0
-    bytes: int = 0
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_SECONDS) + 1))
-    seconds: float = 0.0
-
-    def answered(self, status: int, seconds: float) -> None:
-        """A request was answered; the time counts where it was acknowledged."""
-        self.answers[status] = self.answers.get(status, 0) + 1
-        if status == 201:
-            self.buckets[bisect_left(LATENCY_SECONDS, seconds)] += 1
-            self.seconds += seconds
-
-    def acknowledged(self, events_count: int, size_bytes: int) -> None:
-        """So many events, in records of so many bytes, were acknowledged."""
-        self.events += events_count
-        self.bytes += size_bytes
-
-
-Calls = dict[str, dict[str, Counter]]
-
-
-class WriterReport(Struct, frozen=True):
-    """How a process that writes stands. worker: its number, from 0. calls: of each region, by
-    operation; none where that is this process."""
-
-    worker: int
-    node: NodeReport
-    ingest: IngestMetrics
-    calls: Calls = {}
-    witnesses: WitnessesReport | None = None
-
-
-class Room(Struct, frozen=True):
-    """How much room a file system has."""
-
-    place: str
-    free_bytes: int
-    size_bytes: int
-
-
-class Standing(Struct, frozen=True):
-    """How everything stands at one moment. writers: behind this port, in the order of their
-    numbers; none where nothing is written. calls: of this process, which is `side`. leaving:
-    regions that no event is written to any more. rooms: of the data directory's disk, where known.
-    """
-
-    now_us: int
-    writers: tuple[WriterReport, ...]
-    reader: ReaderReport
-    said: Completeness
-    regions: tuple[RegionReport, ...]
-    side: str
-    calls: Calls
-    quorum: int
-    repaired_count: int
-    reconciled: Reconciliation | None
-    scrubbed: ScrubReport | None
-    leaving: frozenset[str] = frozenset()
-    rooms: tuple[Room, ...] = ()
 
 
 class Exposition(Collector):
