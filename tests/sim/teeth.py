@@ -214,9 +214,9 @@ TEETH: dict[str, Tooth] = {
     ),
     "a store that did not answer has nothing, in closing": Tooth(
         "write.left",
-        "    if isinstance(seen, Unknown):\n        return seen",
-        "    if isinstance(seen, Unknown):\n        return frozenset()",
-        0,
+        "            if isinstance(found, Unknown):\n                return found",
+        "            if isinstance(found, Unknown):\n                continue",
+        1,
         "buckets blind",
     ),
     "a corrupt copy is used for repair": Tooth(
@@ -237,7 +237,7 @@ TEETH: dict[str, Tooth] = {
         "write.node",
         "            if region.id in true\n        }\n        own",
         "        }\n        own",
-        39,
+        31,
         "hard_birth",
     ),
     "leaves from the bytes before compression": Tooth(
