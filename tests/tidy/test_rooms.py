@@ -74,6 +74,7 @@ PURE = {
     "receivers.kubernetes",
     "receivers.formats",
     "read.ledgers",
+    "read.lives",
     "read.listings",
     "read.repeats",
     "read.shown",

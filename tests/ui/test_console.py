@@ -45,10 +45,11 @@ def paths(filled: Running) -> dict[str, str]:
         "event": f"/events/{event['id']}",
         "missing": "/events/none",
         "regions": "/regions",
+        "completeness": "/completeness?span=all",
     }
 
 
-NAMES = ("search", "mistake", "nothing", "event", "missing", "regions")
+NAMES = ("search", "mistake", "nothing", "event", "missing", "regions", "completeness")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -44,6 +44,7 @@ from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Clocks, Stray
 from holdfast.read.holdings import Arrival
 from holdfast.read.ids import PLACES_MAX
+from holdfast.read.lives import Life, lives_of
 from holdfast.read.passes import Passes, PassLimits
 from holdfast.read.query import LIMIT_MAX, Wanted, check
 from holdfast.read.search import run_counts, run_page
@@ -284,6 +285,13 @@ class Reader:
         """All nodes of which any region has shown anything, in order."""
         ledgers = self._passes.follow.ledgers
         return tuple(sorted(node for node, ledger in ledgers.items() if ledger.is_listed))
+
+    async def lives(self) -> tuple[Life, ...]:
+        """How each node's ledger went, and how far each is known."""
+        catalog, passes = self._passes.holdings.catalog, self._passes
+        kept = await self._answer(lambda: self._host.offload(catalog.statements), None)
+        listed = [one.view(0) for one in passes.follow.ledgers.values() if one.is_listed]
+        return await self._host.offload(lives_of, listed, passes.judgement.runs, kept)
 
     async def catch_up(self) -> None:
         """See what came since: look once, or where it follows by itself, wait for the next news."""

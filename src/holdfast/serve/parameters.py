@@ -171,6 +171,9 @@ PAGE: Final = (
     *FILTERS[:-1],
     Parameter("cursor", "cursor", str, _STRING, "A page of results."),
 )
+SPAN: Final = (
+    Parameter("span", "span", str, {"type": "string"}, "How far back: 1h, 24h, 30d or all."),
+)
 NONE: Final[tuple[Parameter, ...]] = ()
 
 

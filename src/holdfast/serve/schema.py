@@ -222,6 +222,7 @@ def _paths() -> JsonObject:
         "/": {"get": _page("The search, for people.", parameters.PAGE)},
         "/events/{id}": {"get": _event_page()},
         "/regions": {"get": _page("The regions, for people.", ())},
+        "/completeness": {"get": _page("How far all is known, for people.", parameters.SPAN)},
     }
 
 

@@ -7,11 +7,12 @@ from litestar import Response, get
 
 from holdfast.serve import parameters
 from holdfast.serve.api import Asked, faces_of, unquoted, values_of
+from holdfast.serve.console import completeness as looking_far
 from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
-from holdfast.serve.ui import regions, search, start
+from holdfast.serve.ui import completeness, regions, search, start
 from holdfast.serve.ui.start import StartView
 from holdfast.serve.ui.words import Frame
 
@@ -47,6 +48,13 @@ async def regions_page(request: Asked) -> Response[bytes]:
     return _html(regions.render(_frame(request)))
 
 
+@get("/completeness")
+async def completeness_page(request: Asked) -> Response[bytes]:
+    named = str(values_of(request, parameters.SPAN).get("span", ""))
+    view = await looking_far.look(faces_of(request), _frame(request), named)
+    return _html(completeness.render(view))
+
+
 @get("/holdfast.css")
 async def sheet() -> Response[bytes]:
     return Response(_SHEET, media_type="text/css", headers=_KEPT)
@@ -65,7 +73,15 @@ async def mark() -> Response[bytes]:
 _SHEET: Final = _UI.joinpath("holdfast.css").read_bytes()
 _SCRIPT: Final = _UI.joinpath("console.js").read_bytes()
 _MARK: Final = _UI.joinpath("mark.svg").read_bytes()
-HANDLERS: Final = (search_page, event_page, regions_page, sheet, script, mark)
+HANDLERS: Final = (
+    search_page,
+    event_page,
+    regions_page,
+    completeness_page,
+    sheet,
+    script,
+    mark,
+)
 
 
 def _frame(request: Asked) -> Frame:

@@ -11,6 +11,7 @@ from holdfast.model import Found
 from holdfast.proof.names import SegmentName
 from holdfast.serve.ui import frame, rows
 from holdfast.serve.ui.html import Child, Markup, clip, el
+from holdfast.serve.ui.parts import command_box
 from holdfast.serve.ui.shown import Shown, sentence, shown, when
 from holdfast.serve.ui.words import Frame, clock, glyph, names, short, size, span
 from holdfast.times import parse_time
@@ -397,12 +398,6 @@ def _check_it(view: EventView, event: Shown) -> list[Child]:
             class_="bar2 mt",
         ),
     ]
-
-
-def command_box(text: str) -> Markup:
-    """A command to copy; the button is the script's."""
-    copy = el("button", "Copy", class_="b js-only", type="button", data_copy=True)
-    return el("div", el("pre", text, tabindex=0), copy, class_="cmd")
 
 
 def _file_name(id: str) -> str:

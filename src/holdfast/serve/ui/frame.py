@@ -22,7 +22,11 @@ class Place(Struct, frozen=True):
     key: str
 
 
-PLACES: Final = (Place("/", "Search", "s"), Place("/regions", "Regions", "r"))
+PLACES: Final = (
+    Place("/", "Search", "s"),
+    Place("/regions", "Regions", "r"),
+    Place("/completeness", "Completeness", "c"),
+)
 KEYS: Final = (
     (("/",), "to the query"),
     (("j", "k"), "next, previous event"),

@@ -1,7 +1,14 @@
 """What is known to be missing, as a table. Pure."""
 
+from typing import Final
+
 from holdfast.serve.ui.html import Markup, el, join
+from holdfast.serve.ui.parts import head, mono
+from holdfast.serve.ui.parts import table as rows_of
 from holdfast.serve.ui.words import Frame, clock, short
+
+GAPS_MAX: Final = 100
+HEADS: Final = ("Range, UTC", "Node", ">Segments", "Cause")
 
 
 def table(frame: Frame) -> Markup | None:
@@ -9,35 +16,19 @@ def table(frame: Frame) -> Markup | None:
     gaps = frame.said.gaps
     if not gaps:
         return None
-    lines = [
-        el(
-            "tr",
-            el(
-                "td",
-                clock(gap.from_us, frame.now_us, 3),
-                " to ",
-                clock(gap.to_us, frame.now_us, 3),
-                class_="m",
-            ),
-            el("td", short(gap.node), class_="m", title=gap.node),
-            el("td", f"{gap.end - gap.start:,}", class_="r"),
-            el("td", gap.cause),
+    rows = [
+        (
+            mono(f"{clock(gap.from_us, frame.now_us, 3)} to {clock(gap.to_us, frame.now_us, 3)}"),
+            mono(short(gap.node), gap.node),
+            f"{gap.end - gap.start:,}",
+            gap.cause,
         )
-        for gap in gaps[:100]
+        for gap in gaps[:GAPS_MAX]
     ]
-    heads = [el("th", name, scope="col") for name in ("Range, UTC", "Node", "Segments", "Cause")]
-    table = el("table", el("thead", el("tr", heads)), el("tbody", lines))
-    more = el("p", f"and {len(gaps) - 100:,} more", class_="dim") if len(gaps) > 100 else None
-    return join(
-        [
-            el(
-                "div",
-                el("h2", "Gaps"),
-                el("p", "What is known to be missing."),
-                class_="hd",
-                id="gaps",
-            ),
-            el("div", table, class_="tbl", tabindex=0, role="region", aria_label="Gaps"),
-            more,
-        ]
+    left = len(gaps) - GAPS_MAX
+    told = (
+        "Stated to be lost, under the trail's key. Should a segment turn up in a region, it is "
+        "read and copied as ever, and the gap shrinks."
     )
+    more = el("p", f"and {left:,} more", class_="dim") if left > 0 else None
+    return join([head("Gaps", told, id="gaps"), rows_of("Gaps", HEADS, rows), more])

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from holdfast.serve.ui import frame
-from holdfast.serve.ui.event import command_box
 from holdfast.serve.ui.html import Markup, el
+from holdfast.serve.ui.parts import command_box
 from holdfast.serve.ui.words import Frame, RegionView, glyph
 
 

@@ -11,6 +11,9 @@ def section(frame: Frame, *, thin: bool) -> Markup:
     lines: list[Child] = list(reasons(frame.said, frame.needed, len(frame.regions), frame.now_us))
     if frame.is_empty:
         lines.append(el("span", f"{frame.quorum} must hold an event before it is acknowledged"))
+    if thin:
+        why = el("a", "Why this time, and not later?", href="/completeness")
+        lines.append(el("span", why))
     return el(
         "section",
         el("p", told.sentence, class_="wl-say"),
