@@ -10,6 +10,7 @@ Each is kept as `results/<part>.json`, and docs/BENCH.md is written from those f
 | `processes` | CPU and memory of a whole process tree; pinning to a core |
 | `server`, `load` | our server as a process, and the bounded client that loads it |
 | `postgres` | a temporary cluster, its audit table, and the three ways to fill it |
+| `tracing` | what a server asks of its disks, by strace |
 | `nats`, `rsyslog`, `pipe` | others' servers, and one connection with many messages under way |
 | `plan` | how much is measured, and what every part is handed |
 | `report`, `results`, `page` | what a part says; kept as JSON; shown as docs/BENCH.md |

@@ -13,11 +13,11 @@ import select
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from bench.events import Stream
+from bench.events import Batch, Stream
 
 RECEIVE_BYTES: Final = 256 * 1024
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -53,7 +53,7 @@ def batches(stream: Stream) -> Requests:
         yield Request(head.encode() + batch.data, len(batch.ends), *last)
 
 
-def singles(stream: Stream) -> Requests:
+def singles(stream: Iterable[Batch]) -> Requests:
     """A request of JSON for each event."""
     for batch in stream:
         for line, tenant, id in zip(batch.lines, batch.tenants, batch.ids, strict=True):

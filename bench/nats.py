@@ -1,8 +1,9 @@
 """NATS JetStream with file storage, spoken to in its own protocol of text lines.
 
 A server in a temporary directory, on loopback, with the defaults of its package: a stream of one
-copy in files, which are synced every two minutes. What favours it: messages are made before the
-clock starts, and it keeps no index but of the message's number.
+copy in files, which are synced every two minutes; or, where the installed version can (from 2.10
+on), after every message. What favours it: messages are made before the clock starts, and it keeps
+no index but of the message's number.
 """
 
 import json
@@ -22,6 +23,7 @@ START_S: Final = 20
 STREAM: Final = "AUDIT"
 SUBJECT: Final = "audit"
 INBOX: Final = "acks"
+SYNCED: Final = "jetstream { sync_interval: always }\n"
 CONFIG: Final = {"name": STREAM, "subjects": [SUBJECT], "storage": "file", "num_replicas": 1}
 
 
@@ -32,6 +34,16 @@ def version() -> str:
         return ""
     told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     return told.stdout.split()[-1].removeprefix("v")
+
+
+def can_sync_always(directory: Path) -> bool:
+    """Whether the installed version knows the setting; directory: for its configuration."""
+    program = find_program(PROGRAM)
+    assert program is not None
+    config = directory / "try.conf"
+    config.write_text(SYNCED)
+    told = subprocess.run([program, "-t", "-c", str(config)], capture_output=True, check=False)
+    return told.returncode == 0
 
 
 def _frame(event: bytes) -> bytes:
@@ -77,13 +89,20 @@ class Nats:
 
 
 @contextmanager
-def running(directory: Path, core: int) -> Iterator[Nats]:
-    """Start it on a directory, with a stream that is made if it is new; stop it in the end."""
+def running(directory: Path, core: int, synced: bool = False) -> Iterator[Nats]:
+    """Start it on a directory, with a stream that is made if it is new; stop it in the end.
+
+    synced: after every message.
+    """
     port, store = free_port(), directory / "store"
     is_new = not store.exists()
     program = find_program(PROGRAM)
     assert program is not None
     command = [program, "--addr", "127.0.0.1", "--port", str(port), "-js", "-sd", str(store)]
+    if synced:
+        config = directory / "config"
+        config.write_text(SYNCED)
+        command += ["-c", str(config)]
     side = start(command, core, directory / "log")
     server = Nats(side, port, store)
     try:

@@ -6,6 +6,7 @@ from typing import Final
 from bench import (
     catch_up,
     ceph,
+    durability,
     found,
     growth,
     ingest,
@@ -21,6 +22,7 @@ from bench.report import Part
 PARTS: Final[Mapping[str, Callable[[Ground], Part]]] = {
     "ingest": ingest.measure,
     "peers": peers.measure,
+    "durability": durability.measure,
     "workers": workers.measure,
     "searching": searching.measure,
     "ceph": ceph.measure,

@@ -34,6 +34,9 @@ class Plan:
     growth_rounds: int
     growth_segments: int  # of the smaller trail, before the rounds
     growth_events: int
+    ok_requests: int  # one after another, under strace
+    ok_kills: int
+    ok_events: int  # before each kill
     outage_s: int  # before a region goes away; half as long again while it is
     catch_up_events: int
     catch_up_segments: int  # small ones
@@ -64,6 +67,9 @@ FULL: Final = Plan(
     growth_rounds=8,
     growth_segments=150,
     growth_events=60_000,
+    ok_requests=20,
+    ok_kills=5,
+    ok_events=1_000,
     outage_s=10,
     catch_up_events=2_000_000,
     catch_up_segments=4_000,
@@ -93,6 +99,9 @@ QUICK: Final = Plan(
     growth_rounds=2,
     growth_segments=20,
     growth_events=20_000,
+    ok_requests=3,
+    ok_kills=1,
+    ok_events=200,
     outage_s=4,
     catch_up_events=100_000,
     catch_up_segments=300,

@@ -120,10 +120,13 @@ class Cluster:
 
 
 @contextmanager
-def running(binaries: Path, directory: Path, core: int) -> Iterator[Cluster]:
+def running(
+    binaries: Path, directory: Path, core: int, commits_synced: bool = True
+) -> Iterator[Cluster]:
     """Start a cluster, made at the first use of the directory; stop it in the end.
 
     Args:
+        commits_synced: Whether a commit waits for its log to be on disk, which is the default.
         directory: Must lie where the user `postgres` may go, when this process is root's.
     """
     user = USER if os.geteuid() == 0 else None
@@ -136,7 +139,7 @@ def running(binaries: Path, directory: Path, core: int) -> Iterator[Cluster]:
         "port": str(port),
         "unix_socket_directories": str(directory),
         "fsync": "on",
-        "synchronous_commit": "on",
+        "synchronous_commit": "on" if commits_synced else "off",
         "full_page_writes": "on",
         "logging_collector": "off",
     }

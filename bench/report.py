@@ -46,6 +46,8 @@ class Finding:
             return "not measured"
         if self.is_reached:
             return "reached"
+        if not self.limit:
+            return "**missed**"
         return f"**missed by {abs(self.value - self.limit) / self.limit:.0%}**"
 
     @property

@@ -1,7 +1,8 @@
 """rsyslog that writes what it receives into one file, by TCP or RELP.
 
-A server in a temporary directory, on loopback. Three ways to run it: TCP, which has no answer;
-RELP, whose answer means what the queue behind it makes of it, with the default queue in memory; and
+A server in a temporary directory, on loopback. Four ways to run it: TCP, which has no answer; RELP,
+whose answer means what the queue behind it makes of it, with the default queue in memory; RELP with
+a file that is synced behind a queue that goes to disk when memory is short (disk-assisted); and
 RELP with a direct queue and a file that is synced, so that an answer is given after a sync. What
 favours it: it neither parses nor indexes the events, and writes them as they are, into one copy.
 """
@@ -32,6 +33,7 @@ class Way:
     """How it is run."""
 
     input: str  # the module
+    queue: str = ""  # as the package has it
     is_synced: bool = False
 
     @property
@@ -41,7 +43,13 @@ class Way:
 
 TCP: Final = Way("imtcp")
 RELP: Final = Way("imrelp")
-RELP_SYNCED: Final = Way("imrelp", is_synced=True)
+RELP_ASSISTED: Final = Way(
+    "imrelp",
+    'queue.type="LinkedList" queue.filename="waiting" queue.saveOnShutdown="on"'
+    ' queue.syncQueueFiles="on"',
+    is_synced=True,
+)
+RELP_SYNCED: Final = Way("imrelp", 'queue.type="Direct"', is_synced=True)
 
 
 def version() -> str:
@@ -108,8 +116,9 @@ def running(way: Way, directory: Path, core: int) -> Iterator[Rsyslog]:
 
 def _config(way: Way, port: int, file: Path) -> str:
     synced = ' sync="on" flushOnTXEnd="on"' if way.is_synced else ""
-    queue = 'main_queue(queue.type="Direct")\n' if way.is_synced else ""
+    queue = f"main_queue({way.queue})\n" if way.queue else ""
     return (
+        f'global(workDirectory="{file.parent}")\n'
         f'module(load="{way.input}")\n{queue}'
         'template(name="line" type="string" string="%msg%\\n")\n'
         f'input(type="{way.input}" port="{port}" address="127.0.0.1")\n'
