@@ -22,6 +22,7 @@ from holdfast.read import search as search_module
 from holdfast.read import segments as segments_module
 from holdfast.read.engine import DEFAULTS, Limits
 from holdfast.read.fold import fold
+from holdfast.read.index import Index, path_of
 from holdfast.read.search import run_counts, run_page
 from holdfast.read.segments import SourceError
 from holdfast.read.sources import Places, Source, places
@@ -304,13 +305,17 @@ def test_a_segment_whose_cached_bytes_rotted_is_named_and_not_shown(tmp_path: Pa
     assert caught.value.path == str(path)
 
 
-def test_a_fold_with_one_flipped_bit_is_named_and_not_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_fold_with_one_flipped_bit_is_named_and_not_shown(tmp_path: Path, indexed: bool) -> None:
     trail = numbered(tmp_path, segments=3, each=50)
     path = tmp_path / "fold.parquet"
     source = fold(trail.sources, str(path)).source(str(path))
+    page = Index(source.path, source.sha256).footer.pages[0]
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[page.offset + page.size // 2] ^= 1
     path.write_bytes(data)
+    if not indexed:
+        path_of(source.path).unlink()
 
     with pytest.raises(SourceError) as caught:
         run_page([source], Query())

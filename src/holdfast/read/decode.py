@@ -83,6 +83,16 @@ class SegmentFacts(Struct, frozen=True):
     keys: bytes
 
 
+class Names(Struct, frozen=True):
+    """The fields of an event that are columns and neither few in value nor a number."""
+
+    id: str
+    actor: str
+    actor_name: str
+    ip: str
+    targets: frozenset[str]
+
+
 # gc=False: a page of events holds no cycles, and tracking its objects doubled the time to decode.
 class _Named(Struct, gc=False, frozen=True):
     id: str = ""
@@ -306,6 +316,20 @@ def _one_by_one(texts: Sequence[str]) -> Int64s:
 def _int64s(timestamps: pa.Array) -> Int64s:
     numbers: Int64s = timestamps.cast(pa.int64()).to_numpy()
     return numbers
+
+
+def names_in(record: Record) -> Names:
+    """What a record says of who did it and to what, as the columns have it.
+
+    Raises:
+        CorruptError: bytes that are no record.
+    """
+    try:
+        event = _EVENTS.decode(record)
+    except (msgspec.MsgspecError, RecursionError):
+        event = _tolerant(record)
+    targets = frozenset(text for target in event.targets for text in (target.id, target.name))
+    return Names(event.id, event.actor.id, event.actor.name, event.source.ip, targets)
 
 
 def _events_of(part: Lines) -> list[_Event]:

@@ -2,11 +2,12 @@
 
 One connection a process, in memory, that may neither spill to disk nor load extensions, nor read
 Python variables as tables. A question is cut off when its time is over. Folds are checked against
-their hash when they are first read in a process, so no bit that rotted on the disk is ever shown.
+their hash when they are first read in a process, and pages that an index names against their CRC,
+so no bit that rotted on the disk is ever shown.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ import pyarrow as pa
 from msgspec import Struct
 
 from holdfast.errors import Problem, RejectedError
+from holdfast.model import Place
 from holdfast.read import sql
 from holdfast.read.hot import HotMemo
+from holdfast.read.indexed import Duties, Indexed
+from holdfast.read.lookup import question
 from holdfast.read.query import Spot, Wanted
 from holdfast.read.segments import SourceError, check_fold
-from holdfast.read.sources import FoldSource, Places, SegmentSource, Source, hidden_in
+from holdfast.read.sources import FoldSource, Hit, Places, SegmentSource, Source, hidden_in
+from holdfast.read.tally import Tally
 
 FOLDS_KNOWN_MAX = 4_096
 
@@ -31,6 +36,7 @@ Row = tuple[Any, ...]
 class Limits(Struct, frozen=True):
     """What one process may use for searches.
 
+    index_bytes: of indexes that are mapped, of which only what is looked at takes memory.
     group_events: how many events a page reads first, before it knows whether they will do.
     """
 
@@ -38,23 +44,19 @@ class Limits(Struct, frozen=True):
     memory_bytes: int = 128 << 20
     threads: int = 2
     hot_bytes: int = 64 << 20
+    index_bytes: int = 256 << 20
     group_events: int = 256
 
 
 DEFAULTS = Limits()
 
 
-class Hit(Struct, frozen=True):
-    """An event that matched.
+class Grouping(Struct, frozen=True):
+    """What is counted: by the values of some fields, and by time. rows_max: of an answer."""
 
-    size_bytes: of its record. fold: path of the fold that holds it, "": hot. row: its row there.
-    """
-
-    spot: Spot
-    segment: int
-    size_bytes: int
-    fold: str
-    row: int
+    by: tuple[str, ...]
+    bucket_us: int | None
+    rows_max: int
 
 
 class Engine:
@@ -66,6 +68,11 @@ class Engine:
         self._late = threading.Event()
         self._whole: set[tuple[str, str]] = set()
         self.hot = HotMemo(limits.hot_bytes)
+        self._indexed = Indexed(
+            limits.index_bytes,
+            limits.threads,
+            Duties(self._check_time, self._matching),
+        )
         self._database = duckdb.connect(
             ":memory:",
             config={
@@ -111,36 +118,58 @@ class Engine:
         Raises:
             SourceError: a file that must be made again.
         """
-        hits: list[Hit] = []
+        folds = [source for source in sources if isinstance(source, FoldSource)]
+        hits, left = self._indexed.hits(folds, question(wanted), hidden, limit)
+        hot = [source for source in sources if isinstance(source, SegmentSource)]
         conditions = sql.matches(wanted)
-        for relation, hiding in self._relations(sources, wanted, hidden):
-            question = sql.page(relation, conditions, hiding=hiding, limit=limit)
-            hits += [
-                Hit(Spot(time, node, position), segment, size, fold, row)
-                for time, node, position, segment, size, fold, row in self._ask(question)
-            ]
+        for relation, hiding in self._relations([*hot, *left], wanted, hidden):
+            hits += self._page(sql.page(relation, conditions, hiding=hiding, limit=limit))
         return hits
 
     def counts(
-        self,
-        sources: Sequence[Source],
-        wanted: Wanted,
-        hidden: Places,
-        question: Callable[[sql.Part, bool], sql.Part],
-    ) -> Iterator[list[Row]]:
-        """The answers to one question over each part of the sources.
+        self, sources: Sequence[Source], wanted: Wanted, hidden: Places, grouping: Grouping
+    ) -> Iterator[Iterable[Row]]:
+        """The counts of each part of the sources, as `sql.counts` gives them.
 
         Raises:
             SourceError: a file that must be made again.
         """
-        for relation, hiding in self._relations(sources, wanted, hidden):
-            yield self._ask(question(relation, hiding))
+        by, bucket_us, most = grouping.by, grouping.bucket_us, grouping.rows_max
+        folds = [source for source in sources if isinstance(source, FoldSource)]
+        tally = Tally(by, bucket_us)
+        left = self._indexed.counts(folds, question(wanted), hidden, tally, most)
+        yield tally.rows()
+        hot = [source for source in sources if isinstance(source, SegmentSource)]
+        conditions = sql.matches(wanted)
+        for relation, hiding in self._relations([*hot, *left], wanted, hidden):
+            yield self._ask(
+                sql.counts(relation, conditions, by, bucket_us, hiding=hiding, limit=most)
+            )
 
-    def records(self, fold: str, rows: Sequence[int]) -> dict[int, bytes]:
+    def records(self, fold: FoldSource, rows: Sequence[int]) -> dict[int, bytes]:
         """The records at some rows of a fold."""
-        question = sql.records(rows)
-        values = ([fold], *question.values)
-        return {row: text.encode() for row, text in self._ask(sql.Part(question.text, values))}
+        found = self._indexed.records(fold, rows)
+        if found is None:
+            self._check_whole(fold)
+            question = sql.records(rows)
+            values = ([fold.path], *question.values)
+            found = {row: text.encode() for row, text in self._ask(sql.Part(question.text, values))}
+        return found
+
+    def _matching(self, table: pa.Table, wanted: Wanted) -> set[Place]:
+        """The events of a table that match."""
+        with self._tables({sql.HOT: table}):
+            conditions = sql.matches(wanted)
+            hits = self._page(
+                sql.page(sql.Part(sql.HOT), conditions, hiding=False, limit=len(table))
+            )
+        return {Place(hit.spot.node, hit.spot.position) for hit in hits}
+
+    def _page(self, question: sql.Part) -> list[Hit]:
+        return [
+            Hit(Spot(time, node, position), segment, size, fold, row)
+            for time, node, position, segment, size, fold, row in self._ask(question)
+        ]
 
     def _relations(
         self, sources: Sequence[Source], wanted: Wanted, hidden: Places

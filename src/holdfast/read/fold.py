@@ -1,8 +1,9 @@
 """Fold many small segments into one Parquet file, which any number of events makes quick to search.
 
 Derived and disposable: sorted by (tenant, time), so that one tenant's events lie together, in row
-groups small enough to be skipped, with the record itself included. A crash leaves a file with the
-suffix .tmp or nothing. Parts of the archive are the same files.
+groups small enough to be skipped, with the record itself included. Its index (`index`) is made on
+the way. A crash leaves files with the suffix .tmp, an index alone, or nothing. Parts of the archive
+are the same files.
 """
 
 import ctypes
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from holdfast.read.decode import SCHEMA, cuts, decode, offsets_of
+from holdfast.read.index import Builder
 from holdfast.read.segments import SourceError, check_fold, read_batches
 from holdfast.read.sources import (
     FoldSource,
@@ -34,6 +36,8 @@ from holdfast.read.sources import (
 ROW_GROUP_EVENTS = 10_000
 GROUP_BYTES = 16 << 20  # of records; an engine holds several row groups at a time
 PART_GROUP_BYTES = 2 << 20
+PAGE_BYTES = 256 << 10  # a search decompresses whole pages for single records
+PAGE_CHECK_ROWS = 128
 HELD_BYTES = 96 << 20  # about 90,000 usual events
 _INT64_MAX = (1 << 63) - 1
 _WORDS = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type)]
@@ -72,7 +76,7 @@ class FoldFacts(Struct, frozen=True):
 
 
 def fold(sources: Sequence[Source], destination: str) -> FoldFacts:
-    """Write the events of segments, and of older folds, into one new fold.
+    """Write the events of segments, and of older folds, into one new fold, and its index.
 
     Runs in a worker. Holds HELD_BYTES of records, and 2 to 50 MB for each fold that goes in: what
     segments hold beyond that is sorted through files beside the new one. No two sources may share
@@ -85,17 +89,19 @@ def fold(sources: Sequence[Source], destination: str) -> FoldFacts:
     """
     path = Path(destination)
     temporary = path.with_name(path.name + ".tmp")
-    seen = _Seen()
+    seen, index = _Seen(), Builder()
     with ExitStack() as parts:
         streams = [_stored(source) for source in sources if isinstance(source, FoldSource)]
         segments = [source for source in sources if isinstance(source, SegmentSource)]
         streams += _sorted_streams(segments, path, parts)
-        _write(seen.each(_in_groups(_merged(streams), GROUP_BYTES)), temporary)
+        groups = seen.each(_in_groups(_merged(streams), GROUP_BYTES))
+        _write(index.each(groups), temporary)
         streams.clear()
     if seen.count != sum(source.count for source in sources):
         raise SourceError("what was to be folded holds another number of events")
     with temporary.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    index.write(temporary, digest, path)
     temporary.replace(path)
     _give_back_memory()
     return FoldFacts(
@@ -109,6 +115,20 @@ def fold(sources: Sequence[Source], destination: str) -> FoldFacts:
         tenants=tuple(sorted(seen.tenants)),
         stretches=joined([s for source in sources for s in stretches_of(source)]),
     )
+
+
+def index_fold(source: FoldSource) -> None:
+    """Make the index of a fold again. Runs in a worker.
+
+    Raises:
+        SourceError: a fold that cannot be read, or holds other bytes than it must.
+        OSError: the index cannot be written.
+    """
+    index = Builder()
+    for _ in index.each(_stored(source)):
+        pass
+    index.write(Path(source.path), source.sha256, Path(source.path))
+    _give_back_memory()
 
 
 def _give_back_memory() -> None:
@@ -273,6 +293,9 @@ def _write(tables: Iterable[pa.Table], path: Path) -> None:
             use_dictionary=_WORDS,
             bloom_filter_options=_BLOOMS,
             write_page_index=True,
+            data_page_version="1.0",
+            data_page_size=PAGE_BYTES,
+            write_batch_size=PAGE_CHECK_ROWS,
             sorting_columns=pq.SortingColumn.from_ordering(SCHEMA, _ORDER),
         ) as writer:
             for table in tables:

@@ -27,8 +27,9 @@ from holdfast.proof.names import SegmentName
 from holdfast.read import jobs
 from holdfast.read.catalog import Catalog, DamagedError, Entry
 from holdfast.read.decode import SegmentFacts, facts_of
-from holdfast.read.fold import FoldFacts, fold
+from holdfast.read.fold import FoldFacts, fold, index_fold
 from holdfast.read.ids import IdIndex
+from holdfast.read.index import path_of, remove, without_index
 from holdfast.read.packs import Packs, Spot
 from holdfast.read.repeats import Copy, settle
 from holdfast.read.segments import SourceError
@@ -165,9 +166,10 @@ class Holdings:
                 self.catalog.unfold(number)
                 self.damaged = True
             self._next_fold = max(self._next_fold, number + 1)
-        known = {str(self.shelf.fold_path(one.number)) for one in self.shelf.folds}
+        paths = [one.source.path for one in self.shelf.folds]
+        known = {Path(path) for path in paths} | {path_of(path) for path in paths}
         for file in self.shelf.fold_path(0).parent.iterdir():
-            if str(file) not in known:
+            if file not in known:
                 file.unlink()  # a crash between file and row
 
     def _load_hot(self) -> None:
@@ -329,7 +331,7 @@ class Holdings:
             self.shelf.remove_folds([number])
             self.damaged = True
             await self._host.offload(self.catalog.unfold, number)
-            await self._host.offload(self.shelf.fold_path(number).unlink, True)
+            await self._host.offload(remove, str(self.shelf.fold_path(number)))
             await self._host.offload(self._count)
 
     @property
@@ -453,10 +455,14 @@ class Holdings:
         merge = plan_merge(self.shelf.folds)
         if merge:
             await self._fold((), merge)
+        folds = [] if hot or merge else [one.source for one in self.shelf.folds]
+        bare = await self._host.offload(without_index, folds)
+        if bare:
+            await asyncio.wrap_future(self._host.background.submit(index_fold, bare[0]))
         if self.packs.is_full:
             needed = {one.entry.pack for one in self.shelf.hot}
             await self._host.offload(self.packs.evict, needed)
-        return bool(hot or merge)
+        return bool(hot or merge or bare)
 
     async def _fold(self, hot: Sequence[Hot], folds: Sequence[Fold]) -> None:
         number, self._next_fold = self._next_fold, self._next_fold + 1
@@ -472,7 +478,7 @@ class Holdings:
         self.shelf.remove(entries)
         self.shelf.remove_folds(old)
         for one in folds:
-            await self._host.offload(Path(one.source.path).unlink, True)
+            await self._host.offload(remove, one.source.path)
 
     async def _run_fold(self, sources: Sequence[object], destination: str) -> FoldFacts:
         return await asyncio.wrap_future(

@@ -18,11 +18,12 @@ from msgspec import Raw, structs
 from holdfast.errors import Problem, RejectedError
 from holdfast.model import Counts, Found, Page, Place, Query
 from holdfast.read import sql
-from holdfast.read.engine import DEFAULTS, Engine, Hit, Limits
+from holdfast.read.engine import DEFAULTS, Engine, Grouping, Limits
 from holdfast.read.query import Wanted, check, check_groups, cursor_after
 from holdfast.read.sources import (
     NOWHERE,
     FoldSource,
+    Hit,
     Places,
     SegmentSource,
     Source,
@@ -90,17 +91,12 @@ def run_counts(
     """
     check_groups(by, bucket_us)
     wanted = check(structs.replace(query, cursor="", limit=1))
-    conditions = sql.matches(wanted)
-
-    def question(relation: sql.Part, hiding: bool) -> sql.Part:
-        limit = 2 * GROUPS_MAX + 2
-        return sql.counts(relation, conditions, by, bucket_us, hiding=hiding, limit=limit)
-
+    grouping = Grouping(by, bucket_us, 2 * GROUPS_MAX + 2)
     total = 0
     groups: Counter[tuple[str, ...]] = Counter()
     buckets: Counter[int] = Counter()
     with engine_of(limits).working() as engine:
-        for rows in engine.counts(prune(sources, wanted), wanted, hidden, question):
+        for rows in engine.counts(prune(sources, wanted), wanted, hidden, grouping):
             for *values, bucket, n, kind in rows:
                 if kind == sql.GROUP:
                     groups[tuple(values)] += n
@@ -183,8 +179,9 @@ def _records(engine: Engine, sources: Sequence[Source], hits: Sequence[Hit]) -> 
     for hit in hits:
         if hit.fold:
             folds.setdefault(hit.fold, []).append(hit)
+    by_path = {source.path: source for source in sources if isinstance(source, FoldSource)}
     for path, within in folds.items():
-        by_row = engine.records(path, [hit.row for hit in within])
+        by_row = engine.records(by_path[path], [hit.row for hit in within])
         records.update((hit.spot, by_row[hit.row]) for hit in within)
     return [records[hit.spot] for hit in hits]
 

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from holdfast.model import NodeId, Place
 from holdfast.read.decode import Part
-from holdfast.read.query import Wanted
+from holdfast.read.query import Spot, Wanted
 
 Positions = npt.NDArray[np.uint64]
 _UINT64 = np.dtype("<u8")
@@ -66,6 +66,19 @@ class FoldSource(Struct, frozen=True):
 
 
 Source = SegmentSource | FoldSource
+
+
+class Hit(Struct, frozen=True):
+    """An event that matched.
+
+    size_bytes: of its record. fold: path of the fold that holds it, "": hot. row: its row there.
+    """
+
+    spot: Spot
+    segment: int
+    size_bytes: int
+    fold: str
+    row: int
 
 
 class Places(Struct, frozen=True):

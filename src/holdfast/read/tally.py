@@ -1,0 +1,125 @@
+"""Counts of folds' rows by what their indexes know of each exactly, without reading the folds."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from holdfast.read import sql
+from holdfast.read.index import HOUR_US, Index
+from holdfast.read.lookup import Lookup, Rows
+
+GROUPS = ("tenant", "action", "outcome", "node")
+TABLE_MIN = 1 << 16
+
+Numbers = npt.NDArray[Any]
+
+
+class Column(Struct, frozen=True):
+    """A field of some rows: codes, and what these stand for."""
+
+    codes: Numbers
+    names: Sequence[str]
+
+
+class Tally:
+    """Counts of many folds in one, by the values of some of GROUPS and by time."""
+
+    def __init__(self, by: Sequence[str], bucket_us: int | None) -> None:
+        self.by = by
+        self._bucket_us = bucket_us
+        self._total = 0
+        self._groups: Counter[tuple[str, ...]] = Counter()
+        self._buckets: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        """How many counts there are so far, beside the one of all."""
+        return len(self._groups) + len(self._buckets)
+
+    def add_whole(self, lookup: Lookup) -> bool:
+        """Add a fold of which every row counts, save by its action and outcome, by the hours that
+        were counted before; False: these are not enough, and nothing was added."""
+        if not set(self.by) <= {"action", "outcome"} or (self._bucket_us or HOUR_US) % HOUR_US:
+            return False
+        index = lookup.index
+        codes = {name: index.array(f"cell_{name}") for name in ("action", "outcome")}
+        counts, hours = index.array("cell_count"), index.array("cell_hour")
+        for name, values in (("action", lookup.actions()), ("outcome", lookup.outcomes())):
+            if values is not None:
+                kept = values[codes[name]]
+                codes = {name: some[kept] for name, some in codes.items()}
+                counts, hours = counts[kept], hours[kept]
+        columns = [_named(index, name, codes[name]) for name in self.by]
+        self._add(columns, counts, hours * HOUR_US)
+        return True
+
+    def add_rows(self, index: Index, rows: Rows) -> None:
+        """Add some rows of a fold."""
+        columns = [_column(index, name, rows) for name in self.by]
+        self._add(columns, np.ones(len(rows), np.int64), index.times_us(rows))
+
+    def _add(self, columns: Sequence[Column], counts: Numbers, times_us: Numbers) -> None:
+        self._total += int(counts.sum())
+        if not len(counts):
+            return
+        if columns:
+            codes, sums = _summed([column.codes for column in columns], counts)
+            values = [
+                [column.names[code] for code in some]
+                for column, some in zip(columns, codes.tolist(), strict=True)
+            ]
+            _add(self._groups, zip(*values, strict=True), sums)
+        if self._bucket_us is not None:
+            starts = times_us // self._bucket_us
+            first = int(starts.min())
+            codes, sums = _summed([starts - first], counts)
+            _add(self._buckets, ((codes[0] + first) * self._bucket_us).tolist(), sums)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """What was counted, as `sql.counts` gives it."""
+        none = ("",) * len(self.by)
+        yield (*none, 0, self._total, sql.ALL)
+        for values, n in self._groups.items():
+            yield (*values, 0, n, sql.GROUP)
+        for start, n in self._buckets.items():
+            yield (*none, start, n, sql.BUCKET)
+
+
+def _add(counter: Counter[Any], keys: Iterable[object], counts: Numbers) -> None:
+    for key, n in zip(keys, counts.tolist(), strict=True):
+        counter[key] += n
+
+
+def _summed(codes: Sequence[Numbers], counts: Numbers) -> tuple[Numbers, Numbers]:
+    """Each combination of codes that there is, a column each, and the sum of its counts."""
+    sizes = tuple(int(some.max()) + 1 for some in codes)
+    size = prod(sizes)
+    if size <= max(TABLE_MIN, 4 * len(counts)):  # as a table: no need to sort
+        key = np.ravel_multi_index([some.astype(np.int64) for some in codes], sizes)
+        sums = np.bincount(key, counts, size)
+        every = np.flatnonzero(sums)
+        return np.array(np.unravel_index(every, sizes)), sums[every].astype(np.int64)
+    found, where = np.unique(np.array(codes), axis=1, return_inverse=True)
+    return found, np.bincount(where.reshape(-1), counts).astype(np.int64)
+
+
+def _column(index: Index, name: str, rows: Rows) -> Column:
+    if name == "node":
+        cuts = index.footer.cuts
+        numbers: dict[str, int] = {}
+        of_cut = np.array([numbers.setdefault(cut.node, len(numbers)) for cut in cuts])
+        return Column(of_cut[index.array("cut")[rows]], list(numbers))
+    if name == "tenant":
+        ends = np.array([run.end for run in index.footer.runs])
+        names = [run.tenant for run in index.footer.runs]
+        return Column(np.searchsorted(ends, rows, side="right"), names)
+    return _named(index, name, index.array(name)[rows])
+
+
+def _named(index: Index, name: str, codes: Numbers) -> Column:
+    names = {"action": index.footer.actions, "outcome": index.footer.outcomes}
+    return Column(codes, names[name])
