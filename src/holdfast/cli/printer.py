@@ -23,6 +23,11 @@ class Progress(Protocol):
     def __call__(self, done: int, detail: str = "", total: int | None = None) -> None: ...
 
 
+def is_terminal() -> bool:
+    """Whether a person looks at what is printed."""
+    return sys.stdout.isatty()
+
+
 def machine(data: bytes) -> None:
     """A line for programs, as it is."""
     sys.stdout.flush()

@@ -44,6 +44,9 @@ class Source(Protocol):
 
     def status(self) -> bytes: ...
 
+    def follow(self) -> None:
+        """From now on, answer by what the regions show then, not by the first look at them."""
+
     def checkpoints(self) -> bytes: ...
 
     def consistency(self, parameters: Parameters) -> bytes: ...
@@ -53,8 +56,11 @@ class Source(Protocol):
 
 
 @contextmanager
-def open_source(where: Where, *, events: bool = True) -> Iterator[Source]:
+def open_source(
+    where: Where, *, events: bool = True, timeout_seconds: float = QUESTION_TIMEOUT_SECONDS
+) -> Iterator[Source]:
     """The source that the options, or else the environment, name. events: they are asked for.
+    timeout_seconds: how long a server may be silent.
 
     Raises:
         RejectedError: they name two, or none that exists.
@@ -66,7 +72,7 @@ def open_source(where: Where, *, events: bool = True) -> Iterator[Source]:
         server = os.environ.get("HOLDFAST_SERVER", "")
     if server:
         endpoint = endpoint_of(server, where.token_file, where.ca_file)
-        with Client(endpoint, Patience(timeout_seconds=QUESTION_TIMEOUT_SECONDS)) as client:
+        with Client(endpoint, Patience(timeout_seconds=timeout_seconds)) as client:
             yield ServerSource(client)
         return
     from holdfast.cli.straight import open_regions
@@ -143,6 +149,9 @@ class ServerSource:
 
     def status(self) -> bytes:
         return self._client.get_bytes("/v1/status")
+
+    def follow(self) -> None:
+        """A server does so by itself."""
 
     def checkpoints(self) -> bytes:
         return self._client.get_bytes("/v1/checkpoints")

@@ -1,68 +1,104 @@
-"""`holdfast status`: how the trail, its regions and this node are."""
+"""`holdfast status`: how the trail, its regions and the nodes are."""
 
-from typing import Annotated, Any
+import time
+from dataclasses import replace
+from typing import Annotated, Final, NoReturn
 
+from rich.console import RenderableType
 from typer import Option
 
-from holdfast.cli import printer
-from holdfast.cli.exits import GOOD
+from holdfast.cli import printer, screen
+from holdfast.cli.board import Board, page
+from holdfast.cli.exits import GOOD, UNREACHED, code_of, text_of
 from holdfast.cli.options import Where
-from holdfast.cli.printer import safe
-from holdfast.cli.source import decode, open_source
+from holdfast.cli.source import QUESTION_TIMEOUT_SECONDS, Source, decode, open_source
+from holdfast.client import ClientError
+from holdfast.errors import HoldfastError
+
+WATCH_TIMEOUT_SECONDS: Final = 10.0  # a page that is looked at says soon that nobody answers
+CHECKPOINTS_EVERY_SECONDS: Final = 30.0  # they come hourly, and every region is asked for them
 
 
 def status(
-    where: Where, json: Annotated[bool, Option("--json", help="One JSON object.")] = False
+    where: Where,
+    json: Annotated[
+        bool, Option("--json", help="One JSON object; with --watch a line for each look.")
+    ] = False,
+    watch: Annotated[bool, Option("--watch", help="Go on looking, until Ctrl-C.")] = False,
+    every: Annotated[
+        float, Option(min=0.1, max=3600, metavar="SECONDS", help="With --watch: the pause.")
+    ] = 2.0,
 ) -> int:
     """Say how the trail, its regions and the nodes are."""
-    with open_source(where) as source:
-        answer = source.status()
-    if json:
-        printer.machine(answer)
-    else:
-        _print(decode(answer))
+    timeout_seconds = WATCH_TIMEOUT_SECONDS if watch else QUESTION_TIMEOUT_SECONDS
+    with open_source(where, timeout_seconds=timeout_seconds) as source:
+        view = View(source)
+        if watch:
+            source.follow()
+            view.watch(every, json)
+        view.show(json)
     return GOOD
 
 
-def _print(said: dict[str, Any]) -> None:
-    trail, reader = said["trail"], said["reader"]
-    printer.line(
-        f"trail {safe(trail['id'])} ({safe(trail['name'])}): {trail['quorum']} regions must hold "
-        f"an event, any {trail['needed']} show all that were acknowledged"
-    )
-    for reason in said["reasons"]:
-        printer.line(f"NOT READY: {safe(reason)}")
-    for node in said["nodes"]:
-        _print_node(node)
-    printer.line(
-        f"known: {reader['events']} events in {reader['segments']} segments, of them "
-        f"{reader['repeats']} repeats and {reader['conflicts']} conflicts"
-    )
-    for alarm in (*reader["alarms"], *reader["corrupt"], *reader["strays"]):
-        printer.line(f"ALARM: {safe(alarm)}")
-    for text in printer.statement_lines(said):
-        printer.line(text)
-    printer.line()
-    head = ("region", "state", "usable", "lacks", "clock", "why")
-    printer.table(head, [_region(region) for region in said["regions"]])
+class View:
+    """What was seen last."""
 
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._board = Board()
+        self._asked_checkpoints = 0.0
 
-def _print_node(node: dict[str, Any]) -> None:
-    printer.line(
-        f"node {safe(node['node'])}, epoch {node['epoch']}: {safe(node['state'])}, "
-        f"{node['events']} events in {node['segments']} segments acknowledged, "
-        f"{node['waiting']['events']} waiting"
-    )
+    def page(self, wide: bool) -> RenderableType:
+        """The page of it."""
+        return page(self._board, time.time_ns() // 1000, wide)
 
+    def show(self, json: bool) -> None:
+        """Look once, and show what came of it.
 
-def _region(region: dict[str, Any]) -> tuple[str, ...]:
-    lag, offset = region["lag"], region["clock_offset_seconds"]
-    lacks = f"{lag['segments']} segments, {lag['bytes']} bytes" if lag else "-"
-    return (
-        safe(region["region"]),
-        safe(region["state"]),
-        "yes" if region["usable"] else "no",
-        lacks,
-        "-" if offset is None else f"{offset:+.3f} s",
-        safe(region["why"]) or "-",
-    )
+        Raises:
+            HoldfastError, ClientError, OSError: there is no answer.
+        """
+        answer = self._source.status()
+        if json:
+            printer.machine(answer)
+            return
+        self._take(answer)
+        screen.show(self.page)
+
+    def watch(self, every_seconds: float, json: bool) -> NoReturn:
+        """Look and show again and again, through silences too, until interrupted."""
+        if not json:
+            screen.watch(self.page, self.look, every_seconds)
+        while True:
+            self.tell()
+            time.sleep(every_seconds)
+
+    def look(self) -> None:
+        """Look again; who does not answer is asked again the next time."""
+        try:
+            self._take(self._source.status())
+        except (HoldfastError, ClientError, OSError) as error:
+            if code_of(error) != UNREACHED:
+                raise
+            self._board = self._board.without(text_of(error), time.time_ns() // 1000)
+
+    def tell(self) -> None:
+        """A line for programs; why there is none, on standard error."""
+        try:
+            printer.machine(self._source.status())
+        except (HoldfastError, ClientError, OSError) as error:
+            if code_of(error) != UNREACHED:
+                raise
+            printer.failure(text_of(error))
+
+    def _take(self, answer: bytes) -> None:
+        self._board = self._board.after(decode(answer))
+        now = time.monotonic()
+        if self._asked_checkpoints and now - self._asked_checkpoints < CHECKPOINTS_EVERY_SECONDS:
+            return
+        self._asked_checkpoints = now
+        try:
+            found = decode(self._source.checkpoints())
+            self._board = replace(self._board, checkpoints=found, no_checkpoints="")
+        except (HoldfastError, ClientError, OSError) as error:
+            self._board = replace(self._board, no_checkpoints=text_of(error))

@@ -144,6 +144,9 @@ class RegionsSource:
 
         return self._run(ask())
 
+    def follow(self) -> None:
+        self._run(self._reader.start())
+
     def checkpoints(self) -> bytes:
         async def ask() -> bytes:
             look = await self._system.checkpoints.look()
@@ -160,7 +163,7 @@ class RegionsSource:
         return self._run(ask())
 
     def tail(self, asked: Parameters) -> Iterator[bytes]:
-        self._run(self._reader.start())
+        self.follow()
         found = self._reader.tail(parameters.query_of(_values(asked, parameters.TAIL)))
         while (each := self._run(_next(found))) is not None:
             yield answers.element(each)
