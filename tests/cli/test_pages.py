@@ -14,6 +14,7 @@ from holdfast.cli import advice
 from holdfast.cli.app import run
 from holdfast.cli.timeline import Line, Span, cells_of
 from holdfast.model import HoldingKind
+from holdfast.serve.ui.advice import HOLDING
 from tests.cli.terminal import terminal
 from tests.cli.trail import write_trail
 from tests.serve.running import EVENT, Running, running
@@ -149,7 +150,8 @@ def test_a_hole_is_drawn_as_unknown_with_what_to_do(gap: Path, tmp_path: Path) -
     assert code == 4
     assert re.search(r" [?X]*\?[?X]* +holds back: hole, 1 gap", seen.shown)
     assert "How far this is complete is not known" in seen.shown
-    assert "Bring every region back" in seen.shown
+    assert "→ Bring every region back" in seen.shown
+    assert "  holdfast reconcile --data DIR" in seen.shown
 
 
 def test_a_width_that_is_none_is_refused(capsys: Capture) -> None:
@@ -185,6 +187,5 @@ def test_there_is_advice_for_everything_that_operations_names() -> None:
         section = OPERATIONS.partition(f"\n## {title}")[2].partition("\n## ")[0]
         return set(re.findall(r"^\| `([a-z-]+)` \|", section, re.M))
 
-    assert advice.HOLDING.keys() == set(get_args(HoldingKind))
-    assert advice.HOLDING.keys() == kinds("What holds")
+    assert HOLDING.keys() == set(get_args(HoldingKind)) == kinds("What holds")
     assert advice.FINDING.keys() == kinds("Findings")

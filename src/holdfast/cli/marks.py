@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.cli import advice
 from holdfast.cli.printer import JsonObject, safe
+from holdfast.serve.ui import advice
 from holdfast.serve.ui.words import FRESH_US, clock, short, span
 from holdfast.times import parse_time
 
@@ -53,9 +53,14 @@ def below(text: RenderableType, depth: int = 2) -> Padding:
     return Padding(text, (0, 0, 0, depth))
 
 
-def to_do(text: str) -> Padding:
-    """What to do about it."""
-    return below(Text(f"→ {text}", "italic"), 4)
+def to_do(text: str, command: str = "") -> Padding:
+    """What to do about it, and with which command."""
+    told = Text.assemble("→ ", (text, "italic"))
+    return below(told.append(f"\n  {command}", "bold") if command else told, 4)
+
+
+def _command(command: str, node: str) -> str:
+    return command.format(where="--data DIR", node=safe(node) or "NODE")
 
 
 def named(regions: Sequence[str]) -> str:
@@ -80,8 +85,9 @@ def statement(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
         node = f"node {short(safe(holding['node']))}: " if holding["node"] else ""
         age = span(now_us - parse_time(holding["since"]))
         yield below(sign("behind", f"held back for {age} by {node}{safe(holding['reason'])}"))
-        if (cure := advice.HOLDING.get(holding["kind"])) is not None:
-            yield to_do(cure)
+        known = advice.HOLDING.get(holding["kind"])  # a newer server may name another
+        for step in known.steps if known else ():
+            yield to_do(step.text.replace("`", ""), _command(step.command, holding["node"]))
     for gap in said["gaps"]:
         yield below(Group(*_gap(gap)))
 
