@@ -23,6 +23,8 @@ from holdfast.settings import Settings
 
 GO: Final = "go"
 STOP: Final = "stop"
+ASK: Final = "ask"
+HERE: Final = "here"
 LOOPBACK: Final = "127.0.0.1"
 M_TRIM_THRESHOLD: Final = -1  # as <malloc.h> has them
 M_MMAP_THRESHOLD: Final = -3
@@ -60,7 +62,7 @@ def prepare(name: str = "") -> None:
 
 
 class Line:
-    """A child's line to the process that supervises it.
+    """A child's line to the process that supervises it, which asks whether its event loop turns.
 
     go: set once it may open the port. stop: what to do when it is told to stop.
     """
@@ -72,7 +74,8 @@ class Line:
         asyncio.get_running_loop().add_reader(pipe.fileno(), self._hear)
 
     def say(self, what: object) -> None:
-        self._pipe.send(what)
+        with contextlib.suppress(OSError):  # as in `_hear`
+            self._pipe.send(what)
 
     def _hear(self) -> None:
         try:
@@ -80,7 +83,9 @@ class Line:
         except (EOFError, OSError):  # it is gone, and so will this process be
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             return
-        if said == STOP:
+        if said == ASK:
+            self.say(HERE)
+        elif said == STOP:
             self.stop()
         else:
             self.go.set()

@@ -11,10 +11,10 @@ one that dies takes no more of them, at once and without anybody's help. They be
 together, or the first would get all connections, which may last. This process binds the port too,
 so that nobody else gets it, but does not listen.
 
-A process that dies is started again, at once and then after ever longer pauses. A first start that
-fails ends all. This process does none of the others' work, so that little can end it; when
-something does, they end themselves, and the data directory is free once the last of them has gone:
-they all hold its lock.
+A process that dies is started again, at once and then after ever longer pauses; one that does not
+answer for a minute is killed. A first start that fails ends all. This process does none of the
+others' work, so that little can end it; when something does, they end themselves, and the data
+directory is free once the last of them has gone: they all hold its lock.
 """
 
 import asyncio
@@ -34,12 +34,24 @@ from msgspec import Struct
 
 from holdfast.errors import HoldfastError, Problem, RejectedError, UnavailableError
 from holdfast.regions.lock import LOCK_FILE, locked
-from holdfast.serve.process import GO, STOP, Say, address_of, on_signal, prepare, readable
+from holdfast.serve.process import (
+    ASK,
+    GO,
+    HERE,
+    STOP,
+    Say,
+    address_of,
+    on_signal,
+    prepare,
+    readable,
+)
 from holdfast.settings import Settings
 
 PAUSE_FIRST_SECONDS: Final = 0.1
 PAUSE_MAX_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 60.0  # who lived that long is started again at once
+ASK_SECONDS: Final = 5.0
+SILENT_MAX: Final = 12  # unanswered; counted, since a machine that slept finds one time-out over
 STOP_SECONDS: Final = 60.0  # to answer, drain and close an epoch; then it is killed
 BACKLOG: Final = 1024
 SOCKET_PATH_BYTES_MAX: Final = 107  # of AF_UNIX; macOS: 103
@@ -163,6 +175,8 @@ class _Child:
         self._arguments = arguments
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
+        self._said: asyncio.Queue[object] = asyncio.Queue()
+        self._silent = 0
         self._life: asyncio.Task[None] | None = None
         self._halt = asyncio.Event()
 
@@ -201,7 +215,7 @@ class _Child:
         pause = PAUSE_FIRST_SECONDS
         while True:
             assert self._process is not None, "it was started"
-            await readable(self._process.sentinel)
+            await self._gone(self._process)
             if self.is_stopping:
                 return
             self._process.join()
@@ -223,18 +237,51 @@ class _Child:
             except HoldfastError as error:
                 log.error("%s: %s", self._name, error)
 
+    async def _gone(self, process: SpawnProcess) -> None:
+        """Wait for its end, and bring it about where it answers no more."""
+        gone = asyncio.create_task(readable(process.sentinel))
+        silent = asyncio.create_task(self._silence())
+        await asyncio.wait((gone, silent), return_when=asyncio.FIRST_COMPLETED)
+        if not gone.done():
+            seconds = SILENT_MAX * ASK_SECONDS
+            log.error("%s has not answered for %g s; it is killed", self._name, seconds)
+            process.kill()
+        silent.cancel()
+        await gone
+
+    async def _silence(self) -> None:
+        while self._silent < SILENT_MAX:
+            self._silent += 1
+            self._tell(ASK)
+            await asyncio.sleep(ASK_SECONDS)
+
     def _start(self) -> float:
+        loop = asyncio.get_running_loop()
         if self._pipe is not None:
+            loop.remove_reader(self._pipe.fileno())
             self._pipe.close()
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
+        self._said, self._silent = asyncio.Queue(), 0
+        loop.add_reader(self._pipe.fileno(), self._hear, self._pipe)
         self._process = spawn.Process(
             target=self._target, args=(theirs, *self._arguments), name=self._name
         )
         self._process.start()
         theirs.close()
         log.info("%s is process %d", self._name, self._process.pid)
-        return asyncio.get_running_loop().time()
+        return loop.time()
+
+    def _hear(self, pipe: Connection) -> None:
+        try:
+            said = pipe.recv()
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(pipe.fileno())
+            said = UnavailableError(f"{self._name} ended before it was at work")
+        if said == HERE:
+            self._silent = 0
+        else:
+            self._said.put_nowait(said)
 
     def _tell(self, order: str) -> None:
         if self._pipe is not None:
@@ -242,12 +289,7 @@ class _Child:
                 self._pipe.send(order)
 
     async def _heard(self) -> Up:
-        assert self._pipe is not None, "it was started"
-        await readable(self._pipe.fileno())
-        try:
-            said = self._pipe.recv()
-        except (EOFError, OSError):
-            raise UnavailableError(f"{self._name} ended before it was at work") from None
+        said = await self._said.get()
         if isinstance(said, HoldfastError):
             raise said
         assert isinstance(said, Up), "nothing else is sent"
