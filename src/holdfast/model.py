@@ -38,7 +38,8 @@ class Query(Struct, frozen=True, kw_only=True):
 
     from_us, to_us: half-open range of the event's `time` (what was received, where none was sent).
     action: exact, or a prefix when it ends with "*". target: a target's id or name. q: text
-    anywhere in the record, without regard to case. limit: 1..1000 events a page.
+    anywhere in the record, without regard to case; word: text that neither begins nor ends within
+    a word there. limit: 1..1000 events a page.
     cursor: opaque, from a page's `next`.
     """
 
@@ -52,6 +53,7 @@ class Query(Struct, frozen=True, kw_only=True):
     ip: str = ""
     id: str = ""
     q: str = ""
+    word: str = ""
     limit: int = 100
     cursor: str = ""
 

@@ -122,15 +122,22 @@ def wants(query: Query, one: Stored) -> bool:
         and query.ip in ("", event.get("source", {}).get("ip", ""))
         and query.id in ("", event.get("id", ""))
         and (not query.q or _holds(one.record.decode(), query.q))
+        and (not query.word or _holds(one.record.decode(), query.word, WHOLE))
     )
 
 
-def _holds(record: str, text: str) -> bool:
+# Neither begun nor ended within a word: what is before it is no letter, or the last one of an
+# escape; what is behind it is no letter.
+WHOLE = (r"(?:(?<![\w\-])|(?<=\\[bfnrt]))", r"(?![\w\-])")
+
+
+def _holds(record: str, text: str, bounds: tuple[str, str] = ("", "")) -> bool:
     ways = [
         text,
         *(json.dumps(t, ensure_ascii=a)[1:-1] for t in _cases(text) for a in (True, False)),
     ]
-    return any(re.search(re.escape(way), record, re.IGNORECASE) for way in ways)
+    before, after = bounds
+    return any(re.search(before + re.escape(way) + after, record, re.IGNORECASE) for way in ways)
 
 
 def _cases(text: str) -> tuple[str, str, str]:
@@ -199,6 +206,8 @@ def records() -> st.SearchStrategy[bytes]:
 
 TEXTS = ("APPROVED", "TCK-42", "straSSe", "straße", "NAÏVE", "a\nb", "☃", 'a"b\\c', "zoë", "id-1")
 
+WHOLE_TEXTS = ("tck-42", "TCK", "42", "by", "approved BY", "NAÏVE", "b", "a\nb", "root", "Zo")
+
 
 def _seldom(values: tuple[str, ...]) -> st.SearchStrategy[str]:
     return st.sampled_from(("",) * 12 * len(values) + values)
@@ -220,6 +229,7 @@ def queries() -> st.SearchStrategy[Query]:
         ip=_seldom(IPS),
         id=_seldom(("id-1", "id-2", "none")),
         q=_seldom(TEXTS),
+        word=_seldom(WHOLE_TEXTS),
         limit=st.integers(1, 12),
     ).filter(_is_forwards)
 

@@ -233,6 +233,7 @@ def test_one_id_one_actor_and_one_word_read_few_pages(
         few: list[tuple[Query, list[int]]] = [
             (Query(id="id-77"), [77]),
             (Query(q="ticket TCK-00123 of"), [123]),
+            (Query(word="tck-00123"), [123]),
             (Query(actor="u7", limit=2), [567, 527]),
             (Query(tenant="t2", limit=3), [599, 596, 593]),
         ]
@@ -316,6 +317,30 @@ def test_text_that_begins_or_ends_within_a_word_is_found(tmp_path: Path) -> None
             assert positions(run_page([source], Query(q=text))) == [123]
 
 
+def test_a_whole_word_is_not_found_within_longer_ones(tmp_path: Path) -> None:
+    trail = Trail(tmp_path)
+    reasons = (
+        "see TCK-42",
+        "TCK-42",
+        "a\nTCK-42.",
+        "(tck-42)",
+        "TCK-421",
+        "XTCK-42",
+        "-TCK-42",
+        "é",
+    )
+    trail.add(NODES[0], [record_of({"reason": reason}, START_US) for reason in reasons])
+    path = str(tmp_path / "fold.parquet")
+    with small_pieces():
+        source = fold(trail.sources, path).source(path)
+        for sources in ([source], without([source]), trail.sources):
+            assert positions(run_page(sources, Query(word="TCK-42"))) == [3, 2, 1, 0]
+            assert positions(run_page(sources, Query(word="see tck-42"))) == [0]
+            assert positions(run_page(sources, Query(word="(TCK-42"))) == [3]
+            assert positions(run_page(sources, Query(word="TCK-42", q="tck-42)"))) == [3]
+            assert positions(run_page(sources, Query(word="É"))) == [7]
+
+
 def test_a_letter_that_an_engine_folds_to_ascii_hides_no_word(tmp_path: Path) -> None:
     trail = Trail(tmp_path)
     reasons = ("in \u212belvin of", "in \u212aelvin of", "in kelvin of", "a paſs in", "a pass in")
@@ -327,8 +352,9 @@ def test_a_letter_that_an_engine_folds_to_ascii_hides_no_word(tmp_path: Path) ->
 
         kelvins = positions(run_page([source], Query(q="in kelvin of")))
         passes = positions(run_page([source], Query(q="a pass in")))
+        other = positions(run_page([source], Query(q="in \u212aelvin of")))
 
-    assert kelvins == [11, 10, 9, 8, 7, 6, 5, 4]
+    assert kelvins == other == [11, 10, 9, 8, 7, 6, 5, 4]
     assert passes == [19, 18, 17, 16, 15, 14, 13, 12]
 
 

@@ -112,6 +112,7 @@ class Filters:
     ip: Annotated[str, Option(help="From this source address.")] = ""
     id: Annotated[str, Option(help="With this event id.")] = ""
     q: Annotated[str, Option(metavar="TEXT", help="With this text anywhere in the record.")] = ""
+    word: Annotated[str, Option(metavar="TEXT", help="With these whole words in the record.")] = ""
 
     def parameters(self) -> dict[str, str]:
         """The filters that were given, by the HTTP API's names."""

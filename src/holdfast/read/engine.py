@@ -180,7 +180,7 @@ class Engine:
         """
         hot = [source for source in sources if isinstance(source, SegmentSource)]
         hidden_hot = _table_of(hot, hidden)
-        for table in self.hot.tables(hot, records=bool(wanted.texts)):
+        for table in self.hot.tables(hot, records=bool(wanted.phrases)):
             self._check_time()
             with self._tables({sql.HOT: table, sql.HIDDEN: hidden_hot}) as names:
                 yield sql.Part(sql.HOT), sql.HIDDEN in names

@@ -7,6 +7,7 @@ contain, and given to whoever checks them like hot ones.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, product, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,10 @@ from msgspec import Struct
 from holdfast.read.decode import names_in
 from holdfast.read.index import KEY_MASK, Cut, Index
 from holdfast.read.pages import record_in, starts_in
-from holdfast.read.query import Spot, Wanted
+from holdfast.read.query import Phrase, Spot, Wanted
 from holdfast.read.segments import SourceError
 from holdfast.read.sources import Places, Stretch
-from holdfast.read.words import BLOCK_ROWS, hash_of, probes, within
+from holdfast.read.words import BLOCK_ROWS, hash_of, probes, whole, within
 
 ROWS_READ_MAX = 8_192  # of a fold; of more than that, its columns are read as a whole
 
@@ -44,19 +45,19 @@ class Question(Struct, frozen=True):
 
     words: ways of which one must be in a block, each the `probes` of the words that it needs.
     keys: columns of hashes, of which one must agree for each. needles: a record contains one of
-    each. texts: as in `Wanted`. is_exact: the index alone tells.
+    each. phrases: what finds each of `Wanted` for certain. is_exact: the index alone tells.
     """
 
     wanted: Wanted
     words: tuple[tuple[tuple[int, ...], ...], ...]
     keys: tuple[tuple[tuple[str, ...], int], ...]
     needles: tuple[tuple[Needle, ...], ...]
-    texts: tuple[bytes, ...]
+    phrases: tuple[re.Pattern[bytes], ...]
 
     @property
     def is_exact(self) -> bool:
         wanted = self.wanted
-        return not (wanted.id or wanted.ip or wanted.actor or wanted.target or wanted.texts)
+        return not (wanted.id or wanted.ip or wanted.actor or wanted.target or wanted.phrases)
 
     def verdict(self, record: bytes) -> bool | None:
         """Whether a record matches in all that an index is not exact about; None: that takes more
@@ -71,20 +72,21 @@ class Question(Struct, frozen=True):
                 and (not wanted.target or wanted.target in names.targets)
             ):
                 return False
-        if not self.texts or any(text in record for text in self.texts):
+        if all(phrase.search(record) for phrase in self.phrases):
             return True
-        if not record.isascii():
-            return None
-        folded = record.lower()
-        return any(text.isascii() and text.lower() in folded for text in self.texts)
+        # Beyond ASCII, what a letter's other cases are is the engine's to say.
+        is_certain = record.isascii() and all(phrase.pattern.isascii() for phrase in self.phrases)
+        return False if is_certain else None
 
 
 def question(wanted: Wanted) -> Question:
     """What an index can be asked of a query."""
     fields = [value.encode() for value in (wanted.id, wanted.actor, wanted.ip, wanted.target)]
-    always = tuple(probes(word) for field in fields for word in within(field, whole=True))
-    texts = [text.encode() for text in wanted.texts]
-    ways = [tuple(map(probes, within(text, whole=False))) for text in texts] or [()]
+    always = [probes(word) for field in fields for word in within(field, is_whole=True)]
+    ways = [
+        tuple(chain(always, *some))
+        for some in product(*(map(_words, repeat(p.is_whole), p.spellings) for p in wanted.phrases))
+    ]
     keys: list[tuple[tuple[str, ...], int]] = []
     if wanted.id:
         keys.append((("id",), hash_of(wanted.id.encode()) & KEY_MASK))
@@ -93,12 +95,21 @@ def question(wanted: Wanted) -> Question:
     needles: list[tuple[Needle, ...]] = [
         (Needle(field), Needle(_ESCAPED)) for field in fields[2:] if _PLAIN.fullmatch(field)
     ]
-    found = [_needle(text) for text in texts]
-    if texts and all(found):
-        needles.append(tuple(needle for needle in found if needle))
-    return Question(
-        wanted, tuple((*always, *way) for way in ways), tuple(keys), tuple(needles), tuple(texts)
-    )
+    for phrase in wanted.phrases:
+        found = [_needle(text.encode()) for text in phrase.spellings]
+        if all(found):
+            needles.append(tuple(needle for needle in found if needle))
+    patterns = map(_pattern, wanted.phrases)
+    return Question(wanted, tuple(ways), tuple(keys), tuple(needles), tuple(patterns))
+
+
+def _words(is_whole: bool, text: str) -> list[tuple[int, ...]]:
+    return [probes(word) for word in within(text.encode(), is_whole=is_whole)]
+
+
+def _pattern(phrase: Phrase) -> re.Pattern[bytes]:
+    expression = whole if phrase.is_whole else re.escape
+    return re.compile("|".join(map(expression, phrase.spellings)).encode(), re.IGNORECASE)
 
 
 def _needle(text: bytes) -> Needle | None:

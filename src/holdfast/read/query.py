@@ -20,7 +20,7 @@ TEXT_CHARACTERS_MAX = 1024
 GROUPS = ("tenant", "actor", "action", "outcome", "ip", "node")
 OUTCOMES = ("success", "failure", "denied", "unknown")
 
-_TEXTS = ("tenant", "actor", "action", "target", "outcome", "ip", "id", "q")
+_TEXTS = ("tenant", "actor", "action", "target", "outcome", "ip", "id", "q", "word")
 _CURSOR_VERSION = 1
 _INT64_MAX = (1 << 63) - 1
 
@@ -33,10 +33,20 @@ class Spot(Struct, frozen=True, order=True, array_like=True):
     position: int
 
 
+class Phrase(Struct, frozen=True):
+    """Text that a record must contain, in any case.
+
+    spellings: any of them will do. is_whole: it neither begins nor ends within a word.
+    """
+
+    spellings: tuple[str, ...]
+    is_whole: bool
+
+
 class Wanted(Struct, frozen=True, kw_only=True):
     """A query that was checked.
 
-    prefix: `action` is the beginning of the action. texts: spellings of `q`, any of which will do.
+    prefix: `action` is the beginning of the action. phrases: all of them are in the record.
     before: only events that come after this spot on the way from new to old.
     """
 
@@ -50,7 +60,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     outcome: str
     ip: str
     id: str
-    texts: tuple[str, ...]
+    phrases: tuple[Phrase, ...]
     limit: int
     before: Spot | None
     digest: bytes
@@ -101,7 +111,11 @@ def check(query: Query) -> Wanted:
         outcome=query.outcome,
         ip=query.ip,
         id=query.id,
-        texts=spellings(query.q),
+        phrases=tuple(
+            Phrase(spellings(text), is_whole)
+            for text, is_whole in ((query.q, False), (query.word, True))
+            if text
+        ),
         limit=query.limit,
         before=_read_cursor(query.cursor, digest) if query.cursor else None,
         digest=digest,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from holdfast.read.query import Wanted
+from holdfast.read.words import whole
 
 HOT = "hot"
 HIDDEN = "hidden"
@@ -60,8 +61,8 @@ def matches(wanted: Wanted) -> list[Part]:
                 (spot.time_us, spot.node, spot.node, spot.position),
             )
         )
-    if wanted.texts:
-        ways = [_contains(text) for text in wanted.texts]
+    for phrase in wanted.phrases:
+        ways = [_contains(text, phrase.is_whole) for text in phrase.spellings]
         text = " OR ".join(f"({way.text})" for way in ways)
         parts.append(Part(f"({text})", tuple(value for way in ways for value in way.values)))
     both = _all(parts)
@@ -143,9 +144,12 @@ def _all(parts: Sequence[Part]) -> Part:
     )
 
 
-def _contains(text: str) -> Part:
+def _contains(text: str, is_whole: bool) -> Part:
     """Text in any case. What has no case is looked for first: that costs half as much."""
-    found = Part("regexp_matches(record, ?, 'li')", (text,))
+    if is_whole:
+        found = Part("regexp_matches(record, ?, 'i')", (whole(text),))
+    else:
+        found = Part("regexp_matches(record, ?, 'li')", (text,))
     longest = max(_CASELESS.findall(text), key=len, default="")
     if len(longest) < _CASELESS_MIN:
         return found

@@ -42,6 +42,21 @@ _HALF = np.uint64(32)
 _LOW = (1 << 64) - 1
 _NO_WORD = np.uint32(0)
 _TABLE_BITS = 16
+_SEPARATOR = r"[\x00-,./:-@\[-\^`{-\x7f]"  # whatever is no part of a word
+
+
+def whole(text: str) -> str:
+    """A regular expression for a text that neither begins nor ends within a word.
+
+    Means the same to RE2 and, encoded, to Python's `re` over bytes.
+    """
+    before = rf"(?:^|{_SEPARATOR}|\\[bfnrt])" if _is_letter(text[0]) else ""
+    after = rf"(?:$|{_SEPARATOR})" if _is_letter(text[-1]) else ""
+    return f"{before}{re.escape(text)}{after}"
+
+
+def _is_letter(character: str) -> bool:
+    return not character.isascii() or _TABLE[ord(character)] != _SPACE
 
 
 class Block:
@@ -108,11 +123,11 @@ def hash_of(text: bytes) -> int:
     return int(hashes_at(b"".join((_PAD, text, _PAD)), ends - len(text), ends)[0])
 
 
-def within(text: bytes, *, whole: bool) -> list[int]:
-    """Hashes of words that every line with this text in it must have.
+def within(text: bytes, *, is_whole: bool) -> list[int]:
+    """Hashes of words that every line with this text in it, in any case, must have.
 
-    whole: the text is a value, as it is. Otherwise its ends may lie within longer words, and it may
-    be in any case, which beyond ASCII makes other words of it.
+    is_whole: its ends do not lie within longer words. Beyond ASCII, another case is another word:
+    those are left out.
     """
     for other, letter in _FOLDED.items():
         text = text.replace(other, letter)
@@ -120,7 +135,7 @@ def within(text: bytes, *, whole: bool) -> list[int]:
     return [
         hash_of(piece[0].lower())
         for piece in pieces
-        if whole or (piece.start() > 0 and piece.end() < len(text) and piece[0].isascii())
+        if piece[0].isascii() and (is_whole or (piece.start() > 0 and piece.end() < len(text)))
     ]
 
 

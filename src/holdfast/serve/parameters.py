@@ -96,6 +96,7 @@ FILTERS: Final = (
     Parameter("ip", "ip", str, _STRING, "Exactly this source address."),
     Parameter("id", "id", str, _STRING, "Exactly this event id."),
     Parameter("q", "q", str, _STRING, "Text anywhere in the record, in any case."),
+    Parameter("word", "word", str, _STRING, "The same, by whole words only."),
 )
 PAGING: Final = (
     Parameter(
