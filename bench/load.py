@@ -9,15 +9,23 @@ its `201` has arrived whole. Two ways to load a server:
   free waits, and its latency counts from when it was due.
 """
 
+import gzip
 import select
 import socket
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 from bench.events import Batch, Stream
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 RECEIVE_BYTES: Final = 256 * 1024
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -26,6 +34,12 @@ _HEAD: Final = (
     "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     "Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
 )
+_CODED: Final = "\r\nContent-Encoding: {}"
+CODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "": lambda data: data,
+    "gzip": partial(gzip.compress, compresslevel=1),
+    "zstd": partial(zstd.compress, level=1),
+}
 
 
 class BrokenAnswerError(Exception):
@@ -45,12 +59,25 @@ Requests = Iterator[Request]
 Way = Callable[[Stream], Requests]
 
 
-def batches(stream: Stream) -> Requests:
-    """A request of NDJSON for each batch of the stream."""
+def batches(stream: Stream, coding: str = "") -> Requests:
+    """A request of NDJSON for each batch of the stream. coding: gzip or zstd, or none."""
     for batch in stream:
-        head = _HEAD.format(kind="application/x-ndjson", size=len(batch.data))
-        last = batch.tenants[-1].decode(), batch.ids[-1].decode()
-        yield Request(head.encode() + batch.data, len(batch.ends), *last)
+        data = CODINGS[coding](batch.data)
+        yield _request(
+            data, f"application/x-ndjson{_CODED.format(coding) if coding else ''}", batch
+        )
+
+
+def arrays(stream: Stream) -> Requests:
+    """A request of a JSON array for each batch of the stream."""
+    for batch in stream:
+        yield _request(b"[%b]" % b",".join(batch.lines), "application/json", batch)
+
+
+def _request(data: bytes, kind: str, batch: Batch) -> Request:
+    head = _HEAD.format(kind=kind, size=len(data))
+    last = batch.tenants[-1].decode(), batch.ids[-1].decode()
+    return Request(head.encode() + data, len(batch.ends), *last)
 
 
 def singles(stream: Iterable[Batch]) -> Requests:

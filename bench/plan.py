@@ -43,6 +43,8 @@ class Plan:
     catch_up_far_events: int  # where the regions are buckets
     probes: int  # of how long until an event is found
     puts: int  # of each size
+    receivers_rounds: int
+    receivers_events: int  # of each way
     workers_rounds: int
     workers_events: int
     verify_rounds: int
@@ -76,6 +78,8 @@ FULL: Final = Plan(
     catch_up_far_events=700_000,
     probes=100,
     puts=200,
+    receivers_rounds=3,
+    receivers_events=30_000,
     workers_rounds=4,
     workers_events=300_000,
     verify_rounds=5,
@@ -108,6 +112,8 @@ QUICK: Final = Plan(
     catch_up_far_events=50_000,
     probes=10,
     puts=20,
+    receivers_rounds=1,
+    receivers_events=2_000,
     workers_rounds=1,
     workers_events=50_000,
     verify_rounds=1,
