@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Struct
 
 from holdfast.errors import Problem, RejectedError
@@ -180,8 +181,12 @@ class Engine:
         """
         hot = [source for source in sources if isinstance(source, SegmentSource)]
         hidden_hot = _table_of(hot, hidden)
-        for table in self.hot.tables(hot, records=bool(wanted.phrases)):
+        for whole in self.hot.tables(hot, records=bool(wanted.phrases)):
             self._check_time()
+            # One event of all that is hot: DuckDB takes 4 ms to say no.
+            table = whole.filter(pc.equal(whole["id"], wanted.id)) if wanted.id else whole
+            if not len(table):
+                continue
             with self._tables({sql.HOT: table, sql.HIDDEN: hidden_hot}) as names:
                 yield sql.Part(sql.HOT), sql.HIDDEN in names
         folds = [source for source in sources if isinstance(source, FoldSource)]
