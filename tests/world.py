@@ -17,7 +17,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.now = max(self.now, self._scheduled[0].when())  # type: ignore[attr-defined]
+            first = self._scheduled[0]  # type: ignore[attr-defined]
+            if first.cancelled():  # it is dropped below, and real time would pass until the next
+                waiting = [each for each in self._scheduled if not each.cancelled()]  # type: ignore[attr-defined]
+                first = min(waiting, default=first)
+            self.now = max(self.now, first.when())
         super()._run_once()  # type: ignore[misc]
 
 

@@ -18,6 +18,7 @@ from holdfast.errors import Problem, RejectedError
 from holdfast.proof import ProofError
 from holdfast.regions.buckets import Access, parse_bucket, why_unfit
 from holdfast.regions.cosignature import WitnessKey
+from holdfast.watch.kinds import KINDS
 
 DATA_DEFAULT = Path("holdfast-data")
 PORT_DEFAULT = 8420
@@ -67,6 +68,20 @@ class WitnessSettings(Struct, frozen=True, forbid_unknown_fields=True):
     key: str
 
 
+class AlertSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where alerts go, beside the console and the trail itself.
+
+    alertmanager: URLs of Alertmanagers. apprise: URLs as the library `apprise` reads them; they may
+    hold secrets. console_url: where people reach this server, for links. after_s: by kind, how long
+    it must last before anybody is told, where that is not the default.
+    """
+
+    alertmanager: tuple[str, ...] = ()
+    apprise: tuple[str, ...] = ()
+    console_url: str = ""
+    after_s: dict[str, int] = {}
+
+
 class EarlierSet(Struct, frozen=True, forbid_unknown_fields=True):
     """A set of regions, by their ids, and its quorum, that some process may still go by."""
 
@@ -109,6 +124,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     earlier: tuple[EarlierSet, ...] = ()
     witness_quorum: int = 0
     witnesses: dict[str, WitnessSettings] = {}
+    alerts: AlertSettings = AlertSettings()
 
     @property
     def data_path(self) -> Path:
@@ -228,6 +244,7 @@ def _checked(settings: Settings) -> Settings:
         _check_place(f"regions.{name}", region)
     _check_earlier(settings)
     _check_witnesses(settings)
+    _check_alerts(settings.alerts)
     places = [(r.url.rstrip("/"), r.endpoint, r.account) for r in settings.regions.values()]
     if len(set(places)) < len(places):
         raise _rejected("regions", "two regions have the same url: they would fail together")
@@ -300,6 +317,19 @@ def _check_witnesses(settings: Settings) -> None:
     if not 0 <= settings.witness_quorum <= len(settings.witnesses):
         count = len(settings.witnesses)
         raise _rejected("witness_quorum", f"must be 0 to {count}, the witnesses that are named")
+
+
+def _check_alerts(alerts: AlertSettings) -> None:
+    urls = [("alertmanager", url) for url in alerts.alertmanager]
+    urls += [("console_url", alerts.console_url)] if alerts.console_url else []
+    for key, url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise _rejected(f"alerts.{key}", "must be http://... or https://...")
+    for kind, seconds in alerts.after_s.items():
+        if kind not in KINDS:
+            raise _rejected(f"alerts.after_s.{kind}", f"is no kind: {', '.join(KINDS)}")
+        if seconds < 0:
+            raise _rejected(f"alerts.after_s.{kind}", "must be 0 or more")
 
 
 def _rejected(field: str, reason: str) -> RejectedError:

@@ -62,7 +62,8 @@ REGION_THREADS = 8
 # For who has time, and nobody waiting: an answer that comes late is better than none.
 PATIENT = RegionLimits(timeout_seconds=60.0)
 FILE_THREADS = 4
-WITNESS_SECONDS = 10.0
+POST_SECONDS = 10.0
+_BYTES = {"Content-Type": "application/octet-stream"}
 LEFT_OVER_EVERY_SECONDS = 5.0
 
 log = logging.getLogger("holdfast")
@@ -279,13 +280,16 @@ def _witnesses(settings: Settings, regions: Regions, host: Host, node: Node) -> 
         Asked(name, each.url.rstrip("/"), each.key) for name, each in settings.witnesses.items()
     ]
     quorum = settings.witness_quorum or len(asked)
-    return Witnesses(regions, host, node.living_identity, asked, quorum, _post)
+    return Witnesses(regions, host, node.living_identity, asked, quorum, post)
 
 
-async def _post(url: str, body: bytes) -> tuple[int, bytes]:
-    """Send a body to a URL, in a thread of its own: one that hangs keeps nothing else waiting."""
-    transport = Transport(Endpoint(url), WITNESS_SECONDS)
-    headers = {"Content-Type": "application/octet-stream"}
+async def post(url: str, body: bytes, headers: Mapping[str, str] = _BYTES) -> tuple[int, bytes]:
+    """Send a body to a URL, in a thread of its own: one that hangs keeps nothing else waiting.
+
+    Raises:
+        OSError: no answer came.
+    """
+    transport = Transport(Endpoint(url), POST_SECONDS)
     try:
         answer = await asyncio.to_thread(transport.exchange, "POST", "", body, headers)
     except (ConnectError, BrokenError) as error:

@@ -44,6 +44,7 @@ class BrokenReader:
     def __init__(self, server: Running, error: Exception) -> None:
         self.completeness = server.system.reader.completeness
         self.report = server.system.reader.report
+        self.nodes = server.system.reader.nodes
         self._error = error
 
     async def search(self, query: Query) -> None:
@@ -57,6 +58,7 @@ class WitnessedReader:
         self.calls: list[str] = []
         self._reader = server.system.reader
         self.report = self._reader.report
+        self.nodes = self._reader.nodes
 
     def completeness(self) -> Completeness:
         self.calls.append("completeness")

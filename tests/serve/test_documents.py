@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from holdfast.serve import answers, checkpoints, parameters, schema, status
+from holdfast.serve import alerts, answers, checkpoints, parameters, schema, status
 from holdfast.serve.app import Answers
 from holdfast.serve.body import MEDIA_TYPES
 from holdfast.serve.problems import KINDS, type_uri
@@ -23,6 +23,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "GET /v1/events/{id}": answers.EventAnswer,
     "GET /v1/completeness": answers.CompletenessAnswer,
     "GET /v1/status": status.StatusAnswer,
+    "GET /v1/alerts": alerts.AlertsAnswer,
     "GET /v1/checkpoints": checkpoints.CheckpointsAnswer,
     "GET /v1/consistency": checkpoints.ConsistencyAnswer,
 }
@@ -100,6 +101,7 @@ def test_every_key_is_documented_and_no_other(title: str) -> None:
         "/v1/events/documented",
         "/v1/completeness",
         "/v1/status",
+        "/v1/alerts",
         "/v1/checkpoints",
     ],
 )

@@ -25,16 +25,17 @@ MAY_IMPORT = {
     "receivers": SHARED | {"write"},
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
     "watch": SHARED | {"regions", "write", "read", "keep"},
-    "settings": SHARED | {"regions", "write", "read", "keep"},
+    "settings": SHARED | {"regions", "write", "read", "keep", "watch"},
     "wiring": SHARED
     | {"regions", "write", "read", "prove", "keep", "watch", "receivers", "settings"}
     | {"client"},  # it speaks HTTP to witnesses as the client does
+    "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"__init__"},
+    | {"__init__", "alerting"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
-    | {"client", "verify", "witness", "__init__"},
+    | {"client", "verify", "witness", "__init__", "alerting"},
 }
 
 # Modules that only think: bytes and values in, values out.

@@ -6,6 +6,7 @@ import typer
 
 import holdfast
 from holdfast.cli import (
+    alerts,
     certify,
     checkpoint,
     close,
@@ -59,6 +60,11 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., int]], ...]], ...] 
             ("replace", region.replace),
             ("accept", region.accept),
         ),
+    ),
+    (
+        "alerts",
+        "What is wrong now, and who is told.",
+        (("list", alerts.list_alerts), ("silence", alerts.silence)),
     ),
     (
         "keys",

@@ -76,6 +76,7 @@ def _parts(board: Board, said: JsonObject, wide: bool) -> Iterator[RenderableTyp
         yield sign("down", f"NOT READY: {safe(reason)}")
     yield from statement(said, now_us)
     yield from _alarms(said["reader"])
+    yield from _alerts(said.get("alerts"), now_us)
     yield from _regions(said, now_us, wide)
     yield from _ingest(said, board.rates, now_us)
     yield from _checkpoints(board, said)
@@ -106,6 +107,20 @@ def _alarms(reader: JsonObject) -> Iterator[RenderableType]:
         yield sign("down", f"ALARM: {text}")
     if len(alarms) > SHOWN_MAX:
         yield Text(f"  and {len(alarms) - SHOWN_MAX} more alarms", "dim")
+
+
+def _alerts(alerts: JsonObject | None, now_us: int) -> Iterator[RenderableType]:
+    if alerts is None:
+        return
+    if alerts["open"]:
+        mood: Mood = "down" if alerts["critical"] else "behind"
+        yield sign(mood, f"{alerts['open']} alerts are open, {alerts['critical']} critical")
+        yield to_do("what each means, and what to do:", "holdfast alerts list")
+    for each in alerts["channels"]:
+        if each["failing"]:
+            where, since = safe(each["channel"]), ago(each["failing"], now_us)
+            told = f"NOT DELIVERED since {since}: alerts to {where}: {safe(each['why'])}"
+            yield sign("down", told)
 
 
 def _copy(each: JsonObject, what: str) -> str:

@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from typer import Option
 
 import holdfast
+from holdfast.alerting import apprise_channels, without_password
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED, text_of
 from holdfast.cli.options import Place
 from holdfast.cli.place import read_trail_key, settings_of
 from holdfast.cli.region import SeenTrail, look
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, RejectedError
 from holdfast.keep.witnesses import Kept, look_for_cosignatures
 from holdfast.proof import names
 from holdfast.regions import Regions
@@ -61,16 +62,24 @@ def doctor(
     settings = settings_of(place.data, place.config)
     checks = tuple(examine(settings))
     if json:
-        printer.machine_object(
-            {"settings": msgspec.to_builtins(settings), "checks": [asdict(each) for each in checks]}
-        )
+        told = [asdict(each) for each in checks]
+        printer.machine_object({"settings": _shown(settings), "checks": told})
     else:
         printer.line("settings in force")
-        printer.tree(msgspec.to_builtins(settings), depth=1)
+        printer.tree(_shown(settings), depth=1)
         printer.line()
         rows = [(each.state, each.check, printer.safe(each.detail)) for each in checks]
         printer.table(("state", "check", "detail"), rows)
     return UNREACHED if any(each.state == "bad" for each in checks) else GOOD
+
+
+def _shown(settings: Settings) -> dict[str, Any]:
+    """As they are in force, but for what is secret in the ways that alerts go."""
+    shown: dict[str, Any] = msgspec.to_builtins(settings)
+    alerts = settings.alerts
+    shown["alerts"]["apprise"] = [f"{url.partition('://')[0]}://..." for url in alerts.apprise]
+    shown["alerts"]["alertmanager"] = [without_password(url)[0] for url in alerts.alertmanager]
+    return shown
 
 
 def examine(settings: Settings) -> Iterator[Check]:
@@ -84,6 +93,15 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _regions(settings)
     yield from _buckets(settings)
     yield from _witnesses(settings)
+    yield from _alerts(settings)
+
+
+def _alerts(settings: Settings) -> Iterator[Check]:
+    try:
+        for channel in apprise_channels(settings.alerts, ""):
+            yield Check("alerts", "ok", f"{channel.name} is a way that apprise knows")
+    except RejectedError as error:
+        yield Check("alerts", "bad", text_of(error))
 
 
 def _data(data: Path) -> Iterator[Check]:

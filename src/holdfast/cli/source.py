@@ -90,7 +90,7 @@ def open_client(target: Target) -> Iterator[Client]:
     """
     server = target.server or os.environ.get("HOLDFAST_SERVER", "")
     if not server:
-        raise rejected("--server", "is missing: which server shall take the events?")
+        raise rejected("--server", "is missing: which server?")
     if target.retry_for < 0:
         raise rejected("--retry-for", "is a number of seconds, 0 or more")
     endpoint = endpoint_of(server, target.token_file, target.ca_file)

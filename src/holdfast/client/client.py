@@ -136,6 +136,21 @@ class Client:
                     raise UnreachableError(f"{self.url}: {error}") from error
         raise AssertionError("unreachable")
 
+    def post(self, path: str, value: Mapping[str, Any]) -> bytes:
+        """Send a JSON object that is no event, once; the answer's body as it came.
+
+        Raises:
+            RefusedError: the server said no. UnreachableError: whether it took it is not known.
+        """
+        headers = {"Content-Type": "application/json", **SPEAKS_JSON}
+        try:
+            answer = self._transport.exchange("POST", path, _dumps(value), headers)
+        except (ConnectError, BrokenError) as error:
+            raise UnreachableError(f"{self.url}: {error}") from error
+        if answer.status not in (200, 201):
+            raise refused(answer)
+        return answer.body
+
     def stream(self, path: str, parameters: Mapping[str, str] | None = None) -> Iterator[bytes]:
         """The lines of an endless answer, as they come.
 

@@ -9,12 +9,13 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.response import Stream
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.serve import (
+    alerts,
     answers,
     certificate,
     checkpoints,
@@ -144,7 +145,31 @@ async def completeness(request: Asked) -> Response[bytes]:
 async def how(request: Asked) -> Response[bytes]:
     faces = faces_of(request)
     values_of(request, parameters.NONE)
-    return _json(answers.write(status.status_answer(faces.system, faces.writers())))
+    return _json(
+        answers.write(status.status_answer(faces.system, faces.writers(), faces.alarms.report()))
+    )
+
+
+@get("/v1/alerts")
+async def alerts_now(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    values_of(request, parameters.NONE)
+    now_us = faces.system.host.now_us()
+    return _json(answers.write(alerts.alerts_answer(faces.alarms.report(), now_us)))
+
+
+@post("/v1/alerts/silences")
+async def silence(request: Asked) -> Response[bytes]:
+    """Only as JSON: a page from elsewhere cannot send that without asking first."""
+    faces = faces_of(request)
+    values_of(request, parameters.NONE)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    principal = "token" if faces.asks_token else "loopback"
+    now_us = faces.system.host.now_us()
+    wanted = alerts.silence_of(await request.body(), kind, principal, now_us)
+    await faces.alarms.silence(wanted)
+    shown = answers.write(alerts.silence_shape(wanted))
+    return Response(shown, status_code=201, media_type=_JSON)
 
 
 @get("/v1/checkpoints")
@@ -222,6 +247,8 @@ HANDLERS: Final = (
     listen,
     completeness,
     how,
+    alerts_now,
+    silence,
     newest,
     consistency,
     healthz,

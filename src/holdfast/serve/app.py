@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.response import Response
 
 from holdfast import __version__
+from holdfast.alerting import alarms_of
 from holdfast.errors import HoldfastError
 from holdfast.serve import api
 from holdfast.serve.auth import FREE_PATHS, Gate
@@ -33,6 +34,7 @@ from holdfast.serve.respond import (
 from holdfast.serve.session import FREE_FILES, PATHS, Sessions
 from holdfast.serve.status import own_writer, standing_of
 from holdfast.settings import Settings
+from holdfast.watch.alarms import Alarms
 from holdfast.watch.metrics import Exposition
 from holdfast.watch.standing import IngestMetrics
 from holdfast.wiring import System
@@ -62,13 +64,21 @@ class Front:
         sessions: Sessions,
         rest: Application,
         bounds: Bounds,
+        alarms: Alarms | None = None,
     ) -> None:
-        """rest: answers all but POST /v1/events; `bounds` tells it when to stop."""
+        """rest: answers all but POST /v1/events; `bounds` tells it when to stop. alarms: None
+        where another process has the watch."""
         self.ingest = ingest
+        self._alarms = alarms
         self._sessions = sessions
         self.rest = rest
         self.bounds = bounds
         self._gate = gate
+
+    async def watch(self) -> None:
+        """Look after alerts, until it is cancelled."""
+        if self._alarms is not None:
+            await self._alarms.watch_forever()
 
     def stop(self) -> None:
         """The server goes down: let go of those who listen."""
@@ -109,9 +119,13 @@ def create_app(system: System, token: bytes = b"", writers: Writers | None = Non
     gate, bounds = Gate(token), Bounds()
     ingest = ingest_of(system.settings, system.node, gate)
     told = writers or (lambda: own_writer(system, ingest.metrics))
-    figures = Exposition(__version__, lambda: standing_of(system, told()))
-    rest = Answers(Faces(system, told, bounds, figures, bool(token)))
-    return Front(ingest, gate, Sessions(token, system.host.now_us), rest, bounds)
+    alarms = alarms_of(system, lambda: standing_of(system, told(), alarms.rooms))
+    figures = Exposition(
+        __version__, lambda: standing_of(system, told(), alarms.rooms), alarms.report
+    )
+    rest = Answers(Faces(system, told, bounds, figures, alarms, bool(token)))
+    sessions = Sessions(token, system.host.now_us)
+    return Front(ingest, gate, sessions, rest, bounds, alarms)
 
 
 def ingest_of(settings: Settings, node: Node | None, gate: Gate) -> Ingest:

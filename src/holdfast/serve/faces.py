@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from holdfast.errors import UnavailableError
+from holdfast.watch.alarms import Alarms
 from holdfast.watch.metrics import Exposition
 from holdfast.watch.standing import WriterReport
 from holdfast.wiring import System
@@ -98,4 +99,5 @@ class Faces:
     writers: Writers
     bounds: Bounds
     figures: Exposition
+    alarms: Alarms
     asks_token: bool

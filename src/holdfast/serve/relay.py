@@ -19,6 +19,7 @@ from holdfast.serve.respond import Message, Receive, Scope, Send, respond
 HEAD_SECONDS: Final = 75.0  # a question has 60, and a process that starts again a few
 PIECE_SECONDS: Final = 75.0  # a stream without events says every 10 that it is alive
 READ_BYTES: Final = 64 * 1024
+BODY_BYTES_MAX: Final = 64 * 1024
 STREAM: Final = "/v1/tail"
 _HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"te", b"upgrade", b"expect"}
@@ -34,6 +35,7 @@ class Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, and its answer back."""
+        body = await _body(receive) if scope["method"] == "POST" else b""
         answer = _Answer(is_head=scope["method"] == "HEAD")
         try:
             incoming, outgoing = await asyncio.open_unix_connection(str(self._path))
@@ -42,7 +44,7 @@ class Relay:
             return
         leaving = asyncio.ensure_future(self._end(scope, receive))
         try:
-            outgoing.write(_head(scope))
+            outgoing.write(_head(scope, body))
             async for message in _messages(incoming, answer, leaving):
                 await send(message)
         except (OSError, httptools.HttpParserError, TimeoutError) as error:
@@ -128,7 +130,18 @@ async def _messages(
             yield message
 
 
-def _head(scope: Scope) -> bytes:
+async def _body(receive: Receive) -> bytes:
+    """Of a request that has one: all are small. Of one that is not, as much as shows that."""
+    data = b""
+    while len(data) <= BODY_BYTES_MAX:
+        message = await receive()
+        data += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    return data[: BODY_BYTES_MAX + 1]
+
+
+def _head(scope: Scope, body: bytes) -> bytes:
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     lines = [scope["method"].encode() + b" " + scope["raw_path"] + query + b" HTTP/1.1"]
     lines += [
@@ -136,11 +149,12 @@ def _head(scope: Scope) -> bytes:
         for name, value in scope["headers"]
         if name not in _HOP_BY_HOP and name != b"content-length"
     ]
-    return b"\r\n".join([*lines, b"connection: close", b"", b""])
+    lines += [b"content-length: %d" % len(body)] if body else []
+    return b"\r\n".join([*lines, b"connection: close", b"", body])
 
 
 async def _left(receive: Receive) -> None:
-    """Until the client has; a body, which no question has, is passed over meanwhile."""
+    """Until the client has; what more it sends is passed over meanwhile."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

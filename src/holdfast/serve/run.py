@@ -10,7 +10,7 @@ signal does not wait for clients any more; the node is stopped in any case.
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 import uvloop
@@ -62,6 +62,15 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to `_serve`: uvicorn would raise them again before the node is stopped."""
         yield
+
+    async def serve(self, sockets: list[Any] | None = None) -> None:
+        """Serve, and watch over what is served meanwhile."""
+        watching = asyncio.create_task(self.front.watch())
+        try:
+            await super().serve(sockets)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     def stop(self) -> None:
         """Stop; called again: at once."""

@@ -16,6 +16,7 @@ from holdfast import __version__
 from holdfast.model import JsonObject
 from holdfast.proof.event import EventProof
 from holdfast.serve import export, parameters
+from holdfast.serve.alerts import AlertsAnswer, SilenceWanted
 from holdfast.serve.answers import (
     CompletenessAnswer,
     CountAnswer,
@@ -150,7 +151,7 @@ def document() -> bytes:
     """The document, as JSON."""
     shapes = (
         *(SearchAnswer, CountAnswer, EventAnswer, CompletenessAnswer, StatusAnswer),
-        *(CheckpointsAnswer, ConsistencyAnswer),
+        *(CheckpointsAnswer, ConsistencyAnswer, AlertsAnswer, SilenceWanted),
     )
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     schemas |= {"Event": _EVENT, "FoundEvent": _FOUND, "Taken": _TAKEN, "Problem": _PROBLEM}
@@ -203,6 +204,8 @@ def _paths() -> JsonObject:
             "get": _get("Through when everything is known.", "CompletenessAnswer", ())
         },
         "/v1/status": {"get": _get("How everything stands.", "StatusAnswer", ())},
+        "/v1/alerts": {"get": _get("What is wrong, and what was.", "AlertsAnswer", ())},
+        "/v1/alerts/silences": {"post": _silence()},
         "/v1/checkpoints": {"get": _get("Each node's newest checkpoint.", "CheckpointsAnswer", ())},
         "/v1/consistency": {
             "get": _get(
@@ -352,6 +355,18 @@ def _event_page() -> JsonObject:
     told = page["responses"]
     told["404"] = {**told["200"], "description": "The page; it says that there is no such event."}
     return {**page, "responses": {**told, **_problems(400, 500, 503)}}
+
+
+def _silence() -> JsonObject:
+    wanted = {"$ref": "#/components/schemas/SilenceWanted"}
+    return {
+        "summary": "Tell nobody of some alerts for a while.",
+        "requestBody": {"required": True, "content": {_JSON: {"schema": wanted}}},
+        "responses": {
+            "201": _answer("From now on.", "SilenceShape"),
+            **_problems(400, 401, 413, 415, 421, 500),
+        },
+    }
 
 
 def _tail() -> JsonObject:

@@ -22,8 +22,10 @@ from holdfast.serve.answers import (
     time_of,
 )
 from holdfast.times import format_us
+from holdfast.watch.alarms import AlarmsReport
+from holdfast.watch.delivery import ChannelReport
 from holdfast.watch.health import reasons_not_ready
-from holdfast.watch.standing import Calls, IngestMetrics, Standing, WriterReport
+from holdfast.watch.standing import Calls, IngestMetrics, Room, Standing, WriterReport
 from holdfast.wiring import System
 from holdfast.write.node import RegionBacklog
 
@@ -188,9 +190,29 @@ class WitnessesShape(Struct, frozen=True):
     witnesses: tuple[WitnessShape, ...]
 
 
+class DeliveryShape(Struct, frozen=True):
+    """A way that alerts go. failing: since when it takes nothing, null: it does."""
+
+    channel: str
+    waiting: int
+    delivered: int
+    dropped: int
+    failing: Time | None
+    why: str
+
+
+class AlertsShape(Struct, frozen=True):
+    """How many alerts are open, how many of them critical, and how their delivery does."""
+
+    open: int
+    critical: int
+    channels: tuple[DeliveryShape, ...]
+
+
 class StatusAnswer(Struct, frozen=True):
     """How everything stands. node: the first of `nodes`, null where there is none; survey, scrub:
-    null where nothing is written. witnesses: null where none are configured."""
+    null where nothing is written. witnesses: null where none are configured. alerts: null where
+    no server is alive to look after them."""
 
     version: str
     now: Time
@@ -204,14 +226,17 @@ class StatusAnswer(Struct, frozen=True):
     survey: SurveyShape | None
     scrub: ScrubShape | None
     witnesses: WitnessesShape | None
+    alerts: AlertsShape | None
     complete_through: Time | None
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
     gaps: tuple[GapShape, ...]
 
 
-def standing_of(system: System, writers: tuple[WriterReport, ...]) -> Standing:
-    """Ask every part how it stands, now. writers: as they reported."""
+def standing_of(
+    system: System, writers: tuple[WriterReport, ...], rooms: tuple[Room, ...] = ()
+) -> Standing:
+    """Ask every part how it stands, now. writers: as they reported; rooms: as last measured."""
     return Standing(
         now_us=system.host.now_us(),
         writers=writers,
@@ -225,6 +250,8 @@ def standing_of(system: System, writers: tuple[WriterReport, ...]) -> Standing:
         reconciled=system.keeper.last,
         scrubbed=system.scrub.last,
         leaving=frozenset(region.id for region in system.regions.leaving),
+        nodes=system.reader.nodes(),
+        rooms=rooms,
     )
 
 
@@ -248,7 +275,9 @@ def own_writer(system: System, ingest: IngestMetrics) -> tuple[WriterReport, ...
     return (WriterReport(0, system.node.report(), ingest, witnesses=witnesses),)
 
 
-def status_answer(system: System, writers: tuple[WriterReport, ...] = ()) -> StatusAnswer:
+def status_answer(
+    system: System, writers: tuple[WriterReport, ...] = (), alarms: AlarmsReport | None = None
+) -> StatusAnswer:
     """The answer."""
     standing = standing_of(system, writers)
     nodes = tuple(_node(each) for each in writers)
@@ -268,6 +297,7 @@ def status_answer(system: System, writers: tuple[WriterReport, ...] = ()) -> Sta
         survey=_survey(standing.reconciled) if standing.reconciled else None,
         scrub=_scrub(standing.scrubbed) if standing.scrubbed else None,
         witnesses=_witnesses(standing),
+        alerts=_alerts(alarms) if alarms else None,
         **under,
     )
 
@@ -375,6 +405,23 @@ def _witnesses(standing: Standing) -> WitnessesShape | None:
             WitnessShape(each.witness, each.url, each.size, time_of(each.cosigned_us), each.failed)
             for each in report.witnesses
         ),
+    )
+
+
+def _alerts(report: AlarmsReport) -> AlertsShape:
+    grave = sum(each.severity == "critical" for each in report.book.open)
+    return AlertsShape(len(report.book.open), grave, tuple(map(delivery_shape, report.channels)))
+
+
+def delivery_shape(channel: ChannelReport) -> DeliveryShape:
+    """How a way does that alerts go."""
+    return DeliveryShape(
+        channel.channel,
+        channel.waiting,
+        channel.delivered,
+        channel.dropped,
+        time_of(channel.failing_us),
+        channel.why,
     )
 
 

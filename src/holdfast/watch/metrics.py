@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from holdfast.keep.witnesses import WitnessesReport, lag_seconds
 from holdfast.model import Completeness
 from holdfast.read.reader import ReaderReport
+from holdfast.watch.alarms import AlarmsReport
 from holdfast.watch.standing import LATENCY_SECONDS, Standing, WriterReport
 from holdfast.write.node import NodeReport, RegionBacklog
 
@@ -31,9 +32,15 @@ MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Exposition(Collector):
     """The page that Prometheus reads."""
 
-    def __init__(self, version: str, standing: Callable[[], Standing]) -> None:
+    def __init__(
+        self,
+        version: str,
+        standing: Callable[[], Standing],
+        alarms: Callable[[], AlarmsReport],
+    ) -> None:
         self._version = version
         self._standing = standing
+        self._alarms = alarms
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
         self._registry.register(self)
@@ -58,6 +65,8 @@ class Exposition(Collector):
         yield from _of_reader(standing.reader)
         yield from _of_keeping(standing)
         yield from _of_witnesses(standing)
+        yield from _of_rooms(standing)
+        yield from _of_alerts(self._alarms())
 
 
 NO_WITNESSES: Final = WitnessesReport(0, 0, 0, 0, ())
@@ -280,3 +289,26 @@ def _of_witnesses(standing: Standing) -> Iterator[Metric]:
     yield _gauge(
         "witness_behind_segments", "What it has not cosigned.", behind, "worker", "witness"
     )
+
+
+def _of_rooms(standing: Standing) -> Iterator[Metric]:
+    free = [((each.place,), float(each.free_bytes)) for each in standing.rooms]
+    yield _gauge("disk_free_bytes", "Room that is left on the disk.", free, "place")
+    size = [((each.place,), float(each.size_bytes)) for each in standing.rooms]
+    yield _gauge("disk_size_bytes", "Size of the disk.", size, "place")
+
+
+def _of_alerts(report: AlarmsReport) -> Iterator[Metric]:
+    severities = [each.severity for each in report.book.open]
+    counts = [((name,), float(severities.count(name))) for name in ("critical", "warning")]
+    yield _gauge("alerts_open", "Alerts that are open.", counts, "severity")
+    figures: Sequence[tuple[Callable[..., Metric], str, str, str]] = (
+        (_counter, "alert_messages_delivered", "Messages that were taken.", "delivered"),
+        (_counter, "alert_messages_dropped", "Too old, too many, or refused.", "dropped"),
+        (_gauge, "alert_messages_waiting", "Messages that wait.", "waiting"),
+    )
+    for make, name, help, key in figures:
+        values = [((each.channel,), float(getattr(each, key))) for each in report.channels]
+        yield make(name, help, values, "channel")
+    failing = [((each.channel,), float(bool(each.failing_us))) for each in report.channels]
+    yield _gauge("alert_channel_failing", "1 while it takes nothing.", failing, "channel")

@@ -16,7 +16,7 @@ def frame_of(faces: Faces, headers: Mapping[bytes, bytes]) -> Frame:
     headers: of the request, in which a cookie says that there is a way out.
     """
     said = faces.system.reader.completeness()
-    status = status_answer(faces.system, faces.writers())
+    status = status_answer(faces.system, faces.writers(), faces.alarms.report())
     return Frame(
         version=__version__,
         trail=status.trail.id,
@@ -28,6 +28,7 @@ def frame_of(faces: Faces, headers: Mapping[bytes, bytes]) -> Frame:
         quorum=status.trail.quorum,
         regions=tuple(_region(each, status) for each in status.regions),
         is_empty=_is_empty(status),
+        alerts_open=status.alerts.open if status.alerts else 0,
         signed_in=faces.asks_token and bool(cookie_in(headers)),
     )
 

@@ -57,6 +57,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     quorum: int
     regions: tuple[RegionView, ...]
     is_empty: bool
+    alerts_open: int = 0
     signed_in: bool = False
 
 

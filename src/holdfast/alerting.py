@@ -1,0 +1,113 @@
+"""Builds the watch of a server: what it looks at, and the ways to people that the settings name."""
+
+import importlib
+import socket
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import msgspec
+
+from holdfast.errors import Problem, RejectedError
+from holdfast.model import JsonObject
+from holdfast.regions.disk import PosixDisk
+from holdfast.settings import AlertSettings, Settings
+from holdfast.watch.alarms import Alarms
+from holdfast.watch.channels import Alertmanager, Apprise, Trail
+from holdfast.watch.delivery import Channel
+from holdfast.watch.health import Norms
+from holdfast.watch.kept import AlertsFile
+from holdfast.watch.standing import Standing
+from holdfast.wiring import System, post
+from holdfast.write.admit import MEDIA_TYPE_JSON, admit
+from holdfast.write.node import Node
+
+_EXTRA: Final = "the library is not installed: install holdfast-audit[server,alerts]"
+_WATERMARK_BEATS: Final = 12
+
+
+def alarms_of(system: System, standing: Callable[[], Standing]) -> Alarms:
+    """The watch over a system. standing: how it stands, when it is asked.
+
+    Raises:
+        RejectedError: a way to people that makes no sense; names it.
+    """
+    settings, host = system.settings, system.host
+    after_us = {kind: seconds * 1_000_000 for kind, seconds in settings.alerts.after_s.items()}
+    file = AlertsFile(settings.data_path, PosixDisk())
+    alarms = Alarms(standing, host, settings.data_path, file, norms_of(settings), after_us)
+    labels = {"trail": system.regions.trail, "instance": f"{socket.gethostname()}:{settings.port}"}
+    console_url = settings.alerts.console_url.rstrip("/")
+    for url in settings.alerts.alertmanager:
+        plain, headers = without_password(url)
+        alarms.add(Alertmanager(plain, labels, console_url, _poster(plain, headers), host.now_us))
+    for channel in apprise_channels(settings.alerts, system.regions.trail):
+        alarms.add(channel)
+    if system.node is not None:
+        alarms.add(Trail(_keeper(system.node)))
+    return alarms
+
+
+def norms_of(settings: Settings) -> Norms:
+    """What is still well, given how often things happen by the settings."""
+    least = Norms()
+    beat_us = 1000 * (settings.heartbeat_interval_ms + settings.follow_interval_ms)
+    return Norms(
+        watermark_us=max(least.watermark_us, _WATERMARK_BEATS * beat_us),
+        clock_us=settings.clock_error_ms * 1000,
+        survey_us=max(least.survey_us, 20 * settings.reconcile_interval_s * 1_000_000),
+    )
+
+
+def apprise_channels(settings: AlertSettings, trail: str) -> Iterator[Channel]:
+    """The URLs of `apprise`. Raises RejectedError: it knows no such URL, or is not here."""
+    for number, url in enumerate(settings.apprise, 1):
+        field = f"alerts.apprise, URL {number}"
+        try:
+            library: Any = importlib.import_module("apprise")
+        except ModuleNotFoundError:
+            raise RejectedError("settings", Problem(0, field, _EXTRA)) from None
+        service = library.Apprise.instantiate(url)
+        if service is None:
+            reason = f"{url.partition('://')[0]}:// is none that apprise reads as it is written"
+            raise RejectedError("settings", Problem(0, field, reason))
+        sender = library.Apprise()
+        sender.add(service)
+        name = f"apprise {service.url(privacy=True).partition('?')[0]}"
+        yield Apprise(name, trail, settings.console_url.rstrip("/"), _notifier(sender))
+
+
+def _notifier(sender: Any) -> Callable[[str, str, str], Any]:
+    async def notify(title: str, body: str, mood: str) -> bool:
+        return bool(await sender.async_notify(title=title, body=body, notify_type=mood))
+
+    return notify
+
+
+def without_password(url: str) -> tuple[str, dict[str, str]]:
+    """A URL as it may be shown, and the headers with what was in it."""
+    headers, parts = {"Content-Type": "application/json"}, urlsplit(url.rstrip("/"))
+    if parts.username is not None:
+        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        headers["Authorization"] = f"Basic {b64encode(secret).decode()}"
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), headers
+
+
+def _poster(url: str, headers: dict[str, str]) -> Callable[[str, bytes], Any]:
+    async def send(path: str, body: bytes) -> tuple[int, bytes]:
+        return await post(url + path, body, headers)
+
+    return send
+
+
+def _keeper(node: Node) -> Callable[[JsonObject], Any]:
+    """Store an event in the name of a node."""
+
+    async def store(event: JsonObject) -> None:
+        own = node.identity.node
+        event = {"actor": {"type": "node", "id": own}, **event}
+        admitted = admit(msgspec.json.encode(event), MEDIA_TYPE_JSON, own=True)
+        await node.take(admitted, f"node:{own}").outcome
+
+    return store
