@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench scale screenshots image format lock clean
+.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench scale screenshots docs image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -70,6 +70,9 @@ scale: $(DEV_READY)  ## measure how cost grows, and write docs/SCALE.md (20 minu
 screenshots: $(DEV_READY)  ## write docs/screens/*.png: the console's pages, light and dark
 	@sh dev/tools.sh chromium fonts-inter fonts-jetbrains-mono
 	PYTHONPATH=src:. $(BIN)/python -m tests.ui.screenshots
+
+docs: $(DEV_READY)  ## build the documentation as a site in build/site, any broken link an error
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src:. $(BIN)/mkdocs build --strict
 
 image:  ## build deploy/Dockerfile on a base of debootstrap's, and try it (as root)
 	@sh dev/tools.sh debootstrap buildah podman runc openssl
