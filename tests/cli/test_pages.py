@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.cli import advice
 from holdfast.cli.app import run
 from holdfast.cli.timeline import Line, Span, cells_of
 from holdfast.model import HoldingKind
 from holdfast.serve.ui.advice import HOLDING
+from holdfast.watch import advice
 from tests.cli.terminal import terminal
 from tests.cli.trail import write_trail
 from tests.serve.running import EVENT, Running, running

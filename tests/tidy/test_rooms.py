@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"__init__", "alerting"},
+    | {"verify", "__init__", "alerting"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
     | {"client", "verify", "witness", "__init__", "alerting"},

@@ -31,7 +31,7 @@ def main() -> int:
             proof = f"/v1/events/{event['id']}/proof"
             server.wait_until(lambda: server.get(proof).status_code == 200)
             pages = {"search": SEARCH, "event": f"/events/{event['id']}", "regions": "/regions"}
-            pages["completeness"] = "/completeness?span=all"
+            pages |= {"completeness": "/completeness?span=all", "integrity": "/integrity"}
             shoot(browser, server, pages)
     large = [path for path in SCREENS.iterdir() if path.stat().st_size > SIZE_MAX_BYTES]
     for path in large:

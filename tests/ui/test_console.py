@@ -46,10 +46,22 @@ def paths(filled: Running) -> dict[str, str]:
         "missing": "/events/none",
         "regions": "/regions",
         "completeness": "/completeness?span=all",
+        "integrity": "/integrity",
+        "verified": "/integrity/verify?depth=bytes",
     }
 
 
-NAMES = ("search", "mistake", "nothing", "event", "missing", "regions", "completeness")
+NAMES = (
+    "search",
+    "mistake",
+    "nothing",
+    "event",
+    "missing",
+    "regions",
+    "completeness",
+    "integrity",
+    "verified",
+)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -91,7 +103,7 @@ def test_every_page_reads_without_the_script(
     page = context.new_page()
     page.goto(filled.url + paths[name])
 
-    expect(page.locator(".wl-say")).to_contain_text("Complete through")
+    expect(page.locator(".wl-say").first).to_contain_text("Complete through")
     expect(page.locator("main")).not_to_be_empty()
     assert page.locator(".js-only:visible").count() == 0
     context.close()

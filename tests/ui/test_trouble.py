@@ -74,6 +74,23 @@ def test_a_declared_gap_lets_it_go_on_and_stays_on_the_page(page: Page, holed: R
     assert page.locator(".tl .gapx").count() == 1
 
 
+def test_a_corrupt_copy_is_found_by_verifying_now(page: Page, holed: Running) -> None:
+    copy = segments(holed.data / "regions" / "b")[0]
+    data = copy.read_bytes()
+    copy.chmod(0o600)
+    copy.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    page.goto(f"{holed.url}/integrity")
+
+    page.get_by_label("How deep").select_option("bytes")
+    page.get_by_role("button", name="Verify now").click()
+
+    expect(page.locator("#verified .wl-say")).to_contain_text("Refuted", timeout=20_000)
+    expect(page.locator("#verified")).to_contain_text("region b")
+    expect(page.locator("#verified")).to_contain_text("move this one aside")
+    assert grave(page) == []
+    copy.write_bytes(data)
+
+
 def test_two_regions_away_hold_it_back_and_are_named(page: Page, holed: Running) -> None:
     regions = holed.data / "regions"
     for id in "bc":

@@ -10,7 +10,6 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from holdfast.cli import advice
 from holdfast.cli.marks import (
     Mood,
     ago,
@@ -26,6 +25,7 @@ from holdfast.cli.printer import JsonObject, safe
 from holdfast.proof import ProofError, names, note
 from holdfast.serve.ui.words import BEHIND_US, clock, short, size, span
 from holdfast.times import parse_time
+from holdfast.watch import advice
 
 STATES: Final[Mapping[str, str]] = {"ok": "", "open": "left alone"}  # the others are words
 SHOWN_MAX: Final = 10  # of alarms, findings and the like: more are counted

@@ -17,6 +17,7 @@ from holdfast.keep.repair import Finding, Repair, examine
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
 from holdfast.regions import Regions
+from holdfast.regions.port import RegionId
 from holdfast.regions.region import Region
 
 log = logging.getLogger("holdfast.keep")
@@ -28,13 +29,14 @@ FINDINGS_MAX = 1000
 
 
 class ScrubReport(Struct, frozen=True):
-    """One day's share. objects, size_bytes: read, over all regions."""
+    """One day's share. objects, size_bytes: read, over all `regions`, which could be listed."""
 
     started_us: int
     ended_us: int
     objects: int
     size_bytes: int
     findings: tuple[Finding, ...]
+    regions: tuple[RegionId, ...] = ()
 
 
 class Scrub:
@@ -80,6 +82,7 @@ class Scrub:
             objects=sum(objects for objects, _, _ in tallies),
             size_bytes=sum(size_bytes for _, size_bytes, _ in tallies),
             findings=tuple(await self._but_for_gaps(found, survey))[:FINDINGS_MAX],
+            regions=tuple(survey.held),
         )
         return self.last
 

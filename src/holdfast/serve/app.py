@@ -4,8 +4,9 @@ Front ── POST /v1/events ──> Ingest
   └───── everything else ──> api, console (Litestar), or where others answer: `relay`
 """
 
-from collections.abc import Mapping
-from typing import Final
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -19,6 +20,7 @@ from holdfast.serve import api
 from holdfast.serve.auth import FREE_PATHS, Gate
 from holdfast.serve.console import routes
 from holdfast.serve.console.tally import Tallies
+from holdfast.serve.console.verifying import Verifier
 from holdfast.serve.faces import Bounds, Faces, Writers
 from holdfast.serve.ingest import PATH, Ingest
 from holdfast.serve.problems import Header, Reply, from_error, problem
@@ -34,9 +36,9 @@ from holdfast.serve.respond import (
 from holdfast.serve.session import FREE_FILES, PATHS, Sessions
 from holdfast.serve.status import own_writer, standing_of
 from holdfast.settings import Settings
-from holdfast.watch.alarms import Alarms
+from holdfast.watch.history import History
 from holdfast.watch.metrics import Exposition
-from holdfast.watch.standing import IngestMetrics
+from holdfast.watch.standing import IngestMetrics, Standing
 from holdfast.wiring import System
 from holdfast.write.admit import Limits
 from holdfast.write.node import Node
@@ -50,7 +52,8 @@ _ALWAYS: Final[tuple[Header, ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-STREAMS: Final = ("/v1/tail", "/v1/certificate", "/v1/events/export")
+STREAMS: Final = ("/v1/tail", "/v1/certificate", "/v1/events/export", "/integrity/verify")
+Work = Callable[[], Coroutine[Any, Any, None]]
 _NOT_KEPT: Final[Header] = (b"cache-control", b"no-store")
 
 
@@ -64,21 +67,20 @@ class Front:
         sessions: Sessions,
         rest: Application,
         bounds: Bounds,
-        alarms: Alarms | None = None,
+        work: Sequence[Work] = (),
     ) -> None:
-        """rest: answers all but POST /v1/events; `bounds` tells it when to stop. alarms: None
-        where another process has the watch."""
+        """rest: answers all but POST /v1/events; `bounds` tells it when to stop. work:
+        what goes on beside the answers."""
         self.ingest = ingest
-        self._alarms = alarms
+        self._work = work
         self._sessions = sessions
         self.rest = rest
         self.bounds = bounds
         self._gate = gate
 
     async def watch(self) -> None:
-        """Look after alerts, until it is cancelled."""
-        if self._alarms is not None:
-            await self._alarms.watch_forever()
+        """Do what goes on beside the answers, until it is cancelled."""
+        await asyncio.gather(*(each() for each in self._work))
 
     def stop(self) -> None:
         """The server goes down: let go of those who listen."""
@@ -119,13 +121,17 @@ def create_app(system: System, token: bytes = b"", writers: Writers | None = Non
     gate, bounds = Gate(token), Bounds()
     ingest = ingest_of(system.settings, system.node, gate)
     told = writers or (lambda: own_writer(system, ingest.metrics))
-    alarms = alarms_of(system, lambda: standing_of(system, told(), alarms.rooms))
-    figures = Exposition(
-        __version__, lambda: standing_of(system, told(), alarms.rooms), alarms.report
-    )
-    rest = Answers(Faces(system, told, bounds, figures, alarms, bool(token)))
+
+    def standing() -> Standing:
+        return standing_of(system, told(), alarms.rooms)
+
+    alarms = alarms_of(system, standing)
+    history = History(system.settings.data_path / "cache" / "history", system.host.offload)
+    figures = Exposition(__version__, standing, alarms.report)
+    rest = Answers(Faces(system, told, bounds, figures, alarms, bool(token), history))
     sessions = Sessions(token, system.host.now_us)
-    return Front(ingest, gate, sessions, rest, bounds, alarms)
+    work = (alarms.watch_forever, lambda: history.keep_forever(standing))
+    return Front(ingest, gate, sessions, rest, bounds, work)
 
 
 def ingest_of(settings: Settings, node: Node | None, gate: Gate) -> Ingest:
@@ -144,7 +150,13 @@ class Answers:
     def __init__(self, faces: Faces) -> None:
         self.app = Litestar(
             [*api.HANDLERS, *routes.HANDLERS],
-            state=State({"faces": faces, "tallies": Tallies(faces.system.reader)}),
+            state=State(
+                {
+                    "faces": faces,
+                    "tallies": Tallies(faces.system.reader),
+                    "verifier": Verifier(faces.system.settings, faces.system.regions.trail),
+                }
+            ),
             exception_handlers={Exception: _on_error},
             openapi_config=None,
             logging_config=None,

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from holdfast.errors import UnavailableError
 from holdfast.watch.alarms import Alarms
+from holdfast.watch.history import History
 from holdfast.watch.metrics import Exposition
 from holdfast.watch.standing import WriterReport
 from holdfast.wiring import System
@@ -93,7 +94,7 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Faces:
     """What answers questions. writers: how those that write behind this port stand, now.
-    asks_token: whether requests must carry one."""
+    asks_token: whether requests must carry one. history: of this server, the last days."""
 
     system: System
     writers: Writers
@@ -101,3 +102,4 @@ class Faces:
     figures: Exposition
     alarms: Alarms
     asks_token: bool
+    history: History

@@ -8,13 +8,15 @@ means nothing. What a value means is checked where it is used
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 from urllib.parse import unquote_plus
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.model import JsonObject, Query
 from holdfast.read.query import GROUPS, LIMIT_MAX, OUTCOMES, TEXT_CHARACTERS_MAX
+from holdfast.serve.ui.asked import read_time
 from holdfast.times import parse_time
+from holdfast.verify.findings import Depth
 
 PAIRS_MAX: Final = 32
 EMPTY_MEANS_SOMETHING: Final = frozenset({"tenant", "cursor"})  # no tenant; the first page
@@ -27,18 +29,31 @@ Value = str | int | tuple[str, ...]
 
 
 class Parameter(NamedTuple):
-    """A parameter of a URL. read: raises ValueError with a reason; schema: OpenAPI's."""
+    """A parameter of a URL. read: raises ValueError with a reason; schema: OpenAPI's. blank: may
+    be empty, as a form sends what was not filled in."""
 
     name: str
     field: str
     read: Callable[[str], Value]
     schema: JsonObject
     meaning: str
+    blank: bool = False
 
 
 def _time(value: str) -> int:
     # In a URL a bare "+" means a space: an offset that was not escaped is still recognised.
     return parse_time(_SPACE_FOR_PLUS.sub(r"\1+\2", value))
+
+
+def _typed_time(value: str) -> Value:
+    """As people type it into a form; "" where they typed nothing."""
+    return read_time(value.strip()) if value.strip() else ""
+
+
+def _depth(value: str) -> str:
+    if value not in DEPTHS:
+        raise ValueError(f"is one of {', '.join(DEPTHS)}")
+    return value
 
 
 def _limit(value: str) -> int:
@@ -175,6 +190,15 @@ PAGE: Final = (
 SPAN: Final = (
     Parameter("span", "span", str, {"type": "string"}, "How far back: 1h, 24h, 30d or all."),
 )
+DEPTHS: Final = get_args(Depth)
+PERIOD: Final = (
+    Parameter("from", "from_us", _typed_time, _STRING, "Received at or after; UTC.", True),
+    Parameter("to", "to_us", _typed_time, _STRING, "Received before; UTC.", True),
+)
+VERIFYING: Final = (
+    Parameter("depth", "depth", _depth, {"enum": list(DEPTHS)}, "How deep: names, if not said."),
+    *PERIOD,
+)
 NONE: Final[tuple[Parameter, ...]] = ()
 
 
@@ -208,7 +232,7 @@ def parse(query_string: bytes, known: tuple[Parameter, ...]) -> dict[str, Value]
         try:
             if parameter.field in values:
                 raise ValueError("is given twice")
-            if not raw_value and name not in EMPTY_MEANS_SOMETHING:
+            if not raw_value and not (parameter.blank or name in EMPTY_MEANS_SOMETHING):
                 raise ValueError("has no value: leave it out")
             values[parameter.field] = parameter.read(_unquote(raw_value))
         except ValueError as error:

@@ -226,6 +226,8 @@ def _paths() -> JsonObject:
         "/events/{id}": {"get": _event_page()},
         "/regions": {"get": _page("The regions, for people.", ())},
         "/completeness": {"get": _page("How far all is known, for people.", parameters.SPAN)},
+        "/integrity": {"get": _page("What was looked at and found, for people.", ())},
+        "/integrity/verify": {"get": _page("Verify now, for people.", parameters.VERIFYING)},
     }
 
 

@@ -4,15 +4,17 @@ from importlib import resources
 from typing import Final
 
 from litestar import Response, get
+from litestar.response import Stream
 
 from holdfast.serve import parameters
 from holdfast.serve.api import Asked, faces_of, unquoted, values_of
 from holdfast.serve.console import completeness as looking_far
 from holdfast.serve.console import event as looking_at
+from holdfast.serve.console import integrity as looking_closely
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
-from holdfast.serve.ui import completeness, regions, search, start
+from holdfast.serve.ui import completeness, integrity, regions, search, start
 from holdfast.serve.ui.start import StartView
 from holdfast.serve.ui.words import Frame
 
@@ -55,6 +57,24 @@ async def completeness_page(request: Asked) -> Response[bytes]:
     return _html(completeness.render(view))
 
 
+@get("/integrity")
+async def integrity_page(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    last = request.app.state.verifier.last
+    view = await looking_closely.look(faces, _frame(request), _base_url(request, faces), last)
+    return _html(integrity.render(view))
+
+
+@get("/integrity/verify")
+async def verify_page(request: Asked) -> Stream:
+    """A page that grows or, for a script that asks for them, messages."""
+    question = looking_closely.question_of(values_of(request, parameters.VERIFYING))
+    wants_messages = "text/event-stream" in request.headers.get("accept", "")
+    coming = looking_closely.as_messages if wants_messages else looking_closely.as_page
+    kind = "text/event-stream" if wants_messages else "text/html; charset=utf-8"
+    return Stream(coming(_frame(request), request.app.state.verifier, question), media_type=kind)
+
+
 @get("/holdfast.css")
 async def sheet() -> Response[bytes]:
     return Response(_SHEET, media_type="text/css", headers=_KEPT)
@@ -78,6 +98,8 @@ HANDLERS: Final = (
     event_page,
     regions_page,
     completeness_page,
+    integrity_page,
+    verify_page,
     sheet,
     script,
     mark,

@@ -4,8 +4,9 @@ html       text into markup, everything escaped
 words      what is said about completeness, and how figures are written
 waterline  that, as every page begins with it
 frame      what every page has: header, waterline, footer, keys
-search     a page each, from a frozen view to bytes: search, start, event, regions, completeness
+search     a page each, from a frozen view to bytes: search, start, event, regions, completeness,
+           integrity, verifying
 rows       events as lines of a table
-timeline   nodes as bars over time
-advice     what a reason means, and what to do about it
+timeline   nodes as bars over time; heat: what was looked at, hour by hour
+advice     what a reason means, and what to do about it; verified: what a verification found
 """

@@ -143,14 +143,14 @@ def _times(
     found: list[int | None] = []
     for name in ("from", "to"):
         try:
-            found.append(_time(given[name]) if name in given else None)
+            found.append(read_time(given[name]) if name in given else None)
         except ValueError as error:
             problems.append(Problem(0, name, str(error)))
             found.append(None)
     return found[0], found[1]
 
 
-def _time(text: str) -> int:
+def read_time(text: str) -> int:
     """A time as people type it: a day, hours and minutes, and UTC where no zone is said."""
     found = _ZONELESS.fullmatch(text)
     if found is None:

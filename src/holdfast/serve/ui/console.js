@@ -212,6 +212,40 @@
     first.addEventListener("message", () => { first.close(); location.reload(); });
   }
 
+  // -- a verification: progress while it runs, and at last what it came to ------------------------
+
+  function verify(form) {
+    const old = one(".vrun");
+    if (old) old.remove();
+    const run = form.parentElement.appendChild(document.createElement("div"));
+    run.className = "vrun mt";
+    const bar = run.appendChild(document.createElement("progress"));
+    bar.setAttribute("aria-label", "Verification");
+    const line = run.appendChild(document.createElement("p"));
+    line.setAttribute("role", "status");
+    line.className = "dim";
+    const stop = run.appendChild(document.createElement("button"));
+    stop.className = "b";
+    stop.type = "button";
+    stop.textContent = "Stop";
+    const query = new URLSearchParams(new FormData(form));
+    const coming = new EventSource(`${form.action}?${query}`);
+    const end = () => { coming.close(); [bar, stop].forEach((part) => part.remove()); };
+    stop.addEventListener("click", () => { end(); line.textContent = "Stopped: no verdict."; });
+    coming.addEventListener("progress", (message) => {
+      const { done, total, words } = JSON.parse(message.data);
+      line.textContent = words;
+      if (total) { bar.max = total; bar.value = done; }
+    });
+    coming.addEventListener("done", (message) => {
+      end();
+      line.remove();
+      const page = new DOMParser().parseFromString(JSON.parse(message.data), "text/html");
+      run.append(...[...page.body.children].map((part) => document.adoptNode(part)));
+    });
+    coming.onerror = () => { end(); line.textContent = "The server did not answer to the end: no verdict."; };
+  }
+
   // -- keys and clicks ---------------------------------------------------------------------------
 
   let going = false;
@@ -280,5 +314,9 @@
     all(".hist[data-late]").forEach(fetchLate);
     if (one("#q")) editable(one("#q"));
     if (one("[data-first]")) awaitFirst();
+    all("form[data-verify]").forEach((form) => form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      verify(form);
+    }));
   });
 })();

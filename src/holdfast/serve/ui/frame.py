@@ -26,6 +26,7 @@ PLACES: Final = (
     Place("/", "Search", "s"),
     Place("/regions", "Regions", "r"),
     Place("/completeness", "Completeness", "c"),
+    Place("/integrity", "Integrity", "i"),
 )
 KEYS: Final = (
     (("/",), "to the query"),

@@ -110,6 +110,11 @@ def size(size_bytes: int) -> str:
     return f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of them: 1 segment, 2,176 segments."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def short(identifier: str) -> str:
     """First 8 and last 4 of a long one."""
     return identifier if len(identifier) <= 14 else f"{identifier[:8]}…{identifier[-4:]}"
