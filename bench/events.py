@@ -7,11 +7,12 @@ run are the same and making them costs the client about a microsecond each.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,10 @@ _ID: Final = "i" * 36
 _TIME: Final = "t" * 26
 _REQUEST: Final = "r" * 36
 _TRACE: Final = "c" * 32
+_TICKET: Final = "TCK-######"
+_TARGET: Final = "g" * 12
+NEEDLE: Final = "needle"  # no digits of a session's id
+_NEEDLE_AT: Final = '"session_id":"ses_', 7  # so many characters behind that
 
 _ACTIONS: Final = {
     "iam": "user.create user.update user.delete user.suspend role.grant role.revoke "
@@ -136,6 +141,16 @@ class Batch:
 class _Template:
     batch: Batch
     stamps: NDArray[np.int64]  # a row an event: the offsets of what is stamped, in order
+    fresh: "_Fresh | None" = None
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """Offsets of what differs from event to event besides, where events are searched by it."""
+
+    tickets: NDArray[np.int64]  # a row an event that has a reason
+    targets: NDArray[np.int64]  # a row an event, and so the next
+    needles: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -191,12 +206,19 @@ def _actor(random: Random, tenant: str, rank: int) -> _Actor:
     )
 
 
-def make_pool(seed: int, batches: int = POOL_BATCHES, batch_events: int = BATCH_EVENTS) -> Pool:
+def make_pool(
+    seed: int,
+    batches: int = POOL_BATCHES,
+    batch_events: int = BATCH_EVENTS,
+    is_fresh: bool = False,
+) -> Pool:
     """Choose who does what.
 
     Args:
         seed: The same seed makes the same pool.
         batches, batch_events: 64 of 1,000 hold about 48 MB.
+        is_fresh: Tickets and first targets are chosen anew by the stream, as ids are: what a pool
+            repeats is found in every part of a long stream.
     """
     random = Random(seed)
     tenants, cast = _cast(random)
@@ -212,16 +234,21 @@ def make_pool(seed: int, batches: int = POOL_BATCHES, batch_events: int = BATCH_
                 for actors in random.choices(cast, cum_weights=whose, k=batch_events)
             ],
             random.choices(actions, cum_weights=what, k=batch_events),
+            is_fresh,
         )
         for _ in range(batches)
     )
     return Pool(templates, tenants)
 
 
-def _template(random: Random, actors: Sequence[_Actor], actions: Sequence[str]) -> _Template:
+def _template(
+    random: Random, actors: Sequence[_Actor], actions: Sequence[str], is_fresh: bool
+) -> _Template:
     lines, outcomes, addresses = [], [], []
     for actor, action in zip(actors, actions, strict=True):
         event = _event(random, actor, action)
+        if is_fresh:
+            _freshen(event)
         lines.append(json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode())
         outcomes.append(str(event["outcome"]).encode())
         source = event["source"]
@@ -233,11 +260,13 @@ def _template(random: Random, actors: Sequence[_Actor], actions: Sequence[str]) 
         offset += len(line) + 1
         ends.append(offset - 1)
 
-    def places(mark: str) -> NDArray[np.int64]:
+    def places(mark: str, skipped: int = 0, width: int = 0) -> NDArray[np.int64]:
         found = [
-            start + line.index(mark.encode()) for start, line in zip(starts, lines, strict=True)
+            start + line.index(mark.encode()) + skipped
+            for start, line in zip(starts, lines, strict=True)
+            if mark.encode() in line
         ]
-        return np.array(found, np.int64)[:, None] + np.arange(len(mark))
+        return np.array(found, np.int64)[:, None] + np.arange(width or len(mark))
 
     batch = Batch(
         b"\n".join(lines) + b"\n",
@@ -250,7 +279,22 @@ def _template(random: Random, actors: Sequence[_Actor], actions: Sequence[str]) 
         tuple(outcomes),
         tuple(addresses),
     )
-    return _Template(batch, np.hstack([places(mark) for mark in (_ID, _TIME, _REQUEST, _TRACE)]))
+    before, skipped = _NEEDLE_AT
+    fresh = _Fresh(
+        places(_TICKET, len("TCK-"), 6),
+        places(_TARGET),
+        places(before, len(before) + skipped, len(NEEDLE)),
+    )
+    stamps = np.hstack([places(mark) for mark in (_ID, _TIME, _REQUEST, _TRACE)])
+    return _Template(batch, stamps, fresh if is_fresh else None)
+
+
+def _freshen(event: dict[str, Any]) -> None:
+    """Leave places for what differs from event to event."""
+    target = event["targets"][0]
+    target["id"] = target["id"][:4] + _TARGET
+    if "reason" in event:
+        event["reason"] = re.sub(r"\d+", _TICKET, event["reason"])
 
 
 def _event(random: Random, actor: _Actor, action: str) -> dict[str, object]:
@@ -316,9 +360,13 @@ class Stream:
         seed: Of the ids; the same seed, pool and times make the same bytes.
         start_us: Time of the first event, µs since 1970, UTC.
         step_us: From one event to the next, µs; may be a fraction.
+        needle_every: In one of so many events of a fresh pool, NEEDLE stands within a word.
     """
 
-    def __init__(self, pool: Pool, seed: int, start_us: int, step_us: float) -> None:
+    def __init__(
+        self, pool: Pool, seed: int, start_us: int, step_us: float, needle_every: int = 0
+    ) -> None:
+        self._needle_every = needle_every
         self._pool = pool
         self._random = np.random.default_rng(seed)
         self._next_us = float(start_us)
@@ -347,6 +395,8 @@ class Stream:
         )
         data = np.frombuffer(bytearray(template.batch.data), np.uint8)
         data[template.stamps] = np.hstack(stamps)
+        if template.fresh is not None:
+            self._freshen(data, template.fresh, (self._drawn - 1) * count)
         return Batch(
             data.tobytes(),
             template.batch.ends,
@@ -358,6 +408,17 @@ class Stream:
             template.batch.outcomes,
             template.batch.addresses,
         )
+
+    def _freshen(self, data: NDArray[np.uint8], fresh: _Fresh, before: int) -> None:
+        """before: how many events were drawn before these."""
+        digits = self._random.integers(ord("0"), ord("9") + 1, fresh.tickets.shape, np.uint8)
+        data[fresh.tickets] = digits
+        octets = self._random.integers(0, 256, (len(fresh.targets), 6), np.uint8)
+        data[fresh.targets] = _HEX[octets].reshape(-1, len(_TARGET))
+        if self._needle_every:
+            numbers = before + np.arange(len(fresh.needles))
+            lucky = fresh.needles[numbers % self._needle_every == self._needle_every - 1]
+            data[lucky] = np.frombuffer(NEEDLE.encode(), np.uint8)
 
 
 def _uuids(

@@ -31,6 +31,11 @@ class Plan:
     lone_events: int
     search_events: int
     search_s: int
+    lookups_events: int
+    lookups_few: int  # of them, which a database takes, too
+    lookups_rounds: int
+    lookups_load_s: int  # as long again, while so many events a second come in
+    lookups_rate: int
     growth_rounds: int
     growth_segments: int  # of the smaller trail, before the rounds
     growth_events: int
@@ -66,6 +71,11 @@ FULL: Final = Plan(
     lone_events=30,
     search_events=1_000_000,
     search_s=20,
+    lookups_events=6_000_000,
+    lookups_few=1_000_000,
+    lookups_rounds=5,
+    lookups_load_s=90,
+    lookups_rate=20_000,
     growth_rounds=8,
     growth_segments=150,
     growth_events=60_000,
@@ -100,6 +110,11 @@ QUICK: Final = Plan(
     lone_events=6,
     search_events=60_000,
     search_s=4,
+    lookups_events=40_000,
+    lookups_few=20_000,
+    lookups_rounds=1,
+    lookups_load_s=3,
+    lookups_rate=2_000,
     growth_rounds=2,
     growth_segments=20,
     growth_events=20_000,

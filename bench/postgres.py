@@ -14,7 +14,7 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ class Cluster:
 
 @contextmanager
 def running(
-    binaries: Path, directory: Path, core: int, commits_synced: bool = True
+    binaries: Path, directory: Path, core: int | Set[int], commits_synced: bool = True
 ) -> Iterator[Cluster]:
     """Start a cluster, made at the first use of the directory; stop it in the end.
 
