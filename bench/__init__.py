@@ -16,5 +16,7 @@ Each is kept as `results/<part>.json`, and docs/BENCH.md is written from those f
 | `report`, `results`, `page` | what a part says; kept as JSON; shown as docs/BENCH.md |
 | `trails`, `requests` | a trail made without waiting for it; requests as a bucket bills them |
 | `scale`, `scale_reading`, `scale_writing` | how cost grows: `python -m bench.scale` |
+| `versus` | two commits compared in turns: `python -m bench.versus COMMIT` |
+| `profile` | where the time goes: `python -m bench.profile ingest`, docs/PROFILE.md |
 | `costs`, `scale_page` | what follows, by formulas and prices; docs/SCALE.md |
 """

@@ -1,0 +1,138 @@
+"""`python -m bench.profile NAME`: where the time goes, as a flame graph in docs/profile-NAME.svg.
+
+A server under load on one core, all its processes and threads sampled from outside by py-spy while
+they run. A bar is as wide as its share of the samples, and below what called it. Time in the kernel
+and in libraries without Python (zstd, SHA-256, JSON, SQLite) belongs to the function of Python that
+called them. A thread that waits for the interpreter's lock is seen as running now and then: read
+shares, not rates.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from bench import load, server
+from bench.events import make_pool
+from bench.plan import BATCH_CONNECTIONS, QUICK, SINGLE_CONNECTIONS, Ground, say
+from bench.processes import Side, choose_cores, tail
+
+DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
+SAMPLES_A_SECOND: Final = 150
+SPY_S_MAX: Final = 60
+WARM_EVENTS: Final = 110_000  # so many that some are folded, which starts the process for that
+WARM_S_MAX: Final = 60
+IDLE_S: Final = 20
+SVG_BYTES_MAX: Final = 500_000
+SVG: Final = ".svg"
+_FOLDERS: Final = re.compile(r"(?<![\w/<])/(?:[\w.+-]+/)+")  # of this machine: in command lines
+_TITLE: Final = re.compile(r'(?<=id="title")([^>]*>)[^<]*')
+
+Loaded = Callable[[float], None]  # keep the server busy for so many seconds
+Load = Callable[[Ground, server.Server], AbstractContextManager[Loaded]]
+
+
+def main() -> int:
+    options = _options()
+    cores = choose_cores()
+    os.sched_setaffinity(0, {cores.client})
+    directory = Path(mkdtemp(prefix="holdfast-profile-", dir=options.directory))
+    try:
+        pool, random = make_pool(options.seed), Random(options.seed)
+        ground = Ground(QUICK, cores, directory, None, pool, random)
+        profile(ground, LOADS[options.name], options.seconds, options.into)
+    finally:
+        rmtree(directory, ignore_errors=True)
+    say(f"{options.into} has {options.into.stat().st_size:,} bytes")
+    return 0
+
+
+def profile(ground: Ground, load: Load, seconds: float, into: Path) -> None:
+    """Sample a fresh server under a load, once that is ready.
+
+    Args:
+        into: A flame graph as SVG; under another suffix stacks with their samples, a line each.
+    Raises:
+        RuntimeError: py-spy may not look, or what it drew is too large to be kept.
+    """
+    with (
+        server.running(ground.directory / "data", ground.cores.side) as running,
+        load(ground, running) as loaded,
+        _sampled(running.side, ground.directory / "sampled", into.suffix),
+    ):
+        loaded(seconds)
+    text = (ground.directory / "sampled").read_text("utf-8")
+    if into.suffix == SVG and len(text) > SVG_BYTES_MAX:
+        raise RuntimeError(f"the graph has {len(text):,} bytes, more than {SVG_BYTES_MAX:,}")
+    text = _TITLE.sub(rf"\1{into.stem}", text)
+    into.write_text(_FOLDERS.sub("", text), "utf-8")
+
+
+@contextmanager
+def _sampled(side: Side, into: Path, suffix: str) -> Iterator[None]:
+    program = Path(sys.executable).with_name("py-spy")
+    command = [str(program), "record", "--pid", str(side.pid), "--subprocesses", "--function"]
+    command += ["--rate", str(SAMPLES_A_SECOND), "--output", str(into)]
+    # While it is held still for each sample, a thread that waits looks like one that runs.
+    command += ["--nonblocking", "--format", "flamegraph" if suffix == SVG else "raw"]
+    log = into.with_suffix(".log")
+    with log.open("wb") as said:
+        spy = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+    try:
+        yield
+    finally:
+        spy.send_signal(signal.SIGINT)
+        spy.wait(SPY_S_MAX)
+    if not into.exists():
+        raise RuntimeError(f"py-spy wrote nothing:\n{tail(log)}")
+
+
+@contextmanager
+def _ingest(
+    make: load.Way, connections: int, ground: Ground, running: server.Server
+) -> Iterator[Loaded]:
+    requests = make(ground.stream())
+    with load.Client(running.port, connections) as client:
+        warm = client.closed(requests, WARM_EVENTS, WARM_S_MAX)
+        running.wait_found(*warm.last)
+        running.side.wait_idle(IDLE_S)
+
+        def loaded(seconds: float) -> None:
+            found = client.closed(requests, sys.maxsize, seconds)
+            say(f"{found.events:,} events acknowledged, {found.rate:,.0f} a second")
+
+        yield loaded
+
+
+LOADS: Final[Mapping[str, Load]] = {
+    "ingest": partial(_ingest, load.batches, BATCH_CONNECTIONS),
+    "ingest-single": partial(_ingest, load.singles, SINGLE_CONNECTIONS),
+}
+
+
+def _options() -> Any:
+    parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
+    parser.add_argument("name", choices=list(LOADS))
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seed", type=int, default=1, help="of the events")
+    parser.add_argument(
+        "--into", type=Path, help="another file; stacks as text unless it is an .svg"
+    )
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="a real disk")
+    options = parser.parse_args()
+    options.into = options.into or DOCS / f"profile-{options.name}.svg"
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
