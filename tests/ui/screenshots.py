@@ -23,7 +23,8 @@ def main() -> int:
     """Returns the exit code: 1, where a picture is larger than it may be."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        with running(Path(folder) / "data") as server:
+        quick = {"region-unfit": 1, "quorum-margin": 1}
+        with running(Path(folder) / "data", alerts={"after_s": quick}) as server:
             server.wait_until(lambda: "No events yet" in server.get("/").text)
             shoot(browser, server, {"start": "/"})
             fill(server)
@@ -33,6 +34,10 @@ def main() -> int:
             pages = {"search": SEARCH, "event": f"/events/{event['id']}", "regions": "/regions"}
             pages |= {"completeness": "/completeness?span=all", "integrity": "/integrity"}
             shoot(browser, server, pages)
+            cookie = server.data / "regions" / "b" / "ev" / "region.note"
+            cookie.rename(server.data.parent / "aside")
+            server.wait_until(lambda: len(server.get("/v1/alerts").json()["open"]) == 2)
+            shoot(browser, server, {"alerts": "/alerts"})
     large = [path for path in SCREENS.iterdir() if path.stat().st_size > SIZE_MAX_BYTES]
     for path in large:
         sys.stderr.write(f"{path.name} has more than {SIZE_MAX_BYTES:,} bytes\n")

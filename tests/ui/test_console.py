@@ -48,6 +48,7 @@ def paths(filled: Running) -> dict[str, str]:
         "completeness": "/completeness?span=all",
         "integrity": "/integrity",
         "verified": "/integrity/verify?depth=bytes",
+        "alerts": "/alerts",
     }
 
 
@@ -61,6 +62,7 @@ NAMES = (
     "completeness",
     "integrity",
     "verified",
+    "alerts",
 )
 
 
@@ -204,3 +206,48 @@ def test_a_person_signs_in_and_out(browser: Browser, tmp_path: Path) -> None:
 def test_a_first_page_is_small(filled: Running) -> None:
     for path in ("/", DAY):
         assert len(filled.get(path).content) <= 100 * 1024
+
+
+@pytest.fixture(scope="module")
+def alarmed(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server without one of its regions, whose alerts are open."""
+    quick = {"region-away": 1, "quorum-margin": 1}
+    folder = tmp_path_factory.mktemp("alarmed")
+    with running(folder / "data", alerts={"after_s": quick}) as server:
+        (server.data / "regions" / "b").rename(folder / "aside")
+        server.wait_until(lambda: len(server.get("/v1/alerts").json()["open"]) == 2)
+        yield server
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_open_alerts_stand_in_nobodys_way(browser: Browser, alarmed: Running, scheme: str) -> None:
+    complaints: list[str] = []
+    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    page = opened(context, complaints)
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(alarmed.url + "/alerts")
+
+    found = Axe().run(page).response["violations"]
+
+    assert [each for each in found if each["impact"] in GRAVE] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert complaints == []
+    context.close()
+
+
+def test_an_open_alert_says_what_it_means_and_what_to_do_without_the_script(
+    browser: Browser, alarmed: Running
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(alarmed.url + "/regions")
+
+    expect(page.locator(".nav .n")).to_have_text("2 open")
+    page.locator(".nav a", has_text="Alerts").click()
+
+    card = page.locator("article", has_text="Region b does not answer")
+    expect(page.locator("h1")).to_contain_text("one more failure would stop writing")
+    expect(card).to_contain_text("Events are held in the others alone")
+    expect(card.locator("ol")).to_contain_text("holdfast alerts silence region-away:b")
+    assert page.locator(".js-only:visible").count() == 0
+    context.close()

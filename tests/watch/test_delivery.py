@@ -25,6 +25,7 @@ class Way:
     """A channel in a small world: it takes what comes, once it was asked so often in vain."""
 
     name = "way"
+    wants_silences = True
 
     def __init__(self, *fails: Exception, hangs: int = 0, hears: Hears = "messages") -> None:
         self.hears = hears

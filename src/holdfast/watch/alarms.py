@@ -102,10 +102,11 @@ class Alarms:
         await self._keep()
 
     async def silence(self, wanted: Silence) -> None:
-        """Tell nobody of what it covers, from now on; every channel hears of it."""
+        """Tell nobody of what it covers, from now on."""
         self._book = silence(self._book, wanted)
         for courier in self._couriers:
-            courier.send(Message("silenced", wanted.made_us, silence=wanted))
+            if courier.channel.wants_silences:
+                courier.send(Message("silenced", wanted.made_us, silence=wanted))
         await self._keep()
 
     def _send(self, step: Step, now_us: int) -> None:
@@ -132,7 +133,7 @@ class Alarms:
         fault of something else, which is found for itself."""
         for courier in self._couriers:
             report = courier.report()
-            if report.failing_us and courier.channel.hears == "messages":
+            if report.failing_us and report.for_people:
                 yield Trouble("undelivered", report.channel, report.why)
 
     def _told(self) -> tuple[Alert, ...]:

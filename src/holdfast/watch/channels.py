@@ -26,6 +26,7 @@ class Alertmanager:
     and again; of a silence here it makes one of its own."""
 
     hears: Hears = "messages"
+    wants_silences = True
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Apprise:
     """One URL of `apprise`: mail, Slack, PagerDuty, a webhook and a hundred more."""
 
     hears: Hears = "messages"
+    wants_silences = False
 
     def __init__(self, name: str, trail: str, console_url: str, notify: Notify) -> None:
         """name: the URL without its secrets."""
@@ -116,8 +118,7 @@ class Apprise:
 
     async def deliver(self, message: Message) -> None:
         alert = message.alert
-        if alert is None:
-            return  # a silence is for who sends, not for who reads
+        assert alert is not None, "it wants no silences"
         word = "resolved" if message.verb == "resolved" else alert.severity
         mood = {"resolved": "success", "critical": "failure"}.get(word, "warning")
         if not await self._notify(f"[{word}] {alert.title}", self._text(alert), mood):
@@ -147,6 +148,7 @@ class Trail:
     """
 
     hears: Hears = "changes"
+    wants_silences = True
     name = "the trail"
 
     def __init__(self, store: Store) -> None:

@@ -42,11 +42,13 @@ class Channel(Protocol):
     """A way to people.
 
     name: without secrets; the same after a restart. hears: "messages" for people; "changes" for
-    who keeps a record, which silenced alerts belong to as well.
+    who keeps a record, which silenced alerts belong to as well. wants_silences: or whoever is told
+    of alerts alone.
     """
 
     name: str
     hears: Hears
+    wants_silences: bool
 
     async def deliver(self, message: Message) -> None:
         """Hand a message over.
@@ -62,7 +64,7 @@ class Channel(Protocol):
 
 class ChannelReport(Struct, frozen=True):
     """How a channel does. waiting: messages; dropped: too old, or too many. failing_us: since when
-    it takes nothing, 0: it does; why: the last reason."""
+    it takes nothing, 0: it does; why: the last reason. for_people: or it keeps a record."""
 
     channel: str
     waiting: int
@@ -70,6 +72,7 @@ class ChannelReport(Struct, frozen=True):
     dropped: int
     failing_us: int
     why: str
+    for_people: bool = True
 
 
 class Courier:
@@ -112,6 +115,7 @@ class Courier:
             dropped=self._dropped,
             failing_us=self._failing_us,
             why=self._why,
+            for_people=self.channel.hears == "messages",
         )
 
     async def run_forever(self) -> None:

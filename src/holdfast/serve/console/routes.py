@@ -8,13 +8,14 @@ from litestar.response import Stream
 
 from holdfast.serve import parameters
 from holdfast.serve.api import Asked, faces_of, unquoted, values_of
+from holdfast.serve.console import alerts as watching
 from holdfast.serve.console import completeness as looking_far
 from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import integrity as looking_closely
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
-from holdfast.serve.ui import completeness, integrity, regions, search, start
+from holdfast.serve.ui import alerts, completeness, integrity, regions, search, start
 from holdfast.serve.ui.start import StartView
 from holdfast.serve.ui.words import Frame
 
@@ -75,6 +76,12 @@ async def verify_page(request: Asked) -> Stream:
     return Stream(coming(_frame(request), request.app.state.verifier, question), media_type=kind)
 
 
+@get("/alerts")
+async def alerts_page(request: Asked) -> Response[bytes]:
+    values_of(request, parameters.NONE)
+    return _html(alerts.render(watching.look(faces_of(request), _frame(request))))
+
+
 @get("/holdfast.css")
 async def sheet() -> Response[bytes]:
     return Response(_SHEET, media_type="text/css", headers=_KEPT)
@@ -100,6 +107,7 @@ HANDLERS: Final = (
     completeness_page,
     integrity_page,
     verify_page,
+    alerts_page,
     sheet,
     script,
     mark,

@@ -27,6 +27,7 @@ PLACES: Final = (
     Place("/regions", "Regions", "r"),
     Place("/completeness", "Completeness", "c"),
     Place("/integrity", "Integrity", "i"),
+    Place("/alerts", "Alerts", "a"),
 )
 KEYS: Final = (
     (("/",), "to the query"),
@@ -87,6 +88,7 @@ def _top(frame: Frame, current: str) -> Markup:
         el(
             "a",
             place.name,
+            _count(frame.alerts_open) if place.path == "/alerts" else None,
             href=place.path,
             aria_current="page" if place.path == current else None,
             data_key=place.key,
@@ -101,6 +103,13 @@ def _top(frame: Frame, current: str) -> Markup:
         el("div", _tools(frame), class_="tools"),
         class_="top",
     )
+
+
+def _count(alerts: int) -> Markup | None:
+    """How many are open; none is worth no sign."""
+    if not alerts:
+        return None
+    return el("span", f"{alerts:,}", el("span", " open", class_="vh"), class_="n")
 
 
 def _tools(frame: Frame) -> list[Child]:
