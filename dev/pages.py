@@ -61,7 +61,7 @@ def command_line() -> str:
     command = typer.main.get_command(build())
     context = typer.Context(command, info_name="holdfast")
     text = get_docs_for_click(obj=command, ctx=context, name="holdfast", title="Every option")
-    summaries = dict(_summaries(command, "holdfast"))
+    summaries = dict(_summaries(command))
 
     def whole(found: re.Match[str]) -> str:
         return f"* [`{found[1]}`](#holdfast-{found[1]}): {summaries[found[1]]}"
@@ -71,9 +71,10 @@ def command_line() -> str:
     return "\n## ".join([head, *rest])
 
 
-def _summaries(command: Any, name: str) -> Iterator[tuple[str, str]]:
+def _summaries(command: Any) -> Iterator[tuple[str, str]]:
     for verb, each in command.commands.items():
-        yield verb, re.split(r"(?<=[.:])\s", " ".join((each.help or "").split()))[0]
+        sentence = re.split(r"(?<=\.)\s|: `", " ".join((each.help or "").split()))[0]
+        yield verb, sentence.rstrip(".") + "."
 
 
 def http() -> str:

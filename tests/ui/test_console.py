@@ -127,6 +127,20 @@ def test_a_row_opens_and_leads_to_its_proof_without_the_script(
     context.close()
 
 
+def test_a_row_opens_wherever_it_is_clicked(browser: Browser, filled: Running) -> None:
+    page = browser.new_page()
+    page.goto(filled.url + DAY)
+    action = page.locator(".res tbody tr:not(.open) .d-a").nth(1)
+
+    action.click()
+    expect(page.locator("#e1")).to_be_visible()
+    expect(page.locator(".xb").nth(1)).to_have_attribute("aria-expanded", "true")
+    action.click()
+
+    expect(page.locator("#e1")).to_be_hidden()
+    page.close()
+
+
 def test_a_stretch_of_time_is_drawn_out_and_looked_into(browser: Browser, filled: Running) -> None:
     page = browser.new_page()
     page.goto(filled.url + DAY)

@@ -288,6 +288,8 @@
     const opener = event.target.closest(".xb");
     if (opener) { event.preventDefault(); toggleRow(opener.closest("tr")); return; }
     const button = event.target.closest("button");
+    const line = event.target.closest(".res tbody tr:not(.open)");
+    if (line && !button && !event.target.closest("a") && !String(getSelection())) toggleRow(line);
     if (!button) return;
     if (button.matches("[data-copy]")) copy(button);
     else if (button.matches("[data-theme-toggle]")) toggleTheme();

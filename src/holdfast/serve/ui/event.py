@@ -386,8 +386,8 @@ def _check_it(view: EventView, event: Shown) -> list[Child]:
             "p",
             "Python, ",
             el("span", "cryptography", class_="m"),
-            " and zstd are enough, and no "
-            "server. Bring the trail's id from elsewhere than this page.",
+            " and zstd are enough, and no server: python3 is one that has holdfast-audit, such as "
+            ".venv/bin/python in a clone. Bring the trail's id from elsewhere than this page.",
             class_="dim",
         ),
         command_box(command),

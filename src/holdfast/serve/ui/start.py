@@ -28,7 +28,11 @@ def render(view: StartView) -> bytes:
     token_file = " --token-file TOKEN_FILE" if view.asks_token else ""
     send = f"holdfast send --server {view.base_url}{token_file} --action door.open --actor alice"
     steps = (
-        ("From a terminal", "Only an action is required.", [command_box(post), command_box(send)]),
+        (
+            "From a terminal",
+            "Only an action is required. After make run, holdfast is .venv/bin/holdfast.",
+            [command_box(post), command_box(send)],
+        ),
         ("From Python", "It tries again, and what it sends twice is stored once.", _python(view)),
         (
             "You get a receipt",
