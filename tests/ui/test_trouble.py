@@ -101,6 +101,10 @@ def test_two_regions_away_hold_it_back_and_are_named(page: Page, holed: Running)
 
         expect(page.locator(".wl-say")).to_have_text(re.compile("; b .*; c "))
         expect(page.locator(".al").first).to_contain_text("b: ")
+        page.goto(f"{holed.url}/regions")
+        expect(page.locator("h1")).to_contain_text("No quorum: nothing new is acknowledged")
+        expect(page.locator(".card.is-down")).to_have_count(2)
+        assert page.locator(".card .spark").count() == 3
         assert grave(page) == []
     finally:
         for id in "bc":

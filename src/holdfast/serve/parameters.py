@@ -188,7 +188,7 @@ PAGE: Final = (
     Parameter("cursor", "cursor", str, _STRING, "A page of results."),
 )
 SPAN: Final = (
-    Parameter("span", "span", str, {"type": "string"}, "How far back: 1h, 24h, 30d or all."),
+    Parameter("span", "span", str, {"type": "string"}, "How far back: 1h, 24h, 7d, 30d or all."),
 )
 DEPTHS: Final = get_args(Depth)
 PERIOD: Final = (

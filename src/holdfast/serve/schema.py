@@ -225,7 +225,7 @@ def _paths() -> JsonObject:
         "/": {"get": _page("The search, for people.", parameters.PAGE)},
         "/events/{id}": {"get": _event_page()},
         "/alerts": {"get": _page("What is wrong, for people.", ())},
-        "/regions": {"get": _page("The regions, for people.", ())},
+        "/regions": {"get": _page("The regions, for people.", parameters.SPAN)},
         "/completeness": {"get": _page("How far all is known, for people.", parameters.SPAN)},
         "/integrity": {"get": _page("What was looked at and found, for people.", ())},
         "/integrity/verify": {"get": _page("Verify now, for people.", parameters.VERIFYING)},

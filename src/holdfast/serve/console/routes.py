@@ -12,6 +12,7 @@ from holdfast.serve.console import alerts as watching
 from holdfast.serve.console import completeness as looking_far
 from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import integrity as looking_closely
+from holdfast.serve.console import regions as looking_around
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
@@ -48,7 +49,9 @@ async def event_page(request: Asked) -> Response[bytes]:
 
 @get("/regions")
 async def regions_page(request: Asked) -> Response[bytes]:
-    return _html(regions.render(_frame(request)))
+    named = str(values_of(request, parameters.SPAN).get("span", ""))
+    view = await looking_around.look(faces_of(request), _frame(request), named)
+    return _html(regions.render(view))
 
 
 @get("/completeness")

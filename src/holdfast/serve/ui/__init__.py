@@ -7,6 +7,7 @@ frame      what every page has: header, waterline, footer, keys
 search     a page each, from a frozen view to bytes: search, start, event, regions, completeness,
            integrity, verifying
 rows       events as lines of a table
+curve      a figure over time; ladder: how far what was received has come
 timeline   nodes as bars over time; heat: what was looked at, hour by hour
 advice     what a reason means, and what to do about it; verified: what a verification found
 """

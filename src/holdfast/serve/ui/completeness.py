@@ -10,7 +10,7 @@ from holdfast.read.lives import Life
 from holdfast.serve.ui import frame, gaps, timeline
 from holdfast.serve.ui.advice import HOLDING, said_by, steps
 from holdfast.serve.ui.html import Child, Markup, clip, el, join
-from holdfast.serve.ui.parts import command_box, head, mono, state, table
+from holdfast.serve.ui.parts import command_box, head, mono, spans, state, table
 from holdfast.serve.ui.timeline import Window
 from holdfast.serve.ui.words import Frame, clock, glyph, short, span
 
@@ -174,16 +174,7 @@ def _bounds(view: CompletenessView) -> Markup | None:
 
 
 def _timeline(view: CompletenessView) -> Markup:
-    links = [
-        el(
-            "a",
-            words,
-            class_="b",
-            href=f"/completeness?span={named}",
-            aria_current="true" if named == view.window.named else None,
-        )
-        for named, words in SPANS
-    ]
+    links = spans("/completeness", SPANS, view.window.named)
     title = head("Nodes over time", "One row a node: each ledger, and its epochs.", *links)
     if view.lives is None:
         why = el("p", f"The nodes could not be looked up: {view.why}.", class_="note unk")

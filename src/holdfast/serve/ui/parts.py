@@ -45,5 +45,19 @@ def state(mood: str, *words: Child) -> Markup:
     return el("span", glyph(mood), words, class_=f"st {mood}")
 
 
+def spans(path: str, known: Sequence[tuple[str, str]], named: str) -> list[Markup]:
+    """Links to a page over another stretch of time; each is (as the address has it, words)."""
+    return [
+        el(
+            "a",
+            words,
+            class_="b",
+            href=f"{path}?span={each}",
+            aria_current="true" if each == named else None,
+        )
+        for each, words in known
+    ]
+
+
 def mono(text: str, title: str | None = None) -> Markup:
     return el("span", text, class_="m", title=title)

@@ -1,28 +1,86 @@
-"""The page of the regions: a card each. Pure."""
+"""The page of the regions: whether a quorum holds, the ladder, curves, a card each. Pure."""
 
-from holdfast.serve.ui import frame
-from holdfast.serve.ui.html import Child, Markup, clip, el
-from holdfast.serve.ui.words import BEHIND_US, Frame, RegionView, clock, glyph, size, span
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from holdfast.serve.ui import frame, ladder
+from holdfast.serve.ui.curve import SPANS, Curve, figure
+from holdfast.serve.ui.html import Child, Markup, clip, el, join
+from holdfast.serve.ui.ladder import Ladder
+from holdfast.serve.ui.parts import head, spans, state
+from holdfast.serve.ui.words import (
+    BEHIND_US,
+    Frame,
+    Mood,
+    RegionView,
+    clock,
+    counted,
+    glyph,
+    size,
+    span,
+)
 
 
-def render(view: Frame) -> bytes:
+class RegionsView(Struct, frozen=True, kw_only=True):
+    """answering: how many regions that are written to answer, of `members`. ladder: None where
+    nothing is written. named: the window of the curves. lags: a curve a region; none where nothing
+    is written."""
+
+    frame: Frame
+    answering: int
+    members: int
+    ladder: Ladder | None
+    named: str
+    lags: Mapping[str, Curve]
+    curves: tuple[Curve, ...]
+
+
+def render(view: RegionsView) -> bytes:
     """The whole page, in UTF-8."""
-    cards = [_card(region, view.now_us) for region in view.regions]
+    of = view.frame
+    cards = [_card(region, of.now_us, view.lags.get(region.id)) for region in of.regions]
+    mood, told = quorum(view)
     lead = (
-        f"{view.quorum} of {len(view.regions)} must hold an event before it is acknowledged; any "
-        f"{view.needed} of them show all that was."
+        f"{of.quorum} of {view.members} must hold an event before it is acknowledged; any "
+        f"{of.needed} of them show all that was."
     )
+    lag = "Lag is what was sealed here and the region is not known to hold."
     return frame.render(
-        view,
+        of,
         "Regions",
-        el("div", el("h1", "Regions"), el("p", lead), class_="hd"),
+        el("div", el("h1", state(mood, told)), el("p", lead), class_="hd"),
+        ladder.render(view.ladder, of.now_us) if view.ladder else None,
+        head("Regions", lag if view.ladder else None),
         el("div", cards, class_="g3"),
+        _curves(view),
         current="/regions",
         thin=False,
     )
 
 
-def _card(region: RegionView, now_us: int) -> Markup:
+def quorum(view: RegionsView) -> tuple[Mood, str]:
+    """Whether events can be acknowledged, and what may still fail."""
+    left = view.answering - view.frame.quorum
+    if left < 0:
+        lacking = counted(-left, "region")
+        return "down", f"No quorum: nothing new is acknowledged until {lacking} more answer"
+    if left == 0:
+        return "behind", "Quorum holds, without margin"
+    return "held", f"Quorum holds; {counted(left, 'region')} more may fail"
+
+
+def _curves(view: RegionsView) -> Markup:
+    told = (
+        "Kept by this server beside its cache, a week at most, and lost with it. No line: nothing "
+        "was kept, which is no zero."
+    )
+    title = head("Over time", told, *spans("/regions", SPANS, view.named))
+    panels = [el("div", figure(curve), class_="panel pad") for curve in view.curves]
+    return join([title, el("div", panels, class_="g2")])
+
+
+def _card(region: RegionView, now_us: int, curve: Curve | None) -> Markup:
     mood, word = _state_of(region)
     lag: Child = None
     if region.lag_segments is not None:
@@ -46,6 +104,7 @@ def _card(region: RegionView, now_us: int) -> Markup:
         ),
         why,
         lag,
+        figure(curve) if curve else None,
         el("dl", [[el("dt", dt), el("dd", dd)] for dt, dd in facts], class_="kv"),
         class_=f"card is-{mood}",
         aria_labelledby=f"r-{region.id}",
