@@ -82,7 +82,7 @@ def some_places() -> st.SearchStrategy[Places]:
     return st.lists(place, max_size=8).map(places)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(segment_lists(), queries(), some_places(), some_places(), st.sampled_from([DEFAULTS, FEW]))
 def test_a_page_found_by_indexes_is_the_one_found_without(
     segments: list[tuple[int, list[bytes]]],
@@ -105,7 +105,7 @@ GROUPINGS = ((), ("action",), ("tenant", "outcome"), ("node",), ("ip", "actor"),
 HOUR_US = 3600 * SECOND_US
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     segment_lists(),
     queries(),

@@ -502,6 +502,24 @@ def test_a_lost_fold_is_made_again_from_the_regions(tmp_path: Path) -> None:
     reading(world, tmp_path, work, fold=FOLD_ALWAYS)
 
 
+def test_a_folds_index_that_is_lost_is_made_again(tmp_path: Path) -> None:
+    world = World()
+    one_node(world, "one", "two")
+
+    async def work(reader: Reader) -> None:
+        await reader.pass_once()
+        (file,) = (tmp_path / "0" / "folds").glob("*.index")
+        data = file.read_bytes()
+        file.unlink()
+
+        assert await all_ids(reader) == ["one", "two"]
+        await reader.pass_once()
+
+        assert file.read_bytes() == data
+
+    reading(world, tmp_path, work, fold=FOLD_ALWAYS)
+
+
 def test_a_fold_that_is_lost_between_runs_is_made_again(tmp_path: Path) -> None:
     world = World()
     one_node(world, "one", "two")
@@ -550,6 +568,8 @@ def test_small_folds_become_one(tmp_path: Path) -> None:
 
         assert len(await all_ids(reader)) == 12
         assert reader.report().folds < 8
+        files = (tmp_path / "0" / "folds").iterdir()
+        assert len({file.stem for file in files}) == reader.report().folds
 
     reading(world, tmp_path, work, fold=FOLD_ALWAYS)
 

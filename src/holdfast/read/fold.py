@@ -36,8 +36,10 @@ from holdfast.read.sources import (
 ROW_GROUP_EVENTS = 10_000
 GROUP_BYTES = 16 << 20  # of records; an engine holds several row groups at a time
 PART_GROUP_BYTES = 2 << 20
-PAGE_BYTES = 256 << 10  # a search decompresses whole pages for single records
-PAGE_CHECK_ROWS = 128
+# A search decompresses whole pages for single records. A quarter of this takes a third less to
+# read and 11 % more to keep; four times as much takes 2.4 times as long, and 10 % less.
+PAGE_BYTES = 64 << 10
+PAGE_CHECK_ROWS = 64
 HELD_BYTES = 96 << 20  # about 90,000 usual events
 _INT64_MAX = (1 << 63) - 1
 _WORDS = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type)]

@@ -47,7 +47,8 @@ from holdfast.read.words import (
 SUFFIX = ".index"
 HOUR_US = 3_600_000_000
 KEY_MASK = 0xFFFF
-_MAGIC = b"hf-fix-1"
+LOW_MASK = 0xFFFFFFFF  # of a time: in 71 minutes, the other bits do not change
+_MAGIC = b"hf-fix-2"
 _TAIL_BYTES = 16
 _PAD = b" " * 8
 _CHUNK_BYTES = 1 << 20
@@ -146,7 +147,11 @@ class Index:
 
     def times_us(self, rows: Numbers | slice) -> npt.NDArray[np.int64]:
         """When some rows' events were."""
-        return self.array("time")[rows].astype(np.int64) + self.footer.time_us
+        times: npt.NDArray[np.int64] = self.array("time_high")[rows].astype(np.int64)
+        times <<= 32
+        times += self.array("time_low")[rows]
+        times += self.footer.time_us
+        return times
 
     def positions(self, rows: Numbers | slice) -> tuple[Numbers, npt.NDArray[np.int64]]:
         """Which of the footer's cuts some rows are of, and their positions."""
@@ -235,7 +240,8 @@ class Builder:
         nodes = list(self._names["node"])
         time_us = int(columns["time"].min())
         arrays = {
-            "time": _least(columns["time"] - time_us),
+            "time_low": (columns["time"] - time_us & LOW_MASK).astype(np.uint32),
+            "time_high": _least(columns["time"] - time_us >> 32),
             "offset": _least(columns["position"] - firsts[columns["cut"]]),
             **{name: _least(columns[name]) for name in ("cut", "action", "outcome", "size")},
             **{name: columns[name].astype(np.uint16) for name in ("id", "actor", "actor_name")},
@@ -269,17 +275,17 @@ def _least(numbers: Numbers) -> Numbers:
 
 
 def _cells(columns: Mapping[str, Numbers]) -> dict[str, Numbers]:
-    """How many rows there are of each action, outcome and hour."""
+    """How many rows there are of each action, outcome and hour, counted from the first one's."""
     hours = columns["time"] // HOUR_US
     outcomes, since = int(columns["outcome"].max()) + 1, int(hours.min())
     key = ((hours - since) << 32 | columns["action"]) * outcomes + columns["outcome"]
     cells, counts = np.unique(key, return_counts=True)
-    kinds, hours = cells // outcomes & 0xFFFFFFFF, (cells // outcomes >> 32) + since
+    kinds, hours = cells // outcomes & 0xFFFFFFFF, cells // outcomes >> 32
     return {
         "cell_action": _least(kinds),
         "cell_outcome": _least(cells % outcomes),
-        "cell_hour": hours,
-        "cell_count": counts,
+        "cell_hour": _least(hours),
+        "cell_count": _least(counts),
     }
 
 

@@ -1,6 +1,6 @@
 """Single pages of a fold's column of records, which no library reads by themselves.
 
-A row group holds 8 MB of records, a page 256 kB: who needs one record decompresses a page (0.2 ms)
+A row group holds 8 MB of records, a page 64 kB: who needs one record decompresses a page (0.1 ms)
 instead of a row group. Parquet's own headers are read once, when an index is made; the index keeps
 where each page's bytes lie. Only what `fold` writes is understood: version 1 data pages of
 plain strings under zstd. Anything else is refused by name.

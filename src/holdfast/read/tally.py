@@ -47,7 +47,8 @@ class Tally:
             return False
         index = lookup.index
         codes = {name: index.array(f"cell_{name}") for name in ("action", "outcome")}
-        counts, hours = index.array("cell_count"), index.array("cell_hour")
+        counts = index.array("cell_count")
+        hours = index.array("cell_hour").astype(np.int64) + index.footer.time_us // HOUR_US
         for name, values in (("action", lookup.actions()), ("outcome", lookup.outcomes())):
             if values is not None:
                 kept = values[codes[name]]
