@@ -82,6 +82,14 @@ class AlertSettings(Struct, frozen=True, forbid_unknown_fields=True):
     after_s: dict[str, int] = {}
 
 
+class TraceSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where traces of requests go. url: of a collector that takes OTLP over HTTP; "": nowhere.
+    ratio: of those requests that do not say by `traceparent` whether they are traced."""
+
+    url: str = ""
+    ratio: float = 1.0
+
+
 class EarlierSet(Struct, frozen=True, forbid_unknown_fields=True):
     """A set of regions, by their ids, and its quorum, that some process may still go by."""
 
@@ -125,6 +133,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     witness_quorum: int = 0
     witnesses: dict[str, WitnessSettings] = {}
     alerts: AlertSettings = AlertSettings()
+    traces: TraceSettings = TraceSettings()
 
     @property
     def data_path(self) -> Path:
@@ -245,6 +254,7 @@ def _checked(settings: Settings) -> Settings:
     _check_earlier(settings)
     _check_witnesses(settings)
     _check_alerts(settings.alerts)
+    _check_traces(settings.traces)
     places = [(r.url.rstrip("/"), r.endpoint, r.account) for r in settings.regions.values()]
     if len(set(places)) < len(places):
         raise _rejected("regions", "two regions have the same url: they would fail together")
@@ -317,6 +327,13 @@ def _check_witnesses(settings: Settings) -> None:
     if not 0 <= settings.witness_quorum <= len(settings.witnesses):
         count = len(settings.witnesses)
         raise _rejected("witness_quorum", f"must be 0 to {count}, the witnesses that are named")
+
+
+def _check_traces(traces: TraceSettings) -> None:
+    if traces.url and not traces.url.startswith(("http://", "https://")):
+        raise _rejected("traces.url", "must be http://... or https://...")
+    if not 0 <= traces.ratio <= 1:
+        raise _rejected("traces.ratio", "must be from 0 to 1")
 
 
 def _check_alerts(alerts: AlertSettings) -> None:

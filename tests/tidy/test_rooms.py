@@ -30,9 +30,10 @@ MAY_IMPORT = {
     | {"regions", "write", "read", "prove", "keep", "watch", "receivers", "settings"}
     | {"client"},  # it speaks HTTP to witnesses as the client does
     "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring"},
+    "tracing": SHARED | {"write", "settings", "__init__"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"verify", "__init__", "alerting"},
+    | {"verify", "__init__", "alerting", "tracing"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
     | {"client", "verify", "witness", "__init__", "alerting"},

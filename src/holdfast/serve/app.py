@@ -36,6 +36,7 @@ from holdfast.serve.respond import (
 from holdfast.serve.session import FREE_FILES, PATHS, Sessions
 from holdfast.serve.status import own_writer, standing_of
 from holdfast.settings import Settings
+from holdfast.tracing import Traces, traces_of, work_of
 from holdfast.watch.history import History
 from holdfast.watch.metrics import Exposition
 from holdfast.watch.standing import IngestMetrics, Standing
@@ -119,7 +120,8 @@ def create_app(system: System, token: bytes = b"", writers: Writers | None = Non
         writers: how those stand that write, where other processes do.
     """
     gate, bounds = Gate(token), Bounds()
-    ingest = ingest_of(system.settings, system.node, gate)
+    traces = traces_of(system.settings, 0, system.host)
+    ingest = ingest_of(system.settings, system.node, gate, traces)
     told = writers or (lambda: own_writer(system, ingest.metrics))
 
     def standing() -> Standing:
@@ -130,18 +132,18 @@ def create_app(system: System, token: bytes = b"", writers: Writers | None = Non
     figures = Exposition(__version__, standing, alarms.report)
     rest = Answers(Faces(system, told, bounds, figures, alarms, bool(token), history))
     sessions = Sessions(token, system.host.now_us)
-    work = (alarms.watch_forever, lambda: history.keep_forever(standing))
+    work = (alarms.watch_forever, lambda: history.keep_forever(standing), *work_of(traces))
     return Front(ingest, gate, sessions, rest, bounds, work)
 
 
-def ingest_of(settings: Settings, node: Node | None, gate: Gate) -> Ingest:
+def ingest_of(settings: Settings, node: Node | None, gate: Gate, traces: Traces | None) -> Ingest:
     """What takes events in, within the limits of the settings."""
     limits = Limits(
         event_bytes=settings.event_bytes_max,
         request_bytes=settings.request_bytes_max,
         request_events=settings.request_events_max,
     )
-    return Ingest(node, gate, limits, IngestMetrics())
+    return Ingest(node, gate, limits, IngestMetrics(), traces)
 
 
 class Answers:

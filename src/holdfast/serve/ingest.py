@@ -20,6 +20,7 @@ from holdfast.serve import body
 from holdfast.serve.auth import Gate
 from holdfast.serve.problems import Header, Reply, from_error
 from holdfast.serve.respond import Receive, Scope, Send, incident, respond
+from holdfast.tracing import Traces
 from holdfast.watch.standing import IngestMetrics
 from holdfast.write.admit import Limits, admit
 from holdfast.write.batch import Taken
@@ -50,13 +51,19 @@ class Ingest:
     """
 
     def __init__(
-        self, node: Node | None, gate: Gate, limits: Limits, metrics: IngestMetrics
+        self,
+        node: Node | None,
+        gate: Gate,
+        limits: Limits,
+        metrics: IngestMetrics,
+        traces: Traces | None = None,
     ) -> None:
         self.metrics = metrics
         self.limit_bytes = limits.request_bytes
         self._node = node
         self._gate = gate
         self._limits = limits
+        self._traces = traces
         self.arriving_bytes = 0
         self._opened: dict[tuple[str, tuple[bytes, bytes]], Opened] = {}
         self._receipt = b""
@@ -113,8 +120,10 @@ class Ingest:
         except Exception as error:
             return incident(error)
 
-    def finish(self, taken: Taken) -> Reply:
-        """The answer, once the outcome is there."""
+    def finish(self, taken: Taken, began: float, parent: bytes = b"") -> Reply:
+        """The answer, once the outcome is there. began, parent: as in `Traces.answered`."""
+        if self._traces is not None:
+            self._traces.answered(taken, began, parent)
         try:
             acknowledged = taken.outcome.result()
         except HoldfastError as error:
@@ -136,16 +145,17 @@ class Ingest:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI endpoint."""
         began = asyncio.get_running_loop().time()
-        reply = await self._answer(scope, receive)
+        reply = await self._answer(scope, receive, began)
         if reply is not None:
             self.metrics.answered(reply.status, asyncio.get_running_loop().time() - began)
             await respond(send, reply)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply | None:
+    async def _answer(self, scope: Scope, receive: Receive, began: float) -> Reply | None:
         if scope["query_string"]:
             reason = "POST /v1/events takes no parameters"
             return from_error(RejectedError("unknown-parameter", Problem(0, "", reason)))
-        opened = self.open(dict(scope["headers"]))
+        headers = dict(scope["headers"])
+        opened = self.open(headers)
         if isinstance(opened, Reply):
             return opened
         data = await self._read(receive)
@@ -155,7 +165,7 @@ class Ingest:
         if isinstance(taken, Reply):
             return taken
         await asyncio.wait((taken.outcome,))  # does not cancel it when this is cancelled
-        return self.finish(taken)
+        return self.finish(taken, began, headers.get(b"traceparent", b""))
 
     async def _read(self, receive: Receive) -> bytes | Reply | None:
         """The body; None: the client left first."""

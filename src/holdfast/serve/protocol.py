@@ -75,8 +75,11 @@ class _Call:
     more: list[bytes] | None = None
     taken: Taken | None = None
 
-    def __init__(self, opened: Opened | Reply, keep_alive: bool, began: float) -> None:
+    def __init__(
+        self, opened: Opened | Reply, keep_alive: bool, began: float, parent: bytes
+    ) -> None:
         self.opened = opened
+        self.parent = parent
         self.keep_alive = keep_alive
         self.began = began
 
@@ -234,7 +237,8 @@ class Connection(HttpToolsProtocol):
         headers = dict(self.headers)
         opened = self.ingest.open(headers)
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        call = _Call(opened, keep_alive, self.loop.time())
+        parent = headers.get(b"traceparent", b"")
+        call = _Call(opened, keep_alive, self.loop.time(), parent)
         self._call = self._arriving = call
         self.cycle = call  # type: ignore[assignment]  # as far as uvicorn looks, it is one
         is_refused = isinstance(opened, Reply)
@@ -251,7 +255,7 @@ class Connection(HttpToolsProtocol):
         call = self._call
         assert call is not None, "one call at a time"
         assert call.taken is not None, "its outcome is here"
-        self._answer(self.ingest.finish(call.taken))
+        self._answer(self.ingest.finish(call.taken, call.began, call.parent))
 
     def _answer(self, reply: Reply) -> None:
         """Answer the call under way."""

@@ -17,6 +17,7 @@ from holdfast.serve.run import BACKLOG, server_before
 from holdfast.serve.session import Sessions
 from holdfast.serve.status import calls_of
 from holdfast.serve.supervise import Orders, Up
+from holdfast.tracing import traces_of, work_of
 from holdfast.watch.standing import IngestMetrics, WriterReport
 from holdfast.wiring import Writer, open_writer
 
@@ -36,7 +37,8 @@ async def _write(orders: Orders, number: int, line: Line) -> None:
     async with open_writer(settings, number, doorway.enter) as writer:
         token = read_token(settings)
         gate, bounds = Gate(token), Bounds()
-        ingest = ingest_of(settings, writer.node, gate)
+        traces = traces_of(settings, number, writer.host)
+        ingest = ingest_of(settings, writer.node, gate, traces)
         telling = asyncio.create_task(
             doorway.tell_forever(lambda: _told(number, writer, ingest.metrics))
         )
@@ -46,7 +48,8 @@ async def _write(orders: Orders, number: int, line: Line) -> None:
         line.say(Up())
         await line.go.wait()
         sessions = Sessions(token, writer.host.now_us)
-        front = Front(ingest, gate, sessions, Relay(orders.asked, bounds.stopping), bounds)
+        relay = Relay(orders.asked, bounds.stopping)
+        front = Front(ingest, gate, sessions, relay, bounds, work_of(traces))
         server = server_before(front, settings, orders.host, lambda _: line.say(Up()))
         line.stop = server.stop
         await server.serve(

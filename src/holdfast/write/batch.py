@@ -20,17 +20,31 @@ SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """When a segment had got how far, in the event loop's time.
+
+    entered_at: searches see it. stored: by region that counted, when it was known to lie there, and
+    when a look after that had found no fence.
+    """
+
+    sealed_at: float
+    entered_at: float
+    stored: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """A request's events are durable.
 
     segment: the segment's whole name, in the ledger of `node`. receipt: signed note over it and
-    the regions that counted.
+    the regions that counted. way: None where another process tells of it.
     """
 
     node: str
     segment: str
     receipt: bytes
     regions: tuple[str, ...]
+    way: Way | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ regions hold.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
 from holdfast.model import Contents
@@ -25,7 +25,7 @@ from holdfast.regions.port import Unknown
 from holdfast.regions.region import Region, why_too_few
 from holdfast.write import seal
 from holdfast.write.admit import Admitted, finish
-from holdfast.write.batch import Acknowledgement, Batch, Taken
+from holdfast.write.batch import Acknowledgement, Batch, Taken, Way
 from holdfast.write.identity import Identity
 from holdfast.write.pulse import Promise, Pulse
 from holdfast.write.quorum import Tally
@@ -68,7 +68,7 @@ class Born:
 
 @dataclass(slots=True, eq=False)
 class _Sealed:
-    """A segment that waits to be acknowledged. end: the ledger with it."""
+    """A segment that waits to be acknowledged. end: the ledger with it. The rest as in `Way`."""
 
     name: SegmentName
     data: bytes
@@ -76,8 +76,9 @@ class _Sealed:
     requests: Sequence[Taken]
     end: LedgerEnd
     size_bytes: int
-    entered: bool = False
-    counted: bool = False
+    sealed_at: float
+    entered_at: float | None = None
+    stored: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Epoch:
@@ -283,6 +284,7 @@ class Epoch:
             requests=batch.requests,
             end=self._end,
             size_bytes=batch.size_bytes,
+            sealed_at=asyncio.get_running_loop().time(),
         )
         self._sealed.append(sealed)
         self._to_enter.append(sealed)
@@ -299,14 +301,17 @@ class Epoch:
         """Into this process's own catalog, so that whoever is acknowledged finds it at once."""
         assert sealed.contents is not None, "a segment is entered once"
         await self._entered(self._identity.node, sealed.name, sealed.data, sealed.contents)
-        sealed.entered = True
+        sealed.entered_at = asyncio.get_running_loop().time()
         sealed.data, sealed.contents = b"", None
         self._acknowledge()
 
     # Counting and acknowledging
 
-    def _on_counted(self, index: int, region: str) -> None:
+    def _on_counted(self, index: int, region: str, stored_at: float) -> None:
         self._tally.count(index, region)
+        if self._sealed and index >= (first := self._sealed[0].name.index):
+            counted_at = asyncio.get_running_loop().time()
+            self._sealed[index - first].stored[region] = stored_at, counted_at
         self._acknowledge()
 
     def _on_fenced(self, region: str) -> None:
@@ -318,7 +323,7 @@ class Epoch:
         """Acknowledge, in the ledger's order, what W regions count and the catalog knows."""
         while self._sealed and not self.fenced_by:
             sealed = self._sealed[0]
-            if sealed.name.index >= self._tally.acknowledged_size or not sealed.entered:
+            if sealed.name.index >= self._tally.acknowledged_size or sealed.entered_at is None:
                 break
             self._sealed.popleft()
             self.acknowledged_end = sealed.end
@@ -328,6 +333,7 @@ class Epoch:
             self._idle.set()
 
     def _answer(self, sealed: _Sealed) -> None:
+        assert sealed.entered_at is not None, "it was entered before it is acknowledged"
         counted = self._tally.take(sealed.name.index)
         receipt = signing.write(
             Receipt(
@@ -337,7 +343,8 @@ class Epoch:
             self._identity.key.name,
             self._identity.key,
         )
-        answer = Acknowledgement(self._identity.node, sealed.name.text, receipt, counted)
+        way = Way(sealed.sealed_at, sealed.entered_at, sealed.stored)
+        answer = Acknowledgement(self._identity.node, sealed.name.text, receipt, counted, way)
         for request in sealed.requests:
             if not request.outcome.done():
                 request.outcome.set_result(answer)

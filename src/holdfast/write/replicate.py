@@ -54,11 +54,12 @@ class Channel:
         self,
         region: Region,
         look: Callable[[], Awaitable[Free | Fenced | Unknown]],
-        counted: Callable[[int, str], None],
+        counted: Callable[[int, str, float], None],
         fenced: Callable[[str], None],
     ) -> None:
-        """look: one look at this region, for a fence. counted(index, region id): it counts
-        for that segment. fenced(region id): a fence was seen; nothing more will be counted."""
+        """look: one look at this region, for a fence. counted(index, region id, stored at): it
+        counts for that segment, which was known to lie there then, by the event loop's time.
+        fenced(region id): a fence was seen; nothing more will be counted."""
         self.region = region
         self._look = look
         self._counted = counted
@@ -66,7 +67,7 @@ class Channel:
         self._waiting: deque[Flight] = deque()
         self._waiting_bytes = 0
         self._dropped_count = 0
-        self._put: list[Flight] = []
+        self._put: list[tuple[Flight, float]] = []
         self._in_flight: dict[int, Flight] = {}
         self._work = asyncio.Event()
         self._to_look = asyncio.Event()
@@ -97,7 +98,8 @@ class Channel:
             tasks.create_task(self._look_forever())
 
     def backlog(self) -> Backlog:
-        lacking = [*self._in_flight.values(), *self._put, *self._waiting]
+        put = [flight for flight, _ in self._put]
+        lacking = [*self._in_flight.values(), *put, *self._waiting]
         return Backlog(
             segments=len(lacking),
             size_bytes=sum(len(flight.data) for flight in lacking),
@@ -114,7 +116,7 @@ class Channel:
             self._waiting_bytes -= len(flight.data)
             self._in_flight[flight.index] = flight
             if await self._bring(flight):
-                self._put.append(flight)
+                self._put.append((flight, asyncio.get_running_loop().time()))
                 self._to_look.set()
             del self._in_flight[flight.index]
 
@@ -144,8 +146,8 @@ class Channel:
             seen = await self._look()
             if isinstance(seen, Free):
                 pause = RETRY_FIRST_SECONDS
-                for flight in covered:
-                    self._counted(flight.index, self.region.id)
+                for flight, stored_at in covered:
+                    self._counted(flight.index, self.region.id, stored_at)
             elif isinstance(seen, Fenced):
                 self._fenced(self.region.id)
                 return
