@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -111,6 +112,19 @@ def test_watching_outlives_a_server_that_is_away_and_ends_with_the_terminal_as_i
     assert code == 130
     assert seen.written.endswith(b"\x1b[?25h\x1b[?1049l")  # the cursor, and the screen before
     assert b"Traceback" not in seen.written
+
+
+@pytest.mark.slow
+def test_watching_says_so_when_an_answer_does_not_come() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # connects, and never answers
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        with terminal(["status", "--watch", "--server", url], lines=10) as seen:
+            waiting = seen.see(lambda shown: "NO ANSWER" in shown)
+
+            code = seen.interrupt()
+
+    assert re.match(r"! NO ANSWER yet for [3-9]\.\d s", waiting)
+    assert code == 130
 
 
 @pytest.mark.slow

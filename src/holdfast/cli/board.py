@@ -28,6 +28,7 @@ from holdfast.times import parse_time
 from holdfast.watch import advice
 
 STATES: Final[Mapping[str, str]] = {"ok": "", "open": "left alone"}  # the others are words
+SLOW_US: Final = 3_000_000  # an answer that takes longer is missed
 SHOWN_MAX: Final = 10  # of alarms, findings and the like: more are counted
 
 
@@ -37,28 +38,35 @@ class Board:
 
     checkpoints: the answer of GET /v1/checkpoints, not asked for as often; no_checkpoints: why it
     is not there. rates: events a second that each node acknowledged between the last two looks.
-    away: why there is no answer now, since away_us by this machine's clock.
+    asked_us: when the question was put that is not answered yet, 0: there is none. away: why there
+    is no answer now, since away_us. Both by this machine's clock.
     """
 
     said: JsonObject | None = None
     checkpoints: JsonObject | None = None
     no_checkpoints: str = ""
     rates: Mapping[str, float] = field(default_factory=dict)
+    asked_us: int = 0
     away: str = ""
     away_us: int = 0
 
     def after(self, said: JsonObject) -> "Board":
         """The next one, with another answer."""
-        return replace(self, said=said, rates=_rates(self.said, said), away="", away_us=0)
+        rates = _rates(self.said, said)
+        return replace(self, said=said, rates=rates, asked_us=0, away="", away_us=0)
 
     def without(self, why: str, now_us: int) -> "Board":
         """The next one, without an answer."""
-        return replace(self, away=why, away_us=self.away_us or now_us)
+        since_us = self.away_us or self.asked_us or now_us
+        return replace(self, asked_us=0, away=why, away_us=since_us)
 
 
 def page(board: Board, now_us: int, wide: bool = False) -> RenderableType:
     """The page. now_us: by this machine's clock, for the age of a silence."""
     parts: list[RenderableType] = []
+    waiting_us = now_us - board.asked_us if board.asked_us and not board.away else 0
+    if waiting_us > SLOW_US:
+        parts.append(sign("behind", f"NO ANSWER yet for {span(waiting_us)}: it may be gone"))
     if board.away:
         gone = f"NO ANSWER for {span(now_us - board.away_us)}"
         parts.append(sign("down", f"{gone}: {safe(board.away)}"))

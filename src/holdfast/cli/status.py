@@ -15,7 +15,7 @@ from holdfast.cli.source import QUESTION_TIMEOUT_SECONDS, Source, decode, open_s
 from holdfast.client import ClientError
 from holdfast.errors import HoldfastError
 
-WATCH_TIMEOUT_SECONDS: Final = 10.0  # a page that is looked at says soon that nobody answers
+WATCH_TIMEOUT_SECONDS: Final = 5.0  # a page that is looked at says soon that nobody answers
 CHECKPOINTS_EVERY_SECONDS: Final = 30.0  # they come hourly, and every region is asked for them
 
 
@@ -75,6 +75,7 @@ class View:
 
     def look(self) -> None:
         """Look again; who does not answer is asked again the next time."""
+        self._board = replace(self._board, asked_us=time.time_ns() // 1000)
         try:
             self._take(self._source.status())
         except (HoldfastError, ClientError, OSError) as error:
