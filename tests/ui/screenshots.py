@@ -16,6 +16,7 @@ from tests.ui.browser import chromium, fill
 SCREENS = ROOT / "docs" / "screens"
 SIZE_MAX_BYTES = 250_000
 SEARCH = "/?q=actor%3Abert-jan&from=2023-07-10T11%3A30&to=2023-07-10T12%3A45&count=wait#e3"
+REPORT = "/report?from=2023-07-10&to=2023-07-11&depth=bytes"
 DELETED = "/v1/events?action=ec2.amazonaws.com:DeleteFlowLogs&actor=bert-jan&limit=1"
 
 
@@ -32,7 +33,11 @@ def main() -> int:
             proof = f"/v1/events/{event['id']}/proof"
             server.wait_until(lambda: server.get(proof).status_code == 200)
             pages = {"search": SEARCH, "event": f"/events/{event['id']}", "regions": "/regions"}
-            pages |= {"completeness": "/completeness?span=all", "integrity": "/integrity"}
+            pages |= {
+                "completeness": "/completeness?span=all",
+                "integrity": "/integrity",
+                "report": REPORT,
+            }
             shoot(browser, server, pages)
             cookie = server.data / "regions" / "b" / "ev" / "region.note"
             cookie.rename(server.data.parent / "aside")

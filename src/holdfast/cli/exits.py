@@ -5,7 +5,7 @@
     2  bad usage or input
     3  could not be checked or reached
     4  incomplete (only where a command says so: `completeness`, `reconcile`, `verify`,
-       `checkpoint`)
+       `checkpoint`, `report`)
 
 "Broken" and "could not look" are never the same code, so whatever goes wrong unexpectedly is a 3
 too: Python's own 1 would say that the trail was refuted.

@@ -94,7 +94,7 @@ def verify(
     Exit 1: something was changed or is corrupt. Exit 3: too few regions could be looked at, or one
     that was named could not. Exit 4: something that must be there is missing.
     """
-    report = asyncio.run(_verify(settings_of(place.data, place.config), what, how))
+    report = asyncio.run(report_on(settings_of(place.data, place.config), what, how))
     if json:
         printer.machine_object(report_object(report))
     else:
@@ -102,10 +102,11 @@ def verify(
     return CODES[report.verdict]
 
 
-async def _verify(settings: Settings, what: What, how: How) -> Report:
+async def report_on(settings: Settings, what: What, how: How) -> Report:
+    """Verify, and show how far it is."""
     from holdfast.wiring import PATIENT, real_host, real_regions
 
-    question = _question(what)
+    question = question_of(what)
     with contextlib.ExitStack() as closing:
         host = closing.enter_context(real_host())
         regions = closing.enter_context(real_regions(settings, PATIENT))
@@ -135,7 +136,12 @@ def _crew(settings: Settings, jobs: int) -> Iterator[Workers | None]:
         workers.close()
 
 
-def _question(what: What) -> Question:
+def question_of(what: What) -> Question:
+    """The question.
+
+    Raises:
+        RejectedError: an option makes no sense; names it.
+    """
     depths: dict[str, Depth] = {each: each for each in get_args(Depth)}
     if what.depth not in depths:
         raise rejected("--depth", f"is one of {', '.join(depths)}")

@@ -315,6 +315,16 @@ class Catalog:
         """The segments with indexes [start, end) of a node."""
         return self._entries("node = ? AND idx >= ? AND idx < ? ORDER BY idx", node, start, end)
 
+    def received(self, from_us: int, to_us: int) -> tuple[int, int] | None:
+        """When the segments were received that may hold events of [from_us, to_us): from, to."""
+        with self._damage():
+            first, last = self._db.execute(
+                "SELECT min(received_min), max(received_max) FROM segments"
+                " WHERE time_max >= ? AND time_min < ?",
+                (from_us, to_us),
+            ).fetchone()
+            return None if first is None else (first, last + 1)
+
     def names(self, node: NodeId, start: int, end: int) -> tuple[str, ...]:
         """The names of a node's segments [start, end), in order. One that is not held is left out,
         an index that two claim has both."""

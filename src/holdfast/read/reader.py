@@ -38,7 +38,7 @@ from holdfast.model import (
 )
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
-from holdfast.read.catalog import ClosedError, DamagedError, Entry
+from holdfast.read.catalog import Catalog, ClosedError, DamagedError, Entry
 from holdfast.read.decode import key_of
 from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Clocks, Stray
@@ -269,15 +269,11 @@ class Reader:
 
     async def names(self, node: NodeId, start: int, end: int) -> tuple[str, ...]:
         """The names of a node's segments [start, end) that are held, in order."""
-        return await self._answer(
-            lambda: self._host.offload(self._passes.holdings.catalog.names, node, start, end), None
-        )
+        return await self._catalog(lambda catalog: catalog.names(node, start, end))
 
     async def notes(self, node: NodeId) -> tuple[tuple[str, bytes], ...]:
         """The node's births, closed notes and gaps as regions showed them, with their keys."""
-        kept = await self._answer(
-            lambda: self._host.offload(self._passes.holdings.catalog.statements), None
-        )
+        kept = await self._catalog(Catalog.statements)
         own = {(key, data): None for _, key, data in kept if key.split("/")[2] == node}
         return tuple(own)
 
@@ -288,10 +284,18 @@ class Reader:
 
     async def lives(self) -> tuple[Life, ...]:
         """How each node's ledger went, and how far each is known."""
-        catalog, passes = self._passes.holdings.catalog, self._passes
-        kept = await self._answer(lambda: self._host.offload(catalog.statements), None)
+        kept, passes = await self._catalog(Catalog.statements), self._passes
         listed = [one.view(0) for one in passes.follow.ledgers.values() if one.is_listed]
         return await self._host.offload(lives_of, listed, passes.judgement.runs, kept)
+
+    async def received(self, from_us: int, to_us: int) -> tuple[int, int] | None:
+        """See `Catalog.received`."""
+        return await self._catalog(lambda catalog: catalog.received(from_us, to_us))
+
+    async def _catalog(self, question: Callable[[Catalog], Result]) -> Result:
+        """Ask the one that there is, also where it was made anew meanwhile."""
+        holdings = self._passes.holdings
+        return await self._answer(lambda: self._host.offload(question, holdings.catalog), None)
 
     async def catch_up(self) -> None:
         """See what came since: look once, or where it follows by itself, wait for the next news."""

@@ -53,7 +53,13 @@ _ALWAYS: Final[tuple[Header, ...]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-STREAMS: Final = ("/v1/tail", "/v1/certificate", "/v1/events/export", "/integrity/verify")
+STREAMS: Final = (
+    "/v1/tail",
+    "/v1/certificate",
+    "/v1/events/export",
+    "/integrity/verify",
+    "/report",
+)
 Work = Callable[[], Coroutine[Any, Any, None]]
 _NOT_KEPT: Final[Header] = (b"cache-control", b"no-store")
 

@@ -13,10 +13,11 @@ from holdfast.serve.console import completeness as looking_far
 from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import integrity as looking_closely
 from holdfast.serve.console import regions as looking_around
+from holdfast.serve.console import report as looking_back
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
-from holdfast.serve.ui import alerts, completeness, integrity, regions, search, start
+from holdfast.serve.ui import alerts, completeness, integrity, regions, report, search, start
 from holdfast.serve.ui.start import StartView
 from holdfast.serve.ui.words import Frame
 
@@ -85,6 +86,18 @@ async def alerts_page(request: Asked) -> Response[bytes]:
     return _html(alerts.render(watching.look(faces_of(request), _frame(request))))
 
 
+@get("/report")
+async def report_page(request: Asked) -> Response[bytes] | Stream:
+    """The report; without a period, the page that asks for one."""
+    faces, frame = faces_of(request), _frame(request)
+    question = looking_closely.question_of(values_of(request, parameters.VERIFYING))
+    if question.from_us is None and question.to_us is None:
+        return _html(report.ask(frame, looking_back.presets(frame.now_us)))
+    asked = await faces.bounds.ask(looking_back.asked_of(faces.system, question))
+    coming = looking_back.as_page(faces, frame, request.app.state.verifier, asked)
+    return Stream(coming, media_type="text/html; charset=utf-8")
+
+
 @get("/holdfast.css")
 async def sheet() -> Response[bytes]:
     return Response(_SHEET, media_type="text/css", headers=_KEPT)
@@ -110,6 +123,7 @@ HANDLERS: Final = (
     completeness_page,
     integrity_page,
     verify_page,
+    report_page,
     alerts_page,
     sheet,
     script,

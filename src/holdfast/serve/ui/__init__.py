@@ -5,7 +5,7 @@ words      what is said about completeness, and how figures are written
 waterline  that, as every page begins with it
 frame      what every page has: header, waterline, footer, keys
 search     a page each, from a frozen view to bytes: search, start, event, regions, completeness,
-           integrity, verifying
+           integrity, verifying, report
 rows       events as lines of a table
 curve      a figure over time; ladder: how far what was received has come
 timeline   nodes as bars over time; heat: what was looked at, hour by hour

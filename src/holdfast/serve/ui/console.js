@@ -292,6 +292,7 @@
     if (line && !button && !event.target.closest("a") && !String(getSelection())) toggleRow(line);
     if (!button) return;
     if (button.matches("[data-copy]")) copy(button);
+    else if (button.matches("[data-print]")) print();
     else if (button.matches("[data-theme-toggle]")) toggleTheme();
     else if (button.matches("[data-tail]")) tail(button);
     else if (button.matches("[data-keys]")) one("#keys").showModal();

@@ -159,8 +159,8 @@ def forms() -> Markup:
     verify = el(
         "form",
         el("label", "Verify ", depth),
-        _time("from"),
-        _time("to"),
+        time_box("from"),
+        time_box("to"),
         el("button", "Verify now", class_="b p", type="submit"),
         action="/integrity/verify",
         class_="bar2 vform",
@@ -170,10 +170,13 @@ def forms() -> Markup:
         "Reads the regions again, in a process of its own, with progress; it stops when you leave. "
         "Without a time, all of the trail."
     )
-    return el("section", verify, el("p", told, class_="dim"), class_="panel pad", id="verify")
+    report = el("p", el("a", "Audit report of a period, to print", class_="b", href="/report"))
+    lines = (verify, el("p", told, class_="dim"), el("div", report, class_="mt"))
+    return el("section", lines, class_="panel pad", id="verify")
 
 
-def _time(name: str) -> Markup:
+def time_box(name: str) -> Markup:
+    """A field for a time."""
     box = el(
         "input",
         name=name,

@@ -57,6 +57,13 @@ DO: Final[Mapping[FindingKind, str]] = {
     "unused": "Bring the region back, or wait until it is whole; then verify again.",
     **{kind: FINDING[kind] for kind in ("corrupt", "unreadable", "vanished", "hidden", "foreign")},
 }
+
+
+def kinds(*named: FindingKind) -> frozenset[FindingKind]:
+    """Some of them."""
+    return frozenset(named)
+
+
 HARMLESS: Final = frozenset[FindingKind]({"gap", "under_replicated", "orphan", "foreign", "unused"})
 
 
