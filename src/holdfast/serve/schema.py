@@ -222,7 +222,7 @@ def _paths() -> JsonObject:
                 "parameters": [_parameter("kind", "path", {"enum": [*KINDS]}, "From a `type`.")],
             }
         },
-        "/": {"get": _page("The search, for people.", parameters.PAGE)},
+        "/": {"get": _search_page()},
         "/events/{id}": {"get": _event_page()},
         "/alerts": {"get": _page("What is wrong, for people.", ())},
         "/regions": {"get": _page("The regions, for people.", parameters.SPAN)},
@@ -334,22 +334,23 @@ def _free(summary: str, media_type: str, *statuses: int) -> JsonObject:
 
 
 def _page(summary: str, known: tuple[Parameter, ...]) -> JsonObject:
-    """What is wrong with what was asked is said in the page itself."""
-    told = {"200": summary}
-    if known:
-        told |= {
-            "400": "The page; it says what is wrong with the search.",
-            "503": "The page; it says why nothing can be searched now.",
-        }
-    pages = {
-        status: {"description": text, "content": {"text/html": {"schema": {}}}}
-        for status, text in told.items()
-    }
+    """What is wrong with what was asked is told as a problem."""
+    told = {"200": {"description": summary, "content": {"text/html": {"schema": {}}}}}
+    codes = (400, 401, 421, 500) if known else (401, 421, 500)
     return {
         "summary": summary,
         "parameters": _query(known),
-        "responses": {**pages, **_problems(401, 421, 500)},
+        "responses": {**told, **_problems(*codes)},
     }
+
+
+def _search_page() -> JsonObject:
+    """What is wrong with what was asked is said in the page itself."""
+    page = _page("The search, for people.", parameters.PAGE)
+    told = page["responses"]
+    told["400"] = {**told["200"], "description": "The page; it says what is wrong."}
+    told["503"] = {**told["200"], "description": "The page; it says why nothing can be searched."}
+    return page
 
 
 def _event_page() -> JsonObject:
@@ -358,7 +359,7 @@ def _event_page() -> JsonObject:
     page["parameters"] = [_PATH_ID, *page["parameters"]]
     told = page["responses"]
     told["404"] = {**told["200"], "description": "The page; it says that there is no such event."}
-    return {**page, "responses": {**told, **_problems(400, 500, 503)}}
+    return {**page, "responses": {**told, **_problems(503)}}
 
 
 def _silence() -> JsonObject:
