@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 check sim soak teeth fuzz nemesis demo bench scale screenshots docs image format lock clean
+.PHONY: help setup run test test-s3 test-watch check sim soak teeth fuzz nemesis demo bench scale screenshots docs image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -30,16 +30,20 @@ test: $(DEV_READY) $(TOOLS_READY)  ## format, lint, types and the tests but thos
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m "not s3" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not s3 and not watch" $(ARGS)
 
 test-s3: $(DEV_READY) $(TOOLS_READY)  ## three real S3 regions (Ceph), and what breaks them, under load
 	$(BIN)/pytest -m s3 tests/s3 $(ARGS)
+
+test-watch: $(DEV_READY) $(TOOLS_READY)  ## a real Prometheus and Alertmanager watch a server lose a region
+	@sh dev/tools.sh prometheus prometheus-alertmanager
+	$(BIN)/pytest -m watch tests/watch $(ARGS)
 
 check: $(DEV_READY)  ## the quick part of `make test`
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not s3" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not s3 and not watch" $(ARGS)
 
 sim: $(DEV_READY)  ## replay one simulated world, with its trace (SEED=n, ARGS="words")
 	PYTHONPATH=src:. $(BIN)/python -m tests.sim replay $(SEED) $(ARGS)

@@ -20,7 +20,8 @@ def program(name: str) -> str:
 
     Without it: strace, the order of system calls before an answer; zstdcat, that stored files are
     read by a program of others; node, the second checker of proofs; Ceph's, a real S3 gateway;
-    chromium, that the console's pages are reached, read and not blocked in a browser.
+    chromium, that the console's pages are reached, read and not blocked in a browser; prometheus,
+    that its rules fire and its dashboards find what they ask for (`make test-watch` alone).
     """
     found = shutil.which(name)
     if found is None:

@@ -28,7 +28,6 @@ from holdfast.serve import (
 from holdfast.serve.faces import Faces
 from holdfast.serve.parameters import Parameter, Value
 from holdfast.serve.problems import KINDS, Reply, problem, type_uri
-from holdfast.watch import metrics
 
 Asked = Request[Any, Any, State]
 _JSON: Final = "application/json"
@@ -206,7 +205,8 @@ async def readyz(request: Asked) -> Response[bytes]:
 
 @get("/metrics")
 async def figures(request: Asked) -> Response[bytes]:
-    return Response(faces_of(request).figures.text(), media_type=metrics.MEDIA_TYPE)
+    text, media_type = faces_of(request).figures.page(request.headers.get("accept", ""))
+    return Response(text, media_type=media_type)
 
 
 @get("/schema")

@@ -147,7 +147,8 @@ class Ingest:
         began = asyncio.get_running_loop().time()
         reply = await self._answer(scope, receive, began)
         if reply is not None:
-            self.metrics.answered(reply.status, asyncio.get_running_loop().time() - began)
+            seconds = asyncio.get_running_loop().time() - began
+            self.metrics.answered(reply.status, seconds, dict(scope["headers"]))
             await respond(send, reply)
 
     async def _answer(self, scope: Scope, receive: Receive, began: float) -> Reply | None:

@@ -61,7 +61,7 @@ class _Call:
     that takes; while it is under way, whatever is pipelined behind it waits as usual.
 
     opened: or why it will be refused, once its body was passed over. data: the body's first part,
-    which mostly is all of it; more: the parts behind it.
+    which mostly is all of it; more: the parts behind it. headers: names in lower case.
     """
 
     # On the class, so that what never changes for most requests costs them nothing.
@@ -76,10 +76,14 @@ class _Call:
     taken: Taken | None = None
 
     def __init__(
-        self, opened: Opened | Reply, keep_alive: bool, began: float, parent: bytes
+        self,
+        opened: Opened | Reply,
+        keep_alive: bool,
+        began: float,
+        headers: dict[bytes, bytes],
     ) -> None:
         self.opened = opened
-        self.parent = parent
+        self.headers = headers
         self.keep_alive = keep_alive
         self.began = began
 
@@ -237,8 +241,7 @@ class Connection(HttpToolsProtocol):
         headers = dict(self.headers)
         opened = self.ingest.open(headers)
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        parent = headers.get(b"traceparent", b"")
-        call = _Call(opened, keep_alive, self.loop.time(), parent)
+        call = _Call(opened, keep_alive, self.loop.time(), headers)
         self._call = self._arriving = call
         self.cycle = call  # type: ignore[assignment]  # as far as uvicorn looks, it is one
         is_refused = isinstance(opened, Reply)
@@ -255,13 +258,14 @@ class Connection(HttpToolsProtocol):
         call = self._call
         assert call is not None, "one call at a time"
         assert call.taken is not None, "its outcome is here"
-        self._answer(self.ingest.finish(call.taken, call.began, call.parent))
+        parent = call.headers.get(b"traceparent", b"")
+        self._answer(self.ingest.finish(call.taken, call.began, parent))
 
     def _answer(self, reply: Reply) -> None:
         """Answer the call under way."""
         call, self._call = self._call, None
         assert call is not None, "there is a call to answer"
-        self.ingest.metrics.answered(reply.status, self.loop.time() - call.began)
+        self.ingest.metrics.answered(reply.status, self.loop.time() - call.began, call.headers)
         call.response_complete = True
         if call.disconnected or self.transport.is_closing():
             return
@@ -325,7 +329,7 @@ class Connection(HttpToolsProtocol):
         call, self._call = self._call, None
         if call is not None:
             call.response_complete = True
-            self.ingest.metrics.answered(reply.status, self.loop.time() - call.began)
+            self.ingest.metrics.answered(reply.status, self.loop.time() - call.began, call.headers)
         elif not self._is_answered:
             self.transport.close()  # another answer is on its way; there is no room for this one
             return

@@ -251,6 +251,7 @@ def standing_of(
         scrubbed=system.scrub.last,
         leaving=frozenset(region.id for region in system.regions.leaving),
         nodes=system.reader.nodes(),
+        clock_error_us=system.settings.clock_error_ms * 1000,
         rooms=rooms,
     )
 

@@ -8,7 +8,7 @@ Times are gauges of seconds since 1970, as Prometheus has them, beside ages for 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -17,15 +17,21 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as Shown
 
+from holdfast.keep.keeper import Reconciliation
+from holdfast.keep.repair import FindingKind
+from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport, lag_seconds
-from holdfast.model import Completeness
+from holdfast.model import Completeness, HoldingKind
 from holdfast.read.reader import ReaderReport
 from holdfast.watch.alarms import AlarmsReport
-from holdfast.watch.standing import LATENCY_SECONDS, Standing, WriterReport
+from holdfast.watch.standing import LATENCY_SECONDS, Exemplar, Standing, WriterReport
 from holdfast.write.node import NodeReport, RegionBacklog
 
+OPENMETRICS: Final = "application/openmetrics-text"
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -45,9 +51,13 @@ class Exposition(Collector):
         ProcessCollector(registry=self._registry)
         self._registry.register(self)
 
-    def text(self) -> bytes:
-        """All figures, in Prometheus's text format."""
-        return generate_latest(self._registry)
+    def page(self, accept: str = "") -> tuple[bytes, str]:
+        """All figures, and their media type: OpenMetrics, which has exemplars, for who accepts
+        that, else Prometheus's text format. accept: the request's header."""
+        if OPENMETRICS in accept:
+            text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            return text, openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self._registry), MEDIA_TYPE
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: to register must not mean to ask."""
@@ -112,9 +122,17 @@ def _of_ingest(writers: Sequence[WriterReport]) -> Iterator[Metric]:
     )
     bounds = [*map(str, LATENCY_SECONDS), "+Inf"]
     for labels, ingest in of:
-        buckets = list(zip(bounds, accumulate(ingest.buckets), strict=True))
+        counts_by_bound = zip(bounds, accumulate(ingest.buckets), strict=True)
+        buckets = [
+            (bound, count, *_shown(ingest.exemplars.get(place)))
+            for place, (bound, count) in enumerate(counts_by_bound)
+        ]
         seconds.add_metric(labels, buckets, ingest.seconds)
     yield seconds
+
+
+def _shown(found: Exemplar | None) -> tuple[Shown] | tuple[()]:
+    return (Shown({found.name: found.value}, found.seconds),) if found else ()
 
 
 def _of_nodes(writers: Sequence[WriterReport], now_us: int) -> Iterator[Metric]:
@@ -171,6 +189,8 @@ def _of_regions(standing: Standing) -> Iterator[Metric]:
     reachable = [((each.id,), float(each.state == "ok")) for each in standing.regions]
     yield _gauge("region_reachable", "1 while it is relied on.", reachable, "region")
     lost = dict(standing.reader.suspects)
+    member = [((each.id,), float(each.id not in standing.leaving)) for each in standing.regions]
+    yield _gauge("region_member", "1 while events are written to it.", member, "region")
     suspect = [((each.id,), float(each.id in lost)) for each in standing.regions]
     yield _gauge("region_suspect", "1 while it lacks what it once held.", suspect, "region")
     silent = [
@@ -186,6 +206,9 @@ def _of_regions(standing: Standing) -> Iterator[Metric]:
     ]
     yield _gauge("region_breaker_open", "1 while left alone.", lanes, "region", "lane")
     yield _gauge("quorum", "Regions that an acknowledgement needs.", standing.quorum)
+    allowed = standing.clock_error_us / 1e6
+    yield _gauge("clock_error_allowed_seconds", "How far clocks may differ.", allowed)
+    yield _gauge("nodes", "Nodes that any region has shown.", len(standing.nodes))
 
 
 def _of_calls(standing: Standing) -> Iterator[Metric]:
@@ -210,15 +233,18 @@ def _of_calls(standing: Standing) -> Iterator[Metric]:
 
 def _of_statement(said: Completeness, now_us: int) -> Iterator[Metric]:
     through_us = said.complete_through_us
-    if through_us is not None:
-        seconds = through_us / 1e6
-        yield _gauge("complete_through_timestamp_seconds", "The watermark.", seconds)
-        yield _gauge("watermark_age_seconds", "Its age.", max(0, now_us - through_us) / 1e6)
+    known = () if through_us is None else (through_us,)
+    times = [((), each / 1e6) for each in known]
+    yield _gauge("complete_through_timestamp_seconds", "The watermark.", times)
+    ages = [((), max(0, now_us - each) / 1e6) for each in known]
+    yield _gauge("watermark_age_seconds", "Its age.", ages)
     yield _gauge(
         "watermark_known", "0 while nothing is known to be complete.", float(bool(through_us))
     )
     yield _gauge("basis_regions", "Usable regions in the last pass.", len(said.basis))
-    yield _gauge("holding_back", "Reasons that hold the watermark.", len(said.holding_back))
+    held = [each.kind for each in said.holding_back]
+    kinds = [((kind,), float(held.count(kind))) for kind in get_args(HoldingKind)]
+    yield _gauge("holding_back", "Reasons that hold the watermark.", kinds, "kind")
     yield _gauge("gaps", "Ranges known to be missing.", len(said.gaps))
 
 
@@ -243,29 +269,35 @@ def _of_reader(reader: ReaderReport) -> Iterator[Metric]:
 
 def _of_keeping(standing: Standing) -> Iterator[Metric]:
     yield _counter("repaired_objects", "Copies put where they lacked.", standing.repaired_count)
-    scrubbed, last = standing.scrubbed, standing.reconciled
-    found = scrubbed.findings if scrubbed else ()
-    yield _gauge("scrub_findings", "Findings of the last scrub for a person.", len(found))
-    found = last.findings if last else ()
-    yield _gauge("survey_findings", "Findings of the last survey for a person.", len(found))
-    if scrubbed is not None:
-        ended = scrubbed.ended_us / 1e6
-        yield _gauge("scrub_timestamp_seconds", "The last share of all bytes was read.", ended)
-        yield _gauge("scrub_objects", "Objects in it.", scrubbed.objects)
-    if last is None:
-        return
-    yield _gauge("survey_timestamp_seconds", "The last survey.", last.ended_us / 1e6)
-    yield _gauge(
-        "survey_identical", "1 when each region listed all that must exist.", float(last.identical)
-    )
+    scrubs = (standing.scrubbed,) if standing.scrubbed else ()
+    yield _of_findings("scrub", scrubs)
+    ended = [((), each.ended_us / 1e6) for each in scrubs]
+    yield _gauge("scrub_timestamp_seconds", "The last share of all bytes was read.", ended)
+    objects = [((), float(each.objects)) for each in scrubs]
+    yield _gauge("scrub_objects", "Objects in it.", objects)
+    surveys = (standing.reconciled,) if standing.reconciled else ()
+    yield _of_findings("survey", surveys)
+    ended = [((), each.ended_us / 1e6) for each in surveys]
+    yield _gauge("survey_timestamp_seconds", "The last survey.", ended)
+    identical = [((), float(each.identical)) for each in surveys]
+    yield _gauge("survey_identical", "1 when each region listed all that must exist.", identical)
     surveyed: Sequence[tuple[str, str, str]] = (
         ("survey_lacking_objects", "Objects that the region lacked after it.", "lacking"),
         ("survey_lag_segments", "Segments that it lacked before.", "lag_segments"),
         ("survey_lag_bytes", "Their bytes.", "lag_bytes"),
     )
+    drifts = [drift for each in surveys for drift in each.regions]
     for name, help, key in surveyed:
-        values = [((each.region,), float(getattr(each, key))) for each in last.regions]
+        values = [((each.region,), float(getattr(each, key))) for each in drifts]
         yield _gauge(name, help, values, "region")
+
+
+def _of_findings(what: str, reports: Sequence[Reconciliation | ScrubReport]) -> Metric:
+    """By kind; none of any before the first report."""
+    found = [finding.kind for each in reports for finding in each.findings]
+    kinds = [((kind,), float(found.count(kind))) for kind in get_args(FindingKind)]
+    help = f"Findings of the last {what} for a person."
+    return _gauge(f"{what}_findings", help, kinds, "kind")
 
 
 def _of_witnesses(standing: Standing) -> Iterator[Metric]:

@@ -1,0 +1,5 @@
+"""The server that tests of other rooms share."""
+
+from tests.serve.conftest import server
+
+__all__ = ["server"]
