@@ -14,6 +14,7 @@ from threading import Thread
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from dev.pages import command_line, http
 from holdfast.cli.app import GROUPS, VERBS
@@ -104,6 +105,19 @@ def test_a_browser_finds_a_page_by_search_and_asks_nobody_else(site: Path) -> No
     page_found = site / urlsplit(target).path.lstrip("/")
     assert "salt id" in page_found.read_text(encoding="utf-8").lower()
     assert [each for each in asked if urlsplit(each).netloc != urlsplit(url).netloc] == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_nothing_grave_stands_in_anyones_way(site: Path) -> None:
+    with serving(site) as url, chromium() as browser:
+        for scheme in ("light", "dark"):
+            page = browser.new_page(color_scheme=scheme)
+            page.goto(f"{url}/START.html")
+
+            found = Axe().run(page).response["violations"]
+
+            assert [each for each in found if each["impact"] in ("serious", "critical")] == []
 
 
 @contextmanager
