@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOT_PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
 MARK = ROOT / "src" / "holdfast" / "serve" / "ui" / "mark.svg"
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`|\[[^]]*\]\([^)]*\))", re.MULTILINE | re.DOTALL)
+BESIDE = re.compile(r"\]\(\.\./([\w./-]+)\)")
 LABEL = re.compile(r"^(```\w+) .+$", re.MULTILINE)  # by which a test finds a sample
 PAGE_NAMED = re.compile(r"(?<![\w/])(?:docs/)?([A-Z]+)\.md(?!\w)")
 
@@ -34,9 +35,17 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for name in ROOT_PAGES:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     files.append(File.generated(config, "assets/mark.svg", abs_src_path=str(MARK)))
+    for name in sorted(_linked(files)):
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     for name, text in (("cli", command_line()), ("http", http())):
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
+
+
+def _linked(files: Files) -> set[str]:
+    """Files of the repository that pages link to: the site hands them out."""
+    pages = [file.content_string for file in files.documentation_pages()]
+    return {name for page in pages for name in BESIDE.findall(page) if not name.endswith(".md")}
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
