@@ -14,12 +14,13 @@ import psycopg
 from msgspec import structs
 
 from holdfast.model import Query
-from holdfast.read.engine import DEFAULTS
+from holdfast.read.engine import Limits
 from holdfast.read.search import run_counts, run_page
 from holdfast.read.sources import Source
 
 HOUR_US: Final = 3_600_000_000
 LIMIT: Final = 100
+PATIENT: Final = Limits(timeout_s=600)  # what takes too long is to be measured, not refused
 ID: Final = slice(7, 43)  # of a record: its first field
 
 Counted = dict[str | int, int]  # by action, and by hour since 1970
@@ -43,10 +44,11 @@ class Ours:
 
     def page(self, query: Query) -> list[bytes]:
         query = structs.replace(query, limit=LIMIT)
-        return [bytes(event.record) for event in run_page(self._sources, query).events]
+        found = run_page(self._sources, query, limits=PATIENT)
+        return [bytes(event.record) for event in found.events]
 
     def counts(self) -> Counted:
-        found = run_counts(self._sources, Query(), ("action",), HOUR_US)
+        found = run_counts(self._sources, Query(), ("action",), HOUR_US, limits=PATIENT)
         by_action = {values[0]: n for values, n in found.groups}
         return by_action | {start // HOUR_US: n for start, n in found.histogram}
 
@@ -60,11 +62,11 @@ class Duck:
         "actor": "actor = ?",
         "id": "id = ?",
         "q": "record ILIKE '%' || ? || '%'",
-        "word": "record ILIKE '%' || ? || '%'",
+        "word": "record LIKE '%' || ? || '%'",
     }
 
     def __init__(self, files: Sequence[str]) -> None:
-        self._database = duckdb.connect(":memory:", config={"threads": DEFAULTS.threads})
+        self._database = duckdb.connect(":memory:", config={"threads": PATIENT.threads})
         self._database.execute("SET parquet_metadata_cache = true")
         names = ", ".join(f"'{file}'" for file in files)
         self._database.execute(f"CREATE VIEW events AS FROM read_parquet([{names}])")
@@ -95,7 +97,7 @@ class Postgres:
         "actor": "actor = %s",
         "id": "id = %s",
         "q": "event::text ILIKE '%%' || %s || '%%'",
-        "word": "event::text ILIKE '%%' || %s || '%%'",
+        "word": "event::text LIKE '%%' || %s || '%%'",
     }
 
     def __init__(self, connection: psycopg.Connection) -> None:

@@ -6,15 +6,19 @@ a batch each.
 """
 
 import hashlib
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from bench.events import BATCH_EVENTS, POOL_BATCHES, Batch, Pool, Stream, make_pool
 from holdfast.model import Record
@@ -30,6 +34,9 @@ else:
     from backports import zstd
 
 NODE: Final = "0" * 32
+DAY_US: Final = 24 * 3_600_000_000
+NEEDLES: Final = 123
+_NAME: Final = "day.json"
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,38 @@ class Folded:
 
     source: FoldSource
     cpu_us: float
+
+
+@dataclass(frozen=True)
+class Day:
+    """A trail's cache in a folder. end_us: where it ends.
+
+    folded: of every share, the last one too, for who knows files only; segments: of the last.
+    """
+
+    shares: list[Share]
+    folded: list[Folded]
+    segments: list[SegmentSource]
+    end_us: int
+
+    @property
+    def events(self) -> int:
+        return sum(share.events for share in self.shares)
+
+
+def make_day(shares: Sequence[Share], end_us: int, folder: Path) -> Day:
+    """Write the folds by two processes, and what is needed to read them again."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+        folded = [*processes.map(make_fold, shares, [folder] * len(shares))]
+    day = Day([*shares], folded, write_segments(shares[-1], folder), end_us)
+    (folder / _NAME).write_bytes(msgspec.json.encode(day))
+    return day
+
+
+def read_day(folder: Path) -> Day | None:
+    """The one that was made there; None: there is none."""
+    file = folder / _NAME
+    return msgspec.json.decode(file.read_bytes(), type=Day) if file.exists() else None
 
 
 @cache
@@ -136,3 +175,15 @@ def _segment(index: int, records: Sequence[Record], folder: Path) -> SegmentSour
         time_max_us=known.time_max_us,
         tenants=known.tenants,
     )
+
+
+def main() -> None:
+    """Make a day for later runs: of so many events, in this folder."""
+    events, folder = int(sys.argv[1]), Path(sys.argv[2])
+    folder.mkdir(parents=True)
+    end_us = int(time.time() * 1e6)
+    make_day(layout(events, 1, end_us, DAY_US, NEEDLES), end_us, folder)
+
+
+if __name__ == "__main__":
+    main()

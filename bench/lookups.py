@@ -1,14 +1,16 @@
 """Searches over six million events of a day, as a server keeps them, beside those asked the same.
 
-The cache of the trail is made by the code that folds. Ours answers in this process, as a worker of
-the server's would, over folds with their indexes and the newest events in segments; DuckDB reads
-the same folds, and one of those segments, by the obvious SQL and with as many threads. PostgreSQL
-holds a part of the events, with its indexes, and ours is asked about the same part beside it.
-Everyone is warm; who is asked first changes, and what for in every round. Each answer is compared.
-The whole is asked once more while a server beside it takes events in.
+The cache of the trail is made by the code that folds, or was, by `python -m bench.folded`. Ours
+answers in this process, as a worker of the server's would, over folds with their indexes and the
+newest events in segments; DuckDB reads the same folds, and one of those segments, by the obvious
+SQL and with as many threads. PostgreSQL holds a part of the events, with its indexes, and ours is
+asked about the same part beside it. Everyone is warm; who is asked first changes, and what for in
+every round. Each answer is compared. The whole is asked once more while a server beside it takes
+events in.
 
-`word` is sought by the others as a part of the text. An event's share of the index is what a fold's
-job spends on it beside the fold.
+DuckDB and PostgreSQL seek a ticket's number by LIKE, as it is written, and the other text by ILIKE,
+in any case, as ours does both. An event's share of the index is what a fold's job spends on it
+beside the fold.
 """
 
 import multiprocessing
@@ -30,7 +32,7 @@ from msgspec import structs
 from bench import postgres, searching, server
 from bench.asked import HOUR_US, ID, Asked, Duck, Ours, Postgres
 from bench.events import NEEDLE
-from bench.folded import Folded, Share, layout, make_fold, write_segments
+from bench.folded import DAY_US, NEEDLES, Day, Share, layout, make_day, read_day
 from bench.plan import Ground, say
 from bench.processes import pinned
 from bench.report import Finding, Part, Table, median, spread
@@ -39,10 +41,9 @@ from holdfast.read.decode import SCHEMA
 from holdfast.read.index import Builder, path_of
 from holdfast.read.sources import FoldSource
 
-DAY_US: Final = 24 * HOUR_US
-NEEDLES: Final = 123
 SAMPLES: Final = 64
 COSTED_FOLDS: Final = 4
+KEPT: Final = "holdfast-day"  # a day made before is taken from there, where others are made
 TENANTS_ASKED: Final = 20  # the most frequent ones: each has 100 events in an hour
 START_S: Final = 3  # of the process that loads
 OURS, DUCKDB, OURS_FEW, POSTGRES = "ours", "DuckDB", "ours, few", "PostgreSQL"
@@ -69,7 +70,7 @@ class Question:
     name: str
     ratio_max: float
     query: Callable[[Sample, int], Query] | None
-    times: int = 5
+    times: int = 10
     why: str = ""
 
 
@@ -85,20 +86,20 @@ QUESTIONS: Final = (
     Question("a ticket's number, a whole word", 0.05, lambda one, _: Query(word=one.ticket), 1),
     Question("text within a word, anywhere", 0.8, lambda *_: Query(q=NEEDLE), 1),
 )
+CHEAP: Final = tuple(question for question in QUESTIONS if question.times > 1)
 
 
 @dataclass
 class Trail:
     """What is asked about. few: the newest shares that PostgreSQL has, too."""
 
-    shares: list[Share]
+    day: Day
     folds: list[FoldSource]
     ours: Ours
     duck: Duck
     few: list[Share]
     ours_few: Ours
     samples: list[Sample]
-    now_us: int
 
 
 @dataclass
@@ -122,10 +123,10 @@ def measure(ground: Ground) -> Part:
             asked: dict[str, Asked] = {OURS: trail.ours, DUCKDB: trail.duck}
             if theirs is not None:
                 asked |= {OURS_FEW: trail.ours_few, POSTGRES: theirs}
-            _ask(asked, trail, ground.random, lambda: False, 1)  # to be warm
-            rest = _ask(asked, trail, ground.random, lambda: False, plan.lookups_rounds)
+            ask(asked, trail, ground.random, lambda: False, 1, CHEAP)  # to be warm
+            rest = ask(asked, trail, ground.random, lambda: False, plan.lookups_rounds)
             with _loading(ground) as is_over:
-                busy = _ask(asked, trail, ground.random, is_over)
+                busy = ask(asked, trail, ground.random, is_over)
     return Part(
         "search",
         (_table(rest, busy, trail),),
@@ -138,35 +139,33 @@ def measure(ground: Ground) -> Part:
 def _make(ground: Ground, folder: Path) -> Trail:
     plan = ground.plan
     seed, now_us = ground.random.getrandbits(32), int(time.time() * 1e6)
-    shares = layout(plan.lookups_events, seed, now_us, DAY_US, NEEDLES)
     begin = time.monotonic()
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
-        # The last by itself, too, for who knows files only.
-        made = [*processes.map(make_fold, shares, [folder] * len(shares))]
-    folds = [one.source for one in made[:-1]]
-    hot = write_segments(shares[-1], folder)
+    day = read_day(ground.directory.parent / KEPT)
+    if day is None or day.events != plan.lookups_events:
+        day = make_day(layout(plan.lookups_events, seed, now_us, DAY_US, NEEDLES), now_us, folder)
+    fold_us = sum(one.cpu_us for one in day.folded) / day.events
     say(
-        f"  {sum(share.events for share in shares):,} events in {len(folds)} folds and {len(hot)} "
-        f"segments, {time.monotonic() - begin:.0f} s; a fold cost {_cost_us(made, shares):.1f} µs "
-        "of CPU an event"
+        f"  {day.events:,} events in {len(day.folded) - 1} folds and {len(day.segments)} segments, "
+        f"{time.monotonic() - begin:.0f} s; a fold cost {fold_us:.1f} µs of CPU an event"
     )
-    few = len(shares) - 1
-    while sum(share.events for share in shares[few:]) < plan.lookups_few and few > 0:
+    return trail_of(day, plan.lookups_few, Random(seed))
+
+
+def trail_of(day: Day, few_events: int, random: Random) -> Trail:
+    """What is asked about a day. few_events: of it, at least, that PostgreSQL has, too."""
+    few = len(day.shares) - 1
+    while sum(share.events for share in day.shares[few:]) < few_events and few > 0:
         few -= 1
+    folds = [one.source for one in day.folded[:-1]]
     return Trail(
-        shares=shares,
+        day=day,
         folds=folds,
-        ours=Ours([*folds, *hot]),
-        duck=Duck([one.source.path for one in made]),
-        few=shares[few:],
-        ours_few=Ours([*folds[few:], *hot]),
-        samples=_samples(shares, few, Random(seed)),
-        now_us=now_us,
+        ours=Ours([*folds, *day.segments]),
+        duck=Duck([one.source.path for one in day.folded]),
+        few=day.shares[few:],
+        ours_few=Ours([*folds[few:], *day.segments]),
+        samples=_samples(day.shares, few, random),
     )
-
-
-def _cost_us(made: Sequence[Folded], shares: Sequence[Share]) -> float:
-    return sum(one.cpu_us for one in made) / sum(share.events for share in shares)
 
 
 def _samples(shares: Sequence[Share], few: int, random: Random) -> list[Sample]:
@@ -195,18 +194,19 @@ def _samples(shares: Sequence[Share], few: int, random: Random) -> list[Sample]:
 # -- what is asked --------------------------------------------------------------------------------
 
 
-def _ask(
+def ask(
     asked: Mapping[str, Asked],
     trail: Trail,
     random: Random,
     is_over: Callable[[], bool],
     rounds: int = 1_000,
+    questions: Sequence[Question] = QUESTIONS,
 ) -> Arms:
     """Rounds of all questions, until it is over; what was measured then does not count."""
     arms: Arms = {(one.name, who): Arm() for one in QUESTIONS for who in asked}
     turns = count(random.randrange(SAMPLES))
     for _ in range(rounds):
-        for question in QUESTIONS:
+        for question in questions:
             for _ in range(question.times):
                 sample = trail.samples[next(turns) % SAMPLES]
                 answers: dict[str, object] = {}
@@ -223,7 +223,7 @@ def _ask(
 def _timed(
     asked: Asked, who: str, question: Question, sample: Sample, trail: Trail
 ) -> tuple[object, float, float]:
-    query = None if question.query is None else question.query(sample, trail.now_us)
+    query = None if question.query is None else question.query(sample, trail.day.end_us)
     if query is not None and query.id and who == POSTGRES:
         query = structs.replace(query, tenant=sample.tenant)
     begin, cpu = time.perf_counter(), time.process_time()
@@ -317,7 +317,9 @@ def _ratios(rest: Arms, busy: Arms) -> Iterator[Finding]:
     for question in QUESTIONS:
         ours, theirs = rest[question.name, OURS].took_ms, rest[question.name, DUCKDB].took_ms
         loaded = [busy[question.name, who].took_ms for who in (OURS, DUCKDB)]
+        cpu = [median(rest[question.name, who].cpu_ms) for who in (OURS, DUCKDB)]
         note = f"p50 {median(ours):.1f} ms, DuckDB {median(theirs):.0f} ms"
+        note += f"; of CPU {cpu[0]:.1f} and {cpu[1]:.0f}, {cpu[0] / cpu[1]:.3f}"
         if all(loaded):
             mine, others = map(median, loaded)
             note += f"; while events come in {mine:.1f} and {others:.0f}, {mine / others:.3f}"
@@ -333,7 +335,7 @@ def _ratios(rest: Arms, busy: Arms) -> Iterator[Finding]:
 
 def _table(rest: Arms, busy: Arms, trail: Trail) -> Table:
     whos = [who for who in (OURS, DUCKDB, OURS_FEW, POSTGRES) if (QUESTIONS[0].name, who) in rest]
-    few, every = (sum(share.events for share in some) for some in (trail.few, trail.shares))
+    few, every = (sum(share.events for share in some) for some in (trail.few, trail.day.shares))
     of = {OURS: every, DUCKDB: every, OURS_FEW: few, POSTGRES: few}
     rows = [
         (

@@ -123,7 +123,8 @@ class Engine:
         hits, left = self._indexed.hits(folds, question(wanted), hidden, limit)
         hot = [source for source in sources if isinstance(source, SegmentSource)]
         conditions = sql.matches(wanted)
-        for relation, hiding in self._relations([*hot, *left], wanted, hidden):
+        rest: list[Source] = [*hot, *left]
+        for relation, hiding in self._relations(rest, wanted, hidden) if rest else ():
             hits += self._page(sql.page(relation, conditions, hiding=hiding, limit=limit))
         return hits
 

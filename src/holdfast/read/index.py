@@ -129,6 +129,8 @@ class Index:
         self.fold_path = fold
         self.words = Filter(self.array("words"), -(-footer.count // BLOCK_ROWS))
         self.runs: Mapping[str, Run] = {run.tenant: run for run in footer.runs}
+        self.page_rows = np.array([page.row for page in footer.pages])
+        self._firsts = np.array([cut.first for cut in footer.cuts], np.int64)
 
     def __len__(self) -> int:
         return self.footer.count
@@ -156,8 +158,7 @@ class Index:
     def positions(self, rows: Numbers | slice) -> tuple[Numbers, npt.NDArray[np.int64]]:
         """Which of the footer's cuts some rows are of, and their positions."""
         cut = self.array("cut")[rows]
-        firsts = np.array([each.first for each in self.footer.cuts], np.int64)
-        return cut, firsts[cut] + self.array("offset")[rows]
+        return cut, self._firsts[cut] + self.array("offset")[rows]
 
 
 class Builder:

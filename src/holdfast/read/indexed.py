@@ -10,6 +10,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +33,8 @@ AHEAD_BYTES = 16 << 20  # of pages, read by all threads before one of them is lo
 Wish = tuple[Index, int]  # a fold's page, by its number
 
 
-def _read(wish: Wish) -> bytes:
-    index, number = wish
-    return read_page(index.fold_path, index.footer.pages[number])
+def _read(wishes: Sequence[Wish]) -> list[bytes]:
+    return [read_page(index.fold_path, index.footer.pages[number]) for index, number in wishes]
 
 
 class Duties(Struct, frozen=True):
@@ -53,6 +53,7 @@ class Indexed:
     def __init__(self, index_bytes: int, threads: int, duties: Duties) -> None:
         self._index_bytes = index_bytes
         self._duties = duties
+        self._count = threads
         self._threads = ThreadPoolExecutor(threads, "pages")
         self._indexes: OrderedDict[tuple[str, str], Index] = OrderedDict()
         self._size_bytes = 0
@@ -208,8 +209,11 @@ class Indexed:
         """Pages from what is kept, or by all threads at once."""
         keys = [(index.footer.fold, number) for index, number in wanted]
         missing = [wish for key, wish in zip(keys, wanted, strict=True) if key not in self._pages]
-        read = self._threads.map(_read, missing) if len(missing) > 1 else map(_read, missing)
-        for (index, number), page in zip(missing, read, strict=True):
+        # A job a thread: a job costs as much as it does to decompress a page.
+        share = -(-len(missing) // self._count) or 1
+        jobs = [missing[start : start + share] for start in range(0, len(missing), share)]
+        read = self._threads.map(_read, jobs) if len(jobs) > 1 else map(_read, jobs)
+        for (index, number), page in zip(missing, chain.from_iterable(read), strict=True):
             self._pages[index.footer.fold, number] = page
             self._pages_bytes += len(page)
         pages = [self._pages[key] for key in keys]

@@ -278,8 +278,7 @@ def records(index: Index, read: Reader, rows: Sequence[int]) -> dict[int, bytes]
 
 def _by_page(index: Index, rows: Rows) -> Iterator[tuple[int, list[int]]]:
     """Ascending rows by the page that holds them."""
-    firsts = np.array([page.row for page in index.footer.pages])
-    numbers = np.searchsorted(firsts, rows, side="right") - 1
+    numbers = np.searchsorted(index.page_rows, rows, side="right") - 1
     edges = np.flatnonzero(np.diff(numbers, prepend=-1))
     for part, number in zip(np.split(rows, edges[1:]), numbers[edges].tolist(), strict=False):
         yield number, part.tolist()

@@ -124,7 +124,9 @@ def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: P
     """The first hits in order, one more than a page, reading no more sources than it takes."""
     enough = wanted.limit + 1
     hits: list[Hit] = []
-    for group in _groups(sources, engine.limits.group_events):
+    # One id is in one place: to look at a few first would only be one look more.
+    size = GROUP_EVENTS_MAX if wanted.id else engine.limits.group_events
+    for group in _groups(sources, size):
         if len(hits) == enough:
             oldest_us = hits[-1].spot.time_us
             if group[0].time_max_us < oldest_us:

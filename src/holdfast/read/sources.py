@@ -90,6 +90,8 @@ class Places(Struct, frozen=True):
         return any(self.positions.values())
 
     def __contains__(self, place: Place) -> bool:
+        if place.node not in self.positions:
+            return False
         found = self.within(Stretch(place.node, place.position, place.position + 1))
         return bool(len(found))
 
