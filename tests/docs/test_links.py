@@ -44,3 +44,11 @@ def test_a_link_that_leads_nowhere_is_found() -> None:
 
     assert why_not(page, "NOWHERE.md") and why_not(page, "CLI.md#nowhere")
     assert not why_not(page, "CLI.md#exit-codes") and not why_not(page, "#declare-a-gap")
+
+
+def test_the_site_names_each_page_once() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+
+    named = re.findall(r": ([\w/]+\.md)$", navigation, re.MULTILINE)
+    assert len(named) == len(set(named))
+    assert {f"{path.stem}.md" for path in OURS if path.parent.name == "docs"} <= set(named)
