@@ -14,7 +14,7 @@ from holdfast.model import JsonObject
 from holdfast.regions.disk import PosixDisk
 from holdfast.settings import AlertSettings, Settings
 from holdfast.watch.alarms import Alarms
-from holdfast.watch.channels import Alertmanager, Apprise, Trail
+from holdfast.watch.channels import Alertmanager, Apprise, Store, Trail
 from holdfast.watch.delivery import Channel
 from holdfast.watch.health import Norms
 from holdfast.watch.kept import AlertsFile
@@ -27,8 +27,11 @@ _EXTRA: Final = "the library is not installed: install holdfast-audit[server,ale
 _WATERMARK_BEATS: Final = 12
 
 
-def alarms_of(system: System, standing: Callable[[], Standing]) -> Alarms:
-    """The watch over a system. standing: how it stands, when it is asked.
+def alarms_of(
+    system: System, standing: Callable[[], Standing], store: Store | None = None
+) -> Alarms:
+    """The watch over a system. standing: how it stands, when it is asked. store: an event, where
+    other processes write; see `channels.Trail`.
 
     Raises:
         RejectedError: a way to people that makes no sense; names it.
@@ -44,8 +47,10 @@ def alarms_of(system: System, standing: Callable[[], Standing]) -> Alarms:
         alarms.add(Alertmanager(plain, labels, console_url, _poster(plain, headers), host.now_us))
     for channel in apprise_channels(settings.alerts, system.regions.trail):
         alarms.add(channel)
-    if system.node is not None:
-        alarms.add(Trail(_keeper(system.node)))
+    if store is None and system.node is not None:
+        store = store_in(system.node)
+    if store is not None:
+        alarms.add(Trail(store))
     return alarms
 
 
@@ -101,8 +106,8 @@ def _poster(url: str, headers: dict[str, str]) -> Callable[[str, bytes], Any]:
     return send
 
 
-def _keeper(node: Node) -> Callable[[JsonObject], Any]:
-    """Store an event in the name of a node."""
+def store_in(node: Node) -> Store:
+    """What stores an event of the trail's own in the name of a node."""
 
     async def store(event: JsonObject) -> None:
         own = node.identity.node

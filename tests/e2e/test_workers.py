@@ -55,6 +55,31 @@ def test_whoever_is_acknowledged_is_found_by_the_next_search_on_any_connection(
         assert f'holdfast_ingest_requests_total{{status="201",worker="{worker}"}}' in figures
 
 
+def test_alerts_are_watched_over_silenced_and_kept_in_the_trail(tmp_path: Path) -> None:
+    settings = tmp_path / "holdfast.toml"
+    settings.write_text("[alerts.after_s]\nregion-away = 1\nquorum-margin = 3600\n")
+    server = Server(tmp_path / "data", settings, WORKERS="2")
+    try:
+        server.start()
+        (server.data / "regions" / "b").rename(tmp_path / "aside")
+        at = ["--server", server.url]
+
+        wait_until(lambda: len(server.get("/v1/alerts")["open"]) == 1)
+        holdfast("alerts", "silence", "region-*", "--for", "1h", "--why", "new disk", *at)
+
+        def kept() -> set[str]:
+            found = server.get("/v1/events", action="holdfast.alert.*")["events"]
+            return {event["action"] for event in found}
+
+        wait_until(lambda: kept() == {"holdfast.alert.opened", "holdfast.alert.silenced"})
+        listed = holdfast("alerts", "list", *at)
+    finally:
+        server.close()
+
+    assert "WARNING: Region b does not answer" in listed
+    assert "new disk" in listed
+
+
 def test_a_worker_passes_questions_on_as_they_were_asked(server: Server) -> None:
     server.start()
     id = server.send("door.open")["ids"][0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from holdfast.model import Contents
+from holdfast.model import Contents, JsonObject
 from holdfast.proof.names import SegmentName
 from holdfast.regions.clock import ClockInterval
 from holdfast.serve.entrance import Doorway, Entrance, Told
@@ -51,6 +51,7 @@ def test_what_a_writer_tells_is_known_until_it_goes(tmp_path: Path) -> None:
         "clocks": {"a": ClockInterval(-1, 1)},
         "open": [1],
         "during": ["starting", "open"],
+        "stored": [{"id": "x", "action": "holdfast.alert.opened"}],
         "after": ("starting", "its process is away"),
     }
 
@@ -66,8 +67,13 @@ async def _tell(server: Running, path: Path) -> dict[str, object]:
     with socket.create_server(str(path), family=socket.AF_UNIX) as at:
         async with entrance.listening(at.fileno(), server.system.reader):
             clocks = {"a": ClockInterval(-1, 1)}
+            kept: list[JsonObject] = []
+
+            async def store(event: JsonObject) -> None:
+                kept.append(event)
+
             telling = asyncio.create_task(
-                doorway.tell_forever(lambda: Told(report, clocks, node.birth()))
+                doorway.tell_forever(lambda: Told(report, clocks, node.birth()), store)
             )
             await entrance.ready()
             assert entrance.birth() == node.birth()
@@ -75,6 +81,9 @@ async def _tell(server: Running, path: Path) -> dict[str, object]:
             told["open"] = list(entrance.open_nodes())
             told["during"] = [each.node.state for each in entrance.reports()]
             assert entrance.reports()[1].ingest == report.ingest
+            async with asyncio.timeout(10):
+                await entrance.store({"id": "x", "action": "holdfast.alert.opened"})
+            told["stored"] = kept
             telling.cancel()
             doorway.close()
             await until(lambda: not entrance.open_nodes())

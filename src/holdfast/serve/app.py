@@ -37,6 +37,7 @@ from holdfast.serve.session import FREE_FILES, PATHS, Sessions
 from holdfast.serve.status import own_writer, standing_of
 from holdfast.settings import Settings
 from holdfast.tracing import Traces, traces_of, work_of
+from holdfast.watch.channels import Store
 from holdfast.watch.history import History
 from holdfast.watch.metrics import Exposition
 from holdfast.watch.standing import IngestMetrics, Standing
@@ -117,13 +118,19 @@ class Front:
         return self._sessions.asks(scope) or principal
 
 
-def create_app(system: System, token: bytes = b"", writers: Writers | None = None) -> Front:
+def create_app(
+    system: System,
+    token: bytes = b"",
+    writers: Writers | None = None,
+    store: Store | None = None,
+) -> Front:
     """Make the application.
 
     Args:
         system: opened; not closed here.
         token: what requests must carry; b"": nothing, but then only from this machine.
         writers: how those stand that write, where other processes do.
+        store: has one of them store an event of the trail's own.
     """
     gate, bounds = Gate(token), Bounds()
     traces = traces_of(system.settings, 0, system.host)
@@ -133,7 +140,7 @@ def create_app(system: System, token: bytes = b"", writers: Writers | None = Non
     def standing() -> Standing:
         return standing_of(system, told(), alarms.rooms)
 
-    alarms = alarms_of(system, standing)
+    alarms = alarms_of(system, standing, store)
     history = History(system.settings.data_path / "cache" / "history", system.host.offload)
     figures = Exposition(__version__, standing, alarms.report)
     rest = Answers(Faces(system, told, bounds, figures, alarms, bool(token), history))

@@ -37,12 +37,14 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from holdfast.model import Contents, NodeId
+from holdfast.errors import HoldfastError
+from holdfast.model import Contents, JsonObject, NodeId
 from holdfast.proof.names import SegmentName
 from holdfast.read.decode import SegmentFacts, facts_of
 from holdfast.read.holdings import Arrival
 from holdfast.read.reader import Reader
 from holdfast.regions.clock import ClockInterval
+from holdfast.watch.channels import Store
 from holdfast.watch.standing import IngestMetrics, WriterReport
 from holdfast.write.node import NodeReport
 
@@ -50,10 +52,10 @@ PATIENCE_SECONDS: Final = 10.0
 AGAIN_SECONDS: Final = 0.1
 TELL_SECONDS: Final = 1.0
 TOLD_WITHIN_SECONDS: Final = 5.0
+GIVEN_SECONDS: Final = 10.0  # who was asked to store an event, and has not yet, may have died
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 READ_AHEAD_BYTES: Final = 1024 * 1024
 _SIZE_BYTES: Final = 4
-_DONE: Final = b"\n"
 
 log: Final = logging.getLogger("holdfast.serve")
 
@@ -68,15 +70,26 @@ class Sealed(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Told(Struct, frozen=True, tag=True, array_like=True):
-    """How a writer stands. clocks, birth: as its node has them."""
+    """How a writer stands. clocks, birth: as its node has them. stored: ids of the trail's own
+    events that it was asked to store, and that are acknowledged."""
 
     report: WriterReport
     clocks: dict[str, ClockInterval]
     birth: tuple[str, bytes] | None
+    stored: tuple[str, ...] = ()
+
+
+class Letter(Struct):
+    """An event that a writer is to store. given_at: when one was asked to, by the loop's time."""
+
+    event: JsonObject
+    stored: asyncio.Future[None]
+    given_at: float = -math.inf
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Sealed | Told).decode
+_events: Final = msgspec.msgpack.Decoder(tuple[JsonObject, ...]).decode
 
 
 class Entrance:
@@ -86,6 +99,7 @@ class Entrance:
         """count: of the writers that there are to be."""
         self._told: dict[int, tuple[Told, float]] = {}
         self._count = count
+        self._letters: dict[str, Letter] = {}
         self._news = asyncio.Event()
 
     @asynccontextmanager
@@ -117,17 +131,43 @@ class Entrance:
         try:
             while True:
                 said = _decode(await _read(incoming))
+                wanted: tuple[JsonObject, ...] = ()
                 if isinstance(said, Sealed):
                     await reader.enter_arrival(_arrival(said))
                 else:
                     told = said
                     self._told[told.report.worker] = told, asyncio.get_running_loop().time()
                     self._news.set()
-                outgoing.write(_DONE)
+                    wanted = self._wanted(told)
+                outgoing.write(_framed(_encode(wanted)))
                 await outgoing.drain()
         finally:
             if told is not None and self._told[told.report.worker][0] is told:
                 self._told[told.report.worker] = told, -math.inf  # not that it came back meanwhile
+
+    async def store(self, event: JsonObject) -> None:
+        """Have a writer store an event of the trail's own; ends once it is acknowledged. Which one
+        does, and whether another did before it died, makes no difference: it has an id."""
+        letter = Letter(event, asyncio.get_running_loop().create_future())
+        self._letters[event["id"]] = letter
+        try:
+            await letter.stored
+        finally:
+            self._letters.pop(event["id"], None)
+
+    def _wanted(self, told: Told) -> tuple[JsonObject, ...]:
+        """What a writer is asked to store now; what it has stored is taken note of."""
+        for id in told.stored:
+            letter = self._letters.get(id)
+            if letter is not None and not letter.stored.done():
+                letter.stored.set_result(None)
+        now = asyncio.get_running_loop().time()
+        if told.report.node.state != "open":
+            return ()
+        due = [each for each in self._letters.values() if now - each.given_at > GIVEN_SECONDS]
+        for letter in due:
+            letter.given_at = now
+        return tuple(each.event for each in due if not each.stored.done())
 
     def reports(self) -> tuple[WriterReport, ...]:
         """How each writer stands, in the order of their numbers."""
@@ -175,6 +215,8 @@ class Doorway:
         self._turn = asyncio.Lock()  # one question at a time, each with its answer
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._is_away = False
+        self._stored: list[str] = []
+        self._storing: set[asyncio.Task[None]] = set()
 
     async def enter(self, node: NodeId, name: SegmentName, data: bytes, contents: Contents) -> None:
         """See `Epoch`: awaited before the acknowledgement, and never raises."""
@@ -184,13 +226,31 @@ class Doorway:
         except Exception:
             log.exception("segment %d of the own node was not entered", name.index)
 
-    async def tell_forever(self, how: Callable[[], Told]) -> None:
-        """Say how this process stands, every second; so a reading process that is back is seen."""
+    async def tell_forever(self, how: Callable[[], Told], store: Store) -> None:
+        """Say how this process stands, every second; so a reading process that is back is seen.
+
+        store: what is asked for in answer to that; ends once an event is acknowledged.
+        """
         while True:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
                 async with asyncio.timeout(self._patience_seconds):
-                    await self._ask(how())
+                    stored = tuple(self._stored)
+                    wanted = _events(await self._ask(structs.replace(how(), stored=stored)))
+                    del self._stored[: len(stored)]
+                for event in wanted:
+                    task = asyncio.create_task(self._store(event, store))
+                    self._storing.add(task)
+                    task.add_done_callback(self._storing.discard)
             await asyncio.sleep(TELL_SECONDS)
+
+    async def _store(self, event: JsonObject, store: Store) -> None:
+        """Who asked for it asks again, perhaps another writer, until one says that it is done."""
+        try:
+            await store(event)
+        except HoldfastError as error:
+            log.warning("an event of the trail's own is not stored yet: %s", error)
+        else:
+            self._stored.append(event["id"])
 
     async def _say(self, what: Sealed) -> None:
         """Until it was heard, or the reading process is away for too long."""
@@ -208,19 +268,20 @@ class Doorway:
             self._is_away = True
             log.error("the reading process does not answer: events are acknowledged without it")
 
-    async def _ask(self, what: Sealed | Told) -> None:
+    async def _ask(self, what: Sealed | Told) -> bytes:
         async with self._turn:
             try:
                 incoming, outgoing = self._streams or await self._connect()
                 outgoing.write(_frame(what))
                 await outgoing.drain()
-                await incoming.readexactly(len(_DONE))
+                answer = await _read(incoming)
             except BaseException:  # cancelled too: the answer to this may still be on its way
                 self.close()
                 raise
             if self._is_away:
                 self._is_away = False
                 log.info("the reading process answers again")
+            return answer
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self._streams = await asyncio.open_unix_connection(str(self._path))
@@ -254,7 +315,10 @@ def _arrival(said: Sealed) -> Arrival:
 
 
 def _frame(what: Sealed | Told) -> bytes:
-    body = _encode(what)
+    return _framed(_encode(what))
+
+
+def _framed(body: bytes) -> bytes:
     return len(body).to_bytes(_SIZE_BYTES, "big") + body
 
 

@@ -30,7 +30,7 @@ async def _read(orders: Orders, asked: int, entered: int, line: Line) -> None:
         words = first_words(system) if system.is_new else key_words(system)
         port = int(orders.addresses[0].name[1])
         server = server_before(
-            create_app(system, read_token(settings), entrance.reports),
+            create_app(system, read_token(settings), entrance.reports, entrance.store),
             structs.replace(settings, tls_certificate="", tls_key=""),  # the writers speak it
             orders.host,
             lambda _: line.say(Up(words, banner(system, orders.host, port))),

@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 from socket import create_server
 from typing import Final
 
+from holdfast.alerting import store_in
 from holdfast.regions.clock import ClockInterval
 from holdfast.serve.app import Front, ingest_of
 from holdfast.serve.auth import Gate
@@ -40,7 +41,9 @@ async def _write(orders: Orders, number: int, line: Line) -> None:
         traces = traces_of(settings, number, writer.host)
         ingest = ingest_of(settings, writer.node, gate, traces)
         telling = asyncio.create_task(
-            doorway.tell_forever(lambda: _told(number, writer, ingest.metrics))
+            doorway.tell_forever(
+                lambda: _told(number, writer, ingest.metrics), store_in(writer.node)
+            )
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS):
