@@ -9,9 +9,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from tests.serve.running import Running, running
+from tests.serve.running import EVENT, Running, running
 from tests.tidy.source import ROOT
 from tests.ui.browser import chromium, fill
+from tests.ui.trouble import away, declare_gap, lose_segment, miss
 
 SCREENS = ROOT / "docs" / "screens"
 SIZE_MAX_BYTES = 250_000
@@ -24,29 +25,62 @@ def main() -> int:
     """Returns the exit code: 1, where a picture is larger than it may be."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        quick = {"region-unfit": 1, "quorum-margin": 1}
-        with running(Path(folder) / "data", alerts={"after_s": quick}) as server:
-            server.wait_until(lambda: "No events yet" in server.get("/").text)
-            shoot(browser, server, {"start": "/"})
-            fill(server)
-            (event,) = server.get(DELETED).json()["events"]
-            proof = f"/v1/events/{event['id']}/proof"
-            server.wait_until(lambda: server.get(proof).status_code == 200)
-            pages = {"search": SEARCH, "event": f"/events/{event['id']}", "regions": "/regions"}
-            pages |= {
-                "completeness": "/completeness?span=all",
-                "integrity": "/integrity",
-                "report": REPORT,
-            }
-            shoot(browser, server, pages)
-            cookie = server.data / "regions" / "b" / "ev" / "region.note"
-            cookie.rename(server.data.parent / "aside")
-            server.wait_until(lambda: len(server.get("/v1/alerts").json()["open"]) == 2)
-            shoot(browser, server, {"alerts": "/alerts"})
+        data = Path(folder) / "data"
+        alerts = {"after_s": {"region-unfit": 1, "quorum-margin": 1}}
+        with running(data) as server:
+            well(browser, server)
+        miss(data, "c", 12)
+        with running(data, reconcile_interval_s=6, alerts=alerts) as server:
+            troubled(browser, server)
+        lose_segment(data, 1)
+        with running(data) as server:
+            incomplete(browser, server)
     large = [path for path in SCREENS.iterdir() if path.stat().st_size > SIZE_MAX_BYTES]
     for path in large:
         sys.stderr.write(f"{path.name} has more than {SIZE_MAX_BYTES:,} bytes\n")
     return 1 if large else 0
+
+
+def well(browser: Browser, server: Running) -> None:
+    """An empty trail, and one with events."""
+    server.wait_until(lambda: "No events yet" in server.get("/").text)
+    shoot(browser, server, {"start": "/"})
+    fill(server)
+    (event,) = server.get(DELETED).json()["events"]
+    proof = f"/v1/events/{event['id']}/proof"
+    server.wait_until(lambda: server.get(proof).status_code == 200)
+    shoot(browser, server, {"search": SEARCH, "event": f"/events/{event['id']}", "report": REPORT})
+
+
+def troubled(browser: Browser, server: Running) -> None:
+    """A region that was away and is back, one that is away, one whose store is the wrong one."""
+    server.wait_until(lambda: "objects copied there" in server.get("/integrity").text)
+    shoot(browser, server, {"integrity": "/integrity"})
+    with away(server.data, "b"):
+        for _ in range(3):
+            server.post(EVENT)
+        server.wait_until(lambda: "without margin" in server.get("/regions").text)
+        shoot(browser, server, {"regions": "/regions"})
+    server.wait_until(lambda: "may fail" in server.get("/regions").text)
+    cookie = server.data / "regions" / "b" / "ev" / "region.note"
+    cookie.rename(server.data.parent / "aside")
+    server.wait_until(lambda: len(server.get("/v1/alerts").json()["open"]) == 2)
+    shoot(browser, server, {"alerts": "/alerts"})
+    (server.data.parent / "aside").rename(cookie)
+
+
+def incomplete(browser: Browser, server: Running) -> None:
+    """A segment is gone and declared lost; a region is away, and then two are."""
+    server.wait_until(lambda: "A segment is missing" in server.get("/completeness").text)
+    declare_gap(server, 1, "rack 4 burnt, and no backup had it")
+    server.wait_until(lambda: "Nothing. It follows" in server.get("/completeness").text)
+    with away(server.data, "c"):
+        server.wait_until(lambda: "has not answered" in server.get("/completeness").text)
+        shoot(browser, server, {"completeness": "/completeness"})
+        with away(server.data, "b"):
+            page = "/completeness"
+            server.wait_until(lambda: server.get(page).text.count("has not answered") == 2)
+            shoot(browser, server, {"held-back": page})
 
 
 def shoot(browser: Browser, server: Running, pages: dict[str, str]) -> None:

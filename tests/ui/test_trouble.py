@@ -1,11 +1,7 @@
 """The console at three in the morning: what is wrong, since when, and what to do about it."""
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -13,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.serve.running import EVENT, Running, running
 from tests.ui.browser import chromium
+from tests.ui.trouble import away, declare_gap, lose_segment, miss, segments
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 GRAVE = {"serious", "critical"}
@@ -27,21 +24,16 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def holed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server whose third segment is in no region any more, and nobody's cache."""
+    """A server whose third segment is in no region any more; one of them was away since."""
     data = tmp_path_factory.mktemp("trouble") / "data"
     with running(data) as server:
         for _ in range(SEGMENTS):
             server.post(EVENT)
-    for region in "abc":
-        segments(data / "regions" / region)[2].unlink()
-    shutil.rmtree(data / "cache")
-    with running(data, lost_after_s=600) as server:
+    lose_segment(data, 2)
+    miss(data, "c", 5)
+    with running(data, reconcile_interval_s=6) as server:
         server.wait_until(lambda: "A segment is missing" in server.get("/completeness").text)
         yield server
-
-
-def segments(region: Path) -> list[Path]:
-    return sorted(path for path in (region / "ev" / "seg").rglob("*") if path.is_file())
 
 
 def grave(page: Page) -> list[object]:
@@ -60,17 +52,14 @@ def test_a_hole_is_named_with_its_node_and_what_to_do(page: Page, holed: Running
 
 
 def test_a_declared_gap_lets_it_go_on_and_stays_on_the_page(page: Page, holed: Running) -> None:
-    (node,) = (each["node"] for each in holed.get("/v1/status").json()["nodes"])
-    command = ["gap", "declare", "--data", str(holed.data), "--node", node, "--yes"]
-    command += ["--from", "2", "--to", "3", "--why", "rack 4 burnt"]
-    subprocess.run([sys.executable, "-m", "holdfast", *command], check=True, timeout=60)
+    declare_gap(holed, 2, "rack 4 burnt")
     holed.wait_until(lambda: "Nothing. It follows" in holed.get("/completeness").text)
 
     page.goto(f"{holed.url}/completeness")
 
     expect(page.locator(".wl-say")).to_contain_text("Complete through")
     expect(page.locator("#gaps + .tbl")).to_contain_text("rack 4 burnt")
-    expect(page.locator(".tl")).to_contain_text("epoch 2 began")
+    expect(page.locator(".tl")).to_contain_text("epoch 3 began")
     assert page.locator(".tl .gapx").count() == 1
 
 
@@ -92,10 +81,7 @@ def test_a_corrupt_copy_is_found_by_verifying_now(page: Page, holed: Running) ->
 
 
 def test_two_regions_away_hold_it_back_and_are_named(page: Page, holed: Running) -> None:
-    regions = holed.data / "regions"
-    for id in "bc":
-        (regions / id).rename(holed.data / f"{id}-away")
-    try:
+    with away(holed.data, "b", "c"):
         holed.wait_until(lambda: "Too few regions" in holed.get("/completeness").text)
         page.goto(f"{holed.url}/completeness")
 
@@ -106,7 +92,14 @@ def test_two_regions_away_hold_it_back_and_are_named(page: Page, holed: Running)
         expect(page.locator(".card.is-down")).to_have_count(2)
         assert page.locator(".card .spark").count() == 3
         assert grave(page) == []
-    finally:
-        for id in "bc":
-            (holed.data / f"{id}-away").rename(regions / id)
     holed.wait_until(lambda: "Nothing. It follows" in holed.get("/completeness").text)
+
+
+def test_a_region_that_came_back_is_among_the_repairs(page: Page, holed: Running) -> None:
+    holed.wait_until(lambda: "All regions hold the same" in holed.get("/integrity").text)
+
+    page.goto(f"{holed.url}/integrity")
+
+    expect(page.get_by_role("region", name="Repairs")).to_contain_text("c lacked up to")
+    assert page.locator(".heat .c2").count() > 0
+    assert grave(page) == []

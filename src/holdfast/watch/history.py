@@ -2,7 +2,8 @@
 what surveys found, so that curves can be drawn without any database.
 
 A sample is taken every few seconds and joined into its minute and its hour: of what grows the
-highest, of what happens the sum. Lost with the cache, and never evidence.
+highest, of what happens the sum. Of surveys that end within one sample the last counts. Lost with
+the cache, and never evidence.
 """
 
 import asyncio
@@ -106,8 +107,9 @@ class History:
         self._complained = False
 
     async def keep_forever(self, standing: Callable[[], Standing]) -> None:
-        """Take a sample again and again."""
+        """Take a sample again and again; not before the server has looked around once."""
         while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
             try:
                 await self.sample(standing())
                 self._complained = False
@@ -116,7 +118,6 @@ class History:
                 if not self._complained:
                     log.warning("the history of this server is not kept: %s", error)
                 self._complained = True
-            await asyncio.sleep(SAMPLE_SECONDS)
 
     async def sample(self, standing: Standing) -> None:
         """Join one look into its minute and its hour.

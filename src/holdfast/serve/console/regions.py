@@ -12,18 +12,18 @@ from holdfast.serve.ui.curve import SECONDS, SPANS_US, Curve, Point, points_of
 from holdfast.serve.ui.ladder import Behind, Ladder, Witnessed
 from holdfast.serve.ui.regions import RegionsView
 from holdfast.serve.ui.words import Frame, RegionView, clock, span
-from holdfast.watch.history import MINUTE_US, Minute
+from holdfast.watch.history import HOUR_US, MINUTE_US, Minute
 from holdfast.watch.standing import Standing
 
+YOUNG_US: Final = 10 * MINUTE_US
 NO_COUNT: Final = "bar below: the statement did not rest on it"
 
 
 async def look(faces: Faces, frame: Frame, named: str) -> RegionsView:
     """The page. named: how far back the curves go."""
     standing = standing_of(faces.system, faces.writers())
-    named = named if named in SPANS_US else "1h"
-    window = (frame.now_us - SPANS_US[named], frame.now_us)
-    minutes = await faces.history.minutes(*window)
+    minutes = await faces.history.minutes(frame.now_us - SPANS_US.get(named, HOUR_US), frame.now_us)
+    window = _window(named, minutes, frame.now_us)
     members = [each for each in standing.regions if each.id not in standing.leaving]
     facts = _surveyed(standing, frame.now_us)
     regions = tuple(
@@ -34,10 +34,18 @@ async def look(faces: Faces, frame: Frame, named: str) -> RegionsView:
         answering=sum(each.state == "ok" for each in members),
         members=len(members),
         ladder=_ladder(standing, minutes) if standing.writers else None,
-        named=named,
+        named=named if named in SPANS_US else "1h",
         lags=_lags(regions, minutes, window) if standing.writers else {},
         curves=_curves(minutes, window, is_writing=bool(standing.writers)),
     )
+
+
+def _window(named: str, minutes: Mapping[int, Minute], now_us: int) -> tuple[int, int]:
+    """From so long ago until now; if nothing is said, an hour, or all of a young history."""
+    if named in SPANS_US:
+        return now_us - SPANS_US[named], now_us
+    first_us = min(min(minutes, default=now_us), now_us - YOUNG_US)
+    return max(first_us, now_us - HOUR_US), now_us
 
 
 def _surveyed(standing: Standing, now_us: int) -> Callable[[str], tuple[tuple[str, str], ...]]:

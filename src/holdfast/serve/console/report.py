@@ -5,6 +5,7 @@ The server makes it for /report, the command line straight from the regions: the
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
 from typing import Final, NamedTuple, TypeVar
 
 from holdfast import __version__
@@ -131,9 +132,10 @@ async def view_of(
 
 async def _verified(verifier: Verifier, question: Question) -> Report | Lacking:
     try:
-        async for said in verifier.run(question, VERIFY_SECONDS):
-            if isinstance(said, Report):
-                return said
+        async with aclosing(verifier.run(question, VERIFY_SECONDS)) as coming:
+            async for said in coming:
+                if isinstance(said, Report):
+                    return said
     except HoldfastError as error:
         return Lacking(str(error))
     return Lacking("it ended without a report")

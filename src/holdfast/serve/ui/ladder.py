@@ -83,7 +83,11 @@ def _rungs(ladder: Ladder, now_us: int) -> Iterator[Rung]:
     acknowledged = (
         clock(ladder.acknowledged_us, now_us, 3) if ladder.acknowledged_us else "none yet"
     )
-    minute = "not kept" if ladder.events is None else f"{ladder.events:,} in the last whole minute"
+    minute = (
+        "counted from the first whole minute on"
+        if ladder.events is None
+        else f"{ladder.events:,} in the last whole minute"
+    )
     yield Rung("held", "received", clock(now_us, now_us), _said(minute))
     on_the_way = f"{counted(ladder.waiting_events, 'event')} on the way"
     sealed = on_the_way if ladder.waiting_events else "nothing waits"
