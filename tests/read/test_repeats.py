@@ -16,7 +16,18 @@ from holdfast.model import Place, Query
 from holdfast.ports import Host
 from holdfast.read.decode import contents_of
 from holdfast.read.reader import Reader
-from holdfast.read.repeats import Copy, Standing, digests, settle
+from holdfast.read.repeats import (
+    _WRITTEN_OUT_DIGITS_MAX as WRITTEN_OUT,
+)
+from holdfast.read.repeats import (
+    Copy,
+    Standing,
+    _encode,
+    _parse,
+    _parse_plain,
+    digests,
+    settle,
+)
 from tests.read.trails import World, Writer, all_ids, ids
 
 Result = TypeVar("Result")
@@ -36,6 +47,16 @@ COPIES = st.lists(
 def record(**fields: object) -> bytes:
     own = {"received": "2026-11-24T10:00:00.000000Z", "principal": "p"}
     return json.dumps({"action": "a", "tenant": "t", "id": "1", **fields, **own}).encode()
+
+
+def stored(payload: str) -> bytes:
+    """As the server writes it: with no white space."""
+    return (
+        record(payload="?")
+        .replace(b": ", b":")
+        .replace(b", ", b",")
+        .replace(b'"?"', payload.encode())
+    )
 
 
 def content(line: bytes) -> bytes:
@@ -126,6 +147,27 @@ def test_a_field_that_comes_twice_is_no_single_field() -> None:
     twice = record(payload="?").replace(b'"?"', b'{"a":1,"a":1}')
 
     assert content(once) != content(twice)
+
+
+NUMBERS = ["1e32", "1E+4", "-2.50e20", "1.0", "-0", "12e17", "1e4200", "10e-1", "7" * 40, "0.0"]
+
+
+@given(st.lists(st.sampled_from(NUMBERS), max_size=8), st.integers(0, 400))
+def test_no_number_makes_up_for_a_field_that_came_twice(numbers: list[str], size: int) -> None:
+    within = f'"n":[{",".join(numbers)}]'
+    once = stored(f'{{"cmd":"ls",{within}}}')
+    twice = stored(f'{{"cmd":"{"x" * size}","cmd":"ls",{within}}}')
+
+    assert content(once) != content(twice)
+
+
+@given(st.lists(st.sampled_from(NUMBERS), max_size=30), st.booleans())
+def test_what_is_compared_is_no_longer_than_what_was_stored(numbers: list[str], slow: bool) -> None:
+    twice = '"t":1,"t":1,' if slow else ""
+    line = stored(f'{{{twice}"n":[{",".join(numbers)}]}}')
+
+    fields = _parse_plain(line) or _parse(line)
+    assert len(_encode(fields)) <= len(line) + WRITTEN_OUT * len(numbers)
 
 
 def test_nesting_beyond_what_can_be_parsed_is_compared_as_it_stands() -> None:

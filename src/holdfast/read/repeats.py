@@ -23,6 +23,7 @@ DIGEST_BYTES = 16
 _OWN_FIELDS = frozenset({"received", "principal"})  # the server's, not the event's
 _EXPONENT_DIGITS_MAX = 15
 _INT_DIGITS_MAX = 4300  # what Python and msgspec read as an int
+_WRITTEN_OUT_DIGITS_MAX = 18  # of a whole number with a power of ten
 
 
 class Standing(IntEnum):
@@ -67,7 +68,8 @@ def digests(record: Record) -> tuple[bytes, bytes]:
 
     Returns:
         Two digests of 16 bytes. Equal content gives equal digests, whatever the spelling of
-        strings and numbers and the order of fields; no tenant and "" are the same tenant.
+        strings and numbers and the order of fields; no tenant and "" are the same tenant. Only of
+        whole numbers beyond 18 digits one with a power of ten is another than one without.
     """
     try:
         fields = _parse_plain(record)
@@ -87,13 +89,16 @@ def _parse_plain(record: Record) -> dict[str, object] | None:
     """The quick way for nearly all records.
 
     If what was parsed is not as long as it was spelled, something may have been lost that makes a
-    difference (one of two fields with one name): then the slow way.
+    difference (one of two fields with one name): then the slow way. Numbers stay as they were
+    spelled for that, and nothing else is ever written longer than it was read: what is lost can not
+    be made up for.
     """
     try:
-        fields = _PLAIN.decode(record)
+        spelled = _SPELLED.decode(record)
+        if not isinstance(spelled, dict) or len(msgspec.json.encode(spelled)) != len(record):
+            return None
+        fields: dict[str, object] = _PLAIN.decode(record)
     except msgspec.MsgspecError:
-        return None
-    if not isinstance(fields, dict) or len(msgspec.json.encode(fields)) != len(record):
         return None
     return fields
 
@@ -104,9 +109,9 @@ def _parse(record: Record) -> dict[str, object]:
         fields = json.loads(
             record,
             object_pairs_hook=_object,
-            parse_int=_number,
+            parse_int=_integer,
             parse_float=_number,
-            parse_constant=_number,
+            parse_constant=_as_spelled,
         )
     except ValueError as error:
         raise CorruptError(f"a record is not JSON: {error}") from error
@@ -124,27 +129,37 @@ def _object(pairs: list[tuple[str, object]]) -> object:
     return msgspec.Raw(b"{" + b",".join(inside) + b"}")
 
 
-def _number(text: str) -> object:
-    """A number by its value: 1, 1.0 and 10e-1 are the same; none is rounded.
+def _as_spelled(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
 
-    A whole number becomes an int, as the quick way has it, unless it is longer than anybody counts;
-    any other its shortest digits and a power of ten.
+
+def _integer(text: str) -> object:
+    """As the quick way has it, which fails for longer ones."""
+    return int(text) if len(text) <= _INT_DIGITS_MAX else _as_spelled(text)
+
+
+def _number(text: str) -> object:
+    """A number with a point or a power of ten by its value: 1.0 and 10e-1 are 1; none is rounded.
+
+    A whole number becomes an int, as if it had neither, unless that would be long: a record could
+    ask for a million digits with a few bytes. Any other is its shortest digits and a power of ten.
     """
     mantissa, _, power = text.lower().partition("e")
     whole, _, fraction = mantissa.removeprefix("-").partition(".")
     if len(power) > _EXPONENT_DIGITS_MAX or not (whole + fraction).isdecimal():
-        return msgspec.Raw(text.encode())
+        return _as_spelled(text)
     digits = (whole + fraction).lstrip("0")
     if not digits:
         return 0
     short = digits.rstrip("0")
     exponent = int(power or "0") - len(fraction) + len(digits) - len(short)
     sign = "-" if mantissa.startswith("-") else ""
-    if 0 <= exponent <= _INT_DIGITS_MAX - len(short):
+    if 0 <= exponent <= _WRITTEN_OUT_DIGITS_MAX - len(short):
         return int(f"{sign}{short}{'0' * exponent}")
     return msgspec.Raw(f"{sign}{short}e{exponent}".encode())
 
 
+_SPELLED = msgspec.json.Decoder(float_hook=_as_spelled)
 _PLAIN = msgspec.json.Decoder(float_hook=_number)
 
 

@@ -1,6 +1,6 @@
 """The catalog's tables. A change of any of them needs another version."""
 
-VERSION = 3
+VERSION = 4
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
