@@ -15,6 +15,7 @@ beside the fold.
 
 import multiprocessing
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,9 +30,9 @@ import duckdb
 import pyarrow.parquet as pq
 from msgspec import structs
 
-from bench import postgres, searching, server
+from bench import load, postgres, server
 from bench.asked import HOUR_US, ID, Asked, Duck, Ours, Postgres
-from bench.events import NEEDLE
+from bench.events import NEEDLE, Stream, make_pool
 from bench.folded import DAY_US, NEEDLES, Day, Share, layout, make_day, read_day
 from bench.plan import Ground, say
 from bench.processes import pinned
@@ -46,6 +47,7 @@ COSTED_FOLDS: Final = 4
 KEPT: Final = "holdfast-day"  # a day made before is taken from there, where others are made
 TENANTS_ASKED: Final = 20  # the most frequent ones: each has 100 events in an hour
 START_S: Final = 3  # of the process that loads
+CONNECTIONS: Final = 4  # of it, with batches of 1,000
 OURS, DUCKDB, OURS_FEW, POSTGRES = "ours", "DuckDB", "ours, few", "PostgreSQL"
 INDEX_US_MAX: Final = 1.5
 INDEX_BYTES_MAX: Final = 25
@@ -125,6 +127,8 @@ def measure(ground: Ground) -> Part:
                 asked |= {OURS_FEW: trail.ours_few, POSTGRES: theirs}
             ask(asked, trail, ground.random, lambda: False, 1, CHEAP)  # to be warm
             rest = ask(asked, trail, ground.random, lambda: False, plan.lookups_rounds)
+            for finding in _ratios(rest, {}):
+                say(f"  {finding.name}: {finding.measured}; {finding.note}")
             with _loading(ground) as is_over:
                 busy = ask(asked, trail, ground.random, is_over)
     return Part(
@@ -275,12 +279,19 @@ def _loading(ground: Ground) -> Iterator[Callable[[], bool]]:
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
     ):
         seed, seconds = ground.random.getrandbits(32), plan.lookups_load_s + START_S
-        load = process.submit(searching.ingest, running.port, seed, plan.lookups_rate, seconds)
+        loading = process.submit(_ingest, running.port, seed, seconds)
         time.sleep(START_S)
         with pinned(ground.cores.all):
-            yield load.done
-        loaded = load.result(120)
+            yield loading.done
+        loaded = loading.result(120)
         say(f"  meanwhile {loaded.rate:,.0f} events a second came in")
+
+
+def _ingest(port: int, seed: int, seconds: float) -> load.Loaded:
+    """As fast as is acknowledged. Runs in a process of its own."""
+    stream = Stream(make_pool(seed, 16), seed, int(time.time() * 1e6), 100.0)
+    with load.Client(port, CONNECTIONS) as client:
+        return client.closed(load.batches(stream), sys.maxsize, seconds)
 
 
 def _index_cost(folds: Sequence[FoldSource], folder: Path) -> tuple[Finding, Finding]:
@@ -316,7 +327,7 @@ def _index_cost(folds: Sequence[FoldSource], folder: Path) -> tuple[Finding, Fin
 def _ratios(rest: Arms, busy: Arms) -> Iterator[Finding]:
     for question in QUESTIONS:
         ours, theirs = rest[question.name, OURS].took_ms, rest[question.name, DUCKDB].took_ms
-        loaded = [busy[question.name, who].took_ms for who in (OURS, DUCKDB)]
+        loaded = [busy.get((question.name, who), Arm()).took_ms for who in (OURS, DUCKDB)]
         cpu = [median(rest[question.name, who].cpu_ms) for who in (OURS, DUCKDB)]
         note = f"p50 {median(ours):.1f} ms, DuckDB {median(theirs):.0f} ms"
         note += f"; of CPU {cpu[0]:.1f} and {cpu[1]:.0f}, {cpu[0] / cpu[1]:.3f}"

@@ -34,8 +34,7 @@ class Plan:
     lookups_events: int
     lookups_few: int  # of them, which a database takes, too
     lookups_rounds: int
-    lookups_load_s: int  # as long again, while so many events a second come in
-    lookups_rate: int
+    lookups_load_s: int  # as long again, while events come in
     growth_rounds: int
     growth_segments: int  # of the smaller trail, before the rounds
     growth_events: int
@@ -75,7 +74,6 @@ FULL: Final = Plan(
     lookups_few=1_000_000,
     lookups_rounds=2,
     lookups_load_s=90,
-    lookups_rate=20_000,
     growth_rounds=8,
     growth_segments=150,
     growth_events=60_000,
@@ -114,7 +112,6 @@ QUICK: Final = Plan(
     lookups_few=20_000,
     lookups_rounds=1,
     lookups_load_s=3,
-    lookups_rate=2_000,
     growth_rounds=2,
     growth_segments=20,
     growth_events=20_000,

@@ -13,9 +13,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 from shutil import rmtree
@@ -33,6 +36,10 @@ SPY_S_MAX: Final = 60
 WARM_EVENTS: Final = 110_000  # so many that some are folded, which starts the process for that
 WARM_S_MAX: Final = 60
 IDLE_S: Final = 20
+DAY_US: Final = 24 * 3_600_000_000
+SEARCHED_EVENTS: Final = 300_000
+SEARCHED_S_MAX: Final = 120
+FOLDED_S: Final = 70.0  # until what is not many is old enough to be folded
 SVG_BYTES_MAX: Final = 500_000
 SVG: Final = ".svg"
 _FOLDERS: Final = re.compile(r"(?<![\w/<])/(?:[\w.+-]+/)+")  # of this machine: in command lines
@@ -114,9 +121,45 @@ def _ingest(
         yield loaded
 
 
+@contextmanager
+def _search(ground: Ground, running: server.Server) -> Iterator[Loaded]:
+    """Every kind of question in turn, over events of the last day."""
+    stream = ground.stream(DAY_US / SEARCHED_EVENTS, ago_s=DAY_US / 1e6)
+    with load.Client(running.port, BATCH_CONNECTIONS) as client:
+        filled = client.closed(load.batches(stream), SEARCHED_EVENTS, SEARCHED_S_MAX)
+    running.wait_found(*filled.last)
+    time.sleep(FOLDED_S)
+    running.side.wait_idle(IDLE_S)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    every = running.ask("/v1/events", limit="1000")["events"]
+
+    def loaded(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        asked = count()
+        for number in asked:
+            record = every[number * 7 % len(every)]
+            for path, question in _questions(record, since.isoformat()):
+                running.ask(path, **question)
+            if time.monotonic() > end:
+                break
+        say(f"{next(asked)} times every question")
+
+    yield loaded
+
+
+def _questions(record: Mapping[str, Any], since: str) -> Iterator[tuple[str, dict[str, str]]]:
+    yield "/v1/events", {"tenant": record["tenant"], "from": since}
+    yield "/v1/events", {"actor": record["actor"]["id"]}
+    yield "/v1/events", {"id": record["id"]}
+    yield "/v1/events", {"word": record["trace"]["request_id"]}
+    yield "/v1/events", {"q": record["trace"]["trace_id"][4:]}
+    yield "/v1/events/count", {"by": "action", "bucket": "1h"}
+
+
 LOADS: Final[Mapping[str, Load]] = {
     "ingest": partial(_ingest, load.batches, BATCH_CONNECTIONS),
     "ingest-single": partial(_ingest, load.singles, SINGLE_CONNECTIONS),
+    "search": _search,
 }
 
 

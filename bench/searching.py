@@ -60,7 +60,7 @@ def measure(ground: Ground) -> Part:
         quiet_ms = _searches(running, ground.pool.tenant_names, 3)
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             seed = ground.random.getrandbits(32)
-            loading = process.submit(ingest, running.port, seed, peak / 2, plan.search_s + START_S)
+            loading = process.submit(_ingest, running.port, seed, peak / 2, plan.search_s + START_S)
             time.sleep(START_S)
             busy_ms = _searches(running, ground.pool.tenant_names, plan.search_s, loading)
             loaded = loading.result(120)
@@ -101,7 +101,7 @@ def measure(ground: Ground) -> Part:
     return Part("searching", (), found, more)
 
 
-def ingest(port: int, seed: int, rate: float, seconds: float) -> load.Loaded:
+def _ingest(port: int, seed: int, rate: float, seconds: float) -> load.Loaded:
     """Runs in the process of the load, which was started on the client's core."""
     stream = Stream(make_pool(seed, 16), seed, int(time.time() * 1_000_000), 1_000_000 / rate)
     with load.Client(port, BATCH_CONNECTIONS) as client:
