@@ -29,7 +29,8 @@ def test_a_file_says_how_much_and_that_it_is_what_was_written(data: Path, tmp_pa
 
     text = read(out.read_text("utf-8")).text
     assert code == 0
-    assert "Complete. What is there is what was written" in text
+    assert "The trail began later" in text
+    assert "What is there is what was written" in text
     assert "How many events?1their own times" in text
     assert "the bytes of 1, received" in text
     assert f"--data {data}" in text

@@ -3,13 +3,16 @@
 from typing import Any, get_args
 
 import msgspec
+from msgspec import structs
 
 from holdfast.model import Completeness, Gap, Holding, HoldingKind
 from holdfast.read.lives import EpochLife, Life
+from holdfast.serve.console.completeness import where_of
 from holdfast.serve.ui import completeness
 from holdfast.serve.ui.advice import HOLDING
 from holdfast.serve.ui.completeness import CompletenessView, bounds_of
 from holdfast.serve.ui.timeline import Stretch, Window, stretches, ticks_of
+from holdfast.settings import RegionSettings, load
 from tests.serve.test_html import Reader, read
 from tests.serve.test_page import EVIL, NODE, NOW, frame, said
 
@@ -124,6 +127,14 @@ def test_a_command_names_the_server_s_place_and_the_node() -> None:
 
     assert "holdfast reconcile --data /srv/holdfast" in page.text
     assert f"--node {NODE} " in page.text
+
+
+def test_a_place_is_named_so_that_a_shell_reads_it() -> None:
+    at_home = load(None, {}, {"data": "/srv/hold fast"})
+    elsewhere = structs.replace(at_home, regions={"a": RegionSettings(url="s3://bucket")})
+
+    assert where_of(at_home) == "--data '/srv/hold fast'"
+    assert where_of(elsewhere) == "--data '/srv/hold fast' --config FILE"
 
 
 def test_nothing_to_do_is_said_too() -> None:

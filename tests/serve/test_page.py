@@ -11,6 +11,7 @@ from holdfast.model import Basis, Completeness, Found, Gap, Holding, Page
 from holdfast.serve.ui import asked as address
 from holdfast.serve.ui import search, start
 from holdfast.serve.ui.asked import Asked
+from holdfast.serve.ui.curve import Curve
 from holdfast.serve.ui.facets import Tally
 from holdfast.serve.ui.search import SearchView
 from holdfast.serve.ui.start import StartView
@@ -69,7 +70,20 @@ def seen(page: SearchView) -> Reader:
 
 def started(*, asks_token: bool) -> Reader:
     empty = frame(is_empty=True)
-    page = StartView(frame=empty, base_url="http://127.0.0.1:8420", asks_token=asks_token)
+    page = StartView(
+        frame=empty,
+        base_url="http://127.0.0.1:8420",
+        asks_token=asks_token,
+        curve=Curve(
+            label="Age",
+            from_us=NOW - 60_000_000,
+            to_us=NOW,
+            count=1,
+            points={},
+            written=str,
+            floor=1.0,
+        ),
+    )
     return read(start.render(page).decode())
 
 

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from holdfast.errors import RejectedError
+from holdfast.keep.roster import Member
 from holdfast.model import Completeness, Gap
+from holdfast.proof.statements import Certificate
 from holdfast.serve.console.report import Asked, narrowed, period_of, presets
 from holdfast.serve.ui import report
 from holdfast.serve.ui.integrity import Lacking
@@ -93,6 +95,21 @@ def test_a_gap_since_the_period_began_may_hold_its_events_and_an_older_one_canno
     assert told(said=later).startswith("Complete but for 1 declared gap of 2 segments.")
     assert "rack 4 burnt" in seen(view(said=later)).text
     assert told(said=older).startswith("Complete. ")
+
+
+def test_a_trail_that_began_later_does_not_vouch_for_what_was_before() -> None:
+    def since(certified_us: int) -> dict[str, Member]:
+        certificate = Certificate(b"", NODE, b"", certified_us)
+        return {NODE: Member(NODE, b"", 1, certificate, False, None, b"")}
+
+    assert told(members=since(PERIOD.to_us)).startswith(
+        "The trail began later, 2023-07-10 11:03:17"
+    )
+    assert mood(members=since(PERIOD.to_us)) == "behind"
+    assert "Only since the trail began" in seen(view(members=since(PERIOD.to_us))).text
+    within = told(members=since(PERIOD.from_us + 1))
+    assert within.startswith("Complete since the trail began, 2023-07-10 09:03:17 UTC.")
+    assert told(members=since(PERIOD.from_us)).startswith("Complete. ")
 
 
 def test_what_was_refuted_comes_first() -> None:

@@ -155,12 +155,16 @@ def _lag_of(id: str, minutes: Mapping[int, Minute], window: tuple[int, int]) -> 
     )
 
 
-def _curves(
-    minutes: Mapping[int, Minute], window: tuple[int, int], *, is_writing: bool
-) -> tuple[Curve, ...]:
+async def age_so_far(faces: Faces, now_us: int) -> Curve:
+    """The age of the watermark, of the last hour or since the server began."""
+    minutes = await faces.history.minutes(now_us - HOUR_US, now_us)
+    return _age(minutes, _window("", minutes, now_us))
+
+
+def _age(minutes: Mapping[int, Minute], window: tuple[int, int]) -> Curve:
     count, ages = points_of(minutes, window, lambda minute: Point(minute.age_seconds))
     unknown = any(each.value is None for each in ages.values())
-    age = Curve(
+    return Curve(
         label="Age of the watermark",
         from_us=window[0],
         to_us=window[1],
@@ -171,6 +175,12 @@ def _curves(
         floor=10.0,
         marks="hatched: not known" if unknown else "",
     )
+
+
+def _curves(
+    minutes: Mapping[int, Minute], window: tuple[int, int], *, is_writing: bool
+) -> tuple[Curve, ...]:
+    age = _age(minutes, window)
     if not is_writing:
         return (age,)
     _, events = points_of(minutes, window, lambda minute: Point(float(minute.events)))

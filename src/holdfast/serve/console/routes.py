@@ -33,7 +33,10 @@ async def search_page(request: Asked) -> Response[bytes]:
     frame = _frame(request)
     if asked.is_everything and frame.is_empty:
         view = StartView(
-            frame=frame, base_url=_base_url(request, faces), asks_token=faces.asks_token
+            frame=frame,
+            base_url=_base_url(request, faces),
+            asks_token=faces.asks_token,
+            curve=await looking_around.age_so_far(faces, frame.now_us),
         )
         return _html(start.render(view))
     page, code = await looking.look(faces, request.app.state.tallies, frame, asked)

@@ -86,7 +86,7 @@ def figure(curve: Curve) -> Markup:
     scale = nice(max(highest or 0.0, curve.floor), curve.steps)
     runs = list(_runs(curve))
     shapes = [shape for run in runs for shape in _drawn(run, curve, scale)]
-    told = "nothing kept of it yet"
+    told = "not known yet" if curve.points else "nothing kept of it yet"
     if highest is not None:
         told = f"highest {curve.written(highest)}, scale to {curve.written(scale)}"
     ends = [_when(us, curve) for us in (curve.from_us, curve.to_us)]

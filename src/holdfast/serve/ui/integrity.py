@@ -133,6 +133,8 @@ def _reach(view: IntegrityView) -> Iterator[Child]:
     period = f"Every byte is read once in {view.scrub_period_days} days"
     if scrub is None:
         yield f"{period}; no share was read yet since this server started. "
+    elif not scrub.objects:
+        yield f"{period}: the last share, by {clock(scrub.ended_us, now_us)}, held no object. "
     else:
         share = f"{scrub.objects:,} objects, {size(scrub.size_bytes)}"
         found = "none of them corrupt"

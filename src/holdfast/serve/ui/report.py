@@ -76,6 +76,14 @@ class ReportView(Struct, frozen=True, kw_only=True):
         return through is not None and through >= self.period.to_us
 
     @property
+    def began_us(self) -> int | None:
+        """When the first node was admitted to the trail, as far as that is known."""
+        if isinstance(self.members, Lacking):
+            return None
+        admitted = [member.certificate.certified_us for member in self.members.values()]
+        return min(admitted, default=None)
+
+    @property
     def gaps(self) -> tuple[Gap, ...]:
         """Those that may hold events of the period: of what was received since it began."""
         return tuple(gap for gap in self.said.gaps if gap.to_us >= self.period.from_us)
@@ -203,10 +211,16 @@ def _completeness(view: ReportView) -> tuple[Mood, str]:
         return "behind", f"Nothing of this period is known to be complete; {_utc(through)} is."
     if not view.is_complete:
         return "behind", f"Complete through {_utc(through)} UTC, which is before the period's end."
+    began = view.began_us
+    if began is not None and began >= view.period.to_us:
+        later = f"The trail began later, {_utc(began)} UTC:"
+        return "behind", f"{later} it holds of this period what was brought in since."
     if view.gaps:
         lost = sum(gap.end - gap.start for gap in view.gaps)
         gaps = counted(len(view.gaps), "declared gap")
         return "behind", f"Complete but for {gaps} of {counted(lost, 'segment')}."
+    if began is not None and began > view.period.from_us:
+        return "held", f"Complete since the trail began, {_utc(began)} UTC."
     return "held", "Complete."
 
 
@@ -251,10 +265,11 @@ def _how_complete(view: ReportView) -> Row:
         rests = ["listings of ", names(ids), f", by {_utc(listed)} UTC"]
     if through is None:
         return "Is it complete?", "Not known.", rests
-    told = [
-        el("b", "Yes" if view.is_complete else "Not to its end"),
-        f": through {_utc(through)} UTC",
-    ]
+    began = view.began_us
+    lead = "Yes" if view.is_complete else "Not to its end"
+    if began is not None and began > view.period.from_us:
+        lead = f"Only since the trail began, {_utc(began)}"
+    told: list[Child] = [el("b", lead), f": through {_utc(through)} UTC"]
     if view.gaps:
         told.append(f", but for {counted(len(view.gaps), 'declared gap')}, below")
     return "Is it complete?", told, rests

@@ -5,17 +5,20 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from holdfast.serve.ui import frame
+from holdfast.serve.ui.curve import Curve, figure
 from holdfast.serve.ui.html import Markup, el
 from holdfast.serve.ui.parts import command_box
 from holdfast.serve.ui.words import Frame, RegionView, glyph
 
 
 class StartView(Struct, frozen=True, kw_only=True):
-    """base_url: how this server was called; asks_token: writing needs the token."""
+    """base_url: how this server was called; asks_token: writing needs the token. curve: how the
+    server has done so far."""
 
     frame: Frame
     base_url: str
     asks_token: bool
+    curve: Curve
 
 
 def render(view: StartView) -> bytes:
@@ -64,6 +67,7 @@ def render(view: StartView) -> bytes:
         el("div", el("h1", "Send the first event"), class_="hd"),
         el("ol", items, class_="steps"),
         _warning(view.frame.regions),
+        el("section", figure(view.curve), class_="panel pad", aria_label="This server so far"),
         class_="first",
     )
     return frame.render(view.frame, "Start", body, current="/", thin=False)

@@ -113,7 +113,11 @@ def _row(life: Life, said: Completeness, window: Window, now_us: int) -> Markup:
         aria_label=f"node {short(life.node)}: {note}" + (f", {len(gaps)} gaps" if gaps else ""),
     )
     epochs = f"epoch {life.epochs[-1].number}" if life.epochs else "no epoch"
-    name = [mono(short(life.node), life.node), el("small", f"{epochs}, {life.events:,} events")]
+    name = [
+        mono(short(life.node), life.node),
+        " ",
+        el("small", f"{epochs}, {life.events:,} events"),
+    ]
     return join([el("div", name, class_="lb"), bar, el("div", note, class_="nt dim s")])
 
 
