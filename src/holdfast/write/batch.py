@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
+from msgspec import Struct
+
 from holdfast.model import Contents, Record
 
 Value = TypeVar("Value")
@@ -47,10 +49,10 @@ class Acknowledgement:
     way: Way | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Taken:
+class Taken(Struct, frozen=True, eq=False):
     """One request, taken in. The first four run side by side, in the order of the request.
 
+    A struct, since one is made for every request, and a frozen dataclass takes five times as long.
     times: when it was received, where none was sent. taken_at: the event loop's time.
     """
 
