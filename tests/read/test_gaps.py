@@ -95,6 +95,31 @@ def test_a_region_whose_losses_are_declared_counts_again(tmp_path: Path) -> None
     asyncio.run(story())
 
 
+def test_a_gap_shrinks_when_its_segment_is_back_long_after_it_was_read_and_lost(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        world, node, sealed = written()
+        node.beat()
+        tick(world)
+        async with reading(world, tmp_path) as reader:
+            node.lose(sealed[2])
+            tick(world)
+            await reader.pass_once()
+            declared = ranges(reader)
+            world.put(node.key_of(sealed[2].name), sealed[2].data, "b")
+            tick(world, 61_000)
+            node.beat()
+            await reader.pass_once()
+
+            assert declared == [(2, 3)]
+            assert ranges(reader) == []
+            assert known(reader).complete_through_us is not None
+            assert len(await all_ids(reader)) == 10
+
+    asyncio.run(story())
+
+
 def test_a_cache_with_a_gap_in_it_is_taken_up_as_it_was(tmp_path: Path) -> None:
     async def story() -> None:
         world, node, sealed = written()

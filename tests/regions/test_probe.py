@@ -1,13 +1,15 @@
 """A store is tried: what holds is seen to hold, and what is broken is found to be broken."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from pathlib import Path
 
 import pytest
 
 from holdfast.regions import layout
 from holdfast.regions.clock import ClockInterval
 from holdfast.regions.cookie import read_cookie
+from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.port import Absent, Listing, Present, Stored, Unknown
 from holdfast.regions.probe import (
     QUORUM_RESTS_ON,
@@ -15,6 +17,7 @@ from holdfast.regions.probe import (
     Tried,
     Verdict,
     judge_clock,
+    judge_places,
     judge_race,
     judge_read,
     try_all,
@@ -24,13 +27,14 @@ from holdfast.regions.probe import (
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
 from holdfast.regions.trailkey import TrailKey
-from tests.regions.worlds import MemoryWorld
+from tests.regions.worlds import MemoryWorld, SwiftDisk, at_once
 
 NOW_US = 1_000_000_000
 TRAIL = TrailKey(bytes(32), "a trail")
 SILENT = Unknown("no answer")
 TAKEN = Unknown("already exists", answered=True)
-BIRTH = (layout.birth_key("0a" * 16, 1), b"a birth\n")
+NODE = "0a" * 16
+BIRTH = (layout.birth_key(NODE, 1), b"a birth\n")
 
 
 class Overwriting(MemoryWorld):
@@ -276,3 +280,45 @@ def test_nothing_is_put_into_a_store_of_another_trail_or_without_a_cookie() -> N
 
     assert [set(world.objects) for world in worlds.values()] == [set(), {layout.REGION_KEY}]
     assert [region.why_unfit for region in regions] == ["", ""]
+
+
+def test_a_region_that_shares_a_directory_with_another_counts_for_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        stores = [DirectoryStore(tmp_path / id, SwiftDisk(), at_once) for id in "abc"]
+        regions = [Region(id, store) for id, store in zip("abc", stores, strict=True)]
+        for region in regions:
+            await region.make_root()
+            await region.create(layout.REGION_KEY, TRAIL.cookie(region.id))
+            await region.create(*BIRTH)
+            await region.create(f"{layout.segments_prefix(NODE)}0000000/some", b"bytes")
+        prober = Prober(Regions(regions, 2), lambda: BIRTH)
+        await prober.probe()
+        before = [region.why_unfit for region in regions]
+
+        # Somebody found that the disk of b is full, and had the segments lie with those of a.
+        (tmp_path / "b/ev/seg").rename(tmp_path / "old")
+        (tmp_path / "b/ev/seg").symlink_to(tmp_path / "a/ev/seg")
+        await prober.probe()
+
+        assert before == ["", "", ""]
+        assert [region.why_unfit for region in regions] == [
+            *("", "own-place: it shares a directory with region a", "")
+        ]
+        (tmp_path / "b/ev/seg").unlink()
+        (tmp_path / "old").rename(tmp_path / "b/ev/seg")
+        await prober.probe()
+        assert [region.why_unfit for region in regions] == ["", "", ""]
+
+    asyncio.run(story())
+
+
+def test_a_directory_that_was_moved_to_another_disk_is_a_place_of_its_own(tmp_path: Path) -> None:
+    async def places(id: str) -> frozenset[Hashable] | Unknown:
+        (tmp_path / id / "ev").mkdir(parents=True)
+        (tmp_path / f"disk-{id}").mkdir()
+        (tmp_path / id / "ev/seg").symlink_to(tmp_path / f"disk-{id}")
+        return await Region(id, DirectoryStore(tmp_path / id, SwiftDisk(), at_once)).places()
+
+    judged = judge_places({id: asyncio.run(places(id)) for id in "ab"})
+
+    assert [each.verdict for each in judged.values()] == [Verdict.HOLDS, Verdict.HOLDS]

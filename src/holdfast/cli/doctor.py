@@ -30,7 +30,7 @@ from holdfast.regions import Regions
 from holdfast.regions.cosignature import WitnessKey
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.port import Unknown
-from holdfast.regions.probe import Tried, Verdict, try_all, why_unfit
+from holdfast.regions.probe import Tried, Verdict, try_all, try_places, why_unfit
 from holdfast.regions.signing import public_key
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.versions import Protection, S3Versions
@@ -226,7 +226,11 @@ async def _try_all(
     found = await asyncio.gather(
         *(try_all(regions.by_id[id], os.urandom(16).hex(), allowed_us, _now_us) for id in ids)
     )
-    return dict(zip(ids, found, strict=True))
+    placed = await try_places(regions.by_id[id] for id in sorted(ids))
+    return {
+        id: (*tried, placed[id]) if id in placed else tried
+        for id, tried in zip(ids, found, strict=True)
+    }
 
 
 def _buckets(settings: Settings) -> Iterator[Check]:

@@ -110,6 +110,10 @@ class NodeLedger:
         """Whether a gap holds that index."""
         return any(start <= index < end for start, end in self._gaps)
 
+    def look_again(self) -> None:
+        """What lies in gaps is listed once more: what was passed over as lost may be back."""
+        self._unlooked.update(self._gaps)
+
     def to_look_at(self) -> list[int]:
         """An index of each shard with something that was passed over as lost; each shard once."""
         shards: set[int] = set()

@@ -19,7 +19,7 @@ mount point without its disk), means that the store is away, not that it is new.
 import contextlib
 import errno
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +31,7 @@ from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Store
 OBJECT_BYTES_MAX = 64 * 1024 * 1024
 LISTED_MAX = 2_000_000
 DEPTH_MAX = 16
+PLACES_DEPTH = 4  # the root, ev, ev/seg, ev/seg/<node>
 LEFTOVER_US = 3_600_000_000
 TEMPORARY_TRIES = 10_000
 DURABLE_KNOWN_MAX = 4096
@@ -81,6 +82,10 @@ class DirectoryStore:
     async def level(self, prefix: str) -> Level | Unknown:
         check_prefix(prefix)
         return await self._offload(self._guarded, lambda root: self._level(root, prefix))
+
+    async def places(self) -> frozenset[Hashable] | Unknown:
+        """The root, and the directories down to each node's own, wherever links lead."""
+        return await self._offload(self._guarded, self._places)
 
     async def has_root(self) -> bool | Unknown:
         """Whether the directory is there at all."""
@@ -171,6 +176,21 @@ class DirectoryStore:
                     elif facts.is_file:
                         objects.append(prefix + name)
         return Level(tuple(folders), tuple(objects))
+
+    def _places(self, root: int) -> frozenset[Hashable]:
+        found: set[Hashable] = set()
+        paths = ["."]
+        for _ in range(PLACES_DEPTH):
+            facts = {path: self._disk.stat(root, path) for path in paths}
+            directories = [path for path, each in facts.items() if each.is_directory]
+            found.update(facts[path].identity for path in directories)
+            paths = [
+                f"{path}/{name}"
+                for path in directories
+                for name in self._disk.scandir(root, path)
+                if is_part(name) and name != TEMPORARY
+            ]
+        return frozenset(found)
 
     def _walk(self, root: int, prefix: str, after: str, depth: int) -> Iterator[Listed]:
         """Everything below a directory, in order of keys; directories that lie wholly at or below

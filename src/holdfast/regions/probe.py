@@ -5,6 +5,7 @@ What is tried, and what would follow if it did not hold:
     put-if-absent      two births, two fences, two votes under one name; evidence overwritten
     read-after-write   a fence that stands and is not seen: events counted that a close leaves out
     list-after-write   a closer, or a reader, that takes a segment for missing
+    own-place          regions that share a directory: one disk counted as two
     clock              promises that lie (the birth of an epoch is refused for it, too)
     latency            nothing but waiting
 
@@ -23,7 +24,7 @@ What could not be found out is unknown, and changes nothing.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -32,7 +33,7 @@ from holdfast.regions import layout
 from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.cookie import shown_cookie
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.port import Absent, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Absent, Listing, Present, RegionId, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions, newest_births
 
@@ -63,6 +64,7 @@ class Tried:
 
 
 QUORUM_RESTS_ON = ("put-if-absent", "read-after-write", "list-after-write")
+OWN_PLACE = "own-place"  # of directories alone
 
 Answer = TypeVar("Answer")
 Birth = tuple[str, bytes]  # its key, its bytes
@@ -154,14 +156,43 @@ def why_unfit(tried: Sequence[Tried]) -> str:
     return "; ".join(
         f"{each.property}: {each.detail}"
         for each in tried
-        if each.verdict is Verdict.FAILS and each.property in QUORUM_RESTS_ON
+        if each.verdict is Verdict.FAILS and each.property in (*QUORUM_RESTS_ON, OWN_PLACE)
     )
+
+
+def judge_places(
+    places: Mapping[RegionId, frozenset[Hashable] | Unknown],
+) -> Mapping[RegionId, Tried]:
+    """No two regions may share a directory: of those that do, the first is the region. Pure.
+
+    Args:
+        places: Where each lies; those whose place cannot be seen are passed over.
+    """
+    owner: dict[Hashable, RegionId] = {}
+    judged: dict[RegionId, Tried] = {}
+    for id, found in places.items():
+        if isinstance(found, Unknown):
+            judged[id] = Tried(OWN_PLACE, Verdict.UNKNOWN, found.reason)
+        elif found:
+            others = sorted({owner.setdefault(place, id) for place in found} - {id})
+            told = "no directory is another region's"
+            if others:
+                told = f"it shares a directory with region {', '.join(others)}"
+            judged[id] = Tried(OWN_PLACE, Verdict.FAILS if others else Verdict.HOLDS, told)
+    return judged
 
 
 def all_hold(tried: Sequence[Tried]) -> bool:
     """Whether all that the quorum rests on was seen to hold. Pure."""
     held = {each.property for each in tried if each.verdict is Verdict.HOLDS}
     return held.issuperset(QUORUM_RESTS_ON)
+
+
+async def try_places(regions: Iterable[Region]) -> Mapping[RegionId, Tried]:
+    """Whether each region that is a directory is one of its own."""
+    asked = tuple(regions)
+    found = await asyncio.gather(*(region.places() for region in asked))
+    return judge_places({region.id: each for region, each in zip(asked, found, strict=True)})
 
 
 async def try_evidence(region: Region, key: str, data: bytes) -> tuple[Tried, ...]:
@@ -264,14 +295,18 @@ class Prober:
         Before an epoch is begun, when votes and a birth are to be counted, the newest birth that
         each region holds will do; in a new trail there is none.
         """
-        await asyncio.gather(*(self._probe(region, self._birth()) for region in self._regions))
+        placed = await try_places(self._regions)
+        await asyncio.gather(
+            *(self._probe(region, placed.get(region.id)) for region in self._regions)
+        )
 
-    async def _probe(self, region: Region, own: Birth | None) -> None:
-        birth = own or await _newest_birth(region)
+    async def _probe(self, region: Region, placed: Tried | None) -> None:
+        birth = self._birth() or await _newest_birth(region)
         cookie = await shown_cookie(region, self._regions.trail)
         if birth is None or not isinstance(cookie, Cookie):
             return  # nothing is put into a store that may be another's
         tried = await try_evidence(region, *birth)
+        tried = (*tried, placed) if placed else tried
         if await shown_cookie(region, self._regions.trail) != cookie:
             return  # it was not one store all the time: nothing follows
         why, before = why_unfit(tried), region.why_unfit

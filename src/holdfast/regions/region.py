@@ -10,7 +10,7 @@ Reading and writing are judged apart: a full or read-only store still reads.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -43,6 +43,15 @@ class Rooted(Protocol):
     async def has_root(self) -> bool | Unknown: ...
 
     async def make_root(self) -> Stored | Unknown: ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A store of which it can be seen where it lies."""
+
+    async def places(self) -> frozenset[Hashable] | Unknown:
+        """Its directories, as the file system knows them: two stores that share one share what
+        lies in it."""
 
 
 class RegionLimits(Struct, frozen=True):
@@ -224,6 +233,17 @@ class Region:
         self._reading.breaker.reset()
         self._writing.breaker.reset()
         return Stored()
+
+    async def places(self) -> frozenset[Hashable] | Unknown:
+        """Where its stores lie; nothing where that cannot be seen, as of a bucket."""
+        found: frozenset[Hashable] = frozenset()
+        for store in (self._evidence, self._control):
+            if isinstance(store, Placed):
+                answer = await self._bounded(self._reading, store.places)
+                if isinstance(answer, Unknown):
+                    return answer
+                found |= answer
+        return found
 
     def report(self) -> RegionReport:
         now = asyncio.get_running_loop().time()

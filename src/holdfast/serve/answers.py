@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct, field
 
 from holdfast.model import Completeness, Counts, Found, Page
-from holdfast.times import format_us
+from holdfast.times import MIN_US, format_us
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -154,7 +154,8 @@ def count_answer(by: tuple[str, ...], counts: Counts, said: Completeness) -> Cou
     groups: list[dict[str, str | int]] = [
         dict(zip((*by, "count"), (*values, count), strict=True)) for values, count in counts.groups
     ]
-    bars = tuple(BarShape(format_us(start_us), count) for start_us, count in counts.histogram)
+    # The first bar of all begins before the year 1, unless its width is a whole part of that.
+    bars = tuple(BarShape(format_us(max(at, MIN_US)), count) for at, count in counts.histogram)
     return CountAnswer(count=counts.count, groups=tuple(groups), histogram=bars, **_under(said))
 
 
