@@ -103,12 +103,17 @@ def test_a_gap_shrinks_when_its_segment_is_back_long_after_it_was_read_and_lost(
         node.beat()
         tick(world)
         async with reading(world, tmp_path) as reader:
-            node.lose(sealed[2])
+            world.remove(node.key_of(sealed[2].name))
             tick(world)
             await reader.pass_once()
+            node.declare(sealed[2])
+            for _ in range(5):  # until nobody misses it any more
+                tick(world, 3)
+                node.beat()
+                await reader.pass_once()
             declared = ranges(reader)
             world.put(node.key_of(sealed[2].name), sealed[2].data, "b")
-            tick(world, 61_000)
+            tick(world, 61)
             node.beat()
             await reader.pass_once()
 

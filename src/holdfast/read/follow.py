@@ -40,7 +40,6 @@ READS_AT_ONCE = 8
 KEYS_A_SLICE = 2_000  # then the event loop gets its turn
 STRAYS_MAX = 100
 ROUND_LISTINGS = 4  # shards of a round in one pass
-GAPS_EVERY_US = 60_000_000
 
 _INDEX = re.compile(r"[0-9a-f]{10}")
 
@@ -117,7 +116,6 @@ class Follow:
         self._gap_notes: dict[str, bytes] = {}
         self._to_look_at_all: set[str] = set()  # regions
         self._rounds: dict[str, Round] = {}  # those that are under way, by region
-        self._looked_into_gaps_us = 0
         self._back = set(regions.by_id)  # those that did not count in the pass before
         self._stragglers: dict[str, asyncio.Task[object]] = {}
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
@@ -156,8 +154,7 @@ class Follow:
         await self._step(tours, self._look_for_epochs)
         await self._step(tours, self._look_for_gaps)
         self._hear_heartbeats()
-        self._look_into_gaps(begun)
-        self._plan = plan_listings(self.ledgers, self.memory.facts)
+        self._plan = plan_listings(self.ledgers, self.memory.facts, begun)
         await self._step(tours, self._look_for_segments)
         await self._step(tours, self._look_at_cookie)
         self._refuse_twins(tours)
@@ -332,13 +329,6 @@ class Follow:
         if gone := self.memory.of(tour.region.id).gone:
             return await self._lost(tour, f"{gone} segments that it held are gone")
         return ""
-
-    def _look_into_gaps(self, begun: int) -> None:
-        """From time to time, list what is declared lost: somebody may have found it."""
-        if begun - self._looked_into_gaps_us >= GAPS_EVERY_US:
-            self._looked_into_gaps_us = begun
-            for ledger in self.ledgers.values():
-                ledger.look_again()
 
     async def _look_at_all(self, tour: _Tour) -> str:
         """List all segments of all nodes, for what was there once and is not any more: some in each

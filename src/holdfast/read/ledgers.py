@@ -17,6 +17,7 @@ from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting, T
 from holdfast.regions.layout import SHARD_SEGMENTS
 
 PROMISES_MAX = 64
+GAPS_EVERY_US = 60_000_000
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class NodeLedger:
         self._gaps: dict[tuple[int, int], Gap] = {}
         self._found: set[int] = set()  # final, in a gap, and shown by a region since
         self._unlooked: set[tuple[int, int]] = set()  # gaps that were not listed yet
+        self._looked_us = 0
 
     def born(self, birth: Birth, data: bytes) -> None:
         """Take a verified birth; two of one epoch are kept apart by their bytes."""
@@ -110,12 +112,12 @@ class NodeLedger:
         """Whether a gap holds that index."""
         return any(start <= index < end for start, end in self._gaps)
 
-    def look_again(self) -> None:
-        """What lies in gaps is listed once more: what was passed over as lost may be back."""
-        self._unlooked.update(self._gaps)
-
-    def to_look_at(self) -> list[int]:
-        """An index of each shard with something that was passed over as lost; each shard once."""
+    def to_look_at(self, now_us: int) -> list[int]:
+        """An index of each shard with something that was passed over as lost; each at once, and
+        then from time to time: somebody may have found it."""
+        if now_us - self._looked_us >= GAPS_EVERY_US:
+            self._looked_us = now_us
+            self._unlooked.update(self._gaps)
         shards: set[int] = set()
         for start, end in self._unlooked:
             last = min(end, self.settled.end.size) - 1

@@ -16,7 +16,9 @@ Calls = list[tuple[str, str]]  # (prefix, after)
 Plan = dict[NodeId, Calls]
 
 
-def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, RegionFacts]) -> Plan:
+def plan_listings(
+    ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, RegionFacts], now_us: int
+) -> Plan:
     """Which listings show what is new, by node. Tells each ledger whether that is only a part, and
     from which index on all of it is listed.
 
@@ -27,7 +29,7 @@ def plan_listings(ledgers: Mapping[NodeId, NodeLedger], regions: Mapping[str, Re
     shards = SHARDS_MAX
     for node, ledger in ledgers.items():
         # Whether what was passed over as lost is there again.
-        again = ledger.to_look_at()[:SHARDS_MAX]
+        again = ledger.to_look_at(now_us)[:SHARDS_MAX]
         ledger.listed_from = None
         plan[node] = calls = [(layout.shard_prefix(node, index), "") for index in again]
         if ledger.finished:
