@@ -11,6 +11,7 @@ from holdfast.read.fetch import CorruptCopy
 from holdfast.serve.ui import integrity, verified
 from holdfast.serve.ui.heat import heat
 from holdfast.serve.ui.integrity import IntegrityView, Lacking, standing
+from holdfast.serve.ui.verified import Verified
 from holdfast.serve.ui.words import DAY_US
 from holdfast.verify import findings as verification
 from holdfast.verify.findings import RegionState, Report
@@ -146,6 +147,7 @@ def classes(hours: dict[int, Hour]) -> set[str]:
 def test_an_hour_without_a_look_is_never_one_that_was_looked_at() -> None:
     assert classes({}) == {"no"}
     assert classes({THIS_HOUR: Hour({"b": Seen(surveys=3)})}) == {"no"}
+    assert classes({THIS_HOUR: Hour({"a": Seen()})}) == {"no"}
 
 
 def test_a_cell_shows_how_deep_was_looked() -> None:
@@ -181,14 +183,14 @@ def test_every_finding_of_a_verification_has_words() -> None:
         finding = verification.Finding(
             kind=kind, region="b", node=NODE, start=2, end=3, reason=EVIL
         )
-        page = read(verified.fragment(report(finding), NOW))
+        page = read(verified.fragment(Verified(report(finding)), NOW))
 
         assert verified.DO[kind] in page.text
         assert not {"script", "img"} & {tag for tag, _ in page.tags}
 
 
 def test_a_verdict_says_on_what_it_rests_and_how_deep_it_went() -> None:
-    text = read(verified.fragment(report(), NOW)).text
+    text = read(verified.fragment(Verified(report()), NOW)).text
 
     assert "What is there is what was written" in text
     assert "It rests on regions a and b." in text
@@ -199,7 +201,7 @@ def test_a_verdict_says_on_what_it_rests_and_how_deep_it_went() -> None:
 
 def test_what_was_not_checked_is_no_good_verdict() -> None:
     states = (RegionState("a", "", "there is no directory", 0, False),)
-    page = read(verified.fragment(report(verdict="unchecked", regions=states), NOW))
+    page = read(verified.fragment(Verified(report(verdict="unchecked", regions=states)), NOW))
 
     assert "It could not be checked" in page.text
     assert "there is no directory" in page.text
@@ -209,8 +211,9 @@ def test_what_was_not_checked_is_no_good_verdict() -> None:
 def test_the_last_verification_stays_on_the_page() -> None:
     finding = verification.Finding(kind="corrupt", region="b", reason="it does not hash")
 
-    page = seen(view(verified=report(finding, verdict="refuted"))).text
+    page = seen(view(verified=Verified(report(finding, verdict="refuted"), NOW, NOW + 1))).text
 
     assert "The last verification" in page
     assert "Refuted" in page
     assert "it does not hash" in page
+    assert "Bytes only of what was received from 2023-07-10T12:03:17" in page

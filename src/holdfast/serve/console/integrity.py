@@ -21,8 +21,8 @@ from holdfast.serve.ui import verified, verifying
 from holdfast.serve.ui.heat import DAYS
 from holdfast.serve.ui.html import Markup
 from holdfast.serve.ui.integrity import IntegrityView, Lacking
+from holdfast.serve.ui.verified import Verified
 from holdfast.serve.ui.words import DAY_US, Frame
-from holdfast.times import format_us
 from holdfast.verify.findings import Report
 from holdfast.verify.run import Question
 
@@ -33,8 +33,8 @@ Answer = TypeVar("Answer")
 Coming = AsyncGenerator[Progress | Report, None]
 
 
-async def look(faces: Faces, frame: Frame, url: str, last: Report | None) -> IntegrityView:
-    """The page. url: how this server was called. last: the report of the last verification."""
+async def look(faces: Faces, frame: Frame, url: str, last: Verified | None) -> IntegrityView:
+    """The page. url: how this server was called. last: the last verification."""
     system = faces.system
     standing = standing_of(system, faces.writers())
     look, members, hours = await asyncio.gather(
@@ -84,12 +84,7 @@ def question_of(values: Mapping[str, Value]) -> Question:
 
 def asked_in_words(question: Question) -> str:
     """The question, for a person."""
-    words = f"Checks {verified.DEPTHS[question.depth]}."
-    if question.depth != "names" and (question.from_us, question.to_us) != (None, None):
-        start = format_us(question.from_us)[:19] if question.from_us is not None else "the first"
-        end = format_us(question.to_us)[:19] if question.to_us is not None else "the last"
-        words += f" Bytes are read of what was received from {start} to {end}."
-    return words
+    return f"Checks {verified.reach(question.depth, question.from_us, question.to_us)}"
 
 
 async def as_page(frame: Frame, verifier: Verifier, question: Question) -> AsyncIterator[bytes]:
@@ -135,7 +130,8 @@ async def _pieces(
                         continue
                     said = step.result()
                     if isinstance(said, Report):
-                        yield verified.fragment(said, frame.now_us)
+                        of = Verified(said, question.from_us, question.to_us)
+                        yield verified.fragment(of, frame.now_us)
                         return
                     last = said
                     yield last

@@ -16,6 +16,7 @@ from msgspec import Struct
 from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.read.compute import begin_work
 from holdfast.serve.process import readable
+from holdfast.serve.ui.verified import Verified
 from holdfast.settings import Settings
 from holdfast.verify.findings import Report
 from holdfast.verify.run import Means, Question, Verification
@@ -33,13 +34,13 @@ class Progress(Struct, frozen=True):
 
 
 class Verifier:
-    """Lets one verification run. last: the report of the last one that came to its end."""
+    """Lets one verification run. last: the last one that came to its end."""
 
     def __init__(self, settings: Settings, trail: str) -> None:
         self._settings = settings
         self._trail = trail
         self.is_busy = False
-        self.last: Report | None = None
+        self.last: Verified | None = None
 
     async def run(
         self, question: Question, seconds: float = SECONDS_MAX
@@ -64,7 +65,7 @@ class Verifier:
             async with asyncio.timeout(seconds), aclosing(_told(here)) as telling:
                 async for said in telling:
                     if isinstance(said, Report):
-                        self.last = said
+                        self.last = Verified(said, question.from_us, question.to_us)
                     yield said
         except TimeoutError:
             raise UnavailableError(

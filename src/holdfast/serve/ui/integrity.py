@@ -16,10 +16,9 @@ from holdfast.serve.ui import frame
 from holdfast.serve.ui.heat import DAYS, heat, legend
 from holdfast.serve.ui.html import Child, Markup, clip, el, join
 from holdfast.serve.ui.parts import command_box, head, mono, state, table
-from holdfast.serve.ui.verified import VERDICTS, findings
+from holdfast.serve.ui.verified import VERDICTS, Verified, findings, reach
 from holdfast.serve.ui.words import Frame, Mood, clock, short, size
 from holdfast.times import format_us
-from holdfast.verify.findings import Report
 from holdfast.watch.advice import FINDING
 from holdfast.watch.history import HOUR_US, Hour
 
@@ -38,8 +37,8 @@ class Lacking(Struct, frozen=True):
 class IntegrityView(Struct, frozen=True, kw_only=True):
     """hours: what was kept of the last days, by when each began. survey, scrub: the last of this
     process; None before the first, and where nothing is written. corrupt: copies that reading came
-    upon. where: see `CompletenessView`. url: how this server was called. verified: the report of
-    the last verification that was asked for here."""
+    upon. where: see `CompletenessView`. url: how this server was called. verified: the last
+    verification that was asked for here."""
 
     frame: Frame
     hours: Mapping[int, Hour]
@@ -52,7 +51,7 @@ class IntegrityView(Struct, frozen=True, kw_only=True):
     scrub_period_days: int
     where: str
     url: str
-    verified: Report | None = None
+    verified: Verified | None = None
 
 
 def render(view: IntegrityView) -> bytes:
@@ -191,13 +190,16 @@ def time_box(name: str) -> Markup:
 
 def _verified(view: IntegrityView) -> Markup | None:
     """What the last verification found; it stays until the next one, or the server's end."""
-    report, now_us = view.verified, view.frame.now_us
-    if report is None:
+    of, now_us = view.verified, view.frame.now_us
+    if of is None:
         return None
+    report = of.report
     mood, words, rest = VERDICTS[report.verdict]
-    when = f"by {clock(report.ended_us, now_us)} UTC, depth {report.depth}: "
+    when = f"By {clock(report.ended_us, now_us)} UTC: "
     title = head("The last verification", [when, state(mood, words), ": ", rest])
-    return join([title, findings(report) if report.findings else None])
+    told = f"Checked: {reach(report.depth, of.from_us, of.to_us)}"
+    found = findings(report) if report.findings else None
+    return join([title, el("p", told, class_="dim"), found])
 
 
 # -- the map -------------------------------------------------------------------------------------

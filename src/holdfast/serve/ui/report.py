@@ -390,7 +390,9 @@ def _findings(view: ReportView) -> Markup | None:
     if isinstance(view.report, Lacking):
         return None
     title = head("What the verification found")
-    return join([title, verified.facts(view.report, view.made_us)])
+    received = view.received or Period(0, 0)
+    of = verified.Verified(view.report, received.from_us, received.to_us)
+    return join([title, verified.facts(of, view.made_us)])
 
 
 def _checkpoints(view: ReportView) -> Markup:

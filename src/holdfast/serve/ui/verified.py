@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from holdfast.serve.ui.html import Child, Markup, clip, el, join
 from holdfast.serve.ui.parts import mono, state, table
 from holdfast.serve.ui.words import Mood, clock, counted, glyph, names, short, span
+from holdfast.times import format_us
 from holdfast.verify.findings import Depth, Finding, FindingKind, Report, Verdict
 from holdfast.watch.advice import FINDING
 
@@ -67,6 +70,24 @@ def kinds(*named: FindingKind) -> frozenset[FindingKind]:
 HARMLESS: Final = frozenset[FindingKind]({"gap", "under_replicated", "orphan", "foreign", "unused"})
 
 
+class Verified(Struct, frozen=True):
+    """A report, and what its bytes were read of. from_us, to_us: when that was received."""
+
+    report: Report
+    from_us: int | None = None
+    to_us: int | None = None
+
+
+def reach(depth: Depth, from_us: int | None, to_us: int | None) -> str:
+    """How deep a verification goes, and of what."""
+    told = f"{DEPTHS[depth]}."
+    if depth == "names" or (from_us is None and to_us is None):
+        return told
+    start = format_us(from_us)[:19] if from_us is not None else "the first"
+    end = format_us(to_us)[:19] if to_us is not None else "the last"
+    return f"{told} Bytes only of what was received from {start} to {end}."
+
+
 def verdict(report: Report) -> Markup:
     """The sentence. It says no more than was looked at."""
     mood, head, rest = VERDICTS[report.verdict]
@@ -87,13 +108,14 @@ def verdict(report: Report) -> Markup:
     )
 
 
-def fragment(report: Report, now_us: int) -> Markup:
+def fragment(of: Verified, now_us: int) -> Markup:
     """All of it, to stand in a page."""
-    return el("section", verdict(report), facts(report, now_us), id="verified", class_="vdone")
+    return el("section", verdict(of.report), facts(of, now_us), id="verified", class_="vdone")
 
 
-def facts(report: Report, now_us: int) -> Markup:
+def facts(of: Verified, now_us: int) -> Markup:
     """What was looked at, how far, and what was found."""
+    report = of.report
     took = span(report.ended_us - report.started_us)
     looked = f"{clock(report.started_us, now_us)} to {clock(report.ended_us, now_us)} UTC, {took}."
     ledgers = ", ".join(
@@ -125,7 +147,11 @@ def facts(report: Report, now_us: int) -> Markup:
     heads = ("Region", "State", ">Objects listed", "Why")
     return join(
         [
-            el("p", f"Checked: {DEPTHS[report.depth]}. {looked} {figures}.", class_="dim"),
+            el(
+                "p",
+                f"Checked: {reach(report.depth, of.from_us, of.to_us)} {looked} {figures}.",
+                class_="dim",
+            ),
             el("div", table("Regions that were looked at", heads, rows), class_="mt"),
             findings(report),
         ]
