@@ -6,13 +6,16 @@ import pytest
 
 from holdfast.errors import RejectedError
 from holdfast.proof import names, note, statements
-from holdfast.proof.statements import Closed, Heartbeat
+from holdfast.proof.statements import Birth, Closed, Heartbeat
+from holdfast.regions import kinds as signed
 from holdfast.regions import layout, signing
+from holdfast.regions.whole import why_superseded
 from holdfast.verify.expect import Kept, parse_kept
 from holdfast.verify.run import Question
 from tests.read.trails import World as WrittenWorld
 from tests.read.trails import Writer
 from tests.verify.stores import grave, keys_of, kinds, objects_of, verified, written
+from tests.write.world import TRAIL
 
 
 def small(seed: int = 7, count: int = 6, word: str = "e") -> tuple[WrittenWorld, Writer]:
@@ -408,3 +411,57 @@ def test_an_end_that_counts_other_events_than_its_segments_hold_is_a_conflict() 
 
     assert report.verdict == "refuted"
     assert {(f.kind, f.start) for f in report.findings} == {("conflict", 6)}
+
+
+def test_a_store_whose_place_another_took_is_not_relied_on_though_its_cookie_is_right() -> None:
+    world, writer = small()
+    objects = objects_of(world.stores)
+    first = statements.read(objects["a"][layout.birth_key(writer.node, 1)], Birth).statement
+    after = dataclasses.replace(
+        first,
+        epoch=2,
+        base=writer.end,
+        started_us=first.started_us + 60_000_000,
+        regions=(*first.regions[:2], ("c", "ff" * 16)),
+    )
+    birth = signing.write(after, writer.origin, writer.key)
+    for region in "ab":
+        objects[region][layout.birth_key(writer.node, 2)] = birth
+
+    report = verified(objects, Question(regions=("a", "c")))
+
+    assert [each.relied_on for each in report.regions] == [True, False]
+    assert report.regions[1].state == f"an epoch began since with store {'ff' * 16} in its place"
+    assert report.verdict == "unchecked"
+    assert [each.relied_on for each in verified(objects).regions] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("replaces", "stores", "is_superseded"),
+    [
+        ("", ["me", "me"], False),
+        ("", ["me", "other"], True),
+        ("old", ["old", "me"], False),
+        ("old", ["old", "old"], False),  # it came after all births
+        ("old", ["older", "old", "me"], False),
+        ("old", ["older", "me", "next"], True),
+        ("old", ["older", "older"], False),  # replaced twice between two births
+        ("", ["other"], True),
+    ],
+)
+def test_the_births_tell_which_store_was_the_last(
+    replaces: str, stores: list[str], is_superseded: bool
+) -> None:
+    world, writer = small(count=1)
+    birth = statements.read(
+        objects_of(world.stores)["a"][layout.birth_key(writer.node, 1)], Birth
+    ).statement
+    cookie = signed.verify_cookie(TRAIL.cookie("c"), TRAIL.trail).statement
+    mine = dataclasses.replace(cookie, store="me", replaces=replaces)
+    births = [
+        dataclasses.replace(birth, started_us=1000 + at, regions=(("c", store),))
+        for at, store in enumerate(stores)
+    ]
+
+    assert bool(why_superseded("c", mine, births)) == is_superseded
+    assert why_superseded("a", mine, births) == ""

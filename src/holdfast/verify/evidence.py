@@ -115,6 +115,11 @@ class Evidence:
     def ledger(self, node: NodeId) -> Ledger:
         return self.ledgers.setdefault(node, Ledger(node))
 
+    def births(self) -> list[Birth]:
+        """All that verified, of every node."""
+        groups = [group for each in self.ledgers.values() for group in each.births.values()]
+        return [birth for group in groups for birth, _ in group]
+
     def judge(self, key: str, data: bytes) -> str:
         """Why these bytes cannot be the note of that key; "" where they are it.
 

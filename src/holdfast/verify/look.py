@@ -19,7 +19,7 @@ from holdfast.regions.kinds import Cookie
 from holdfast.regions.layout import EpochKey, Key, SegmentKey, WholeKey
 from holdfast.regions.port import Absent, Level, Present, RegionId, Unknown
 from holdfast.regions.region import Region
-from holdfast.regions.whole import why_not_whole
+from holdfast.regions.whole import why_not_whole, why_superseded
 from holdfast.verify.evidence import Copy, Evidence
 from holdfast.verify.findings import Finding, FindingKind, Findings, RegionState
 from holdfast.verify.walk import Names
@@ -47,6 +47,7 @@ class Look:
         self._findings = findings
         self._objects = dict.fromkeys(asked, 0)
         self._late: dict[RegionId, str] = {}
+        self._cookies: dict[RegionId, Cookie] = {}
 
     @property
     def present(self) -> list[RegionId]:
@@ -89,8 +90,16 @@ class Look:
             self.evidence.take(await self._read_all(listed))
         self.evidence.take([await self._judged(copy) for copy in heard])
         self._compare_notes((epochs, checkpoints, gaps))
+        self._doubt_superseded()
         self._findings.add(*self.evidence.contradictions(self.stores))
         await self._name_what_is_beside()
+
+    def _doubt_superseded(self) -> None:
+        """A store whose place another took is right by its cookie, and shows the past."""
+        births = self.evidence.births()
+        for id in self.present:
+            if why := why_superseded(id, self._cookies[id], births):
+                self._late[id] = why
 
     async def _judged(self, copy: Copy) -> Copy:
         """A copy that was read before the keys were known, judged."""
@@ -122,6 +131,7 @@ class Look:
         if why or cookie is None:
             self.why_absent[id] = why
             return
+        self._cookies[id] = cookie
         self.stores[id], self.tag_key = cookie.store, cookie.tag_key
         late = await why_not_whole(self._regions.by_id[id], cookie, self.evidence.trail)
         if late:
