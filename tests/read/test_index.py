@@ -298,6 +298,23 @@ def test_what_is_escaped_in_a_record_is_found_by_what_it_means(tmp_path: Path) -
         assert positions(run_page([source], Query(id="escaped"))) == [21]
 
 
+@pytest.mark.parametrize("text", ["http://evil.example/x?a=1&b", "/x?", "<script>", "evil & c"])
+def test_text_is_found_as_libraries_write_it_that_escape_more(tmp_path: Path, text: str) -> None:
+    trail = Trail(tmp_path)
+    reason = "see http://evil.example/x?a=1&b, <SCRIPT> and evil & c"
+    plain = record_of({"reason": reason}, START_US)
+    php = plain.replace(b"/", rb"\/")
+    go = plain.replace(b"<", rb"\u003c").replace(b">", rb"\u003e").replace(b"&", rb"\u0026")
+    other = [record_of({"id": f"{n}"}, START_US) for n in range(20)]
+    trail.add(NODES[0], [*other, plain, php, go])
+    path = str(tmp_path / "fold.parquet")
+    hot = positions(run_page(trail.sources, Query(q=text)))
+    with small_pieces():
+        source = fold(trail.sources, path).source(path)
+
+        assert hot == positions(run_page([source], Query(q=text))) == [22, 21, 20]
+
+
 def test_a_search_by_indexes_ends_with_its_time(tmp_path: Path) -> None:
     source = trail_of(tmp_path, 400)
     limits = Limits(timeout_s=0.05)

@@ -119,3 +119,6 @@ def test_a_text_is_also_looked_for_as_json_would_spell_it() -> None:
     assert spellings("plain") == ("plain",)
     assert spellings('a"\n') == ('a"\n', 'a\\"\\n')
     assert spellings("é") == ("é", "\\u00e9", "\\u00c9")
+    assert spellings("a/b") == ("a/b", r"a\/b")
+    assert spellings("<b>") == ("<b>", r"\u003cb\u003e")
+    assert spellings("it's & c") == ("it's & c", r"it's \u0026 c", r"it\u0027s \u0026 c")

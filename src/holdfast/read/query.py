@@ -22,6 +22,12 @@ OUTCOMES = ("success", "failure", "denied", "unknown")
 
 _TEXTS = ("tenant", "actor", "action", "target", "outcome", "ip", "id", "q", "word")
 _CURSOR_VERSION = 1
+# What some write otherwise than they must: PHP; Go; .NET. Case does not matter in a search.
+_MORE_ESCAPED = (
+    {ord("/"): r"\/"},
+    {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"},
+    {ord(each): f"\\u{ord(each):04x}" for each in "<>&'+`"},
+)
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -150,15 +156,17 @@ def check_groups(by: tuple[str, ...], bucket_us: int | None) -> None:
 def spellings(text: str) -> tuple[str, ...]:
     """How a text may stand inside a JSON record, which keeps strings as their sender wrote them.
 
-    As it is; with quotes, backslashes and control characters escaped; and with everything beyond
-    ASCII as 4 hex digits, which many senders' libraries write, in both cases of its letters.
+    As it is; with quotes, backslashes and control characters escaped; with everything beyond ASCII
+    as 4 hex digits, which many senders' libraries write, in both cases of its letters; and each of
+    these as the libraries write it that escape more, so that it can stand in HTML.
     """
     if not text:
         return ()
-    found = [text, json.dumps(text, ensure_ascii=False)[1:-1]]
+    found = [json.dumps(text, ensure_ascii=False)[1:-1]]
     if not text.isascii():
         found += [json.dumps(case)[1:-1] for case in (text, text.lower(), text.upper())]
-    return tuple(dict.fromkeys(found))
+    more = [each.translate(escapes) for escapes in _MORE_ESCAPED for each in found]
+    return tuple(dict.fromkeys([text, *found, *more]))
 
 
 def _refuse_text(name: str, value: str) -> Problem | None:
