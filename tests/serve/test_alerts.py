@@ -49,7 +49,10 @@ def events(server: Running, action: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_lost_region_is_told_once_over_a_restart_too(tmp_path: Path, hook: Webhook) -> None:
+def test_a_lost_region_is_told_once_over_a_restart_too(
+    tmp_path: Path, hook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "holdfast.watch")
     data = tmp_path / "data"
     with running(data, **settings(hook)) as server:
         lose(server)
@@ -66,6 +69,7 @@ def test_a_lost_region_is_told_once_over_a_restart_too(tmp_path: Path, hook: Web
     assert event["attributes"]["since"] == before
     assert event["actor"]["type"] == "node" and event["targets"][0]["id"] == "region-away:b"
     assert event["principal"].startswith("node:")
+    assert caplog.text.count(f"opened: {AWAY}") == 1
 
 
 def test_a_silenced_alert_is_listed_and_kept_and_told_to_nobody(

@@ -110,6 +110,10 @@ class Alarms:
         await self._keep()
 
     def _send(self, step: Step, now_us: int) -> None:
+        for change in step.changes:
+            # Whoever reads the log at night looks there first.
+            level = logging.WARNING if change.verb == "opened" else logging.INFO
+            log.log(level, "%s: %s (%s)", change.verb, change.alert.title, change.alert.summary)
         for courier in self._couriers:
             heard: Sequence[Change] = step.messages
             if courier.channel.hears == "changes":
