@@ -31,9 +31,10 @@ from bench.plan import BATCH_CONNECTIONS, QUICK, SINGLE_CONNECTIONS, Ground, say
 from bench.processes import Side, choose_cores, tail
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-SAMPLES_A_SECOND: Final = 150
+SAMPLES_A_SECOND: Final = 400
 SPY_S_MAX: Final = 60
-WARM_EVENTS: Final = 110_000  # so many that some are folded, which starts the process for that
+WARM_EVENTS: Final = 10_000
+EVENTS_MAX: Final = 80_000  # so few that nothing is folded, which has a process of its own
 WARM_S_MAX: Final = 60
 IDLE_S: Final = 20
 DAY_US: Final = 24 * 3_600_000_000
@@ -115,7 +116,7 @@ def _ingest(
         running.side.wait_idle(IDLE_S)
 
         def loaded(seconds: float) -> None:
-            found = client.closed(requests, sys.maxsize, seconds)
+            found = client.closed(requests, EVENTS_MAX, seconds)
             say(f"{found.events:,} events acknowledged, {found.rate:,.0f} a second")
 
         yield loaded
