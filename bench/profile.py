@@ -40,7 +40,7 @@ IDLE_S: Final = 20
 DAY_US: Final = 24 * 3_600_000_000
 SEARCHED_EVENTS: Final = 300_000
 SEARCHED_S_MAX: Final = 120
-FOLDED_S: Final = 70.0  # until what is not many is old enough to be folded
+FOLDED_S: Final = 3.0  # no pause between two folds is longer
 SVG_BYTES_MAX: Final = 500_000
 SVG: Final = ".svg"
 _FOLDERS: Final = re.compile(r"(?<![\w/<])/(?:[\w.+-]+/)+")  # of this machine: in command lines
@@ -129,8 +129,7 @@ def _search(ground: Ground, running: server.Server) -> Iterator[Loaded]:
     with load.Client(running.port, BATCH_CONNECTIONS) as client:
         filled = client.closed(load.batches(stream), SEARCHED_EVENTS, SEARCHED_S_MAX)
     running.wait_found(*filled.last)
-    time.sleep(FOLDED_S)
-    running.side.wait_idle(IDLE_S)
+    running.side.wait_idle(IDLE_S, FOLDED_S)
     since = datetime.now(UTC) - timedelta(hours=1)
     every = running.ask("/v1/events", limit="1000")["events"]
 
