@@ -45,6 +45,8 @@ NOT_COPIED: Final = frozenset(
         "tls_key",
         "regions",
         "earlier",
+        "alerts",  # nobody is to be called by a drill
+        "traces",
     }
 )
 
