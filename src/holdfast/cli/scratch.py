@@ -34,21 +34,8 @@ PAGE_EVENTS: Final = "1000"
 LOG_LINES: Final = 5
 # An operator may wait half a minute for a repair and ten for a lost node; a drill does not.
 SHORTENED_MAX: Final[Mapping[str, int]] = {"reconcile_interval_s": 2, "lost_after_s": 5}
-NOT_COPIED: Final = frozenset(
-    {
-        "data",
-        "trail_name",
-        "host",
-        "port",
-        "token_file",
-        "tls_certificate",
-        "tls_key",
-        "regions",
-        "earlier",
-        "alerts",  # nobody is to be called by a drill
-        "traces",
-    }
-)
+# Of all numbers, which are limits and intervals. What is text or a table names places and people.
+NOT_COPIED: Final = frozenset({"port", "witness_quorum"})
 
 Event = Mapping[str, Any]
 
@@ -283,7 +270,8 @@ def _interrupt(*_: object) -> None:
 
 
 def _toml(settings: Settings, shortened: Mapping[str, int], regions: Mapping[str, Path]) -> str:
-    kept = {k: v for k, v in msgspec.to_builtins(settings).items() if k not in NOT_COPIED}
+    told = msgspec.to_builtins(settings).items()
+    kept = {key: value for key, value in told if isinstance(value, int) and key not in NOT_COPIED}
     lines = [f"{key} = {value}" for key, value in {**kept, **shortened}.items()]
     for id, folder in regions.items():
         lines += [f"[regions.{id}]", f'url = "{(folder / "evidence").as_uri()}"']
