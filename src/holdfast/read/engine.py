@@ -46,7 +46,7 @@ class Limits(Struct, frozen=True):
     threads: int = 2
     hot_bytes: int = 64 << 20
     index_bytes: int = 256 << 20
-    group_events: int = 16_384  # each question to the engine costs as much as 10,000 hot events do
+    group_events: int = 256
 
 
 DEFAULTS = Limits()
