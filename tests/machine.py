@@ -1,9 +1,9 @@
 """What a machine may lack. A test that needs it is skipped aloud, with what would make it run.
 
-These four skips are meant, and all there are: a machine without root must still run every test
-that it can. `make test` and `make test-s3` install the programs wherever they are root on a Debian
-(dev/tools.sh), and nothing is skipped there. What a container forbids stays forbidden; each skip
-says what is not shown then. Whatever is skipped is listed at the end of the run.
+These four skips are meant, and all there are (tests/tidy sees to that): a machine without root must
+still run every test that it can. `make test` and `make test-s3` install the programs wherever they
+are root on a Debian (dev/tools.sh), and nothing is skipped there. What a container forbids stays
+forbidden; each skip says what is not shown then. Whatever is skipped is listed at the end.
 """
 
 import os
@@ -15,16 +15,19 @@ from typing import NoReturn
 import pytest
 
 
-def program(name: str) -> str:
-    """The path of a program that `make test` installs where it can.
+def program(name: str, *, is_whole: bool = True) -> str:
+    """The path of a program that `make test` installs where it can. is_whole: what a test needs of
+    it beside the program is there, too.
 
-    Without it: strace, the order of system calls before an answer; zstdcat, that stored files are
-    read by a program of others; node, the second checker of proofs; Ceph's, a real S3 gateway;
-    chromium, that the console's pages are reached, read and not blocked in a browser; prometheus,
-    that its rules fire and its dashboards find what they ask for (`make test-watch` alone).
+    Without it: strace, the order of system calls before an answer, and that the bench sees it;
+    nats-server and rsyslogd, that the bench measures what these servers do; zstdcat, that stored
+    files are read by a program of others; node, the second checker of proofs; Ceph's, a real S3
+    gateway; chromium, that the console's pages are reached, read and not blocked in a browser;
+    prometheus, that its rules fire and its dashboards find what they ask for (`make test-watch`
+    alone).
     """
-    found = shutil.which(name)
-    if found is None:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")  # where only root looks
+    if found is None or not is_whole:
         pytest.skip(f"{name} is not installed, and `make test` installs it only as root on Debian")
     return found
 

@@ -16,6 +16,7 @@ from bench.durability import Meaning
 from bench.events import make_pool
 from bench.plan import QUICK, Ground
 from bench.processes import Side, choose_cores
+from tests.machine import program
 
 PLAN = replace(QUICK, ok_requests=2, ok_kills=1, ok_events=100)
 SYNCING = """
@@ -55,8 +56,8 @@ def _ask(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not tracing.is_there(), reason="no strace")
 def test_writes_and_syncs_are_seen_each_in_its_request(tmp_path: Path, syncing: Side) -> None:
+    program("strace")
     moments = []
 
     traces = tmp_path / "traces"
@@ -102,8 +103,9 @@ def test_an_ok_means_the_least_that_was_seen(meaning: Meaning, words: str) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not tracing.is_there(), reason="no strace")
 def test_ours_syncs_before_its_ok_and_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+    program("strace")
+
     found = durability._look_at(_ground(tmp_path), partial(durability._ours, _ground(tmp_path)))
 
     assert min(found.synced) >= durability.SYNCS_MIN
@@ -111,8 +113,9 @@ def test_ours_syncs_before_its_ok_and_keeps_what_it_acknowledged(tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not rsyslog.version(), reason="no rsyslog with RELP")
 def test_whoever_answers_after_a_sync_is_told_from_who_does_not(tmp_path: Path) -> None:
+    program("strace")
+    program("rsyslogd", is_whole=bool(rsyslog.version()))  # RELP has a package of its own
     ground = _ground(tmp_path)
     ways = [
         partial(durability._messages, ground, partial(rsyslog.running, way))

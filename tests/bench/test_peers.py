@@ -12,26 +12,27 @@ import pytest
 from bench import nats, rsyslog
 from bench.load import BrokenAnswerError
 from bench.processes import choose_cores
+from tests.machine import program
 
 pytestmark = pytest.mark.slow
 
 EVENTS = [b'{"action":"user.login","number":%d}' % number for number in range(1_000)]
 Running = Callable[[Path, int], AbstractContextManager[Any]]
-NATS = pytest.param(
-    nats.running, id="nats", marks=pytest.mark.skipif(not nats.version(), reason="no nats-server")
-)
-ANSWERED = [
-    pytest.param(
-        partial(rsyslog.running, way),
-        id=f"rsyslog, synced {way.is_synced}",
-        marks=pytest.mark.skipif(not rsyslog.version(), reason="no rsyslog with RELP"),
-    )
-    for way in (rsyslog.RELP, rsyslog.RELP_SYNCED)
+VERSIONS = {"nats-server": nats.version, "rsyslogd": rsyslog.version}
+WAYS = [
+    pytest.param("nats-server", nats.running, id="nats"),
+    *(
+        pytest.param("rsyslogd", partial(rsyslog.running, way), id=f"rsyslog {way.is_synced}")
+        for way in (rsyslog.RELP, rsyslog.RELP_SYNCED)
+    ),
 ]
 
 
-@pytest.mark.parametrize("running", [NATS, *ANSWERED])
-def test_every_message_is_answered_and_kept_over_a_start(tmp_path: Path, running: Running) -> None:
+@pytest.mark.parametrize(("name", "running"), WAYS)
+def test_every_message_is_answered_and_kept_over_a_start(
+    tmp_path: Path, name: str, running: Running
+) -> None:
+    program(name, is_whole=bool(VERSIONS[name]()))
     core = choose_cores().side
 
     with running(tmp_path, core) as server, server.connect() as pipe:
@@ -44,8 +45,8 @@ def test_every_message_is_answered_and_kept_over_a_start(tmp_path: Path, running
     assert stored_bytes >= sum(map(len, EVENTS))
 
 
-@pytest.mark.skipif(not nats.version(), reason="no nats-server")
 def test_who_does_not_answer_is_told_as_such(tmp_path: Path) -> None:
+    program("nats-server")
     with nats.running(tmp_path, choose_cores().side) as server, server.connect() as pipe:
         chunks = pipe.prepare(EVENTS)
         server.side.process.kill()

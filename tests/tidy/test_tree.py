@@ -27,6 +27,8 @@ FORBIDDEN = re.compile(
 )
 UNFINISHED = re.compile(r"\b(TO" + "DO|FIX" + "ME|XX" + r"X)\b|Not" + "ImplementedError")
 
+SWITCHED_OFF = re.compile("pytest" + r"\.skip|mark" + r"\.(?:skip|xfail)|pytest" + r"\.xfail")
+
 
 def test_no_file_names_a_registry_or_a_path_of_the_machine_it_was_built_on() -> None:
     found = [
@@ -45,6 +47,18 @@ def test_no_code_is_left_for_later() -> None:
         for path, text in _texts()
         if path.suffix == ".py"
         for match in UNFINISHED.finditer(text)
+    ]
+
+    assert found == []
+
+
+def test_nothing_is_skipped_but_by_what_a_machine_may_lack() -> None:
+    """`tests/machine.py` has every skip, and says what is not shown then."""
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path, text in _texts()
+        if path.suffix == ".py" and path.name != "machine.py"
+        for match in SWITCHED_OFF.finditer(text)
     ]
 
     assert found == []
