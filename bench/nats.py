@@ -9,17 +9,15 @@ no index but of the message's number.
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.pipe import Pipe, Talk
-from bench.processes import Side, find_program, free_port, start, tail
+from bench.pipe import Pipe, Talk, wait_for
+from bench.processes import Side, find_program, free_port, start
 
 PROGRAM: Final = "nats-server"
-START_S: Final = 20
 STREAM: Final = "AUDIT"
 SUBJECT: Final = "audit"
 INBOX: Final = "acks"
@@ -106,21 +104,9 @@ def running(directory: Path, core: int, synced: bool = False) -> Iterator[Nats]:
     side = start(command, core, directory / "log")
     server = Nats(side, port, store)
     try:
-        _wait(server)
+        wait_for(side, server.connect, "NATS")
         if is_new:
             server.make_stream()
         yield server
     finally:
         side.stop(signal.SIGTERM)
-
-
-def _wait(server: Nats) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            server.connect().__exit__()
-            return
-        except OSError:
-            if server.side.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"NATS did not start:\n{tail(server.side.log)}") from None
-            time.sleep(0.05)

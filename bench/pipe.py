@@ -9,12 +9,31 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bench.load import BrokenAnswerError, Loaded
+from bench.processes import Side, tail
 
 RECEIVE_BYTES: Final = 256 * 1024
 SILENT_S_MAX: Final = 20
 
 
+START_S: Final = 20
 CHUNKS: Final = 8  # of what may be under way
+
+
+def wait_for(side: Side, connect: Callable[[], "Pipe"], name: str) -> None:
+    """Until a server that was started takes connections.
+
+    Raises:
+        RuntimeError: it ended, or takes none in time; with its last words.
+    """
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            connect().__exit__()
+            return
+        except OSError:
+            if side.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{name} did not start:\n{tail(side.log)}") from None
+            time.sleep(0.05)
 
 
 class Chunk(NamedTuple):

@@ -9,7 +9,6 @@ favours it: it neither parses nor indexes the events, and writes them as they ar
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,10 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from bench.pipe import Pipe, Talk
-from bench.processes import Side, find_program, free_port, start, tail
+from bench.pipe import Pipe, Talk, wait_for
+from bench.processes import Side, find_program, free_port, start
 
 PROGRAM: Final = "rsyslogd"
-START_S: Final = 20
 UNDER_WAY: Final = 128  # librelp's own window
 ANSWER: Final = b" rsp 6 200 OK\n"
 FRAME: Final = b"<110>1 - app - - - - "  # RFC 5424; what follows is written
@@ -108,7 +106,7 @@ def running(way: Way, directory: Path, core: int) -> Iterator[Rsyslog]:
     side = start(command, core, directory / "log")
     server = Rsyslog(side, way, port, file)
     try:
-        _wait(server)
+        wait_for(side, server.connect, "rsyslog")
         yield server
     finally:
         side.stop(signal.SIGTERM)
@@ -124,15 +122,3 @@ def _config(way: Way, port: int, file: Path) -> str:
         f'input(type="{way.input}" port="{port}" address="127.0.0.1")\n'
         f'action(type="omfile" file="{file}" template="line"{synced})\n'
     )
-
-
-def _wait(server: Rsyslog) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            server.connect().__exit__()
-            return
-        except OSError:
-            if server.side.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"rsyslog did not start:\n{tail(server.side.log)}") from None
-            time.sleep(0.05)

@@ -1,7 +1,7 @@
 """What a search must know of a fold to leave most of it unread: a small file beside each.
 
     arrays   of one number a row, in the fold's order, and the filter of words by blocks of rows
-    footer   what the numbers stand for; then its CRC-32, its length and a magic, as in `runs`
+    footer   what the numbers stand for; it ends as `read.footer` says
 
 Of each row: its time, where it lies in its ledger, what it says of action and outcome (exactly),
 16 bits of a hash of its id, its actor's id and name, and its record's size. Counts by action,
@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
+from holdfast.read import footer as footers
 from holdfast.read.decode import cuts, offsets_of
 from holdfast.read.pages import Page, pages_of
 from holdfast.read.segments import SourceError
@@ -49,7 +50,6 @@ HOUR_US = 3_600_000_000
 KEY_MASK = 0xFFFF
 LOW_MASK = 0xFFFFFFFF  # of a time: in 71 minutes, the other bits do not change
 _MAGIC = b"hf-fix-2"
-_TAIL_BYTES = 16
 _PAD = b" " * 8
 _CHUNK_BYTES = 1 << 20
 _VALUES = ("id", "actor", "actor_name", "ip")
@@ -336,10 +336,7 @@ def _write(path: Path, footer: Footer, arrays: Mapping[str, Numbers]) -> None:
             crc = zlib.crc32(data, crc)
             file.write(data)
         text = msgspec.msgpack.encode(msgspec.structs.replace(footer, crc=crc, arrays=places))
-        file.write(text)
-        file.write(zlib.crc32(text).to_bytes(4, "little"))
-        file.write(len(text).to_bytes(4, "little"))
-        file.write(_MAGIC)
+        file.write(footers.closed(text, _MAGIC))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -347,16 +344,13 @@ def _write(path: Path, footer: Footer, arrays: Mapping[str, Numbers]) -> None:
 
 def _checked(file: BinaryIO, name: str) -> Footer:
     """Every byte, read rather than mapped: what is mapped and touched counts as memory."""
-    end = file.seek(0, os.SEEK_END) - _TAIL_BYTES
-    file.seek(max(end, 0))
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - footers.TAIL_BYTES, 0))
     tail = file.read()
-    start = end - int.from_bytes(tail[4:8], "little")
-    if tail[8:] != _MAGIC or start < 0:
-        raise CorruptError(f"{name} is not an index of this version")
+    start = footers.start_of(tail, size, _MAGIC, name)
     file.seek(start)
-    text = file.read(end - start)
-    if zlib.crc32(text) != int.from_bytes(tail[:4], "little"):
-        raise CorruptError(f"{name} has a damaged footer")
+    text = file.read(size - footers.TAIL_BYTES - start)
+    footers.check(text, tail, name)
     try:
         footer = msgspec.msgpack.decode(text, type=Footer)
     except msgspec.MsgspecError as error:

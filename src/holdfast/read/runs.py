@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
+from holdfast.read import footer as footers
 from holdfast.read.sources import Stretch
 
 UInt64s = npt.NDArray[np.uint64]
@@ -31,7 +32,6 @@ POSITION_BITS = 44
 POSITION_MASK = (1 << POSITION_BITS) - 1
 NODES_MAX = 1 << (64 - POSITION_BITS)
 _MAGIC = b"hf-ids-1"
-_TAIL_BYTES = 16
 _WORD_BITS = 64
 _FILTER_BITS = 12  # a key; 3 % of absent keys pass
 _PROBES = (0, 6, 12, 18)  # shifts of a key for its bits in a word
@@ -185,10 +185,7 @@ class _Writer:
             )
         )
         with self._temporary.open("ab") as file:
-            file.write(footer)
-            file.write(zlib.crc32(footer).to_bytes(4, "little"))
-            file.write(len(footer).to_bytes(4, "little"))
-            file.write(_MAGIC)
+            file.write(footers.closed(footer, _MAGIC))
             file.flush()
             os.fsync(file.fileno())
         self._temporary.replace(self._path)
@@ -218,18 +215,14 @@ def _merged(parts: Sequence[tuple[UInt64s, UInt64s]]) -> Iterator[tuple[UInt64s,
 
 
 def _split(data: npt.NDArray[np.uint8]) -> tuple[Footer, npt.NDArray[np.uint8]]:
-    tail = data[-_TAIL_BYTES:].tobytes()
-    if tail[8:] != _MAGIC:
-        raise CorruptError("not a run of this version")
-    end = len(data) - _TAIL_BYTES
-    start = end - int.from_bytes(tail[4:8], "little")
-    text = data[max(start, 0) : end].tobytes()
-    if start < 0 or zlib.crc32(text) != int.from_bytes(tail[:4], "little"):
-        raise CorruptError("a run's footer is damaged")
+    tail = data[-footers.TAIL_BYTES :].tobytes()
+    start = footers.start_of(tail, len(data), _MAGIC, "a run")
+    text = data[start : -footers.TAIL_BYTES].tobytes()
+    footers.check(text, tail, "a run")
     try:
         footer = msgspec.json.decode(text, type=Footer)
     except msgspec.MsgspecError as error:
-        raise CorruptError(f"a run's footer is damaged: {error}") from error
+        raise CorruptError(f"a run has a damaged footer: {error}") from error
     if (2 * footer.count + footer.words) * 8 != start or footer.words < 1:
         raise CorruptError("a run has another size than its footer says")
     return footer, data[:start]

@@ -4,14 +4,15 @@ None of the questions holds up the others: each has its time, and what did not c
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.keep.roster import look_for_nodes
+from holdfast.serve.console.asking import in_time
 from holdfast.serve.console.completeness import where_of
 from holdfast.serve.console.verifying import Progress, Verifier
 from holdfast.serve.faces import Faces
@@ -20,7 +21,7 @@ from holdfast.serve.status import standing_of
 from holdfast.serve.ui import verified, verifying
 from holdfast.serve.ui.heat import DAYS
 from holdfast.serve.ui.html import Markup
-from holdfast.serve.ui.integrity import IntegrityView, Lacking
+from holdfast.serve.ui.integrity import IntegrityView
 from holdfast.serve.ui.verified import Verified
 from holdfast.serve.ui.words import DAY_US, Frame
 from holdfast.verify.findings import Report
@@ -29,7 +30,6 @@ from holdfast.verify.run import Question
 LOOK_SECONDS: Final = 3.0
 ALIVE_SECONDS: Final = 5.0  # whoever is in between, and the page, hear of it at least so often
 RETRY: Final = b"retry: 86400000\n\n"  # a browser that lost it is not to begin another one
-Answer = TypeVar("Answer")
 Coming = AsyncGenerator[Progress | Report, None]
 
 
@@ -38,8 +38,8 @@ async def look(faces: Faces, frame: Frame, url: str, last: Verified | None) -> I
     system = faces.system
     standing = standing_of(system, faces.writers())
     look, members, hours = await asyncio.gather(
-        _in_time(system.checkpoints.look()),
-        _in_time(look_for_nodes(system.regions)),
+        in_time(LOOK_SECONDS, system.checkpoints.look()),
+        in_time(LOOK_SECONDS, look_for_nodes(system.regions)),
         faces.history.hours(frame.now_us - DAYS * DAY_US, frame.now_us),
     )
     reports = [each.witnesses for each in standing.writers if each.witnesses is not None]
@@ -57,16 +57,6 @@ async def look(faces: Faces, frame: Frame, url: str, last: Verified | None) -> I
         url=url,
         verified=last,
     )
-
-
-async def _in_time(question: Awaitable[Answer]) -> Answer | Lacking:
-    try:
-        async with asyncio.timeout(LOOK_SECONDS):
-            return await question
-    except TimeoutError:
-        return Lacking(f"no answer within {LOOK_SECONDS:g} s")
-    except HoldfastError as error:
-        return Lacking(str(error))
 
 
 # -- a verification ------------------------------------------------------------------------------

@@ -4,15 +4,16 @@ The server makes it for /report, the command line straight from the regions: the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from holdfast import __version__
 from holdfast.errors import HoldfastError, Problem, RejectedError
 from holdfast.keep.roster import look_for_nodes
 from holdfast.model import Query
 from holdfast.read.reader import Reader
+from holdfast.serve.console.asking import in_time
 from holdfast.serve.console.completeness import where_of
 from holdfast.serve.console.verifying import Verifier
 from holdfast.serve.faces import Faces
@@ -28,7 +29,6 @@ from holdfast.wiring import System
 VERIFY_SECONDS: Final = 45.0  # the page is to be there within a minute
 ASK_SECONDS: Final = 20.0
 FIELDS: Final = ("outcome", "tenant", "action", "actor")
-Answer = TypeVar("Answer")
 
 
 class Asked(NamedTuple):
@@ -108,9 +108,9 @@ async def view_of(
     """The view. found: by a verification that was just made."""
     period, said = asked.period, system.reader.completeness()
     figures, look, members = await asyncio.gather(
-        _in_time(_figures(system.reader, period)),
-        _in_time(system.checkpoints.look()),
-        _in_time(look_for_nodes(system.regions)),
+        in_time(ASK_SECONDS, _figures(system.reader, period)),
+        in_time(ASK_SECONDS, system.checkpoints.look()),
+        in_time(ASK_SECONDS, look_for_nodes(system.regions)),
     )
     return ReportView(
         version=__version__,
@@ -154,16 +154,6 @@ async def _values(reader: Reader, query: Query, field: str) -> Values:
         return Values(field, (), -1)
     shown = tuple((values[0], count) for values, count in groups[: report.VALUES_MAX])
     return Values(field, shown, len(groups) - len(shown))
-
-
-async def _in_time(question: Awaitable[Answer]) -> Answer | Lacking:
-    try:
-        async with asyncio.timeout(ASK_SECONDS):
-            return await question
-    except TimeoutError:
-        return Lacking(f"no answer within {ASK_SECONDS:g} s")
-    except HoldfastError as error:
-        return Lacking(str(error))
 
 
 def _first_of_month(us: int) -> int:
