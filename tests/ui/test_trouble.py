@@ -96,7 +96,7 @@ def test_two_regions_away_hold_it_back_and_are_named(page: Page, holed: Running)
 
 
 def test_a_region_that_came_back_is_among_the_repairs(page: Page, holed: Running) -> None:
-    holed.wait_until(lambda: "All regions hold the same" in holed.get("/integrity").text)
+    holed.wait_until(lambda: "c lacked up to" in holed.get("/integrity").text)
 
     page.goto(f"{holed.url}/integrity")
 
