@@ -238,6 +238,54 @@ def test_a_head_without_end_is_cut_short(server: Running) -> None:
 
 def test_a_slow_head_and_a_slow_body_are_told_that_time_is_up(server: Running) -> None:
     with connected(server) as head, connected(server) as body:
+def test_a_head_that_is_too_large_is_refused_though_it_comes_at_once(server: Running) -> None:
+    large, larger = (f"x: {'y' * size}" for size in (HEAD_BYTES_MAX - 1000, 180_000))
+
+    with connected(server) as fits, connected(server) as refused:
+        fits.sendall(request(BODY, large))
+        refused.sendall(request(BODY, larger))
+
+        assert Answer(fits).status == 201
+        assert Answer(refused).json["type"] == "/problems/headers-too-large"
+        assert is_closed(refused)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(),
+        request(b"", line="GET /v1/events?limit=1 HTTP/1.1"),
+        request() + request(b"", line="GET /v1/events/export?x=1 HTTP/1.1") + request(),
+    ],
+)
+def test_who_has_said_all_is_answered_and_hung_up_on(server: Running, sent: bytes) -> None:
+    with connected(server) as stream:
+        stream.sendall(sent)
+        stream.shutdown(socket.SHUT_WR)
+        answers = [Answer(stream) for _ in range(sent.count(b"HTTP/1.1"))]
+
+        assert all(answer.status in (200, 201, 400) for answer in answers)
+        assert answers[-1].headers["connection"] == "close"
+        assert is_closed(stream)
+
+
+@pytest.mark.parametrize("sent", [b"", request()[:20], request()[:-1]])
+def test_who_leaves_before_a_request_is_whole_is_hung_up_on(server: Running, sent: bytes) -> None:
+    with connected(server) as stream:
+        stream.sendall(sent)
+        stream.shutdown(socket.SHUT_WR)
+
+        assert is_closed(stream)
+
+
+def test_what_is_wrong_does_not_take_the_answer_of_the_request_before_it(server: Running) -> None:
+    with connected(server) as stream:
+        stream.sendall(request() + b"NONSENSE\r\n\r\n")
+
+        assert Answer(stream).status == 201
+        assert is_closed(stream)
+
+
         head.sendall(b"POST /v1/events HTTP/1.1\r\nhost: ")
         body.sendall(request()[:-3])
         server.wait_until(lambda: len(server.server.server_state.connections) >= 2)

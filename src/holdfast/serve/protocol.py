@@ -26,7 +26,7 @@ from holdfast.serve.ingest import PATH, Ingest, Opened
 from holdfast.serve.problems import Header, Reply, from_error, problem
 from holdfast.write.batch import Acknowledgement, Taken
 
-HEAD_BYTES_MAX: Final = 64 * 1024  # beyond what came in with its first bytes
+HEAD_BYTES_MAX: Final = 64 * 1024
 HEAD_SECONDS: Final = 15.0
 MESSAGE_SECONDS: Final = 60.0  # head and body
 IDLE_SECONDS: Final = 75.0
@@ -40,10 +40,12 @@ _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
     for status in http.HTTPStatus
 }
+_LISTENING: Final = b"/v1/tail"
 _log: Final = logging.getLogger("holdfast.serve")
 
 
 class _RefusedError(Exception):
+_HEAD_TOO_LARGE: Final = problem("headers-too-large", f"more than {HEAD_BYTES_MAX:,} bytes")
     """Makes the parser drop the rest of what it holds."""
 
 
@@ -123,7 +125,9 @@ class Connection(HttpToolsProtocol):
         self._stalled_since = FOREVER
         self._is_deaf = False
         self._is_in_head = False
-        self._head_bytes = 0
+        self._read_bytes = 0  # at once, by the last read
+        self._first_bytes = 0  # by the read in which the head began
+        self._head_bytes = 0  # by those after it
         self._arriving: _Call | None = None  # its body is on its way
         self._call: _Call | None = None  # not answered yet
 
@@ -143,7 +147,9 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        was_in_head = self._is_in_head
+        self._read_bytes = len(data)
+        if self._is_in_head:
+            self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -152,11 +158,23 @@ class Connection(HttpToolsProtocol):
             if not self._is_deaf:
                 self._refuse(problem("malformed", f"not HTTP/1.1: {error}"))
             return
-        if was_in_head and self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                limit = f"more than {HEAD_BYTES_MAX:,} bytes"
-                self._refuse(problem("headers-too-large", limit))
+        if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(_HEAD_TOO_LARGE)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's hangs up
+        """A client that has said all (`nc -N`) may still read: it gets its answers, then the end.
+        But one that listens, and would be told for ever, has left.
+
+        Returns:
+            Whether the connection stays until then. TLS knows no such half of a connection.
+        """
+        cycle = self.cycle
+        if self._is_answered or cycle.more_body:
+            return False
+        if self.url.startswith(_LISTENING) and cycle.response_started:
+            return False
+        cycle.keep_alive = False
+        return self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -172,7 +190,7 @@ class Connection(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._is_in_head = True
-        self._head_bytes = 0
+        self._first_bytes, self._head_bytes = self._read_bytes, 0
         self._since = self.loop.time()
         self._patience = HEAD_SECONDS
 
@@ -188,6 +206,10 @@ class Connection(HttpToolsProtocol):
             and self._is_answered
             and not self.parser.should_upgrade()
         ):
+        if self._first_bytes + self._head_bytes > HEAD_BYTES_MAX:  # of which some may be a body's
+            fields = sum(len(name) + len(value) for name, value in self.headers)
+            if len(self.url) + fields > HEAD_BYTES_MAX:
+                self._refuse_in_parser(_HEAD_TOO_LARGE)
             self._open()
             return
         url, headers = self.url, self.headers
@@ -225,6 +247,7 @@ class Connection(HttpToolsProtocol):
         taken = self.ingest.begin(call.opened, call.whole_body())
         self.ingest.left(call.size_bytes)
         if isinstance(taken, Reply):
+        call.more_body = False
             self._answer(taken)
         else:
             call.taken = taken
@@ -326,19 +349,22 @@ class Connection(HttpToolsProtocol):
         never see why: so listen on for a while without hearing.
         """
         self._is_deaf = True
-        call, self._call = self._call, None
+        call = self._call
+        if not self._is_answered and (call is None or call.taken is not None):
+            # An earlier request's answer is on its way: that one is given, and then the end.
+            self.cycle.keep_alive = False
+            self._patience = FOREVER
+            return
         if call is not None:
             call.response_complete = True
             self.ingest.metrics.answered(reply.status, self.loop.time() - call.began, call.headers)
-        elif not self._is_answered:
-            self.transport.close()  # another answer is on its way; there is no room for this one
-            return
         self._write(reply, keep_alive=False)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._wait(LINGER_SECONDS)
 
     def _write(self, reply: Reply, keep_alive: bool) -> None:
+            self._call = None
         status, headers, body = reply
         defaults = self.server_state.default_headers  # a new list every second, with the date
         heads = self._heads
