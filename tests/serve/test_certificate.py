@@ -1,16 +1,11 @@
 """GET /v1/certificate, over a real node, reader and regions."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-
 import httpx
 import pytest
 
-from holdfast.errors import CorruptError, UnavailableError
 from holdfast.proof import tenants
 from holdfast.regions import segment
-from holdfast.serve.certificate import pieces
-from holdfast.serve.faces import CERTIFICATES_MAX, Bounds
+from holdfast.serve.faces import FILES_MAX
 from holdfast.times import format_us, parse_time
 from tests.prove.certificates import checked, records_in
 from tests.serve.running import EVENT, Running
@@ -50,7 +45,7 @@ def test_all_events_of_a_tenant_are_certified_and_convince_it(server: Running) -
     assert found.code == 0
     assert records_in(answer.content) == ["certify-1", "certify-3", "certify-5"]
     assert found.events == 3
-    assert server.server.front.bounds.certificates == 0
+    assert server.server.front.bounds.files["certificates"] == 0
 
     hashes = certified(server, "certified1", "hashes")
 
@@ -97,33 +92,11 @@ def test_what_cannot_be_certified_is_told_as_a_problem(
 
 def test_only_some_are_made_at_once(server: Running) -> None:
     bounds = server.server.front.bounds
-    bounds.certificates += CERTIFICATES_MAX
+    bounds.files["certificates"] += FILES_MAX
     try:
         answer = certified(server, "a")
     finally:
-        bounds.certificates -= CERTIFICATES_MAX
+        bounds.files["certificates"] -= FILES_MAX
 
     assert answer.status_code == 503
-
-
-def test_a_failure_on_the_way_ends_the_file_with_an_error() -> None:
-    bounds = Bounds()
-
-    async def coming() -> AsyncGenerator[bytes]:
-        yield b"second\n"
-        raise CorruptError("segment 7")
-
-    async def heard() -> list[bytes]:
-        found: list[bytes] = []
-        with pytest.raises(CorruptError):
-            async for piece in pieces(b"first\n", coming(), bounds):
-                found.append(piece)
-                assert bounds.certificates == 1
-        bounds.stopping.set()
-        with pytest.raises(UnavailableError):
-            async for _ in pieces(b"first\n", coming(), bounds):
-                pass
-        return found
-
-    assert asyncio.run(heard()) == [b"first\n", b"second\n"]
-    assert bounds.certificates == 0
+    assert answer.headers["retry-after"] == "10"

@@ -1,5 +1,6 @@
 """Connections, over sockets: the short way, everything beside it, and clients that misbehave."""
 
+import asyncio
 import json
 import socket
 import struct
@@ -15,6 +16,7 @@ from holdfast.serve.protocol import (
     LINGER_SECONDS,
     MESSAGE_SECONDS,
     STALLED_SECONDS,
+    untaken_bytes,
 )
 from tests.serve.running import EVENT, Running
 
@@ -236,8 +238,6 @@ def test_a_head_without_end_is_cut_short(server: Running) -> None:
             raise EOFError
 
 
-def test_a_slow_head_and_a_slow_body_are_told_that_time_is_up(server: Running) -> None:
-    with connected(server) as head, connected(server) as body:
 def test_a_head_that_is_too_large_is_refused_though_it_comes_at_once(server: Running) -> None:
     large, larger = (f"x: {'y' * size}" for size in (HEAD_BYTES_MAX - 1000, 180_000))
 
@@ -286,6 +286,8 @@ def test_what_is_wrong_does_not_take_the_answer_of_the_request_before_it(server:
         assert is_closed(stream)
 
 
+def test_a_slow_head_and_a_slow_body_are_told_that_time_is_up(server: Running) -> None:
+    with connected(server) as head, connected(server) as body:
         head.sendall(b"POST /v1/events HTTP/1.1\r\nhost: ")
         body.sendall(request()[:-3])
         server.wait_until(lambda: len(server.server.server_state.connections) >= 2)
@@ -334,6 +336,30 @@ def test_a_client_that_does_not_read_is_dropped(server: Running) -> None:
         server.sweep(STALLED_SECONDS + 1)
 
         server.wait_until(lambda: not server.server.server_state.connections)
+
+
+def test_a_client_that_reads_slowly_is_not_dropped(server: Running) -> None:
+    events = [{"action": "x", "tenant": "slow", "reason": "y" * 7000} for _ in range(1000)]
+    assert server.post(events).status_code == 201
+
+    with connected(server) as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stream.sendall(request(b"", line="GET /v1/events?tenant=slow&limit=1000 HTTP/1.1"))
+        connections = server.server.server_state.connections
+        server.wait_until(lambda: any(c.flow.write_paused for c in connections))  # type: ignore[union-attr]
+        served = next(c for c in connections if c.flow.write_paused)  # type: ignore[union-attr]
+
+        async def read_and_swept() -> None:
+            now = asyncio.get_running_loop().time()
+            served.sweep(now)  # type: ignore[union-attr]
+            unread = untaken_bytes(served.transport)
+            while untaken_bytes(served.transport) == unread:
+                assert stream.recv(4096)
+            served.sweep(now + STALLED_SECONDS + 1)  # type: ignore[union-attr]
+
+        server.inside(read_and_swept)
+
+        assert served in server.server.server_state.connections
 
 
 def test_one_connection_too_many_is_told_so(

@@ -17,12 +17,12 @@ from holdfast.errors import Problem, RejectedError
 from holdfast.serve import (
     alerts,
     answers,
-    certificate,
     checkpoints,
     export,
     parameters,
     schema,
     status,
+    streamed,
     tail,
 )
 from holdfast.serve.faces import Faces
@@ -74,19 +74,19 @@ async def count(request: Asked) -> Response[bytes]:
 
 @get("/v1/events/export")
 async def export_all(request: Asked) -> Stream:
-    """Its first page is awaited here, so that a bad question is told as a problem."""
     faces = faces_of(request)
     values = values_of(request, parameters.EXPORT)
     kind, query = str(values.get("format", "ndjson")), parameters.query_of(values)
-    faces.bounds.refuse_export()
     said = faces.system.reader.completeness()
-    page = await export.first_page(faces.system, query, faces.bounds)
-    coming = export.pieces(faces.system, query, kind, page, faces.bounds)
+    coming = export.pieces(faces.system, query, kind, faces.bounds)
+    coming = streamed.bounded(coming, "exports", faces.bounds)
+    first = await anext(coming)
     headers = {
         "content-disposition": f'attachment; filename="events.{kind}"',
         "holdfast-complete-through": answers.time_of(said.complete_through_us) or "unknown",
     }
-    return Stream(coming, media_type=export.MEDIA_TYPES[kind], headers=headers)
+    file = streamed.begun(first, coming)
+    return Stream(file, media_type=export.MEDIA_TYPES[kind], headers=headers)
 
 
 @get("/v1/events/{event_id:str}")
@@ -111,15 +111,12 @@ async def proof(request: Asked) -> Response[bytes]:
 
 @get("/v1/certificate")
 async def certify(request: Asked) -> Stream:
-    """Its first piece is awaited here, so that what cannot be certified is told as a problem."""
     faces = faces_of(request)
     wanted = parameters.certifying_of(values_of(request, parameters.CERTIFICATE))
-    faces.bounds.refuse_certificate()
     coming = faces.system.prover.certifier.certificate(*wanted)
+    coming = streamed.bounded(coming, "certificates", faces.bounds)
     first = await faces.bounds.ask(anext(coming))
-    return Stream(
-        certificate.pieces(first, coming, faces.bounds), media_type=certificate.MEDIA_TYPE
-    )
+    return Stream(streamed.begun(first, coming), media_type=export.MEDIA_TYPES["ndjson"])
 
 
 @get("/v1/tail")

@@ -6,16 +6,14 @@ the memory of a page. The statement that goes with it is in the answer's head, t
 
 import csv
 import io
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import structs
 
-from holdfast.errors import UnavailableError
-from holdfast.model import Found, Page, Query
+from holdfast.model import Found, Query
 from holdfast.read.query import LIMIT_MAX
 from holdfast.serve.faces import Bounds
 from holdfast.serve.ui.shown import shown
@@ -33,8 +31,6 @@ MEDIA_TYPES: Final = {
     "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
 }
-
-_log: Final = logging.getLogger("holdfast.serve")
 
 
 class Writer(Protocol):
@@ -133,41 +129,17 @@ WRITERS: Final[dict[str, Callable[[], Writer]]] = {
 }
 
 
-async def first_page(system: System, query: Query, bounds: Bounds) -> Page:
-    """What is awaited before the answer begins, so that a bad question is told as a problem."""
-    return await bounds.ask(system.reader.search(structs.replace(query, limit=LIMIT_MAX)))
-
-
-async def pieces(
-    system: System, query: Query, kind: str, page: Page, bounds: Bounds
-) -> AsyncIterator[bytes]:
-    """The file. What goes wrong now cuts the connection: a client sees that it is not whole."""
+async def pieces(system: System, query: Query, kind: str, bounds: Bounds) -> AsyncGenerator[bytes]:
+    """The file, a piece a page."""
     writer, offload = WRITERS[kind](), system.host.offload
-    bounds.exports += 1
-    try:
-        async for events in _pages(system, query, page, bounds):
-            if piece := await offload(writer.piece, events):
-                yield piece
-        if rest := await offload(writer.end):
-            yield rest
-    except Exception as error:
-        _log.error("an export was cut off: %s", error)
-        raise
-    finally:
-        bounds.exports -= 1
-
-
-async def _pages(
-    system: System, query: Query, page: Page, bounds: Bounds
-) -> AsyncGenerator[Sequence[Found]]:
+    query = structs.replace(query, limit=LIMIT_MAX)
     while True:
-        yield page.events
-        if not page.next:
-            return
-        if bounds.stopping.is_set():
-            raise UnavailableError("the server is stopping")
-        query = structs.replace(query, cursor=page.next, limit=LIMIT_MAX)
         page = await bounds.ask(system.reader.search(query))
+        yield await offload(writer.piece, page.events)
+        if not page.next:
+            break
+        query = structs.replace(query, cursor=page.next)
+    yield await offload(writer.end)
 
 
 def _row(found: Found) -> tuple[str | int, ...]:

@@ -1,7 +1,9 @@
 """What the handlers share: the system behind them, and bounds on what is asked of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -14,8 +16,7 @@ from holdfast.wiring import System
 
 QUESTIONS_MAX: Final = 32
 QUESTION_SECONDS: Final = 60.0
-CERTIFICATES_MAX: Final = 4
-EXPORTS_MAX: Final = 4
+FILES_MAX: Final = 4  # of a kind, that are made while they are sent
 TAILS_MAX: Final = 256
 
 Answer = TypeVar("Answer")
@@ -31,8 +32,7 @@ class Bounds:
     def __init__(self) -> None:
         self.questions = 0
         self.tails = 0
-        self.certificates = 0
-        self.exports = 0
+        self.files: Counter[str] = Counter()
         self.stopping = asyncio.Event()
 
     async def ask(self, question: Awaitable[Answer]) -> Answer:
@@ -57,27 +57,23 @@ class Bounds:
         finally:
             self.questions -= 1
 
-    def refuse_certificate(self) -> None:
-        """Let one more certificate be made.
+    @contextmanager
+    def place(self, kind: str) -> Iterator[None]:
+        """Hold one of the places in which files of this kind ("exports") are made.
 
         Raises:
-            UnavailableError: enough are, or the server is stopping.
+            UnavailableError: none is free, or the server is stopping.
         """
         if self.stopping.is_set():
             raise UnavailableError("the server is stopping")
-        if self.certificates >= CERTIFICATES_MAX:
-            raise UnavailableError("too many certificates at once", retry_after_seconds=10)
-
-    def refuse_export(self) -> None:
-        """Let one more file be written.
-
-        Raises:
-            UnavailableError: enough are, or the server is stopping.
-        """
-        if self.stopping.is_set():
-            raise UnavailableError("the server is stopping")
-        if self.exports >= EXPORTS_MAX:
-            raise UnavailableError("too many exports at once", retry_after_seconds=10)
+        if self.files[kind] >= FILES_MAX:
+            reason = f"{FILES_MAX} {kind} are being made, and no more at once"
+            raise UnavailableError(reason, retry_after_seconds=10)
+        self.files[kind] += 1
+        try:
+            yield
+        finally:
+            self.files[kind] -= 1
 
     def refuse_tail(self) -> None:
         """Let one more listen.

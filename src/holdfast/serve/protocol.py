@@ -12,8 +12,12 @@ version, and the tests run every path over a socket.
 """
 
 import asyncio
+import contextlib
+import fcntl
 import http
 import logging
+import sys
+import termios
 from typing import Any, Final
 
 import httptools
@@ -30,22 +34,22 @@ HEAD_BYTES_MAX: Final = 64 * 1024
 HEAD_SECONDS: Final = 15.0
 MESSAGE_SECONDS: Final = 60.0  # head and body
 IDLE_SECONDS: Final = 75.0
-STALLED_SECONDS: Final = 60.0  # of a client that does not read its answer
+STALLED_SECONDS: Final = 15.0  # without a byte taken, of a client that does not read its answer
 LINGER_SECONDS: Final = 5.0
 CONNECTIONS_MAX: Final = 10_000
 FOREVER: Final = float("inf")
 
 _URL: Final = PATH.encode()
+_LISTENING: Final = b"/v1/tail"
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
     for status in http.HTTPStatus
 }
-_LISTENING: Final = b"/v1/tail"
+_HEAD_TOO_LARGE: Final = problem("headers-too-large", f"more than {HEAD_BYTES_MAX:,} bytes")
 _log: Final = logging.getLogger("holdfast.serve")
 
 
 class _RefusedError(Exception):
-_HEAD_TOO_LARGE: Final = problem("headers-too-large", f"more than {HEAD_BYTES_MAX:,} bytes")
     """Makes the parser drop the rest of what it holds."""
 
 
@@ -123,6 +127,7 @@ class Connection(HttpToolsProtocol):
         self._since = self.loop.time()
         self._patience = HEAD_SECONDS
         self._stalled_since = FOREVER
+        self._untaken_bytes = 0
         self._is_deaf = False
         self._is_in_head = False
         self._read_bytes = 0  # at once, by the last read
@@ -179,6 +184,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stalled_since = self.loop.time()
+        self._untaken_bytes = untaken_bytes(self.transport)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -200,16 +206,16 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._patience = MESSAGE_SECONDS
+        if self._first_bytes + self._head_bytes > HEAD_BYTES_MAX:  # of which some may be a body's
+            fields = sum(len(name) + len(value) for name, value in self.headers)
+            if len(self.url) + fields > HEAD_BYTES_MAX:
+                self._refuse_in_parser(_HEAD_TOO_LARGE)
         if (
             self.url == _URL
             and self.parser.get_method() == b"POST"
             and self._is_answered
             and not self.parser.should_upgrade()
         ):
-        if self._first_bytes + self._head_bytes > HEAD_BYTES_MAX:  # of which some may be a body's
-            fields = sum(len(name) + len(value) for name, value in self.headers)
-            if len(self.url) + fields > HEAD_BYTES_MAX:
-                self._refuse_in_parser(_HEAD_TOO_LARGE)
             self._open()
             return
         url, headers = self.url, self.headers
@@ -241,13 +247,13 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._patience = FOREVER
+        call.more_body = False
         if isinstance(call.opened, Reply):
             self._answer(call.opened)
             return
         taken = self.ingest.begin(call.opened, call.whole_body())
         self.ingest.left(call.size_bytes)
         if isinstance(taken, Reply):
-        call.more_body = False
             self._answer(taken)
         else:
             call.taken = taken
@@ -325,7 +331,12 @@ class Connection(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """End what takes too long."""
+        if self._stalled_since < FOREVER:
+            before, self._untaken_bytes = self._untaken_bytes, untaken_bytes(self.transport)
+            if self._untaken_bytes < before:
+                self._stalled_since = now
         if now - self._stalled_since > STALLED_SECONDS:
+            self.cycle.disconnected = True  # or a piece that is made now meets a closed transport
             self.transport.abort()
         elif now - self._since <= self._patience:
             return
@@ -356,6 +367,7 @@ class Connection(HttpToolsProtocol):
             self._patience = FOREVER
             return
         if call is not None:
+            self._call = None
             call.response_complete = True
             self.ingest.metrics.answered(reply.status, self.loop.time() - call.began, call.headers)
         self._write(reply, keep_alive=False)
@@ -364,7 +376,6 @@ class Connection(HttpToolsProtocol):
         self._wait(LINGER_SECONDS)
 
     def _write(self, reply: Reply, keep_alive: bool) -> None:
-            self._call = None
         status, headers, body = reply
         defaults = self.server_state.default_headers  # a new list every second, with the date
         heads = self._heads
@@ -390,6 +401,15 @@ class _Heads:
 def with_ingest(ingest: Ingest) -> type[Connection]:
     """The class that uvicorn makes connections of."""
     return type("Connection", (Connection,), {"ingest": ingest, "_heads": _Heads()})
+
+
+def untaken_bytes(transport: asyncio.Transport) -> int:
+    """What was sent and not taken: here, and in the kernel, whose megabytes a slow client reads
+    for longer than a stalled one is waited for."""
+    queued = bytearray(4)
+    with contextlib.suppress(OSError):  # only Linux tells that of a socket
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+    return transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
 
 
 def _expects(headers: dict[bytes, bytes]) -> bool:

@@ -24,8 +24,8 @@ from holdfast.serve.answers import (
     SearchAnswer,
 )
 from holdfast.serve.body import ENCODINGS, MEDIA_TYPES
-from holdfast.serve.certificate import MEDIA_TYPE as MEDIA_TYPE_OF_LINES
 from holdfast.serve.checkpoints import CheckpointsAnswer, ConsistencyAnswer
+from holdfast.serve.export import MEDIA_TYPES as FILES
 from holdfast.serve.parameters import Parameter
 from holdfast.serve.problems import KINDS, MEDIA_TYPE, type_uri
 from holdfast.serve.status import StatusAnswer
@@ -300,7 +300,7 @@ def _certificate() -> JsonObject:
         "summary": summary,
         "parameters": _query(parameters.CERTIFICATE),
         "responses": {
-            "200": {"description": summary, "content": {MEDIA_TYPE_OF_LINES: {"schema": lines}}},
+            "200": {"description": summary, "content": {FILES["ndjson"]: {"schema": lines}}},
             **_problems(400, 401, 409, 421, 500, 503),
         },
     }
