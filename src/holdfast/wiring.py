@@ -33,7 +33,7 @@ from holdfast.read.follow import FollowLimits
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.read.search import prepare
-from holdfast.regions import Region, Regions
+from holdfast.regions import Region, Regions, layout
 from holdfast.regions.buckets import S3, open_bucket, open_client, parse_bucket
 from holdfast.regions.clock import ClockInterval
 from holdfast.regions.cloud import CloudStore
@@ -398,16 +398,17 @@ def real_regions(settings: Settings, limits: RegionLimits | None = None) -> Iter
     limits = limits or RegionLimits()
     threads: list[Threads] = []
 
-    def store(url: str, name: str, where: RegionSettings) -> Store:
+    def store(url: str, name: str, where: RegionSettings, cookie: str = "") -> Store:
         if not where.is_directory:
             bucket, seconds = parse_bucket(url), limits.timeout_seconds
             return CloudStore(lambda: open_bucket(bucket, where, seconds, _now_us))
         threads.append(Threads(name, REGION_THREADS))
         path = Path(unquote(urlsplit(url).path))
-        return DirectoryStore(path, PosixDisk(), threads[-1], writer=f"w{os.getpid()}")
+        writer = f"w{os.getpid()}"
+        return DirectoryStore(path, PosixDisk(), threads[-1], writer=writer, cookie=cookie)
 
     def evidence(id: str, where: RegionSettings) -> Store:
-        plain = store(where.url, id, where)
+        plain = store(where.url, id, where, layout.REGION_KEY)
         if not (where.object_lock and isinstance(plain, CloudStore)):
             return plain
         threads.append(Threads(f"{id}-versions", REGION_THREADS))

@@ -7,13 +7,17 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from holdfast.regions import Region, layout
 from holdfast.regions.directory import LEFTOVER_US, DirectoryStore
 from holdfast.regions.disk import PosixDisk, Stat
 from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from holdfast.settings import load
+from holdfast.wiring import real_regions
 from tests.machine import no_tracing, program
 from tests.regions.worlds import RecordingDisk, at_once
 
@@ -194,6 +198,49 @@ def test_an_empty_root_is_not_written_to(tmp_path: Path) -> None:
 
     assert isinstance(outcome, Unknown) and outcome.permanent and "empty" in outcome.reason
     assert list(tmp_path.iterdir()) == []
+
+
+def everything(root: Path) -> None:
+    shutil.rmtree(root)
+    root.mkdir()
+
+
+def all_that_a_shell_names(root: Path) -> None:
+    for path in root.glob("[!.]*"):
+        shutil.rmtree(path)
+
+
+def the_cookie(root: Path) -> None:
+    (root / layout.REGION_KEY).unlink()
+
+
+@pytest.mark.parametrize("wipe", [everything, all_that_a_shell_names, the_cookie])
+def test_nothing_is_put_into_a_store_that_was_wiped(
+    tmp_path: Path, wipe: Callable[[Path], None]
+) -> None:
+    """As the settings make it: else its writer would build it up again, empty, where it lay."""
+
+    async def story(region: Region) -> list[Stored | Unknown]:
+        assert await region.make_root() == Stored()
+        for key in (layout.REGION_KEY, KEY):
+            assert await region.create(key, b"bytes") == Stored()
+        assert await region.replace("ctl/hb/x", b"bytes") == Stored()
+        wipe(root)
+        before.extend(sorted(root.rglob("*")))
+        return [
+            await region.create("ev/seg/other/name", b""),
+            await region.replace("ctl/hb/x", b""),
+            await region.create(KEY, b"bytes"),
+        ]
+
+    before: list[Path] = []
+    settings = load(None, {}, {"data": str(tmp_path)})
+    root = settings.data_path / "regions" / "a"
+    with real_regions(settings) as regions:
+        outcomes = asyncio.run(story(regions.by_id["a"]))
+
+    assert all(isinstance(outcome, Unknown) and outcome.permanent for outcome in outcomes)
+    assert sorted(root.rglob("*")) == before
 
 
 def test_a_copied_root_without_its_temporary_directory_is_written_to(

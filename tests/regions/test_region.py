@@ -220,6 +220,25 @@ def test_a_region_that_cannot_be_written_is_still_read() -> None:
     run_with_time(story)
 
 
+def test_a_region_that_takes_nothing_since_its_cookie_is_gone_is_said_to_be_unverified() -> None:
+    class Wiped(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            return Unknown("wiped", permanent=True)
+
+    async def story(_: VirtualTime) -> None:
+        region = Region("a", Wiped())
+        region.why_unverified = "its cookie is gone"
+
+        await region.create(KEY, b"")
+
+        report = region.report()
+        assert (report.state, report.why) == ("unverified", "its cookie is gone")
+        region.why_unverified = ""
+        assert (region.report().state, region.report().why) == ("open", "wiped")
+
+    run_with_time(story)
+
+
 def test_answers_that_refuse_a_call_are_no_failures_of_the_region() -> None:
     async def story(_: VirtualTime) -> None:
         region = verified(MemoryWorld())

@@ -12,8 +12,9 @@ The order of a create is the design; what a crash after each step leaves behind:
 `link` is what makes it put-if-absent: it fails where the name is taken. A replacement differs in
 one step: `rename` instead of `link`.
 
-The root is never made here but by `make_root`, at a founding: a missing root, or an empty one (a
-mount point without its disk), means that the store is away, not that it is new.
+The root is never made here but by `make_root`, at a founding: a missing root, or one without the
+store's cookie (wiped, or a mount point without its disk), means that the store is away, not that it
+is new. Into such a one nothing is put.
 """
 
 import contextlib
@@ -46,15 +47,19 @@ Result = TypeVar("Result")
 class DirectoryStore:
     """See the module. Implements `Store` and `Rooted`; each call is one call of the offload."""
 
-    def __init__(self, root: Path, disk: Disk, offload: Offload, *, writer: str = "writer") -> None:
+    def __init__(
+        self, root: Path, disk: Disk, offload: Offload, *, writer: str = "writer", cookie: str = ""
+    ) -> None:
         """root: the directory. offload: this store's own threads, so that a disk that
-        hangs starves nobody else. writer: tells this process's files in `.tmp` from others'."""
+        hangs starves nobody else. writer: tells this process's files in `.tmp` from others'.
+        cookie: the key that is put before all others, and without which nothing is; "": none is."""
         if not is_part(writer):
             raise ValueError(f"not a part of a file's name: {writer!r}")
         self.root = root.absolute()
         self._disk = disk
         self._offload = offload
         self._writer = writer
+        self._cookie = cookie
         self._numbers = itertools.count()
         self._swept = False
         # Directories whose own names are known to be durable, and of which root.
@@ -113,7 +118,7 @@ class DirectoryStore:
             self._disk.close(root)
 
     def _create(self, root: int, key: str, data: bytes) -> Stored | Unknown:
-        temporary = self._write_temporary(root, data)
+        temporary = self._write_temporary(root, key, data)
         if isinstance(temporary, Unknown):
             return temporary
         try:
@@ -131,7 +136,7 @@ class DirectoryStore:
             self._discard(root, temporary)
 
     def _replace(self, root: int, key: str, data: bytes) -> Stored | Unknown:
-        temporary = self._write_temporary(root, data)
+        temporary = self._write_temporary(root, key, data)
         if isinstance(temporary, Unknown):
             return temporary
         try:
@@ -222,8 +227,10 @@ class DirectoryStore:
             elif facts.is_file and key > after:
                 yield Listed(key, facts.size_bytes, facts.modified_us)
 
-    def _write_temporary(self, root: int, data: bytes) -> str | Unknown:
-        """Write and fsync a new file in `.tmp`. Nothing is left of it when that fails."""
+    def _write_temporary(self, root: int, key: str, data: bytes) -> str | Unknown:
+        """Write and fsync a file in `.tmp`, for a key. Nothing is left of it when that fails."""
+        if self._cookie not in ("", key) and not self._is_there(root, self._cookie):
+            return self._wiped(f"holds no {self._cookie}")
         opened = self._open_temporary(root)
         if isinstance(opened, Unknown):
             return opened
@@ -249,12 +256,20 @@ class DirectoryStore:
                 continue  # a leftover, or another process of the same name
             except FileNotFoundError:
                 if not self._disk.scandir(root, "."):
-                    return Unknown(
-                        f"{self.root} is empty: wiped, or a mount point without its disk",
-                        permanent=True,
-                    )
+                    return self._wiped("is empty")
                 self._make_directory(root, TEMPORARY)
         return Unknown(f"no free name in {TEMPORARY}")
+
+    def _is_there(self, root: int, path: str) -> bool:
+        try:
+            self._disk.stat(root, path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def _wiped(self, what: str) -> Unknown:
+        why = f"{self.root} {what}: wiped, or a mount point without its disk"
+        return Unknown(why, permanent=True)
 
     def _settle_directories(self, root: int, key: str) -> str:
         """Make the directories of a key and their names durable; returns the last of them.

@@ -260,17 +260,18 @@ class Region:
         )
 
     def _state(self) -> str:
-        if not self._is_answering:
+        if self._reading.breaker.state is not State.CLOSED:
             return "open"
         if self.why_unfit:
             return "unfit"
-        return "unverified" if self.why_unverified else "ok"
+        if self.why_unverified:  # which may well be why it takes nothing
+            return "unverified"
+        return "ok" if self._is_answering else "open"
 
     def _why(self) -> str:
         failure = self._writing.last_failure or self._reading.last_failure
-        if failure and not (self.why_unfit and self._is_answering):
-            return failure.reason
-        return self.why_unfit or self.why_unverified
+        wrong = {"unfit": self.why_unfit, "unverified": self.why_unverified}.get(self._state(), "")
+        return wrong or (failure.reason if failure else "")
 
     def _lane(self) -> _Lane:
         slots = asyncio.Semaphore(self._limits.in_flight_max)
