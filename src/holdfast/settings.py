@@ -102,6 +102,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     quorum: of the regions that are not leaving. earlier: sets that were in force before.
     workers: processes that take events in, each a node of its own.
+    archive_after_hours: how long after its end a day is archived; 0: no server archives.
     witness_quorum: so many witnesses must cosign each checkpoint, or it is told; 0: all.
     """
 
@@ -122,6 +123,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     checkpoint_interval_s: int = 3600
     lost_after_s: int = 600
     scrub_period_days: int = 30
+    archive_after_hours: int = 0
     ack_timeout_s: int = 30
     event_bytes_max: int = EVENT_BYTES_MAX
     request_bytes_max: int = REQUEST_BYTES_MAX
@@ -261,6 +263,8 @@ def _checked(settings: Settings) -> Settings:
     for key in _POSITIVE:
         if getattr(settings, key) <= 0:
             raise _rejected(key, "must be above 0")
+    if settings.archive_after_hours < 0:
+        raise _rejected("archive_after_hours", "must be 0 or more")
     for key, most in _AT_MOST.items():
         if not 0 < getattr(settings, key) <= most:
             raise _rejected(key, f"must be 1 to {most}: limits can only be lowered")

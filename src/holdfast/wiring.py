@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from holdfast.archive.archivist import Archivist
 from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
 from holdfast.errors import HoldfastError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
@@ -47,6 +48,7 @@ from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.threads import Threads
 from holdfast.regions.trailkey import KeyHome, TrailKey
+from holdfast.regions.units import HOUR_US
 from holdfast.regions.versions import S3Versions
 from holdfast.regions.worm import WormStore
 from holdfast.settings import RegionSettings, Settings
@@ -101,6 +103,7 @@ class System:
     prover: Prover
     keeper: Keeper
     scrub: Scrub
+    archivist: Archivist
     node: Node | None
     witnesses: Witnesses | None
     is_new: bool
@@ -140,7 +143,9 @@ async def open_system(
         if write and elsewhere is None:
             closing.enter_context(locked(settings.data_path / LOCK_FILE))
         regions = closing.enter_context(real_regions(settings))
+        patient = closing.enter_context(real_regions(settings, PATIENT))
         founded = await _founded(settings, regions, host, write=write)
+        patient.trail = regions.trail
         cache = closing.enter_context(_cache(settings.data_path, owned=write))
         nodes: list[Node] = []
         clocks = elsewhere.clocks if elsewhere else lambda: nodes[0].clocks() if nodes else {}
@@ -163,6 +168,7 @@ async def open_system(
             prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000),
             keeper=Keeper(regions, host, closer, identity=identity, suspects=reader.suspects),
             scrub=Scrub(regions, host, settings.scrub_period_days),
+            archivist=Archivist(patient, reader, host, identity, cache / "archive"),
             node=nodes[0] if nodes else None,
             witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
             is_new=founded.is_new,
@@ -334,6 +340,9 @@ async def _alive(
             prober.probe_forever(nodes.ready),
             _close_left_over(left_over),
         ]
+        if settings.archive_after_hours:
+            after_us = settings.archive_after_hours * HOUR_US
+            work.append(system.archivist.archive_forever(after_us))
         if node is not None:
             closing.push_async_callback(node.stop)
             await node.start()

@@ -196,6 +196,7 @@ def targets() -> list[Target]:
         "verify_birth": (lambda data: statements.verify_birth(data, TRAIL), signed),
         "verify_gap": (lambda data: statements.verify_gap(data, TRAIL), signed),
         "kinds.verify_cookie": (lambda data: kinds.verify_cookie(data, TRAIL), signed),
+        "kinds.verify_archive": (lambda data: kinds.verify_archive(data, TRAIL), signed),
         "kinds.verify_whole": (lambda data: kinds.verify_whole(data, TRAIL), signed),
         "merkle inclusion": (inclusion, (THREE + SEVEN + bytes(128),)),
         "merkle consistency": (
@@ -232,6 +233,11 @@ def stored() -> Iterator[str]:
     yield from (layout.REGION_KEY, layout.WHOLE_KEY, layout.heartbeat_key(NODE))
     yield from (layout.segment_key(NODE, SEALED.name), layout.checkpoint_key(NODE, 7))
     yield from (layout.birth_key(NODE, 1), layout.closed_key(NODE, 2), layout.gap_key(NODE, 3, 5))
+    yield layout.archived_key("2026-11-29", "default", "a" * 64)
+    yield from (
+        layout.archived_key("2026-11-29", "", "a" * 64),
+        layout.archive_key("2026-11-29", 1),
+    )
 
 
 # -- what is given -----------------------------------------------------------------------------

@@ -101,6 +101,13 @@ NUMBER = r"(?:0|[1-9][0-9]{0,18})"
 ID = r"[0-9a-f]{32}"
 REGION = r"[0-9a-z][0-9a-z._-]{0,62}"
 UNHASHED = "-".join(f"[0-9a-f]{{{n}}}" for n in (10, 6, 12, 6, 6, 14, 64))
+OBJECT = r"[0-9a-f]{64}"
+DAY = (
+    r"(?!0000)[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|[12][0-9]))"
+)
+UNIT = rf"{DAY}(?:t(?:[01][0-9]|2[0-3]))?"
+CLASS = r"[a-z][a-z0-9-]{0,31}"
 STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"'
 END = rf"{NUMBER} {NUMBER} {NUMBER} {HASH}(?: {HASH})*"
 
@@ -152,6 +159,19 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("found_us", "1", NUMBER),
         ("certificate", "1", BASE64),
         ("region", "*", f"{REGION} {ID}"),
+    ],
+    "holdfast-archive/1": [
+        ("unit", "1", UNIT),
+        ("generation", "1", NUMBER),
+        ("region", "1", REGION),
+        ("store", "1", ID),
+        ("by", "1", ID),
+        ("archived_us", "1", NUMBER),
+        ("certificate", "1", BASE64),
+        ("evidence", "1", OBJECT),
+        ("part", "*", f"{CLASS} {OBJECT} {NUMBER} {NUMBER}"),
+        ("ledger", "*", f"{ID} {NUMBER} {NUMBER} {NUMBER} {NUMBER}"),
+        ("gap", "*", f"{ID} {NUMBER} {NUMBER}"),
     ],
     "holdfast-heartbeat/1": [
         ("epoch", "1", NUMBER),
@@ -314,7 +334,42 @@ def _trailer_fault(values: Values) -> str:
     return "" if counts and min(counts) >= 1 else "tenants"
 
 
+def _archive_fault(values: Values) -> str:
+    year, month, day = (int(part) for part in values["unit"][0][:10].split("-"))
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if (month, day) == (2, 29) and not leap:
+        return "unit"
+    parts = [value.split(" ") for value in values["part"]]
+    if not parts or len({part[1] for part in parts}) < len(parts) or parts != sorted(parts):
+        return "parts"
+    if values["generation"][0] == "0" or any("0" in part[2:] for part in parts):
+        return "generation, or an empty part"
+    rows = sum(int(part[3]) for part in parts)
+    events = 0
+    spans: dict[str, tuple[int, int]] = {}
+    for value in values["ledger"]:
+        node = value.split(" ")[0]
+        start, end, first, after = (int(word) for word in value.split(" ")[1:])
+        if end <= start or after - first < end - start or first < start:
+            return "ledger"
+        events, spans = events + after - first, {**spans, node: (start, end)}
+    if not spans or list(spans) != sorted(spans) or len(spans) < len(values["ledger"]):
+        return "ledgers"
+    for value in values["gap"]:
+        node, low, high = value.split(" ")[0], *(int(word) for word in value.split(" ")[1:])
+        if node not in spans or not spans[node][0] <= low < high < spans[node][1]:
+            return "gap"
+    told = [value.split(" ") for value in values["gap"]]
+    held = [(node, int(at)) for node, *bounds in told for at in bounds]
+    if held != sorted(set(held)):
+        return "gaps"
+    if rows > events or (rows < events and not values["gap"]):
+        return "rows"
+    return ""
+
+
 _KIND_FAULTS: dict[str, Callable[[Values], str]] = {
+    "holdfast-archive/1": _archive_fault,
     "holdfast-certificate/1": _certificate_fault,
     "holdfast-birth/1": _birth_fault,
     "holdfast-receipt/1": _stores_fault,

@@ -16,7 +16,7 @@ from holdfast.proof.statements import (
     Statement,
 )
 from holdfast.regions import signing
-from holdfast.regions.kinds import Cookie, Fence, Receipt, Retired, Vote, Whole
+from holdfast.regions.kinds import Archive, Cookie, Fence, Receipt, Retired, Vote, Whole
 from holdfast.regions.signing import SigningKey
 from holdfast.write.seal import Encoded, encode
 
@@ -26,7 +26,12 @@ FROZEN = VECTORS / "holdfast"
 TRAIL_SEED, NODE_SEED, CLOSER_SEED = (bytes([n]) * 32 for n in (1, 2, 3))
 TAG_KEY = bytes(range(32))
 STARTED_US = 1_795_514_400_000_000  # 2026-11-24T10:00:00Z
-OF_THE_TRAIL = ("region", "certificate", "whole")  # kinds whose origin is the trail itself
+OF_THE_TRAIL = (
+    "region",
+    "certificate",
+    "whole",
+    "archive",
+)  # kinds whose origin is the trail itself
 STORES = tuple((region, f"{n:032x}") for n, region in enumerate(("eu-1", "local", "us.2"), 1))
 
 
@@ -180,6 +185,15 @@ def samples() -> dict[str, Sample]:
             TRAIL_KEY,
         ),
         "receipt": (Receipt(fixed_names(7)[6].text, stores[:2]), NODE_KEY),
+        "archive": (
+            Archive(
+                *("2026-11-24t10", 1, *stores[0], CLOSER, STARTED_US + 14, closer, "a" * 64),
+                parts=(("default", "b" * 64, 4096, 30), ("default", "c" * 64, 1024, 10)),
+                ledgers=((NODE, 0, 5, 0, 50),),
+                gaps=((NODE, 2, 3),),
+            ),
+            CLOSER_KEY,
+        ),
         "whole": (Whole("e" * 32, CLOSER, STARTED_US + 12, closer, stores[1:]), CLOSER_KEY),
     }
     return {

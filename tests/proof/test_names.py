@@ -11,6 +11,8 @@ from holdfast.proof.merkle import EMPTY_RANGE, CompactRange
 from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
 from holdfast.regions.layout import (
+    ArchivedKey,
+    ArchiveKey,
     CheckpointKey,
     EpochKey,
     GapKey,
@@ -110,13 +112,19 @@ def test_every_key_is_read_as_it_was_written() -> None:
         layout.checkpoint_key(NODE, 300): CheckpointKey(NODE, 300, ""),
         f"ev/cp/{NODE}/000000012c.{witness}.note": CheckpointKey(NODE, 300, witness),
         layout.gap_key(NODE, 3, 300): GapKey(NODE, 3, 300),
+        layout.archived_key("2026-11-29", "default", "a" * 64): ArchivedKey(
+            "2026-11-29", "default", "a" * 64
+        ),
+        layout.archived_key("2026-11-29", "", "a" * 64): ArchivedKey("2026-11-29", "", "a" * 64),
+        layout.archive_key("2026-11-29", 1): ArchiveKey("2026-11-29", 1),
+        layout.archive_key("2026-11-29t13", 16): ArchiveKey("2026-11-29t13", 16),
         layout.heartbeat_key(NODE): HeartbeatKey(NODE),
         layout.REGION_KEY: RegionKey(),
         layout.WHOLE_KEY: WholeKey(),
     }
 
     assert {text: layout.parse_key(text) for text in keys} == keys
-    assert all(re.fullmatch("[0-9a-z._/-]+", text) for text in keys)
+    assert all(re.fullmatch("[0-9a-z._=/-]+", text) for text in keys)
 
 
 def test_keys_lie_where_the_format_says() -> None:
@@ -125,6 +133,10 @@ def test_keys_lie_where_the_format_says() -> None:
     assert layout.segment_key(NODE, far) == f"ev/seg/{NODE}/000001a/{far.text}.ndjson.zst"
     assert layout.birth_key(NODE, 17) == f"ev/node/{NODE}/000011/birth.note"
     assert layout.gap_key(NODE, 3, 17) == f"ev/gap/{NODE}/0000000003-0000000011.note"
+    assert layout.archived_key("2026-11-29", "default", "a" * 64) == (
+        f"ev/arc/day=2026-11-29/class=default/{'a' * 64}.parquet"
+    )
+    assert layout.archive_key("2026-11-29t13", 1) == "ev/arc/day=2026-11-29/2026-11-29t13.0001.note"
     assert layout.heartbeat_key(NODE) == f"ctl/hb/{NODE}.note"
     assert layout.checkpoint_key(NODE, 16) == f"ev/cp/{NODE}/0000000010.note"
 
@@ -147,6 +159,12 @@ def test_a_listing_after_a_size_begins_with_the_segment_of_that_index(name: Segm
         "ev/",
         "ev/region.note/",
         "ev/arc/x",
+        "ev/arc/day=2026-02-30/2026-02-30.0001.note",
+        "ev/arc/day=2026-11-29/2026-11-28.0001.note",
+        "ev/arc/day=2026-11-29/2026-11-29t24.0001.note",
+        "ev/arc/day=2026-11-29/2026-11-29.0000.note",
+        f"ev/arc/day=2026-11-29/class=/{'a' * 64}.parquet",
+        f"ev/arc/day=2026-11-29/{'a' * 64}.parquet",
         "EV/region.note",
         f"ev/node/{NODE}/1/birth.note",
         f"ev/node/{NODE}/000001/death.note",

@@ -28,7 +28,16 @@ from holdfast.proof.statements import (
     Statement,
 )
 from holdfast.regions import kinds, signing
-from holdfast.regions.kinds import Cookie, Fence, Receipt, Retired, Trailer, Vote, Whole
+from holdfast.regions.kinds import (
+    Archive,
+    Cookie,
+    Fence,
+    Receipt,
+    Retired,
+    Trailer,
+    Vote,
+    Whole,
+)
 from holdfast.regions.signing import SigningKey
 from tests.proof import naive, samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
@@ -83,6 +92,27 @@ gaps = st.builds(
     cause=strings,
     declared_us=numbers,
 )
+classes = st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True)
+archives = st.builds(
+    lambda nodes, segments, start, lost, sha, of, **rest: Archive(
+        parts=((of, sha.hex(), 77, (2 if lost else 3) * segments * len(nodes)),),
+        ledgers=tuple(
+            (node, start, start + segments, start, start + 3 * segments) for node in sorted(nodes)
+        ),
+        gaps=tuple((node, start, start + 1) for node in sorted(nodes) if lost and segments > 1),
+        **rest,
+    ),
+    *(st.sets(ids, min_size=1, max_size=3), st.integers(2, 99), st.integers(0, 2**30)),
+    *(st.booleans(), hashes, classes),
+    unit=st.sampled_from(["2026-11-29", "2028-02-29", "2026-11-29t00", "9999-12-31t23"]),
+    generation=st.integers(1, 2**16 - 1),
+    region=regions,
+    store=ids,
+    by=ids,
+    archived_us=numbers,
+    certificate=small_bytes,
+    evidence=hashes.map(bytes.hex),
+)
 of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     births,
     st.builds(Cookie, hashes, strings, regions, ids, hashes, ids | st.just("")),
@@ -95,6 +125,7 @@ of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     ),
     st.builds(Heartbeat, *[numbers] * 5, checkpoint=st.binary(max_size=40), regions=states),
     gaps,
+    archives,
     st.builds(Retired, hashes, numbers, ends, strings, strings, numbers),
     st.builds(Receipt, st.sampled_from(samples.fixed_names(7)).map(lambda n: n.text), stores),
     st.builds(
@@ -170,6 +201,7 @@ def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
     sample = SAMPLES[kind]
     lines = signing.text(sample.statement, sample.origin).splitlines()
     may_go = {"replaces", "checkpoint", "region", "first", "next", "until_us", "gone"}
+    may_go |= {"part"}  # a gap may have held its rows
 
     for at in range(2, len(lines)):
         moved = [*lines[:at], *lines[at + 1 :]]
@@ -514,6 +546,42 @@ def test_a_store_is_found_whole_by_whom_the_trail_certified_and_of_that_trail() 
         kinds.verify_whole(signing.write(other, TRAIL_KEY.name, CLOSER_KEY), TRAIL)
     with pytest.raises(MismatchError, match="is not the trail"):
         kinds.verify_whole(signing.write(whole, ORIGIN, CLOSER_KEY), TRAIL)
+
+
+def test_a_manifest_is_of_whom_the_trail_certified_and_of_that_trail() -> None:
+    archive = SAMPLES["archive"].statement
+    assert isinstance(archive, Archive)
+
+    found = kinds.verify_archive(SAMPLES["archive"].data, TRAIL)
+
+    assert found.statement == archive
+    with pytest.raises(MismatchError):
+        kinds.verify_archive(SAMPLES["archive"].data, OTHER_TRAIL_ID)
+    with pytest.raises(SignatureError):
+        kinds.verify_archive(signing.write(archive, TRAIL_KEY.name, NODE_KEY), TRAIL)
+    with pytest.raises(MismatchError, match="is not the trail"):
+        kinds.verify_archive(signing.write(archive, ORIGIN, CLOSER_KEY), TRAIL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": 0},
+        {"parts": ()},
+        {"ledgers": ()},
+        {"gaps": ()},
+        {"gaps": ((NODE, 4, 5),)},
+        {"parts": (("default", "b" * 64, 1, 51),)},
+        {"parts": (("default", "b" * 64, 1, 20), ("other", "b" * 64, 1, 20))},
+        {"ledgers": ((NODE, 0, 5, 0, 4),)},
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+    archive = SAMPLES["archive"].statement
+    assert isinstance(archive, Archive)
+
+    with pytest.raises(MalformedError):
+        dataclasses.replace(archive, **change).check()  # type: ignore[arg-type]
 
 
 def test_a_store_that_was_compared_with_itself_or_with_none_is_not_found_whole() -> None:

@@ -20,23 +20,24 @@ MAY_IMPORT = {
     "write": SHARED | {"regions"},
     "read": SHARED | {"regions", "write"},
     "prove": SHARED | {"regions", "read"},
+    "archive": SHARED | {"regions", "write", "read"},
     "keep": SHARED | {"regions", "write", "read"},
-    "verify": SHARED | {"regions", "write", "read", "keep"},
+    "verify": SHARED | {"regions", "write", "read", "archive", "keep"},
     "receivers": SHARED | {"write"},
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
     "watch": SHARED | {"regions", "write", "read", "keep"},
     "settings": SHARED | {"regions", "write", "read", "keep", "watch"},
     "wiring": SHARED
-    | {"regions", "write", "read", "prove", "keep", "watch", "receivers", "settings"}
+    | {"regions", "write", "read", "archive", "prove", "keep", "watch", "receivers", "settings"}
     | {"client"},  # it speaks HTTP to witnesses as the client does
     "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring"},
     "tracing": SHARED | {"write", "settings", "__init__"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"verify", "__init__", "alerting", "tracing"},
+    | {"archive", "verify", "__init__", "alerting", "tracing"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
-    | {"client", "verify", "witness", "__init__", "alerting"},
+    | {"client", "archive", "verify", "witness", "__init__", "alerting"},
 }
 
 # Modules that only think: bytes and values in, values out.
@@ -61,6 +62,7 @@ PURE = {
     "regions.kinds",
     "regions.layout",
     "regions.segment",
+    "regions.units",
     "regions.signing",
     "write.seal",
     "write.admit",
@@ -75,6 +77,8 @@ PURE = {
     "receivers.cloudtrail",
     "receivers.kubernetes",
     "receivers.formats",
+    "archive.lines",
+    "archive.plan",
     "read.ledgers",
     "read.lives",
     "read.listings",

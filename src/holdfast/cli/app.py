@@ -27,6 +27,7 @@ VERBS: Verbs = (
     ("checkpoint", "checkpoint:checkpoint"),
     ("reconcile", "reconcile:reconcile"),
     ("verify", "verify:verify"),
+    ("archive", "archive:archive"),
     ("report", "report:report"),
     ("witness", "witness:witness"),
     ("doctor", "doctor:doctor"),

@@ -13,6 +13,8 @@ from holdfast.proof.statements import Closed
 from holdfast.regions import kinds, layout
 from holdfast.regions.kinds import Fence, Vote
 from holdfast.regions.layout import (
+    ArchivedKey,
+    ArchiveKey,
     CheckpointKey,
     EpochKey,
     GapKey,
@@ -35,6 +37,13 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
         if isinstance(parsed, SegmentKey):
             intact = hashlib.sha256(data).digest() == parsed.name.sha256
             return "" if intact else "the bytes do not hash to the name"
+        if isinstance(parsed, ArchivedKey):
+            intact = hashlib.sha256(data).hexdigest() == parsed.sha256
+            return "" if intact else "the bytes do not hash to the name"
+        if isinstance(parsed, ArchiveKey):
+            archive = kinds.verify_archive(data, trail).statement
+            here, there = (parsed.unit, parsed.generation), (archive.unit, archive.generation)
+            return "" if here == there else "the manifest of another unit"
         if isinstance(parsed, CheckpointKey):
             found = note.verify_checkpoint(data, node_keys[parsed.node])
             return "" if found.size == parsed.size else "a checkpoint of another size"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,6 @@ PAGE_BYTES = 64 << 10
 PAGE_CHECK_ROWS = 64
 HELD_BYTES = 96 << 20  # about 90,000 usual events
 _INT64_MAX = (1 << 63) - 1
-_WORDS = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type)]
 _ORDER = [(name, "ascending") for name in ("tenant", "time_us", "node", "position")]
 _BLOOMS = {
     "id": {"ndv": ROW_GROUP_EVENTS, "fpp": 0.01},
@@ -117,6 +117,15 @@ def fold(sources: Sequence[Source], destination: str) -> FoldFacts:
         tenants=tuple(sorted(seen.tenants)),
         stretches=joined([s for source in sources for s in stretches_of(source)]),
     )
+
+
+def ordered(segments: Sequence[SegmentSource], path: Path, parts: ExitStack) -> Iterator[pa.Table]:
+    """The events of segments in order, a table for each row group, as a fold would hold them.
+
+    path: beside it, files are sorted through whose names begin with its own. parts: what will
+    remove them. Memory and errors as `fold`.
+    """
+    return _in_groups(_merged(_sorted_streams(segments, path, parts)), GROUP_BYTES)
 
 
 def index_fold(source: FoldSource) -> None:
@@ -287,22 +296,29 @@ def _cut(table: pa.Table, bytes_max: int) -> list[pa.Table]:
 def _write(tables: Iterable[pa.Table], path: Path) -> None:
     """Write a row group a table, durable when this returns: a file that gets its name is whole."""
     with path.open("wb") as file:
-        with pq.ParquetWriter(
-            file,
-            SCHEMA,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=_WORDS,
-            bloom_filter_options=_BLOOMS,
-            write_page_index=True,
-            data_page_version="1.0",
-            data_page_size=PAGE_BYTES,
-            write_batch_size=PAGE_CHECK_ROWS,
-            sorting_columns=pq.SortingColumn.from_ordering(SCHEMA, _ORDER),
-        ) as writer:
+        with open_writer(file, SCHEMA, _ORDER, 1) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP_EVENTS)
                 del table
                 pa.default_memory_pool().release_unused()  # it would keep 80 MB a stream
         file.flush()
         os.fsync(file.fileno())
+
+
+def open_writer(
+    file: BinaryIO, schema: pa.Schema, order: Sequence[tuple[str, str]], level: int
+) -> pq.ParquetWriter:
+    """What writes files as folds are; each table given is a row group. level: of zstd."""
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        compression_level=level,
+        use_dictionary=[each.name for each in schema if pa.types.is_dictionary(each.type)],
+        bloom_filter_options=_BLOOMS,
+        write_page_index=True,
+        data_page_version="1.0",
+        data_page_size=PAGE_BYTES,
+        write_batch_size=PAGE_CHECK_ROWS,
+        sorting_columns=pq.SortingColumn.from_ordering(schema, order),
+    )

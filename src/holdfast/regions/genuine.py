@@ -1,9 +1,9 @@
 """Which of several versions of an object is the one that was meant. Pure.
 
-A segment's name has the hash of its bytes. A note is told by its signature and by its speaking of
-the place where it lies, as far as the trail's id alone can tell: votes and checkpoints are signed
-by nodes, whose keys lie in other objects, so of these only the place is compared; whoever reads
-them verifies the signature anyway.
+The name of a segment, and of what the archive holds, has the hash of its bytes. A note is told by
+its signature and by its speaking of the place where it lies, as far as the trail's id alone can
+tell: votes and checkpoints are signed by nodes, whose keys lie in other objects, so of these only
+the place is compared; whoever reads them verifies the signature anyway.
 """
 
 import hashlib
@@ -13,6 +13,8 @@ from holdfast.proof.statements import Closed
 from holdfast.regions import kinds, layout
 from holdfast.regions.kinds import Cookie, Fence, Vote
 from holdfast.regions.layout import (
+    ArchivedKey,
+    ArchiveKey,
     CheckpointKey,
     EpochKey,
     GapKey,
@@ -24,7 +26,7 @@ from holdfast.regions.layout import (
 
 def is_fixed(key: str) -> bool:
     """Whether the key itself says which bytes belong under it."""
-    return isinstance(layout.known_key(key), SegmentKey)
+    return isinstance(layout.known_key(key), SegmentKey | ArchivedKey)
 
 
 def trail_of(cookie: bytes) -> str:
@@ -43,10 +45,15 @@ def is_genuine(key: str, data: bytes, trail: str) -> bool:
     try:
         if isinstance(parsed, SegmentKey):
             return hashlib.sha256(data).digest() == parsed.name.sha256
+        if isinstance(parsed, ArchivedKey):
+            return hashlib.sha256(data).hexdigest() == parsed.sha256
         if isinstance(parsed, RegionKey):
             kinds.verify_cookie(data, trail or trail_of(data))
         elif trail and isinstance(parsed, WholeKey):
             kinds.verify_whole(data, trail)
+        elif trail and isinstance(parsed, ArchiveKey):
+            archive = kinds.verify_archive(data, trail).statement
+            return (archive.unit, archive.generation) == (parsed.unit, parsed.generation)
         elif trail and isinstance(parsed, GapKey):
             gap = statements.verify_gap(data, trail)
             place = (gap.origin, gap.statement.start, gap.statement.end)

@@ -6,7 +6,7 @@ KEY_BYTES_MAX = 512
 PART_BYTES_MAX = 240  # a file's name may have 255 bytes in most file systems
 TEMPORARY = ".tmp"  # the first part that a directory keeps for itself
 
-_PART = re.compile(r"[0-9a-z._-]+")
+_PART = re.compile(r"[0-9a-z._=-]+")
 
 
 def is_part(name: str) -> bool:

@@ -4,6 +4,7 @@ Made as those in `proof.statements`: one dataclass a kind, which is its field ta
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 from holdfast.proof import fields, merkle, names, statements
@@ -11,6 +12,7 @@ from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.fields import Line, Word, words
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Certified, OfTrail, Signed, Statement, Stores
+from holdfast.regions import units
 
 TRAILER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -20,9 +22,20 @@ def _parse_unhashed(text: str) -> str:
 
 
 _COUNT = words(statements.pair, Word(str, names.check_hash), fields.NUMBER)
+_OBJECT = words(
+    statements.pair,
+    *(Word(str, units.check_class), Word(str, names.check_hash), fields.NUMBER, fields.NUMBER),
+)
+_LEDGER = words(statements.pair, fields.ID, *[fields.NUMBER] * 4)
+_LOST = words(statements.pair, fields.ID, fields.NUMBER, fields.NUMBER)
 IdOrNone = Annotated[str, Line(fields.ID, "?", nothing="")]
 Name = Annotated[str, Line(Word(str, lambda text: SegmentName.parse(text).text))]
 Unhashed = Annotated[str, Line(Word(str, _parse_unhashed))]
+Unit = Annotated[str, Line(Word(str, units.check_unit))]
+ObjectHash = Annotated[str, Line(Word(str, names.check_hash))]
+Parts = Annotated[tuple[tuple[str, str, int, int], ...], Line(_OBJECT, "*", "part")]
+Ledgers = Annotated[tuple[tuple[str, int, int, int, int], ...], Line(_LEDGER, "*", "ledger")]
+Lost = Annotated[tuple[tuple[str, int, int], ...], Line(_LOST, "*", "gap")]
 Tenants = Annotated[tuple[tuple[str, int], ...], Line(_COUNT, "*", "tenant")]
 
 
@@ -89,6 +102,55 @@ class Whole(Certified):
 
 
 @dataclass(frozen=True)
+class Archive(Certified):
+    """A unit of a store's archive is whole. Signed by whoever read it back from that store.
+
+    generation: from 1 on; the largest in a store counts. region, store: where. evidence: SHA-256 of
+    the object that has names, trailers and leaves. parts: (class, SHA-256, bytes, rows), by the
+    first two. ledgers: (node, from, to, first, next): the segments [from, to) are in it, which hold
+    the node's events [first, next). gaps: (node, from, to): of these, what is declared lost.
+    """
+
+    KIND = "holdfast-archive/1"
+    unit: Unit
+    generation: fields.Number
+    region: fields.Region
+    store: fields.Id
+    by: fields.Id
+    archived_us: fields.Number
+    certificate: fields.NoteBytes
+    evidence: ObjectHash
+    parts: Parts
+    ledgers: Ledgers
+    gaps: Lost
+
+    def check(self) -> None:
+        statements.check_ascending([node for node, *_ in self.ledgers])
+        statements.check_ascending([f"{of} {sha256}" for of, sha256, *_ in self.parts])
+        if not self.generation or not self.parts or not self.ledgers:
+            raise MalformedError("an archive has a generation, a part and a ledger")
+        if len({sha256 for _, sha256, *_ in self.parts}) != len(self.parts):
+            raise MalformedError("an archive names a part twice")
+        if any(not rows or not size for *_, size, rows in self.parts):
+            raise MalformedError("a part of an archive holds nothing")
+        spans = {node: (start, end) for node, start, end, *_ in self.ledgers}
+        for _, start, end, first, after in self.ledgers:
+            if not start < end or after - first < end - start or first < start:
+                raise MalformedError("each segment has a record")
+        for node, start, end in self.gaps:
+            low, high = spans.get(node, (0, 0))
+            if not low <= start < end < high:
+                raise MalformedError("a gap of an archive lies beside its ledgers")
+        for (node, _, end), (later, start, _) in pairwise(self.gaps):
+            if (node, end) >= (later, start):
+                raise MalformedError("the gaps of an archive are not in order")
+        rows = sum(rows for *_, rows in self.parts)
+        events = sum(after - first for *_, first, after in self.ledgers)
+        if rows > events or (rows < events and not self.gaps):
+            raise MalformedError("an archive has another number of rows than of events")
+
+
+@dataclass(frozen=True)
 class Retired(OfTrail):
     """A node's ledger ends here and no later epoch of it counts. Signed by the trail.
 
@@ -144,6 +206,14 @@ class Trailer(Statement):
 def verify_cookie(data: bytes, trail: str) -> Signed[Cookie]:
     """Verify a store's cookie."""
     return statements.verify_by_trail(data, Cookie, trail)
+
+
+def verify_archive(data: bytes, trail: str) -> Signed[Archive]:
+    """Verify the manifest of a unit: the trail certified who signed it, of the same trail."""
+    signed = statements.verify_certified(data, Archive, trail)
+    if signed.origin != names.trail_origin(trail):
+        raise MismatchError(f"{signed.origin} is not the trail {trail}")
+    return signed
 
 
 def verify_retired(data: bytes, trail: str) -> Signed[Retired]:

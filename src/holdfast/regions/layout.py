@@ -9,12 +9,14 @@ from functools import partial
 
 from holdfast.proof.errors import MalformedError
 from holdfast.proof.names import SegmentName
+from holdfast.regions import units
 
 SHARD_SEGMENTS = 4096
 NODES_PREFIX = "ev/node/"
 SEGMENTS_PREFIX = "ev/seg/"
 CHECKPOINTS_PREFIX = "ev/cp/"
 GAPS_PREFIX = "ev/gap/"
+ARCHIVE_PREFIX = "ev/arc/"
 HEARTBEATS_PREFIX = "ctl/hb/"
 # What a probe of a store leaves: no evidence, and every reader passes over it.
 PROBES_PREFIX = "ev/probe/"
@@ -22,6 +24,7 @@ PROBED_KEY = "ctl/probe.note"
 REGION_KEY = "ev/region.note"
 WHOLE_KEY = "ev/whole.note"
 SEGMENT_SUFFIX = ".ndjson.zst"
+GENERATION_MAX = 16**4 - 1
 
 _SEGMENT_KEY = re.compile(r"ev/seg/([0-9a-f]{32})/([0-9a-f]{7})/([0-9a-f-]+)\.ndjson\.zst")
 _EPOCH_KEY = re.compile(
@@ -29,6 +32,11 @@ _EPOCH_KEY = re.compile(
 )
 _CHECKPOINT_KEY = re.compile(r"ev/cp/([0-9a-f]{32})/([0-9a-f]{10})(?:\.([0-9a-f]{32}))?\.note")
 _GAP_KEY = re.compile(r"ev/gap/([0-9a-f]{32})/([0-9a-f]{10})-([0-9a-f]{10})\.note")
+_PART_KEY = re.compile(
+    r"ev/arc/day=([0-9-]{10})/class=([a-z][a-z0-9-]{0,31})/([0-9a-f]{64})\.parquet"
+)
+_EVIDENCE_KEY = re.compile(r"ev/arc/day=([0-9-]{10})/([0-9a-f]{64})\.ndjson\.zst")
+_ARCHIVE_KEY = re.compile(r"ev/arc/day=([0-9-]{10})/([0-9t-]{10,13})\.([0-9a-f]{4})\.note")
 _HEARTBEAT_KEY = re.compile(r"ctl/hb/([0-9a-f]{32})\.note")
 
 
@@ -66,6 +74,24 @@ class GapKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchivedKey:
+    """An object of the archive. day: it lies under. retention: the class of a part; "": evidence.
+    sha256: of its bytes, hex."""
+
+    day: str
+    retention: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveKey:
+    """The manifest of a unit of the archive. generation: from 1 on; the largest counts."""
+
+    unit: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatKey:
     node: str
 
@@ -80,7 +106,17 @@ class WholeKey:
     """That of `ev/whole.note`."""
 
 
-Key = SegmentKey | EpochKey | CheckpointKey | GapKey | HeartbeatKey | RegionKey | WholeKey
+Key = (
+    SegmentKey
+    | EpochKey
+    | CheckpointKey
+    | GapKey
+    | ArchivedKey
+    | ArchiveKey
+    | HeartbeatKey
+    | RegionKey
+    | WholeKey
+)
 
 
 def segments_prefix(node: str) -> str:
@@ -133,6 +169,19 @@ def gap_key(node: str, start: int, end: int) -> str:
     return f"{gaps_prefix(node)}{start:010x}-{end:010x}.note"
 
 
+def archived_key(day: str, retention: str, sha256: str) -> str:
+    """Where an object of the archive lies; retention: as in `ArchivedKey`. The names of folders are
+    those that lakes read columns from."""
+    if retention:
+        return f"{ARCHIVE_PREFIX}day={day}/class={retention}/{sha256}.parquet"
+    return f"{ARCHIVE_PREFIX}day={day}/{sha256}{SEGMENT_SUFFIX}"
+
+
+def archive_key(unit: str, generation: int) -> str:
+    """Where the manifest of a unit lies."""
+    return f"{ARCHIVE_PREFIX}day={units.day_of(unit)}/{unit}.{generation:04x}.note"
+
+
 def heartbeat_key(node: str) -> str:
     return f"{HEARTBEATS_PREFIX}{node}.note"
 
@@ -158,10 +207,23 @@ def parse_key(key: str) -> Key:
         if end <= start:
             raise MalformedError(f"{key!r} names no segment")
         return GapKey(match[1], start, end)
+    if key.startswith(ARCHIVE_PREFIX):
+        return _parse_archive(key)
     if match := _HEARTBEAT_KEY.fullmatch(key):
         return HeartbeatKey(match[1])
     if key in (REGION_KEY, WHOLE_KEY):
         return RegionKey() if key == REGION_KEY else WholeKey()
+    raise MalformedError(f"{key[:400]!r} is not a key of this format")
+
+
+def _parse_archive(key: str) -> ArchivedKey | ArchiveKey:
+    if match := _PART_KEY.fullmatch(key):
+        return ArchivedKey(units.check_day(match[1]), match[2], match[3])
+    if match := _EVIDENCE_KEY.fullmatch(key):
+        return ArchivedKey(units.check_day(match[1]), "", match[2])
+    match = _ARCHIVE_KEY.fullmatch(key)
+    if match and units.day_of(units.check_unit(match[2])) == match[1] and int(match[3], 16):
+        return ArchiveKey(match[2], int(match[3], 16))
     raise MalformedError(f"{key[:400]!r} is not a key of this format")
 
 

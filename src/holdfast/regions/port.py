@@ -86,7 +86,7 @@ class Level:
 class Store(Protocol):
     """One bucket, container or directory.
 
-    Keys match [0-9a-z._/-]+, with no empty, "." or ".." part. Prefixes are "" or end with "/".
+    Keys match [0-9a-z._=/-]+, with no empty, "." or ".." part. Prefixes are "" or end with "/".
     All calls end in bounded time, and cancelling one does not undo what it may have stored.
     """
 

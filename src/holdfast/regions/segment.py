@@ -63,12 +63,21 @@ def trailer_bytes(tail: bytes) -> int:
     return _HEADER_BYTES + size
 
 
+def trailer_note(data: bytes) -> bytes:
+    """The signed note at the end of a segment's bytes. Raises MalformedError."""
+    length = trailer_bytes(data)
+    frame = data[-length:]
+    if len(frame) != length or frame[:_HEADER_BYTES] != TRAILER_MAGIC + frame[-LENGTH_BYTES:]:
+        raise MalformedError("the bytes do not end in a trailer")
+    return frame[_HEADER_BYTES:-LENGTH_BYTES]
+
+
 def read_trailer(data: bytes) -> Signed[Trailer]:
     """Parse the trailer, whoever signed it. Raises ProofError.
 
     data: a segment, or its last bytes, at least `trailer_bytes` of them.
     """
-    return statements.read(_trailer_note(data), Trailer)
+    return statements.read(trailer_note(data), Trailer)
 
 
 def verify_trailer(data: bytes, name: SegmentName, node_key: bytes, origin: str) -> Trailer:
@@ -84,7 +93,7 @@ def verify_trailer(data: bytes, name: SegmentName, node_key: bytes, origin: str)
     """
     if hashlib.sha256(data).digest() != name.sha256:
         raise MismatchError(f"the bytes of segment {name.index} do not hash to its name")
-    signed = statements.verify(_trailer_note(data), Trailer, VerifierKey(origin, node_key))
+    signed = statements.verify(trailer_note(data), Trailer, VerifierKey(origin, node_key))
     if len(signed.note.signatures) + signed.note.ignored != 1:
         raise MalformedError("a trailer has one signature, so that nobody can add to its bytes")
     trailer, frame = signed.statement, memoryview(data)[: len(data) - trailer_bytes(data)]
@@ -202,14 +211,6 @@ def split_lines(decoded: bytes, count: int) -> tuple[bytes, ...]:
     if rest or b"" in records or len(records) != count:
         raise MalformedError(f"the segment does not hold {count} lines")
     return tuple(records)
-
-
-def _trailer_note(data: bytes) -> bytes:
-    length = trailer_bytes(data)
-    frame = data[-length:]
-    if len(frame) != length or frame[:_HEADER_BYTES] != TRAILER_MAGIC + frame[-LENGTH_BYTES:]:
-        raise MalformedError("the bytes do not end in a trailer")
-    return frame[_HEADER_BYTES:-LENGTH_BYTES]
 
 
 def decode_frame(frame: bytes) -> bytes:

@@ -248,7 +248,7 @@ class Look:
         """What lies beside all that is listed, under no name of ours; and the note of a store that
         was found whole."""
         listed = (layout.NODES_PREFIX, layout.CHECKPOINTS_PREFIX, layout.GAPS_PREFIX)
-        passed_over = (*listed, layout.SEGMENTS_PREFIX, layout.PROBES_PREFIX)
+        passed_over = (*listed, layout.SEGMENTS_PREFIX, layout.ARCHIVE_PREFIX, layout.PROBES_PREFIX)
         for id, level in (await self._level("ev/")).items():
             self._objects[id] += len(level.objects)
             for key in level.objects:

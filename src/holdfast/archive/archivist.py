@@ -1,0 +1,292 @@
+"""The archivist: gives every region an archive of its own, unit by unit.
+
+In each run: read the manifests of all regions; copy to a region what another's archive has and its
+own lacks; then make what is due and in no archive yet, from segments, once for all regions.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from holdfast.archive.due import Due
+from holdfast.archive.fetch import fetch_objects, fetch_segments
+from holdfast.archive.give import Giver, Trouble
+from holdfast.archive.make import Copied, Job, check, make
+from holdfast.archive.manifests import Manifests, Units
+from holdfast.archive.parts import Made
+from holdfast.archive.plan import HoleError, Unit
+from holdfast.errors import CorruptError, UnavailableError
+from holdfast.model import NodeId
+from holdfast.ports import Host
+from holdfast.proof import ProofError, names, statements
+from holdfast.read.reader import Reader
+from holdfast.read.segments import SourceError
+from holdfast.regions import Region, Regions, layout
+from holdfast.regions.kinds import Archive
+from holdfast.regions.layout import EpochKey
+from holdfast.regions.port import RegionId, Unknown
+from holdfast.write.identity import Identity
+
+log = logging.getLogger("holdfast.archive")
+
+EVERY_SECONDS = 3600.0
+GENERATIONS_TRIED = 3
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+class Archiving(Struct, frozen=True):
+    """A unit, and what became of it. parts, size_bytes: of its objects; 0: none were made.
+    regions: whose archive has it now. lacking: (region, why) for the others."""
+
+    unit: str
+    segments: int
+    events: int
+    parts: int
+    size_bytes: int
+    regions: tuple[RegionId, ...]
+    lacking: tuple[tuple[RegionId, str], ...]
+
+
+class ArchiveReport(Struct, frozen=True):
+    """One run. archived: units in the archive of every region. units: those that were worked on,
+    or are to be. waiting: when the next day is due; "": nothing is left. trouble: what stopped it.
+    """
+
+    started_us: int
+    ended_us: int
+    archived: int
+    units: tuple[Archiving, ...]
+    waiting: str
+    trouble: str
+
+
+class Progress(Protocol):
+    """Is told what is being done for a unit."""
+
+    def __call__(self, unit: str, doing: str) -> None: ...
+
+
+def silent(unit: str, doing: str) -> None:
+    """No progress to show."""
+
+
+class _Round(Struct, frozen=True):
+    """What one run found, and how it goes about it.
+
+    known: the manifests of each region that could be listed. away: why the others could not.
+    identity: None: only look.
+    """
+
+    known: dict[RegionId, Units]
+    away: dict[RegionId, str]
+    identity: Identity | None
+    progress: Progress
+
+    def holders(self, unit: str) -> list[RegionId]:
+        """The regions whose archive has a unit."""
+        return [id for id, found in self.known.items() if unit in found]
+
+
+class Archivist:
+    """See the module."""
+
+    def __init__(
+        self,
+        regions: Regions,
+        reader: Reader,
+        host: Host,
+        identity: Callable[[], Identity | None],
+        scratch: Path,
+    ) -> None:
+        """regions: patient ones, since objects are large. identity: in whose name manifests are;
+        None while there is nobody. scratch: a folder of its own, emptied at will."""
+        self.last: ArchiveReport | None = None
+        self._regions = regions
+        self._reader = reader
+        self._host = host
+        self._identity = identity
+        self._scratch = scratch
+        self._manifests = Manifests()
+        self._turn = asyncio.Lock()
+
+    async def archive_forever(self, after_us: int) -> None:
+        """A run an hour."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                await self.archive(after_us)
+            except Exception:
+                # Whatever it is, the next run begins where this one ended.
+                log.exception("archiving ended early")
+
+    async def plan(self, after_us: int) -> ArchiveReport:
+        """What a run would do now. after_us: as in `archive`."""
+        async with self._turn:
+            return await self._run(await self._look(None, silent), after_us)
+
+    async def archive(self, after_us: int, progress: Progress = silent) -> ArchiveReport:
+        """One run. after_us: how long after its end a day is due.
+
+        Raises:
+            UnavailableError: nobody here may sign.
+            OSError: no room for scratch.
+        """
+        identity = self._identity()
+        if identity is None:
+            raise UnavailableError("no node lives and no trail's key is here to sign manifests")
+        async with self._turn:
+            self.last = await self._run(await self._look(identity, progress), after_us)
+            return self.last
+
+    async def _look(self, identity: Identity | None, progress: Progress) -> _Round:
+        await self._regions.verify()
+        known: dict[RegionId, Units] = {}
+        away: dict[RegionId, str] = {}
+        for region in self._regions.members:
+            found: Units | Unknown = Unknown(region.why_unverified)
+            if region.store_uuid:
+                found = await self._manifests.of(region, self._regions.trail)
+            if isinstance(found, Unknown):
+                away[region.id] = found.reason
+            else:
+                known[region.id] = found
+        return _Round(known, away, identity, progress)
+
+    async def _run(self, found: _Round, after_us: int) -> ArchiveReport:
+        started_us, trouble = self._host.now_us(), ""
+        archived = set.intersection(*map(set, found.known.values())) if found.known else set()
+        done: list[Archiving] = []
+        due = Due(self._reader, found.known.values())
+        try:
+            async for unit in self._units(found, due, after_us):
+                done.append(await self._see_to(unit, found))
+        except (HoleError, UnavailableError, CorruptError, SourceError) as error:
+            trouble = str(error)
+            log.warning("archiving stops here: %s", error)
+        return ArchiveReport(
+            started_us=started_us,
+            ended_us=self._host.now_us(),
+            archived=len(archived | {each.unit for each in done if not each.lacking}),
+            units=tuple(done),
+            waiting=due.waiting,
+            trouble=trouble,
+        )
+
+    async def _units(self, found: _Round, due: Due, after_us: int) -> AsyncIterator[Unit]:
+        """What some region's archive lacks and another's has, then what no archive has."""
+        for name in sorted(set().union(*found.known.values())):
+            holders = found.holders(name)
+            if len(holders) < len(found.known):
+                yield await due.again(found.known[holders[0]][name])
+        async for unit in due.each(after_us):
+            yield unit
+
+    async def _see_to(self, unit: Unit, found: _Round) -> Archiving:
+        """Bring a unit into every archive that lacks it, if there is somebody to sign."""
+        had = found.holders(unit.name)
+        lacking = dict(found.away) | {id: "lacks it" for id in found.known if id not in had}
+        made: tuple[Made, ...] = ()
+        if found.identity is not None:
+            todo = [self._regions.by_id[id] for id in found.known if id not in had]
+            made, troubles = await self._bring(unit, todo, found)
+            lacking = dict(found.away) | {id: each.reason for id, each in troubles.items()}
+        return Archiving(
+            unit=unit.name,
+            segments=unit.segments,
+            events=unit.events,
+            parts=max(0, len(made) - 1),
+            size_bytes=sum(each.size_bytes for each in made),
+            regions=tuple(id for id in found.known if id not in lacking),
+            lacking=tuple(sorted(lacking.items())),
+        )
+
+    async def _bring(
+        self, unit: Unit, todo: Sequence[Region], found: _Round
+    ) -> tuple[tuple[Made, ...], Mapping[RegionId, Trouble]]:
+        """Make or copy the objects of a unit and give them to regions; which did not take them."""
+        sources = [found.known[id][unit.name] for id in found.holders(unit.name)]
+        generation = max((source.generation for source in sources), default=1)
+        made: tuple[Made, ...] = ()
+        troubles: dict[RegionId, Trouble] = {}
+        assert found.identity is not None, "only whoever may sign gives anything"
+        for _ in range(GENERATIONS_TRIED):
+            with self._folder() as folder:
+                made = await self._objects(unit, generation, sources, folder, found.progress)
+                found.progress(unit.name, "storing")
+                giver = Giver(unit, generation, made, self._host)
+                given = await giver.give(todo, found.identity, self._regions.trail)
+            troubles = {id: why for id, why in troubles.items() if not why.is_taken} | {**given}
+            # What lies there is never overwritten; in another generation all names are others.
+            todo = [region for region in todo if region.id in given and given[region.id].is_taken]
+            if not todo:
+                break
+            generation, sources = generation + 1, []
+        return made, troubles
+
+    async def _objects(
+        self,
+        unit: Unit,
+        generation: int,
+        sources: Sequence[Archive],
+        folder: Path,
+        progress: Progress,
+    ) -> tuple[Made, ...]:
+        """A unit's objects, checked: those of another region's archive, else made from segments."""
+        keys = {span.node: await self._key_of(span.node) for span in unit.spans}
+        trail, tag_key = self._regions.trail, self._regions.tag_key
+        for source in sources:
+            progress(unit.name, f"copying from {source.region}")
+            region = self._regions.by_id[source.region]
+            copied = await fetch_objects(source, region, self._host, folder)
+            if copied is not None:
+                *parts, evidence = copied
+                wanted = tuple((s.node, name.text) for s in unit.spans for name in s.names)
+                await self._work(
+                    check,
+                    Copied(
+                        *(unit.name, source.generation, trail, tag_key, keys, wanted),
+                        *(evidence, tuple(parts), str(folder)),
+                    ),
+                )
+                return copied
+        progress(unit.name, "fetching")
+        spool = folder / "spool"
+        held = await fetch_segments(unit, tuple(self._regions), self._host, spool)
+        progress(unit.name, "making")
+        job = Job(unit.name, generation, trail, tag_key, keys, str(spool), held, str(folder))
+        return await self._work(make, job)
+
+    async def _work(self, job: Callable[[Argument], Result], argument: Argument) -> Result:
+        return await asyncio.wrap_future(self._host.background.submit(job, argument))
+
+    async def _key_of(self, node: NodeId) -> bytes:
+        """The public key of a node, by a birth of it."""
+        origin = names.ledger_origin(self._regions.trail, node)
+        for key, data in await self._reader.notes(node):
+            parsed = layout.known_key(key)
+            if isinstance(parsed, EpochKey) and parsed.kind == "birth":
+                try:
+                    birth = statements.verify_birth(data, self._regions.trail)
+                except ProofError:
+                    continue  # a survey names it
+                if birth.origin == origin:
+                    return birth.statement.node_key
+        raise UnavailableError(f"no birth of node {node} was read yet")
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """A folder for one unit; what a run that died left there goes first."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True)
+        try:
+            yield self._scratch
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)

@@ -1,0 +1,143 @@
+"""From the rows of an archive back to the roots in the segments' names.
+
+Rows lie in the order of tenants and times, trees in that of ledgers: each record is hashed where it
+is met, and its hash put in its place in a file, 32 bytes an event. So a unit may be larger than
+memory, and its roots come from bytes that were read back and from nothing else.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from msgspec import Struct
+
+from holdfast.model import NodeId
+from holdfast.proof import MismatchError, merkle, tenants
+from holdfast.proof.names import SegmentName
+from holdfast.regions import segment
+
+Int64s = npt.NDArray[np.int64]
+COLUMNS = ["tenant", "node", "segment", "position", "record"]
+
+
+class Sealed(Struct, frozen=True):
+    """A segment as its node signed it. tags: of its tenants, in order, with their counts."""
+
+    node: NodeId
+    name: SegmentName
+    tags: tuple[tuple[str, int], ...]
+
+
+class _Ledger:
+    """Where the segments of a node have their rows: `before` of them, by index from `start` on."""
+
+    def __init__(self, names: Sequence[SegmentName], before: int) -> None:
+        self.start = names[0].index
+        size = names[-1].index + 1 - self.start
+        self.before, self.first, self.count = (np.zeros(size, np.int64) for _ in range(3))
+        for name in names:
+            at = name.index - self.start
+            self.before[at], self.first[at], self.count[at] = before, name.first, name.count
+            before += name.count
+
+    def rows_of(self, segments: Int64s, positions: Int64s) -> Int64s:
+        """The row of each event. Raises MismatchError: it has no place in any of them."""
+        at = segments - self.start
+        if len(at) and (at.min() < 0 or at.max() >= len(self.before)):
+            raise MismatchError("a row is of a segment that is not archived here")
+        lines = positions - self.first[at]
+        if (lines < 0).any() or (lines >= self.count[at]).any():
+            raise MismatchError("a row has no place in its segment")
+        rows: Int64s = self.before[at] + lines
+        return rows
+
+
+class Leaves:
+    """Takes the rows of a unit in any order, and gives the tenants' leaves of its segments."""
+
+    def __init__(self, sealed: Sequence[Sealed], scratch: Path) -> None:
+        """sealed: all segments of the unit, by node and index. scratch: a file to make."""
+        self._sealed = sealed
+        self._ledgers: dict[NodeId, _Ledger] = {}
+        self._count = 0
+        for node, several in groupby(sealed, lambda each: each.node):
+            names = [each.name for each in several]
+            self._ledgers[node] = _Ledger(names, self._count)
+            self._count += sum(name.count for name in names)
+        counts = [count for each in sealed for _, count in each.tags]
+        self._starts = np.zeros(len(counts) + 1, np.int64)
+        np.cumsum(counts, out=self._starts[1:])
+        self._tenants: dict[str, int] = {}
+        self._whose = np.full(len(counts), -1, np.int32)
+        self._seen = np.zeros(self._count, np.bool_)
+        self._hashes = np.memmap(scratch, np.uint8, "w+", shape=(self._count, merkle.HASH_BYTES))
+
+    def take(self, table: pa.Table) -> None:
+        """Put the leaves of some rows in their places. table: has COLUMNS.
+
+        Raises:
+            MismatchError: a row that has no place, or one that is taken.
+        """
+        rows = self._rows_of(table)
+        if self._seen[rows].any() or len(np.unique(rows)) < len(rows):
+            raise MismatchError("two rows claim one place")
+        self._seen[rows] = True
+        groups = np.searchsorted(self._starts, rows, "right") - 1
+        codes = self._codes_of(table["tenant"])
+        fresh = self._whose[groups] < 0
+        self._whose[groups[fresh]] = codes[fresh]
+        if (self._whose[groups] != codes).any():
+            raise MismatchError("one group of records is of several tenants")
+        hashes = merkle.leaf_hashes(table["record"].cast(pa.binary()).to_pylist())
+        self._hashes[rows] = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(rows), -1)
+
+    def each(self, tag_key: bytes) -> Iterator[tuple[Sealed, tuple[str, ...]]]:
+        """Each segment with its leaves, which give the root in its name.
+
+        Raises:
+            MismatchError: rows are missing, or are others than were sealed; names the segment.
+        """
+        if not self._seen.all():
+            raise MismatchError(f"{self._count - int(self._seen.sum())} rows are missing")
+        names, group = list(self._tenants), 0
+        for one in self._sealed:
+            leaves = []
+            for tag, count in one.tags:
+                tenant = names[self._whose[group]]
+                own, blind = segment.hide(tag_key, tenant, one.node, one.name.index)
+                if own != tag:
+                    raise MismatchError(f"{_place(one)} has rows under another tenant's tag")
+                start = self._starts[group]
+                hashes = [bytes(each) for each in self._hashes[start : start + count]]
+                leaves.append(tenants.tenant_leaf(tag, blind, count, merkle.root(hashes)))
+                group += 1
+            if merkle.root(merkle.leaf_hashes(leaves)) != one.name.root:
+                raise MismatchError(f"the rows of {_place(one)} do not make its root")
+            yield one, tuple(leaf.decode() for leaf in leaves)
+
+    def _rows_of(self, table: pa.Table) -> Int64s:
+        nodes = table["node"].cast(pa.string()).to_numpy()
+        segments, positions = table["segment"].to_numpy(), table["position"].to_numpy()
+        rows = np.zeros(len(table), np.int64)
+        for node in dict.fromkeys(nodes.tolist()):
+            if node not in self._ledgers:
+                raise MismatchError(f"a row is of node {node}, which is not archived here")
+            own = nodes == node
+            rows[own] = self._ledgers[node].rows_of(segments[own], positions[own])
+        return rows
+
+    def _codes_of(self, column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+        """A number for each row's tenant, the same for the same one in all tables."""
+        words = column.cast(pa.string()).dictionary_encode().combine_chunks()
+        known = [
+            self._tenants.setdefault(t, len(self._tenants)) for t in words.dictionary.to_pylist()
+        ]
+        codes: npt.NDArray[np.int32] = np.array(known, np.int32)[words.indices.to_numpy()]
+        return codes
+
+
+def _place(one: Sealed) -> str:
+    return f"segment {one.name.index} of node {one.node}"

@@ -1,0 +1,206 @@
+"""Make the objects of a unit, or check those that another region has. Runs in a worker.
+
+Either way ends the same: the parts are read back row by row, and give the root in the name of every
+segment that the unit covers. What does not is refused and put nowhere.
+"""
+
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import BinaryIO
+
+from msgspec import Struct
+
+from holdfast.archive.leaves import COLUMNS, Leaves, Sealed
+from holdfast.archive.lines import Archived, Head, Part
+from holdfast.archive.parts import Made, made_of, read_groups, write_parts
+from holdfast.errors import CorruptError
+from holdfast.model import NodeId
+from holdfast.proof import MismatchError, ProofError, names, objects, statements
+from holdfast.proof.names import SegmentName
+from holdfast.proof.note import VerifierKey
+from holdfast.read.fold import ordered
+from holdfast.read.sources import SegmentSource
+from holdfast.regions import segment, units
+from holdfast.regions.kinds import Trailer
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+EVIDENCE_LEVEL = 3  # most of it is hashes, which no level makes smaller
+LINE_BYTES_MAX = 32 << 20  # a trailer, and the leaves that it speaks of
+
+
+class Held(Struct, frozen=True):
+    """A segment's bytes in the spool: `size_bytes` from `offset` on."""
+
+    node: NodeId
+    name: str
+    offset: int
+    size_bytes: int
+
+
+class Job(Struct, frozen=True):
+    """A unit to make. spool: a file with all segments, `held` in it by node and index. keys: the
+    nodes' public ones. folder: for what is made, and scratch; empty."""
+
+    unit: str
+    generation: int
+    trail: str
+    tag_key: bytes
+    keys: dict[NodeId, bytes]
+    spool: str
+    held: tuple[Held, ...]
+    folder: str
+
+
+class Copied(Struct, frozen=True):
+    """A unit's objects as they were read from a region, to be checked. names: of the segments that
+    it must hold, by node and index. Others as in `Job`."""
+
+    unit: str
+    generation: int
+    trail: str
+    tag_key: bytes
+    keys: dict[NodeId, bytes]
+    names: tuple[tuple[NodeId, str], ...]
+    evidence: Made
+    parts: tuple[Made, ...]
+    folder: str
+
+
+def make(job: Job) -> tuple[Made, ...]:
+    """Make the parts and, last, the evidence.
+
+    Raises:
+        CorruptError: a segment is not what its name and its node say.
+        SourceError: the spool holds other bytes than it was given.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(job.folder)
+    told = {"holdfast": f"{job.unit} {job.generation}"}
+    try:
+        with Path(job.spool).open("rb") as spool:
+            sealed = [_sealed(held, _bytes_of(held, spool), job) for held in job.held]
+            with ExitStack() as sorting:
+                groups = ordered([_source(job, h) for h in job.held], folder / "sorted", sorting)
+                written = write_parts(groups, folder, units.CLASS_DEFAULT, told)
+                parts = list(written)
+            leaves = _leaves_of([made for made, _ in parts], sealed, folder)
+            lines = (
+                Archived(one.node, one.name.text, _note_of(_bytes_of(held, spool)), found)
+                for held, (one, found) in zip(job.held, leaves.each(job.tag_key), strict=True)
+            )
+            path = folder / "evidence.ndjson.zst"
+            _write(path, Head(job.unit, job.generation), [facts for _, facts in parts], lines)
+    except ProofError as error:
+        raise CorruptError(f"the archive of {job.unit} cannot be made: {error}") from error
+    return (*(made for made, _ in parts), made_of(path, ""))
+
+
+def check(job: Copied) -> None:
+    """Check that what a region holds is the archive of these segments.
+
+    Raises:
+        CorruptError: it is not; says why.
+        OSError: a file cannot be read.
+    """
+    try:
+        with closing(read_evidence(Path(job.evidence.path))) as lines:
+            head, several = next(lines), []
+            if head != Head(job.unit, job.generation):
+                raise MismatchError("its evidence is that of another unit")
+            archived = []
+            for line in lines:
+                if isinstance(line, Archived):
+                    archived.append(line.leaves)
+                    several.append(_sealed_of(line, job))
+                elif not isinstance(line, Part):
+                    raise MismatchError("its evidence has two heads")
+        if [(one.node, one.name.text) for one in several] != list(job.names):
+            raise MismatchError("its evidence names other segments than are in the ledgers")
+        leaves = _leaves_of(job.parts, several, Path(job.folder))
+        for (one, found), told in zip(leaves.each(job.tag_key), archived, strict=True):
+            if found != told:
+                raise MismatchError(f"the leaves of segment {one.name.index} are others")
+    except (ProofError, zstd.ZstdError, StopIteration) as error:
+        raise CorruptError(f"the archive of {job.unit} does not hold: {error}") from error
+
+
+def read_evidence(path: Path) -> Generator[Head | Part | Archived, None, None]:
+    """The lines of an evidence object. Raises ProofError, ZstdError."""
+    with zstd.open(path, "rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES_MAX), b"")):
+            if not number:
+                yield objects.parse(line, Head)
+            elif line.startswith(b'{"line":"part"'):
+                yield objects.parse(line, Part)
+            else:
+                yield objects.parse(line, Archived)
+
+
+def _write(path: Path, head: Head, parts: Sequence[Part], segments: Iterator[Archived]) -> None:
+    with zstd.open(path, "wb", level=EVIDENCE_LEVEL) as file:
+        file.write(objects.form(head))
+        for facts in parts:
+            file.write(objects.form(facts))
+        for line in segments:
+            file.write(objects.form(line))
+
+
+def _leaves_of(parts: Sequence[Made], sealed: Sequence[Sealed], folder: Path) -> Leaves:
+    leaves = Leaves(sealed, folder / "hashes")
+    for part in parts:
+        rows = 0
+        for table in read_groups(Path(part.path), COLUMNS):
+            leaves.take(table)
+            rows += len(table)
+        if rows != part.rows:
+            raise MismatchError(f"part {part.sha256} has {rows} rows, not {part.rows}")
+    return leaves
+
+
+def _bytes_of(held: Held, spool: BinaryIO) -> bytes:
+    spool.seek(held.offset)
+    return spool.read(held.size_bytes)
+
+
+def _sealed(held: Held, data: bytes, job: Job) -> Sealed:
+    name, origin = SegmentName.parse(held.name), names.ledger_origin(job.trail, held.node)
+    trailer = segment.verify_trailer(data, name, job.keys[held.node], origin)
+    return Sealed(held.node, name, trailer.tenants)
+
+
+def _sealed_of(line: Archived, job: Copied) -> Sealed:
+    """A segment by its line, whose trailer its node signed."""
+    name, origin = SegmentName.parse(line.segment), names.ledger_origin(job.trail, line.node)
+    if line.node not in job.keys:
+        raise MismatchError(f"its evidence has a segment of node {line.node}, which nobody knows")
+    key = VerifierKey(origin, job.keys[line.node])
+    trailer = statements.verify(line.trailer.encode(), Trailer, key).statement
+    if trailer.segment != name.unhashed or len(line.leaves) != name.tenants:
+        raise MismatchError(f"the trailer of segment {name.index} is another's")
+    return Sealed(line.node, name, trailer.tenants)
+
+
+def _note_of(data: bytes) -> str:
+    return segment.trailer_note(data).decode()
+
+
+def _source(job: Job, held: Held) -> SegmentSource:
+    name = SegmentName.parse(held.name)
+    return SegmentSource(
+        node=held.node,
+        index=name.index,
+        first=name.first,
+        count=name.count,
+        path=job.spool,
+        sha256=name.sha256.hex(),
+        time_min_us=0,
+        time_max_us=0,
+        offset=held.offset,
+        size_bytes=held.size_bytes,
+    )

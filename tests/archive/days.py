@@ -1,0 +1,66 @@
+"""Trails of some days, written straight into regions, and archivists of them."""
+
+from pathlib import Path
+
+from holdfast.archive.archivist import Archivist
+from holdfast.regions.trailkey import KEY_FILE
+from holdfast.regions.units import DAY_US, HOUR_US, start_us
+from holdfast.write.identity import Identity, speak_for_trail
+from tests.read.trails import ALL, TRAIL, World, Writer
+
+FIRST = "2026-03-01"
+FIRST_US = start_us(FIRST)
+
+
+def trail_of(world: World, days: int = 2) -> list[Writer]:
+    """Two nodes, so many days of a few segments, two tenants and one without a name; closed."""
+    world.now_us = FIRST_US + HOUR_US
+    writers = [Writer(world, seed) for seed in (7, 8)]
+    for writer in writers:
+        writer.born()
+    for day in range(days):
+        for hour in (1, 13):
+            world.now_us = FIRST_US + day * DAY_US + hour * HOUR_US
+            for number, writer in enumerate(writers):
+                for tenant in ("acme", "blå", ""):
+                    told = f"{number}-{day}-{hour}-{tenant}"
+                    actor = {"type": "user", "id": f"u{hour}"}
+                    writer.seal(
+                        {"id": f"{told}-0", "tenant": tenant, "actor": actor},
+                        {"id": f"{told}-1", "tenant": "acme", "actor": actor},
+                    )
+    world.now_us = FIRST_US + (days + 2) * DAY_US
+    for writer in writers:
+        writer.beat()
+        writer.close()
+    return writers
+
+
+def person(world: World) -> Identity:
+    return speak_for_trail(TRAIL.trail, TRAIL.signing, world.host)
+
+
+async def archivist(world: World, folder: Path) -> Archivist:
+    """One that knows what the regions show now."""
+    reader = world.reader(folder / "cache")
+    await reader.open()
+    await reader.pass_once()
+    scratch = folder / "scratch"
+    return Archivist(world.regions(), reader, world.host, lambda: person(world), scratch)
+
+
+def archived(world: World, region: str = "a") -> dict[str, bytes]:
+    """The objects of a region's archive."""
+    objects = world.stores[region].objects
+    return {key: data for key, (data, _) in sorted(objects.items()) if key.startswith("ev/arc/")}
+
+
+def laid_out(world: World, data: Path) -> Path:
+    """The same trail as directories that commands read, with the trail's key."""
+    for id in ALL:
+        for key, (found, _) in world.stores[id].objects.items():
+            path = data / "regions" / id / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(found)
+    (data / KEY_FILE).write_text(TRAIL.text())
+    return data

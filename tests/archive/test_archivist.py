@@ -1,0 +1,214 @@
+"""An archive is made of what is complete, in every region, and is whole wherever a manifest is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from holdfast.archive.archivist import Archivist
+from holdfast.regions import kinds, layout
+from holdfast.regions.port import Stored, Unknown
+from holdfast.regions.units import DAY_US
+from tests.archive.days import archived, archivist, trail_of
+from tests.read.trails import ALL, TRAIL, World
+from tests.regions.worlds import MemoryWorld
+
+DAYS = ("2026-03-01", "2026-03-02")
+NOTES = [layout.archive_key(day, 1) for day in DAYS]
+
+
+def play(story: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(story())  # type: ignore[arg-type]
+
+
+def test_each_complete_day_is_archived_in_every_region(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+
+        report = await (await archivist(world, tmp_path)).archive(DAY_US)
+
+        assert [(each.unit, each.segments, each.events) for each in report.units] == [
+            (day, 12, 24) for day in DAYS
+        ]
+        assert all(each.regions == ALL and not each.lacking for each in report.units)
+        assert (report.archived, report.waiting, report.trouble) == (2, "", "")
+        bytes_of = [
+            {key: data for key, data in archived(world, id).items() if key not in NOTES}
+            for id in ALL
+        ]
+        assert bytes_of[0] == bytes_of[1] == bytes_of[2]
+        assert len(bytes_of[0]) == 4  # a part and its evidence, of two days
+
+    play(story)
+
+
+def test_a_manifest_speaks_of_the_store_that_it_lies_in(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        writers = trail_of(world)
+
+        await (await archivist(world, tmp_path)).archive(DAY_US)
+
+        for id in ALL:
+            manifest = kinds.verify_archive(archived(world, id)[NOTES[1]], TRAIL.trail).statement
+            cookie = kinds.verify_cookie(TRAIL.cookie(id), TRAIL.trail).statement
+            assert (manifest.region, manifest.store) == (id, cookie.store)
+            nodes = sorted(writer.node for writer in writers)
+            assert manifest.ledgers == tuple((node, 6, 12, 12, 24) for node in nodes)
+
+    play(story)
+
+
+def test_a_day_waits_until_it_is_known_to_be_complete_for_long_enough(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+
+        report = await (await archivist(world, tmp_path)).archive(2 * DAY_US)
+
+        assert [each.unit for each in report.units] == [DAYS[0]]
+        assert report.waiting.startswith("2026-03-02 is due once everything through 2026-03-05T00")
+
+    play(story)
+
+
+def test_a_second_run_and_a_second_keeper_do_nothing_more(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+        both = [await archivist(world, tmp_path / name) for name in "xy"]
+
+        first = await asyncio.gather(*(one.archive(DAY_US) for one in both))
+        before = [archived(world, id) for id in ALL]
+        again = await both[0].archive(DAY_US)
+
+        assert all(not each.lacking for report in first for each in report.units)
+        assert again.units == () and again.archived == 2
+        assert [archived(world, id) for id in ALL] == before
+        assert len(before[0]) == 6
+
+    play(story)
+
+
+def test_a_dry_run_says_what_is_due_and_writes_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+
+        report = await (await archivist(world, tmp_path)).plan(DAY_US)
+
+        assert [(each.unit, each.regions) for each in report.units] == [(d, ()) for d in DAYS]
+        assert not any(archived(world, id) for id in ALL)
+
+    play(story)
+
+
+def test_a_region_that_was_away_is_given_what_another_region_has(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+        away = MemoryWorld()
+        away.failing = Unknown("away")
+        there, world.stores["b"] = world.stores["b"], away
+        keeper = await archivist(world, tmp_path)
+        report = await keeper.archive(DAY_US)
+        world.stores["b"] = there
+        for key in world.keys("a", "ev/seg/"):
+            world.remove(key)  # what another region's archive has is copied, not made again
+
+        later = await Archivist(world.regions(), *parts_of(keeper)).archive(DAY_US)
+
+        assert [dict(each.lacking) for each in report.units] == [{"b": "away"}] * 2
+        assert [each.regions for each in later.units] == [ALL] * 2
+        assert archived(world, "b").keys() == archived(world, "a").keys()
+
+    play(story)
+
+
+def test_bytes_that_lie_under_a_name_of_the_archive_are_passed_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        world, other = World(), World()
+        for each in (world, other):
+            trail_of(each, 1)
+        await (await archivist(other, tmp_path / "x")).archive(DAY_US)
+        [part] = [key for key in archived(other) if key.endswith(".parquet")]
+        world.put(part, b"rotten", "b")
+
+        report = await (await archivist(world, tmp_path / "y")).archive(DAY_US)
+
+        assert [each.regions for each in report.units] == [ALL]
+        assert layout.archive_key(DAYS[0], 2) in archived(world, "b")
+        assert layout.archive_key(DAYS[0], 1) not in archived(world, "b")
+        assert layout.archive_key(DAYS[0], 1) in archived(world, "a")
+
+    play(story)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".ndjson.zst"])
+def test_no_manifest_is_written_where_what_was_read_back_is_not_right(
+    tmp_path: Path, suffix: str
+) -> None:
+    class Rotting(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            flipped = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+            return await super().create(key, flipped if key.endswith(suffix) else data)
+
+    async def story() -> None:
+        world = World()
+        trail_of(world, 1)
+        rotting = Rotting()
+        rotting.objects = dict(world.stores["b"].objects)
+        world.stores["b"] = rotting
+
+        report = await (await archivist(world, tmp_path)).archive(DAY_US)
+
+        assert [each.regions for each in report.units] == [("a", "c")]
+        assert "other bytes lie under" in dict(report.units[0].lacking)["b"]
+        assert not [key for key in archived(world, "b") if key.endswith(".note")]
+
+    play(story)
+
+
+def test_a_crash_after_any_write_is_made_good_by_the_next_run(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Dying(MemoryWorld):
+        left = 0
+
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            if Dying.left == 0:
+                raise Killed
+            Dying.left -= 1
+            return await super().create(key, data)
+
+    async def story() -> None:
+        world = World()
+        trail_of(world, 1)
+        whole = {id: dict(store.objects) for id, store in world.stores.items()}
+        keeper = await archivist(world, tmp_path)
+        writes = 9  # a part, evidence and a manifest in three regions
+        for left in range(writes):
+            for id in ALL:
+                dying = Dying()
+                dying.objects = dict(whole[id])
+                world.stores[id] = dying
+            Dying.left = left
+            dead = Archivist(world.regions(), *parts_of(keeper))
+            with pytest.raises(Killed):
+                await dead.archive(DAY_US)
+            Dying.left = 99
+
+            after = await Archivist(world.regions(), *parts_of(keeper)).archive(DAY_US)
+
+            assert after.archived == 1
+            assert all(len(archived(world, id)) == 3 for id in ALL)
+
+    play(story)
+
+
+def parts_of(keeper: Archivist):  # type: ignore[no-untyped-def]
+    """All that one is made of but its regions."""
+    return keeper._reader, keeper._host, keeper._identity, keeper._scratch

@@ -1,0 +1,49 @@
+"""`holdfast archive` on the directories of a trail, with real processes for the work."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli.app import run
+from holdfast.cli.exits import GOOD, UNREACHED
+from tests.archive.days import laid_out, trail_of
+from tests.cli.test_documents import EXAMPLES, shape
+from tests.read.trails import World
+
+
+@pytest.mark.slow
+def test_it_prints_what_it_did_and_a_region_that_is_away_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    trail_of(world, 1)
+    data = laid_out(world, tmp_path / "data")
+    where = ["--data", str(data), "--json"]
+
+    codes = [run(["archive", *where, "--dry-run"]), run(["archive", *where])]
+    (data / "regions" / "b").rename(tmp_path / "away")
+    codes += [run(["archive", *where]), run(["verify", *where])]
+
+    dry, done, again, verified = map(json.loads, capsys.readouterr().out.splitlines())
+    assert codes == [GOOD, GOOD, GOOD, GOOD]
+    assert shape({**done, "units": []}) == shape({**EXAMPLES["archive"], "units": []})
+    assert done["units"][0].keys() == EXAMPLES["archive"]["units"][0].keys()
+    assert (dry["units"][0]["regions"], sorted(dry["units"][0]["lacking"])) == ([], list("abc"))
+    assert (done["units"][0]["regions"], done["archived"]) == (list("abc"), 1)
+    assert again["units"] == []
+    assert not [each for each in verified["findings"] if each["kind"] == "foreign"]
+
+
+def test_without_the_trail_s_key_nobody_signs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    trail_of(world, 1)
+    data = laid_out(world, tmp_path / "data")
+    (data / "trail.key").unlink()
+
+    code = run(["archive", "--data", str(data)])
+
+    assert code == UNREACHED
+    assert "no trail's key is here to sign manifests" in capsys.readouterr().err
