@@ -13,4 +13,5 @@ ids, runs  where an id lies                                    jobs, compute: wo
 decode     records -> columns, facts of a segment              sources   where events lie
 fold       many small segments -> one sorted Parquet file
 search     pages and counts, by way of query (pure), sql, engine (DuckDB), hot (decoded segments)
+counting   counts that are asked again: of what came since alone
 """

@@ -39,6 +39,7 @@ from holdfast.model import (
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
 from holdfast.read.catalog import Catalog, ClosedError, DamagedError, Entry
+from holdfast.read.counting import Counting, Question
 from holdfast.read.decode import key_of
 from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Clocks, Stray
@@ -47,7 +48,7 @@ from holdfast.read.ids import PLACES_MAX
 from holdfast.read.lives import Life, lives_of
 from holdfast.read.passes import Passes, PassLimits
 from holdfast.read.query import LIMIT_MAX, Wanted, check
-from holdfast.read.search import run_counts, run_page
+from holdfast.read.search import run_page
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source, spot_of
 from holdfast.read.sources import SegmentSource, Source, prune, stretches_of
@@ -123,6 +124,7 @@ class Reader:
         self._host = host
         self._limits = limits
         self._passes = Passes(regions, host, cache, limits.passes, clocks)
+        self._counting = Counting(self._run)
         self._passes.changed = self._tell
         self._passes.taken_back = self._take_back
         self._news = asyncio.Event()
@@ -248,10 +250,7 @@ class Reader:
         return self._count(query, by, bucket_us, self._passes.judgement.complete_through_us)
 
     def event(self, tenant: str | None, id: str) -> Coroutine[Any, Any, tuple[Found, ...]]:
-        """The events of an id, in one tenant or (None) in any: several where they conflict.
-
-        As `search`.
-        """
+        """The events of an id in a tenant or (None) any; several in conflict. As `search`."""
         query = Query(tenant=tenant, id=id, limit=LIMIT_MAX)
         return self._events(query, self._passes.judgement.complete_through_us)
 
@@ -347,11 +346,12 @@ class Reader:
     async def _count(
         self, query: Query, by: tuple[str, ...], bucket_us: int | None, stated: int | None
     ) -> Counts:
-        wanted = check(structs.replace(query, cursor=""))
+        question = Question(structs.replace(query, cursor="", limit=1), by, bucket_us)
+        wanted = check(question.query)
 
         def ask() -> Awaitable[Counts]:
             hidden = self._passes.holdings.shelf.repeats
-            return self._run(run_counts, self._sources(wanted), query, by, bucket_us, hidden)
+            return self._counting.count(self._sources(wanted), question, hidden)
 
         return await self._answer(ask, stated)
 

@@ -31,6 +31,7 @@ from holdfast.read.sources import (
 )
 
 GROUPS_MAX = 10_000
+TOO_MANY = "too-many-groups"
 PAGE_BYTES_MAX = 16 << 20
 GROUP_GROWTH = 4
 GROUP_EVENTS_MAX = 262_144
@@ -104,8 +105,8 @@ def run_counts(
                     buckets[bucket] += n
                 else:
                     total += n
-            _refuse_many("by", groups)
-            _refuse_many("bucket", buckets)
+            refuse_many("by", groups)
+            refuse_many("bucket", buckets)
     return Counts(
         count=total,
         groups=tuple(sorted(groups.items(), key=lambda group: (-group[1], group[0]))),
@@ -113,11 +114,10 @@ def run_counts(
     )
 
 
-def _refuse_many(name: str, groups: Sized) -> None:
+def refuse_many(name: str, groups: Sized) -> None:
+    """Raise RejectedError if they are more than an answer may have."""
     if len(groups) > GROUPS_MAX:
-        raise RejectedError(
-            "too-many-groups", Problem(0, name, f"makes more than {GROUPS_MAX} groups")
-        )
+        raise RejectedError(TOO_MANY, Problem(0, name, f"makes more than {GROUPS_MAX} groups"))
 
 
 def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: Places) -> list[Hit]:

@@ -1,0 +1,174 @@
+"""How many events match, kept: what was counted in a file that never changes is not counted again.
+
+Folds and segments are immutable, so what a question finds in those that lie whole in its time stays
+true for as long as they are there. For each question that is kept twice: what it found in folds,
+and in all. When only new segments came since, they alone are counted; once they are folded, what
+folds have is added to; where folds were merged, it is counted anew.
+
+A job takes a few files, so that a search waits for no more than these, however much is counted.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
+
+from msgspec import Struct, structs
+
+from holdfast.errors import Problem, RejectedError
+from holdfast.model import Counts, Query
+from holdfast.read.engine import DEFAULTS
+from holdfast.read.query import check, check_groups
+from holdfast.read.search import TOO_MANY, refuse_many, run_counts
+from holdfast.read.sources import (
+    NOWHERE,
+    FoldSource,
+    Places,
+    SegmentSource,
+    Source,
+    hidden_in,
+    prune,
+)
+
+JOB_FOLDS = 8
+JOB_SEGMENTS = 512
+KEPT_MAX = 200_000  # groups and buckets, of all questions together
+SECONDS_MAX = DEFAULTS.timeout_s
+
+Name = tuple[str, object]  # of a source: the hash of its bytes, and which part of it
+
+
+class Question(Struct, frozen=True):
+    """What is counted, by the values of some fields and by time."""
+
+    query: Query
+    by: tuple[str, ...]
+    bucket_us: int | None
+
+
+class Kept(Struct, frozen=True):
+    """What a question comes to in some sources. problems: why it is refused for that."""
+
+    names: frozenset[Name]
+    counts: Counts
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.counts.groups) + len(self.counts.histogram)
+
+
+NOTHING = Kept(frozenset(), Counts(0))
+
+
+class Counting:
+    """Counts for everyone who asks a reader. run: has a worker do a job."""
+
+    def __init__(self, run: Callable[..., Awaitable[Counts]]) -> None:
+        self._run = run
+        self._kept: OrderedDict[tuple[Question, bool], Kept] = OrderedDict()
+        self._size = 0
+
+    async def count(self, sources: Sequence[Source], question: Question, hidden: Places) -> Counts:
+        """See `search.run_counts`.
+
+        Raises:
+            RejectedError: as there; the time is that of all jobs together.
+            SourceError: as there.
+        """
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                return await self._count(sources, question, hidden)
+        except TimeoutError:
+            reason = f"to count took longer than {SECONDS_MAX:g} s: narrow its times or filters"
+            raise RejectedError("too-slow", Problem(0, "", reason)) from None
+
+    async def _count(self, sources: Sequence[Source], question: Question, hidden: Places) -> Counts:
+        check_groups(question.by, question.bucket_us)
+        wanted = check(question.query)
+        found = prune(sources, wanted)
+        whole = [
+            source
+            for source in found
+            if wanted.from_us <= source.time_min_us
+            and source.time_max_us <= wanted.newest_us
+            and not (hidden and hidden_in([source], hidden))
+        ]
+        names = {_name(source) for source in whole}
+        timeless = structs.replace(question.query, from_us=None, to_us=None)
+        asked = structs.replace(question, query=timeless)
+        kept = self._known((asked, True), names)
+        if not kept.names:
+            folds = [source for source in whole if isinstance(source, FoldSource)]
+            kept = self._known((asked, False), {_name(fold) for fold in folds})
+            kept = await self._extended((asked, False), kept, folds)
+        kept = await self._extended((asked, True), kept, whole)
+        rest = [source for source in found if _name(source) not in names]
+        if not rest:
+            return kept.counts
+        parts = [await self._ask(some, question, hidden) for some in _jobs(rest)]
+        return _sum(kept.counts, *parts)
+
+    def _known(self, key: tuple[Question, bool], names: Set[Name]) -> Kept:
+        """What is kept, if all that it was counted in is still there."""
+        kept = self._kept.get(key, NOTHING)
+        if not kept.names <= names:
+            return NOTHING
+        if kept.problems:
+            raise RejectedError(TOO_MANY, *kept.problems)
+        return kept
+
+    async def _extended(
+        self, key: tuple[Question, bool], kept: Kept, sources: Sequence[Source]
+    ) -> Kept:
+        """What is kept, and what is not in it yet; as far as that came, if it is given up."""
+        names = kept.names
+        try:
+            for some in _jobs([each for each in sources if _name(each) not in kept.names]):
+                names |= {_name(source) for source in some}
+                kept = Kept(names, _sum(kept.counts, await self._ask(some, key[0], NOWHERE)))
+        except RejectedError as error:
+            if error.kind == TOO_MANY:
+                kept = Kept(names, Counts(0), error.problems)
+            raise
+        finally:
+            self._keep(key, kept)
+        return kept
+
+    async def _ask(self, sources: Sequence[Source], question: Question, hidden: Places) -> Counts:
+        query, by, bucket_us = question.query, question.by, question.bucket_us
+        return await self._run(run_counts, sources, query, by, bucket_us, hidden)
+
+    def _keep(self, key: tuple[Question, bool], kept: Kept) -> None:
+        before = self._kept.pop(key, NOTHING)
+        self._kept[key] = kept
+        self._size += kept.size - before.size
+        while self._size > KEPT_MAX and len(self._kept) > 1:
+            _, least = self._kept.popitem(last=False)
+            self._size -= least.size
+
+
+def _name(source: Source) -> Name:
+    return source.sha256, None if isinstance(source, FoldSource) else source.part
+
+
+def _jobs(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    """A few of one kind at a time."""
+    for kind, size in ((SegmentSource, JOB_SEGMENTS), (FoldSource, JOB_FOLDS)):
+        some = [source for source in sources if isinstance(source, kind)]
+        for start in range(0, len(some), size):
+            yield some[start : start + size]
+
+
+def _sum(*counts: Counts) -> Counts:
+    groups: Counter[tuple[str, ...]] = Counter()
+    buckets: Counter[int] = Counter()
+    for each in counts:
+        groups.update(dict(each.groups))
+        buckets.update(dict(each.histogram))
+    refuse_many("by", groups)
+    refuse_many("bucket", buckets)
+    return Counts(
+        count=sum(each.count for each in counts),
+        groups=tuple(sorted(groups.items(), key=lambda group: (-group[1], group[0]))),
+        histogram=tuple(sorted(buckets.items())),
+    )
