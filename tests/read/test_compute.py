@@ -54,6 +54,24 @@ class Breaking(Executor):
         raise BrokenExecutor("broken")
 
 
+class Busy(Executor):
+    """A pool that has not come to a job yet."""
+
+    def __init__(self) -> None:
+        self.job: Future[int] = Future()
+
+    def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[int]:  # type: ignore[override]
+        return self.job
+
+
+def test_a_job_that_nobody_waits_for_any_more_is_not_begun() -> None:
+    busy = Busy()
+
+    Renewing(lambda: busy).submit(abs, -1).cancel()
+
+    assert busy.job.cancelled()
+
+
 class Whole(Executor):
     def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[int]:  # type: ignore[override]
         outcome: Future[int] = Future()

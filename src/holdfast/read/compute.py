@@ -92,6 +92,8 @@ class Renewing(Executor):
                 outcome.set_result(done.result())
 
         job.add_done_callback(finished)
+        # Nobody waits for it any more: if it has not begun, it need not.
+        outcome.add_done_callback(lambda done: job.cancel() if done.cancelled() else None)
 
     def _current(self) -> Executor:
         with self._turn:
