@@ -130,7 +130,7 @@ async def _neighbours(faces: Faces, found: Found) -> tuple[Neighbours, ...]:
     asked = (
         ("Same actor, until then", "actor", event.actor.key, until_us),
         ("Same target, until then", "target", target, until_us),
-        ("Same request", "q", request, None),
+        ("Same request", "word", request, None),
     )
     groups = [
         _group(faces, title, field, value, to_us) for title, field, value, to_us in asked if value

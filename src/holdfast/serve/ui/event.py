@@ -242,7 +242,7 @@ def _neighbours(view: EventView) -> Markup:
 
 
 def _group(group: Neighbours, view: EventView) -> list[Child]:
-    query = f'{group.field}:"{group.value}"' if group.field != "q" else f'"{group.value}"'
+    query = f'{group.field}:"{group.value}"' if group.field != "word" else f'"{group.value}"'
     href = "/?" + urlencode({"q": query})
     head = el("h3", group.title, " ", el("a", "all of them", href=href, class_="s"))
     if group.found is None:
