@@ -149,15 +149,9 @@ def _bar(axis: _Axis, step_us: int, at: int, counts: tuple[int, int, int], href:
             )
     told = f"{stamp(at)}, {duration(step_us)}: {total:,} events"
     told += "".join(f", {n:,} {name}" for n, name in ((failed, "failed"), (denied, "denied")) if n)
-    hit = el(
-        "rect",
-        el("title", told),
-        class_="hit",
-        y=0,
-        height=_HEIGHT,
-        **axis.stretch(at, at + step_us),
-    )
-    return el("a", drawn, hit, href=href, tabindex=-1, aria_label=told)
+    place = axis.stretch(at, at + step_us)
+    hit = el("rect", class_="hit", y=0, height=_HEIGHT, **place)
+    return el("a", el("title", told), drawn, hit, href=href, tabindex=-1)
 
 
 def _grid(top: int) -> list[Child]:

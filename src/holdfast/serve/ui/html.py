@@ -44,7 +44,7 @@ Attribute = str | int | bool | None
 
 def text(value: str) -> Markup:
     """Text, escaped, with what cannot be seen written out."""
-    return Markup(html.escape(value.translate(_UNSEEN)))
+    return Markup(html.escape(value.translate(_UNSEEN), quote=False))
 
 
 def el(tag: str, *children: Child, **attributes: Attribute) -> Markup:

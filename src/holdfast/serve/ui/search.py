@@ -15,7 +15,7 @@ from holdfast.serve.ui.query import Typed, chip_text, parse, write
 from holdfast.serve.ui.words import Frame, clock, glyph
 from holdfast.times import format_us
 
-LIMIT: Final = 30
+LIMIT: Final = 25  # a page stays below 100 KiB, the rows' details in it
 EXPORTS: Final = (
     ("ndjson", "NDJSON", "the records as stored"),
     ("csv", "CSV", "a row an event"),
