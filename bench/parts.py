@@ -6,6 +6,7 @@ from typing import Final
 from bench import (
     catch_up,
     ceph,
+    console,
     durability,
     found,
     growth,
@@ -29,6 +30,7 @@ PARTS: Final[Mapping[str, Callable[[Ground], Part]]] = {
     "workers": workers.measure,
     "searching": searching.measure,
     "search": lookups.measure,
+    "console": console.measure,
     "ceph": ceph.measure,
     "catch-up": catch_up.measure,
     "found": found.measure,

@@ -35,6 +35,7 @@ class Plan:
     lookups_few: int  # of them, which a database takes, too
     lookups_rounds: int
     lookups_load_s: int  # as long again, while events come in
+    console_rounds: int  # requests of each page
     growth_rounds: int
     growth_segments: int  # of the smaller trail, before the rounds
     growth_events: int
@@ -74,6 +75,7 @@ FULL: Final = Plan(
     lookups_few=1_000_000,
     lookups_rounds=1,
     lookups_load_s=60,
+    console_rounds=50,
     growth_rounds=8,
     growth_segments=150,
     growth_events=60_000,
@@ -112,6 +114,7 @@ QUICK: Final = Plan(
     lookups_few=20_000,
     lookups_rounds=1,
     lookups_load_s=3,
+    console_rounds=3,
     growth_rounds=2,
     growth_segments=20,
     growth_events=20_000,
