@@ -4,8 +4,10 @@ import asyncio
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from holdfast.regions import Region, layout
 from holdfast.regions.directory import LEFTOVER_US, DirectoryStore
 from holdfast.regions.disk import PosixDisk, Stat
-from holdfast.regions.port import Absent, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
 from holdfast.settings import load
 from holdfast.wiring import real_regions
 from tests.machine import no_tracing, program
@@ -358,8 +360,6 @@ def test_foreign_names_are_not_listed(store: DirectoryStore) -> None:
     (store.root / "ev" / "Foreign").touch()
     (store.root / "lost+found").mkdir()
     (store.root / "lost+found" / "x").touch()
-    os.mkfifo(store.root / "ev" / "pipe")
-    (store.root / "ev" / "dangling").symlink_to("nowhere")
 
     listing = asyncio.run(store.list(""))
 
@@ -367,10 +367,47 @@ def test_foreign_names_are_not_listed(store: DirectoryStore) -> None:
     assert [listed.key for listed in listing] == ["ev/.tmp/allowed-below-the-root", KEY]
 
 
-def test_a_foreign_pipe_under_a_key_is_unknown_and_does_not_hang(store: DirectoryStore) -> None:
-    os.mkfifo(store.root / "pipe")
+def a_socket(path: Path) -> None:
+    short = Path(tempfile.mkdtemp())  # the name of a socket may have some 100 bytes
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(short / "s"))
+        shutil.move(short / "s", path)
+    finally:
+        shutil.rmtree(short)
 
-    assert isinstance(asyncio.run(store.read("pipe")), Unknown)
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (os.mkfifo, "a FIFO"),
+        (a_socket, "a socket"),
+        (lambda path: path.symlink_to("nowhere"), "a link that leads nowhere"),
+        (lambda path: path.symlink_to(path.name), "a link that leads nowhere"),
+    ],
+)
+def test_what_lies_in_an_objects_place_and_is_no_file_is_named(
+    store: DirectoryStore, make: Callable[[Path], object], what: str
+) -> None:
+    """Listed, for its name is taken; and nothing to hold against the store, or to wait for."""
+    create(store, "ev/seg/other")
+    make(store.root / KEY)
+
+    listing = asyncio.run(store.list("ev/"))
+    level = asyncio.run(store.level("ev/seg/"))
+    outcomes = (asyncio.run(store.read(KEY)), create(store))
+
+    assert isinstance(listing, Listing) and isinstance(level, Level)
+    assert [(each.key, each.size_bytes) for each in listing] == [(KEY, 0), ("ev/seg/other", 5)]
+    assert level.objects == (KEY, "ev/seg/other")
+    assert outcomes == (Unknown(f"{what} lies there, not a file", answered=True),) * 2
+
+
+def test_a_directory_in_an_objects_place_is_named_to_whoever_puts_it(store: DirectoryStore) -> None:
+    create(store, "ev/seg/name/below")
+
+    assert create(store) == Unknown("a directory lies there, not a file", answered=True)
+    assert asyncio.run(store.read(KEY)) == Absent()
 
 
 def test_a_directory_that_was_moved_to_another_disk_and_linked_is_followed(

@@ -38,7 +38,7 @@ SHOWN_MAX = 50
 SAID: dict[Verdict, str] = {
     "good": "GOOD: what is there is what was written, and nothing that must be there is missing",
     "refuted": "REFUTED: something was changed, is corrupt, or contradicts itself",
-    "unchecked": "COULD NOT BE CHECKED: not enough regions could be looked at",
+    "unchecked": "COULD NOT BE CHECKED: too few regions were looked at, or not all in them read",
     "incomplete": "INCOMPLETE: something that must be there is missing",
 }
 

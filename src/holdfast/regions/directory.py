@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from holdfast.ports import Offload
-from holdfast.regions.disk import Disk, Stat, make_directory, write_whole
+from holdfast.regions.disk import Disk, ForeignError, Stat, make_directory, write_whole
 from holdfast.regions.keys import TEMPORARY, check_bytes, check_key, check_prefix, is_part
 from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
 
@@ -126,6 +126,9 @@ class DirectoryStore:
             try:
                 self._disk.link(root, temporary, key)
             except FileExistsError:
+                taken = self._disk.stat(root, key)
+                if not taken.is_file:
+                    return _not_a_file(taken.foreign or "a directory")
                 # Whoever made it may have died, or still be, between link and fsync.
                 self._sync(root, key)
                 self._sync(root, directory)
@@ -153,6 +156,8 @@ class DirectoryStore:
             data, facts = self._disk.read(root, key, OBJECT_BYTES_MAX)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return Absent()
+        except ForeignError as error:
+            return _not_a_file(str(error))
         if facts.size_bytes > OBJECT_BYTES_MAX:
             return Unknown(f"{facts.size_bytes} bytes are too many for an object", answered=True)
         if len(data) != facts.size_bytes:
@@ -178,7 +183,7 @@ class DirectoryStore:
                     facts = self._disk.stat(root, prefix + name)
                     if facts.is_directory:
                         folders.append(name)
-                    elif facts.is_file:
+                    else:
                         objects.append(prefix + name)
         return Level(tuple(folders), tuple(objects))
 
@@ -224,7 +229,7 @@ class DirectoryStore:
             if facts.is_directory:
                 if key > after or after.startswith(key):
                     yield from self._walk(root, key, after, depth + 1)
-            elif facts.is_file and key > after:
+            elif key > after:  # what is no file, too: its name is taken, and reading it says why
                 yield Listed(key, facts.size_bytes, facts.modified_us)
 
     def _write_temporary(self, root: int, key: str, data: bytes) -> str | Unknown:
@@ -333,6 +338,11 @@ class DirectoryStore:
         except OSError as error:
             return _unknown(error)
         return Stored()
+
+
+def _not_a_file(what: str) -> Unknown:
+    """Of one name; the store is well."""
+    return Unknown(f"{what} lies there, not a file", answered=True)
 
 
 def _unknown(error: OSError) -> Unknown:

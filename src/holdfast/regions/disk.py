@@ -9,10 +9,11 @@ crash, what was not fsynced.
 """
 
 import contextlib
+import errno
 import os
 import stat as modes
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
@@ -21,7 +22,7 @@ DIRECTORY_MODE = 0o750
 class Stat(NamedTuple):
     """modified_us: µs UTC by the file system's clock. identity: the same file has the same one.
 
-    Neither file nor directory: a foreign thing, a socket for one.
+    Neither file nor directory: a foreign thing. foreign: what it is, "a socket"; else "".
     """
 
     is_file: bool
@@ -29,6 +30,11 @@ class Stat(NamedTuple):
     size_bytes: int
     modified_us: int
     identity: tuple[int, int]
+    foreign: str = ""
+
+
+class ForeignError(OSError):
+    """Under a name lies what cannot be read as a file: says what it is."""
 
 
 class Disk(Protocol):
@@ -65,10 +71,11 @@ class Disk(Protocol):
         """The names in a directory, unsorted."""
 
     def stat(self, root: int, path: str) -> Stat:
-        """Facts of a file or directory, links followed."""
+        """Facts of a file or directory, links followed; of the link, where it leads nowhere."""
 
     def read(self, root: int, path: str, size_max: int) -> tuple[bytes, Stat]:
-        """A regular file's first `size_max` bytes, and facts read from the same open file."""
+        """A regular file's first `size_max` bytes, and facts read from the same open file;
+        `ForeignError` where it is none, and no directory. Never waits for a writer."""
 
 
 class PosixDisk:
@@ -113,17 +120,28 @@ class PosixDisk:
             os.close(handle)
 
     def stat(self, root: int, path: str) -> Stat:
-        return _stat(os.stat(path, dir_fd=root))
+        try:
+            return _stat(os.stat(path, dir_fd=root))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP):
+                raise
+            # Gone, or a link that leads nowhere; this raises where it is gone.
+            return _stat(os.stat(path, dir_fd=root, follow_symlinks=False))
 
     def read(self, root: int, path: str, size_max: int) -> tuple[bytes, Stat]:
         # O_NONBLOCK: opening a foreign FIFO would wait for a writer for ever.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root)
+        except OSError as error:
+            if foreign := self.stat(root, path).foreign:  # what cannot be opened at all
+                raise ForeignError(foreign) from error
+            raise
         try:
             facts = _stat(os.fstat(file))
             if facts.is_directory:
                 raise IsADirectoryError(path)
-            if not facts.is_file:
-                raise OSError(f"not a regular file: {path}")
+            if facts.foreign:
+                raise ForeignError(facts.foreign)
             pieces: list[bytes] = []
             wanted = min(facts.size_bytes, size_max)
             while wanted > 0 and (piece := os.read(file, wanted)):
@@ -134,13 +152,24 @@ class PosixDisk:
             os.close(file)
 
 
+_FOREIGN: Final = {
+    modes.S_IFIFO: "a FIFO",
+    modes.S_IFSOCK: "a socket",
+    modes.S_IFLNK: "a link that leads nowhere",
+    modes.S_IFCHR: "a device",
+    modes.S_IFBLK: "a device",
+}
+
+
 def _stat(facts: os.stat_result) -> Stat:
+    foreign = _FOREIGN.get(modes.S_IFMT(facts.st_mode), "")
     return Stat(
         modes.S_ISREG(facts.st_mode),
         modes.S_ISDIR(facts.st_mode),
-        facts.st_size,
+        0 if foreign else facts.st_size,
         facts.st_mtime_ns // 1000,
         (facts.st_dev, facts.st_ino),
+        foreign,
     )
 
 

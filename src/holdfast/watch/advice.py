@@ -15,10 +15,12 @@ FINDING: Final[Mapping[str, str]] = {
     "corrupt": "See that another copy is good, move this one aside, then `holdfast reconcile`.",
     "differs": "Read both copies: was a region copied or mixed up?",
     "lost": _BRING_BACK,
-    "unreadable": "Look at permissions and the disk, then `holdfast reconcile`.",
+    "unreadable": "Look at permissions and the disk, move aside what is no file, then "
+    "`holdfast reconcile`.",
     "vanished": "Find out who deletes there, then `holdfast reconcile`.",
     "hidden": "Find out whose credentials did that, and change them.",
-    "not-copied": "The region is full, read-only or away: mend that, then `holdfast reconcile`.",
+    "not-copied": "Mend what the reason says: the region is full, read-only, away, or the name is "
+    "taken. Then `holdfast reconcile`.",
     "not-whole": "Wait: the reason says what the store still lacks.",
     "orphan": "Nothing: it was never acknowledged. Leave it.",
     "foreign": "Find out who writes there. It does no harm.",

@@ -21,7 +21,11 @@ VERDICTS: Final[Mapping[Verdict, tuple[Mood, str, str]]] = {
         "and nothing that must be there is missing.",
     ),
     "refuted": ("down", "Refuted", "something was changed, is corrupt, or contradicts itself."),
-    "unchecked": ("unk", "It could not be checked", "not enough regions could be looked at."),
+    "unchecked": (
+        "unk",
+        "It could not be checked",
+        "too few regions could be looked at, or not all in them read.",
+    ),
     "incomplete": ("down", "Incomplete", "something that must be there is missing."),
 }
 DEPTHS: Final[Mapping[Depth, str]] = {
