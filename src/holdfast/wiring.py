@@ -165,7 +165,7 @@ async def open_system(
             regions=regions,
             reader=reader,
             checkpoints=Checkpoints(regions),
-            prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000),
+            prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000, identity),
             keeper=Keeper(regions, host, closer, identity=identity, suspects=reader.suspects),
             scrub=Scrub(regions, host, settings.scrub_period_days),
             archivist=Archivist(patient, reader, host, identity, cache / "archive"),

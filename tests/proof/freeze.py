@@ -5,14 +5,15 @@ written again. A segment's compressed bytes may differ between versions of zstd:
 """
 
 import json
+from collections.abc import Callable
 
 from holdfast.proof import ledger, merkle, objects, tenants
-from holdfast.proof.certificate import Head, Named, Stretch
+from holdfast.proof.certificate import Head, HeadOfAll, Named, Stretch
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Closed, Heartbeat
 from holdfast.prove import paths
-from holdfast.prove.certificate import shown
+from holdfast.prove.certificate import shown, whole
 from holdfast.prove.event import Standing, prove_event
 from holdfast.regions import segment, signing
 from tests.proof import samples
@@ -24,6 +25,7 @@ SEALED_AFTER = samples.fixed_end(7)
 def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     """All files but the segment's bytes, given those and its name."""
     files = {f"{kind}.note": sample.data for kind, sample in samples.samples().items()}
+    files["export.ndjson"] = samples.exported()
     files["checkpoint.note"] = samples.checkpoint(SEALED_AFTER)
     files["keys.json"] = _json(_keys())
     files["ledger.json"] = _json(_ledger())
@@ -36,16 +38,22 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     files["event.proof"] = _proof(name, data, samples.checkpoint(end))
     files["event-closed.proof"] = _proof(name, data, closed_note)
     for tenant, file in (("acme", "present.certificate"), ("nobody", "absent.certificate")):
-        files[file] = _certificate(name, data, end, tenant)
+        salt = segment.tenant_salt(samples.TAG_KEY, tenant)
+        opened = shown(name, data, samples.NODE, samples.TAG_KEY, salt, False)
+        files[file] = _certificate(name, end, opened, lambda *of: Head(tenant, salt, *of))  # noqa: B023
+    opened = whole(name, data, samples.NODE, samples.TAG_KEY, False)
+    files["all.certificate"] = _certificate(name, end, opened, HeadOfAll)
     return files
 
 
-def _certificate(name: SegmentName, data: bytes, end: LedgerEnd, tenant: str) -> bytes:
-    """That these are all of a tenant's in the segment, by hashes; bounded by the node's word."""
-    salt, until = segment.tenant_salt(samples.TAG_KEY, tenant), end.sealed_us + 1
+def _certificate(
+    name: SegmentName, end: LedgerEnd, opened: list[bytes], head: Callable[..., Head | HeadOfAll]
+) -> bytes:
+    """That these are all of whom it is of in the segment, by hashes; bounded by the node's word."""
+    until = end.sealed_us + 1
     held = samples.fixed_names(7)
-    asked = Head(
-        *(tenant, salt, held[-1].sealed_us + 1, until, until),
+    asked = head(
+        *(held[-1].sealed_us + 1, until, until),
         *(("local 2026-11-24T10:00:09Z 2026-11-24T10:00:10Z",), (samples.NODE,)),
     )
     leaves = merkle.leaf_hashes([each.text.encode() for each in (*held, name)])
@@ -57,7 +65,7 @@ def _certificate(name: SegmentName, data: bytes, end: LedgerEnd, tenant: str) ->
         objects.form(asked),
         objects.form(Stretch((), own, note.decode(), 6, 8, before, after, word)),
         objects.form(Named(held[6].text)),
-        *shown(name, data, samples.NODE, samples.TAG_KEY, salt, False),
+        *opened,
     ]
     return b"".join(lines)
 

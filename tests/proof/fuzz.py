@@ -23,6 +23,7 @@ from holdfast.proof import (
     ProofError,
     __main__,
     anchor,
+    export,
     merkle,
     names,
     note,
@@ -30,12 +31,13 @@ from holdfast.proof import (
     statements,
     tenants,
 )
+from holdfast.proof.certificate import HeadOfAll
 from holdfast.proof.event import EventProof
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.regions import kinds, layout, segment, signing
 from tests.proof import samples
-from tests.proof.proofs import genuine, written
+from tests.proof.proofs import drained, genuine, written
 from tests.proof.samples import CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TAG_KEY, TRAIL, TRAIL_KEY
 from tests.prove.certificates import checked, proven, small
 
@@ -66,6 +68,8 @@ KEYS = (TRAIL_KEY, NODE_KEY, CLOSER_KEY)
 PROOFS = (written(genuine()), written(genuine(0, 0, closed=True)))
 SEALED = samples.seal()
 CERTIFICATE = small("acme")
+EXPORTED = samples.exported()
+RECEIPT = samples.samples()["export"].data
 SALT_ID = tenants.salt_id(segment.tenant_salt(TAG_KEY, "acme"))
 CERTIFIED_ALL = proven(CERTIFICATE, SALT_ID, TRAIL)
 CERTIFIED = statements.verify_certificate(samples.certificate_of(NODE_KEY), TRAIL).statement
@@ -126,6 +130,30 @@ def certify(data: bytes) -> None:
         assert found.absent == CERTIFIED_ALL.absent, "a certificate that was changed holds"
 
 
+def of_all(data: bytes) -> None:
+    """The same of a certificate of all tenants."""
+    found, _ = checked(data, None, TRAIL)
+    if isinstance(found, ProofError):
+        raise found
+    if isinstance(found.head, HeadOfAll) and found.head.nodes == CERTIFIED_ALL.head.nodes:
+        assert found.records + found.hashes <= 11, "a certificate that was changed holds"
+
+
+def receive(data: bytes) -> None:
+    """The same of an export's receipt: whoever signs, it holds of this very file alone."""
+    file = io.BytesIO(EXPORTED)
+    said = drained(export.check(data, file, TRAIL, None, None)).said
+    ours = samples.receipt_of(EXPORTED)
+    told = (said.sha256, said.bytes, said.events, said.root)
+    assert said.kind != "ndjson" or told == (ours.sha256, ours.bytes, ours.events, ours.root)
+
+
+def deliver(data: bytes) -> None:
+    """A changed file beside its receipt."""
+    drained(export.check(RECEIPT, io.BytesIO(data), TRAIL, None, None))
+    assert data == EXPORTED, "a file that was changed holds"
+
+
 def is_genuine(data: bytes) -> bool:
     """Whether it is one of the proofs but for notes, which may have been signed anew."""
     ours = [json.loads(proof) for proof in PROOFS]
@@ -180,6 +208,9 @@ def targets() -> list[Target]:
     found: dict[str, tuple[Parse, tuple[bytes, ...]]] = {
         "check": (check, PROOFS),
         "certificate": (certify, (CERTIFICATE,)),
+        "certificate of all": (of_all, (small(None),)),
+        "receipt": (receive, (RECEIPT,)),
+        "exported file": (deliver, (EXPORTED,)),
         "objects.parse": (lambda data: objects.parse(data, EventProof), PROOFS),
         "note.parse": (note.parse, signed),
         "note.verify": (lambda data: note.verify(data, keys), signed),

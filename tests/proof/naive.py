@@ -200,6 +200,24 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("cause", "1", STRING),
         ("declared_us", "1", NUMBER),
     ],
+    "holdfast-export/1": [
+        ("kind", "1", "(?:ndjson|csv|parquet)"),
+        ("sha256", "1", HASH),
+        ("bytes", "1", NUMBER),
+        ("events", "1", NUMBER),
+        ("root", "1", HASH),
+        ("from_us", "1", NUMBER),
+        ("to_us", "1", NUMBER),
+        ("complete_through_us", "1", NUMBER),
+        ("filter", "*", f"[a-z]{{1,32}} {STRING}"),
+        ("complete", "1", "(?:provable|stated)"),
+        ("ledger", "*", f"{ID} {NUMBER} {NUMBER} {NUMBER} {HASH}"),
+        ("gap", "*", f"{ID} {NUMBER} {NUMBER}"),
+        ("region", "*", f"{REGION} {NUMBER} {NUMBER}"),
+        ("by", "1", ID),
+        ("exported_us", "1", NUMBER),
+        ("certificate", "1", BASE64),
+    ],
     "holdfast-retired/1": [
         ("trail_key", "1", HASH),
         ("epoch", "1", NUMBER),
@@ -284,18 +302,18 @@ def statement(text: str) -> tuple[str, str, Values] | str:
 
 def _values_fault(kind: str, values: Values) -> str:
     every = [value for each in values.values() for value in each]
-    numbers = [word for value in every if value[0] != '"' for word in value.split(" ")]
+    numbers = [word for value in every if '"' not in value for word in value.split(" ")]
     if any(word.isdecimal() and len(word) < 32 and int(word) > 2**63 - 1 for word in numbers):
         return "number too large"
     for key in ("certificate", "checkpoint"):
         for value in values.get(key, []):
             if base64.b64encode(base64.b64decode(value)).decode() != value:
                 return "base64 is not canonical"
-    for key in ("trail_name", "why"):
+    for key in ("trail_name", "why", "filter"):
         for value in values.get(key, []):
             if re.search(r"\\u00(08|09|0a|0c|0d)", value):
                 return "string is not canonical"
-    for key in ("region", "tenant"):
+    for key in ("region", "tenant", "filter"):
         firsts = [value.split(" ")[0] for value in values.get(key, [])]
         if firsts != sorted(set(firsts)):
             return f"{key} not ascending"
@@ -327,6 +345,28 @@ def _birth_fault(values: Values) -> str:
 def _certificate_fault(values: Values) -> str:
     public = base64.b64decode(values["node_key"][0])
     return "" if sha(public).hex()[:32] == values["node"][0] else "node"
+
+
+def _export_fault(values: Values) -> str:
+    from_us, to_us, through_us = (
+        int(values[key][0]) for key in ("from_us", "to_us", "complete_through_us")
+    )
+    if not from_us < to_us <= min(through_us + 1, 2**56 - 1):
+        return "time"
+    for key in ("ledger", "gap"):
+        found = [value.split(" ") for value in values[key]]
+        rows = [(row[0], *map(int, row[1:4]), *map(base64.b64decode, row[4:])) for row in found]
+        if rows != sorted(set(rows)):
+            return f"{key} not in order"
+        for _, *numbers in found:
+            start, end = int(numbers[0]), int(numbers[1])
+            if start > end or (key == "gap" and start == end):
+                return f"{key} holds nothing"
+            if key == "ledger" and end > int(numbers[2]):
+                return "more than was signed"
+    names = {value.split(" ")[0] for value in values["filter"]}
+    is_provable = values["complete"][0] == "provable"
+    return "" if is_provable is (names <= {"tenant"}) else "complete"
 
 
 def _trailer_fault(values: Values) -> str:
@@ -373,6 +413,7 @@ _KIND_FAULTS: dict[str, Callable[[Values], str]] = {
     "holdfast-certificate/1": _certificate_fault,
     "holdfast-birth/1": _birth_fault,
     "holdfast-receipt/1": _stores_fault,
+    "holdfast-export/1": _export_fault,
     "holdfast-trailer/1": _trailer_fault,
 }
 

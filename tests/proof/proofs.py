@@ -1,5 +1,8 @@
 """Genuine proofs of events of the small trail, and what their steps claim."""
 
+from collections.abc import Generator
+from typing import TypeVar
+
 from holdfast.proof import event, merkle, objects
 from holdfast.proof.errors import ProofError
 from holdfast.proof.event import EventProof, ProvenEvent
@@ -11,6 +14,7 @@ from tests.proof import samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE_KEY, ORIGIN, TAG_KEY, TRAIL
 
 SEGMENTS = 5
+Found = TypeVar("Found")
 
 
 def genuine(segment: int = 2, line: int = 4, *, closed: bool = False) -> EventProof:
@@ -40,6 +44,16 @@ def checked(data: bytes, trail: str = TRAIL) -> tuple[ProvenEvent | ProofError, 
         return proven, claims
     except ProofError as error:
         return error, claims
+
+
+def drained(steps: Generator[str, None, Found]) -> Found:
+    """What a check ends with. Raises what it raises."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Found = end.value
+            return found
 
 
 def written(proof: EventProof) -> bytes:

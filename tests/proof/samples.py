@@ -1,9 +1,11 @@
 """A small trail with fixed keys, so that everything signed in it has fixed bytes."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.proof import ledger, names
+from holdfast.proof import ledger, merkle, names
+from holdfast.proof.export import Export, Ledger, Listed, Missing
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import (
@@ -31,6 +33,7 @@ OF_THE_TRAIL = (
     "certificate",
     "whole",
     "archive",
+    "export",
 )  # kinds whose origin is the trail itself
 STORES = tuple((region, f"{n:032x}") for n, region in enumerate(("eu-1", "local", "us.2"), 1))
 
@@ -137,6 +140,35 @@ def checkpoint(end: LedgerEnd) -> bytes:
     return signing.sign(Checkpoint(ORIGIN, end.size, end.root).text, NODE_KEY)
 
 
+def exported() -> bytes:
+    """The file that the receipt among the samples is of."""
+    return b"".join(record + b"\n" for record in GROUPS["acme"])
+
+
+def receipt_of(file: bytes) -> Export:
+    """What a receipt says of such a file of lines, received in the first second of `acme`'s."""
+    end, lines = fixed_end(), file.splitlines()
+    listed = tuple(Listed(region, STARTED_US + 20, STARTED_US + 30) for region, _ in STORES)
+    return Export(
+        kind="ndjson",
+        sha256=hashlib.sha256(file).digest(),
+        bytes=len(file),
+        events=len(lines),
+        root=merkle.root(merkle.leaf_hashes(lines)),
+        from_us=STARTED_US,
+        to_us=STARTED_US + 10,
+        complete_through_us=STARTED_US + 14,
+        filter=(("tenant", "acme"),),
+        complete="provable",
+        ledger=(Ledger(NODE, 5, 7, end.size, end.root),),
+        gap=(Missing(NODE, 3, 5),),
+        region=listed,
+        by=CLOSER,
+        exported_us=STARTED_US + 15,
+        certificate=certificate_of(CLOSER_KEY),
+    )
+
+
 def samples() -> dict[str, Sample]:
     """One of each kind but the trailer, by the name of its frozen file."""
     end = fixed_end()
@@ -184,6 +216,7 @@ def samples() -> dict[str, Sample]:
             Retired(trail_key, 2, end, "Åsa", "the machine was stolen", STARTED_US + 13),
             TRAIL_KEY,
         ),
+        "export": (receipt_of(exported()), CLOSER_KEY),
         "receipt": (Receipt(fixed_names(7)[6].text, stores[:2]), NODE_KEY),
         "archive": (
             Archive(

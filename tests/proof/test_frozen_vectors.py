@@ -1,17 +1,18 @@
 """The frozen bytes of docs/FORMAT.md, section 14, and the tables of that document."""
 
 import dataclasses
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from holdfast.proof import ledger, merkle, names, note, statements, tenants
+from holdfast.proof import export, ledger, merkle, names, note, statements, tenants
 from holdfast.proof.names import SegmentName
 from holdfast.regions import segment, signing
 from tests.proof import freeze, naive, samples
-from tests.proof.proofs import checked
+from tests.proof.proofs import checked, drained
 from tests.proof.samples import FROZEN, NODE_KEY, ORIGIN, TAG_KEY
 from tests.prove.certificates import proven
 
@@ -160,3 +161,18 @@ def test_the_frozen_certificates_are_proven(file: str, tenant: str) -> None:
 
     assert (found.hashes, found.absent) == ((5, 0) if tenant == "acme" else (0, 1))
     assert found.segments == 1
+
+
+def test_the_frozen_certificate_of_all_is_proven() -> None:
+    found = proven((FROZEN / "all.certificate").read_bytes(), None, samples.TRAIL)
+
+    assert (found.hashes, found.segments, found.code) == (8, 1, 0)
+
+
+def test_the_frozen_receipt_is_of_the_frozen_file() -> None:
+    file = io.BytesIO((FROZEN / "export.ndjson").read_bytes())
+    receipt = (FROZEN / "export.note").read_bytes()
+
+    found = drained(export.check(receipt, file, samples.TRAIL, None, None))
+
+    assert (found.said.events, found.code) == (5, 4)

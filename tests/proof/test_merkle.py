@@ -163,3 +163,17 @@ def test_a_compact_range_has_at_every_size_the_root_of_the_tree() -> None:
 def test_a_compact_range_has_one_hash_for_each_perfect_subtree(size: int, count: int) -> None:
     with pytest.raises(MalformedError):
         CompactRange(size, tuple(HASHES[:count]))
+
+
+@given(st.integers(0, 70), st.lists(st.integers(0, 40), max_size=4))
+def test_a_range_extended_is_the_range_of_all_appended(size: int, more: list[int]) -> None:
+    hashes = merkle.leaf_hashes(str(n).encode() for n in range(size + sum(more)))
+    found = merkle.EMPTY_RANGE.extend(hashes[:size])
+
+    for count in more:
+        found = found.extend(hashes[found.size : found.size + count])
+
+    expected = merkle.EMPTY_RANGE
+    for leaf in hashes:
+        expected = expected.append(leaf)
+    assert found == expected

@@ -17,6 +17,7 @@ from holdfast.proof import (
     note,
     statements,
 )
+from holdfast.proof.export import Export, Ledger, Listed, Missing
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.statements import (
     Birth,
@@ -113,8 +114,38 @@ archives = st.builds(
     certificate=small_bytes,
     evidence=hashes.map(bytes.hex),
 )
+places = st.tuples(ids, st.integers(0, 99), st.integers(1, 99))
+exports = st.builds(
+    lambda start, lasted, after, asked, ledgers, lost, listed, **rest: Export(
+        from_us=start,
+        to_us=start + lasted,
+        complete_through_us=start + lasted + after,
+        filter=tuple(sorted(asked.items())),
+        complete="stated" if set(asked) - {"tenant"} else "provable",
+        ledger=tuple(
+            sorted(Ledger(n, s, s + c, s + c + more, r) for (n, s, c), more, r in ledgers)
+        ),
+        gap=tuple(sorted(Missing(node, at, at + count) for node, at, count in lost)),
+        region=tuple(Listed(each, *listed[each]) for each in sorted(listed)),
+        **rest,
+    ),
+    *(st.integers(0, 2**50), st.integers(1, 2**50), st.integers(0, 99)),
+    st.dictionaries(st.sampled_from(["tenant", "actor", "q"]), strings, max_size=3),
+    st.sets(st.tuples(places, st.integers(0, 99), hashes), max_size=3),
+    st.sets(places, max_size=3),
+    st.dictionaries(regions, st.tuples(numbers, numbers), max_size=3),
+    kind=st.sampled_from(["ndjson", "csv", "parquet"]),
+    sha256=hashes,
+    bytes=numbers,
+    events=numbers,
+    root=hashes,
+    by=ids,
+    exported_us=numbers,
+    certificate=small_bytes,
+)
 of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     births,
+    exports,
     st.builds(Cookie, hashes, strings, regions, ids, hashes, ids | st.just("")),
     st.builds(lambda key, us: Certificate(bytes(32), names.node_id(key), key, us), hashes, numbers),
     st.builds(Fence, numbers, ids, numbers, small_bytes),
@@ -202,6 +233,7 @@ def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
     lines = signing.text(sample.statement, sample.origin).splitlines()
     may_go = {"replaces", "checkpoint", "region", "first", "next", "until_us", "gone"}
     may_go |= {"part"}  # a gap may have held its rows
+    may_go |= {"filter", "ledger", "gap"} if kind == "export" else set()
 
     for at in range(2, len(lines)):
         moved = [*lines[:at], *lines[at + 1 :]]

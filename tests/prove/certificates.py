@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from holdfast.proof import certificate, ledger, objects, tenants
-from holdfast.proof.certificate import Head, Named, Proven, Shown, Stretch
+from holdfast.proof.certificate import Head, HeadOfAll, Named, Proven, Shown, Stretch, Whole
 from holdfast.proof.errors import ProofError
 from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.statements import Heartbeat
-from holdfast.prove.certificate import shown
+from holdfast.prove.certificate import shown, whole
 from holdfast.prove.prover import Prover
 from holdfast.regions import segment, signing
 from tests.proof import samples
@@ -27,7 +27,7 @@ def salt_id(world: World, tenant: str) -> str:
 def made(
     world: World,
     cache: Path,
-    tenant: str,
+    tenant: str | None,
     from_us: int = START_US,
     to_us: int = END_US,
     records: bool = True,
@@ -78,13 +78,13 @@ def records_in(data: bytes) -> list[str]:
     return [line["id"] for line in lines if "line" not in line and "format" not in line]
 
 
-Line = Head | Stretch | Named | Shown | bytes
+Line = Head | HeadOfAll | Stretch | Named | Shown | Whole | bytes
 
 
 def opened(data: bytes) -> list[Line]:
     """The lines of a certificate, but records as they are."""
-    kinds: dict[tuple[str, str], type[Head | Stretch | Named | Shown]] = {
-        kind.MARK: kind for kind in (Head, Stretch, Named, Shown)
+    kinds: dict[tuple[str, str], type[Head | HeadOfAll | Stretch | Named | Shown | Whole]] = {
+        kind.MARK: kind for kind in (Head, HeadOfAll, Stretch, Named, Shown, Whole)
     }
     found: list[Line] = []
     for line in data.splitlines(keepends=True):
@@ -98,8 +98,9 @@ def written(lines: Sequence[Line]) -> bytes:
     return b"".join(line if isinstance(line, bytes) else objects.form(line) for line in lines)
 
 
-def small(tenant: str = "acme") -> bytes:
-    """A certificate of the trail with fixed keys: four segments, in one of which is no `acme`."""
+def small(tenant: str | None = "acme") -> bytes:
+    """A certificate of the trail with fixed keys: four segments, in one of which is no `acme`; of
+    all tenants for None."""
     end, sealed = EMPTY_END, []
     for n in range(4):
         time = certificate.time_text(samples.STARTED_US + 50_000 * (n + 1))
@@ -114,15 +115,15 @@ def small(tenant: str = "acme") -> bytes:
         end = ledger.extend(end, sealed[-1].name)
     until = end.sealed_us + 7
     beat = Heartbeat(1, 3, until, until, end.size, samples.checkpoint(end), ())
-    salt = segment.tenant_salt(samples.TAG_KEY, tenant)
+    salt = segment.tenant_salt(samples.TAG_KEY, tenant or "")
+    of = (samples.STARTED_US, until, until, ("local",), (samples.NODE,))
     certified = samples.certificate_of(samples.NODE_KEY).decode()
     word = signing.write(beat, samples.ORIGIN, samples.NODE_KEY).decode()
     lines = [
-        objects.form(
-            Head(tenant, salt, samples.STARTED_US, until, until, ("local",), (samples.NODE,))
-        ),
+        objects.form(HeadOfAll(*of) if tenant is None else Head(tenant, salt, *of)),
         objects.form(Stretch((), certified, samples.checkpoint(end).decode(), 0, 4, (), (), word)),
     ]
     for each in sealed:
-        lines += shown(each.name, each.data, samples.NODE, samples.TAG_KEY, salt, True)
+        at = (each.name, each.data, samples.NODE, samples.TAG_KEY)
+        lines += whole(*at, True) if tenant is None else shown(*at, salt, True)
     return b"".join(lines)

@@ -18,7 +18,7 @@ from holdfast.proof import (
     tenants,
 )
 from holdfast.proof import ledger as ledgers
-from holdfast.proof.certificate import Head, Named, Proven, Shown, Stretch
+from holdfast.proof.certificate import Head, Named, Proven, Shown, Stretch, Whole
 from holdfast.proof.note import encode_base64
 from holdfast.prove import paths
 from holdfast.regions import layout, segment
@@ -828,3 +828,63 @@ def test_any_neighbouring_leaves_and_what_surrounds_them_give_the_root(size: int
             for wrong in ((*after, OTHER), after[:-1]) if after else ((OTHER,),):
                 with pytest.raises(MalformedError):
                     found.root_within(size, wrong)
+
+
+# -- of all tenants --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_a_certificate_of_all_has_every_event_of_every_tenant(
+    world: World, tmp_path: Path, records: bool
+) -> None:
+    data = made(world, tmp_path, None, records=records)
+
+    found = proven(data, None)
+
+    every = [id for tenant in TENANTS for id in _expected(tenant)]
+    assert sorted(records_in(data)) == (sorted(every) if records else [])
+    assert (found.code, found.records + found.hashes) == (0, len(every))
+
+
+WHOLE: list[Callable[[Whole], Whole]] = [
+    lambda line: replace(line, hashes=(bytes(32), *line.hashes[1:])),
+    lambda line: replace(line, hashes=(*line.hashes[1:], line.hashes[0])),
+    lambda line: replace(line, hashes=line.hashes[1:]),
+    lambda line: replace(line, hashes=(*line.hashes, bytes(32))),
+    lambda line: replace(line, counts=(line.counts[0] - 1, *line.counts[1:])),
+    lambda line: replace(line, counts=(0, *line.counts[1:])),
+    lambda line: replace(line, blinds=(bytes(32), *line.blinds[1:])),
+    lambda line: replace(line, tags=("0" * 64, *line.tags[1:])),
+    lambda line: replace(line, tags=line.tags[1:], blinds=line.blinds[1:]),
+    lambda line: replace(
+        line,
+        tags=line.tags[1:],
+        blinds=line.blinds[1:],
+        counts=line.counts[1:],
+        hashes=line.hashes[line.counts[0] :],
+    ),
+    lambda line: replace(line, records=len(line.hashes)),
+]
+
+
+@pytest.mark.parametrize("change", WHOLE)
+def test_whatever_is_changed_in_a_certificate_of_all_it_no_longer_holds(
+    world: World, tmp_path: Path, change: Callable[[Whole], Whole]
+) -> None:
+    lines = opened(made(world, tmp_path, None, records=False))
+    at = next(n for n, line in enumerate(lines) if isinstance(line, Whole) and len(line.tags) > 1)
+    line = lines[at]
+    assert isinstance(line, Whole)
+
+    found, _ = checked(written([*lines[:at], change(line), *lines[at + 1 :]]), None)
+
+    assert isinstance(found, ProofError)
+
+
+def test_a_segment_in_question_is_shown_whole_or_refuted(world: World, tmp_path: Path) -> None:
+    lines = opened(made(world, tmp_path, None, records=False))
+    named = [Named(line.segment) if isinstance(line, Whole) else line for line in lines]
+
+    found, _ = checked(written(named), None)
+
+    assert isinstance(found, MismatchError)

@@ -181,6 +181,9 @@ def test_every_parameter_is_documented() -> None:
     assert named("GET /v1/events/count") == {each.name for each in parameters.COUNTING}
     assert named("GET /v1/consistency") == {each.name for each in parameters.CONSISTENCY}
     assert named("GET /v1/events/export") == {"format"}
+    asked = {each.name for each in parameters.EXPORT_ALL}
+    assert named("GET /v1/export") == {"from", "to", "format", "had", "had_sha256"}
+    assert asked == named("GET /v1/export") | {each.name for each in parameters.FILTERS}
     assert named("GET /v1/certificate") == {each.name for each in parameters.CERTIFICATE}
     assert named("GET /v1/events/{id}/proof") == {each.name for each in parameters.PROOF}
 

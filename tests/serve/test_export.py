@@ -7,7 +7,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from holdfast.serve import export, parameters
+from holdfast.serve import files, parameters
 from tests.serve.running import Running
 
 COUNT = 2_345  # more than two pages
@@ -47,7 +47,7 @@ def test_columns_hold_the_whole_record_too(server: Running, asked: str) -> None:
     table = pq.read_table(io.BytesIO(server.get(asked + "parquet").content))
 
     assert table.num_rows == COUNT
-    assert table.column_names == [*export.COLUMNS, "record"]
+    assert table.column_names == [*files.COLUMNS, "record"]
     assert json.loads(table["record"][0].as_py())["action"] == "export.tried"
 
 
@@ -59,7 +59,7 @@ def test_a_file_without_events_is_one_all_the_same(server: Running, kind: str) -
         case "ndjson":
             assert content == b""
         case "csv":
-            assert content.decode().strip() == ",".join(export.COLUMNS)
+            assert content.decode().strip() == ",".join(files.COLUMNS)
         case _:
             assert pq.read_table(io.BytesIO(content)).num_rows == 0
 

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "tracing": SHARED | {"write", "settings", "__init__"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"archive", "verify", "__init__", "alerting", "tracing"},
+    | {"archive", "verify", "prove", "__init__", "alerting", "tracing"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
     | {"client", "archive", "verify", "witness", "__init__", "alerting"},
@@ -56,6 +56,7 @@ PURE = {
     "proof.anchor",
     "proof.event",
     "proof.certificate",
+    "proof.export",
     "proof.errors",
     "regions.cosignature",
     "regions.keys",

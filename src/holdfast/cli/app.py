@@ -22,6 +22,7 @@ VERBS: Verbs = (
     ("show", "show:show"),
     ("proof", "proof:proof"),
     ("certify", "certify:certify"),
+    ("export", "export:export"),
     ("status", "status:status"),
     ("completeness", "completeness:completeness"),
     ("checkpoint", "checkpoint:checkpoint"),

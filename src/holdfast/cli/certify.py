@@ -8,19 +8,22 @@ from typer import Option
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD
 from holdfast.cli.options import Place, Where
-from holdfast.cli.source import open_source
+from holdfast.cli.source import open_source, rejected
 from holdfast.cli.straight import opened
 from holdfast.proof import objects, tenants
 from holdfast.proof.certificate import Head
 
 
 def certify(
-    tenant: Annotated[str, Option(help="Whose events; '' for those without.")],
     from_: Annotated[
         str, Option("--from", metavar="TIME", help="Received at or after (RFC 3339).")
     ],
     to: Annotated[str, Option(metavar="TIME", help="Received before.")],
     where: Where,
+    tenant: Annotated[str | None, Option(help="Whose events; '' for those without.")] = None,
+    all_tenants: Annotated[
+        bool, Option("--all-tenants", help="All events of the trail: not for a tenant.")
+    ] = False,
     no_records: Annotated[
         bool, Option("--no-records", help="Hashes in place of the records.")
     ] = False,
@@ -31,7 +34,10 @@ def certify(
     shows nothing of others. It is checked by `python -m holdfast.proof check FILE --trail TRAIL
     --salt-id S`, where the tenant must know both ids from elsewhere.
     """
-    asked = {"tenant": tenant, "from": from_, "to": to}
+    if all_tenants is (tenant is not None):
+        raise rejected("--tenant", "or --all-tenants: one of them")
+    asked = {"tenants": "all"} if tenant is None else {"tenant": tenant}
+    asked |= {"from": from_, "to": to}
     if no_records:
         asked["records"] = "hashes"
     head = b""
@@ -40,6 +46,8 @@ def certify(
             if not head.endswith(b"\n"):
                 head += piece[: piece.find(b"\n") + 1] or piece
             printer.block(piece)
+    if all_tenants:
+        return GOOD
     salt = objects.parse(head, Head).salt
     printer.note(
         f"the tenant's salt id, which it must know from elsewhere: {tenants.salt_id(salt)}"

@@ -40,6 +40,12 @@ class Source(Protocol):
     def certificate(self, parameters: Parameters) -> Iterator[bytes]:
         """The file that proves that some events are all, in pieces as they are made."""
 
+    def export(self, parameters: Parameters) -> Iterator[bytes]:
+        """A file of all records that were received in some time, in pieces as they are made."""
+
+    def receipt(self, parameters: Parameters) -> bytes:
+        """The receipt of that file, once it was made."""
+
     def completeness(self) -> bytes: ...
 
     def status(self) -> bytes: ...
@@ -143,6 +149,12 @@ class ServerSource:
 
     def certificate(self, parameters: Parameters) -> Iterator[bytes]:
         return self._client.download("/v1/certificate", parameters)
+
+    def export(self, parameters: Parameters) -> Iterator[bytes]:
+        return self._client.download("/v1/export", parameters)
+
+    def receipt(self, parameters: Parameters) -> bytes:
+        return b"".join(self._client.download("/v1/export/receipt", parameters))
 
     def completeness(self) -> bytes:
         return self._client.get_bytes("/v1/completeness")

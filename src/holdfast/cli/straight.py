@@ -7,7 +7,7 @@ top to bottom whether a server answers it or the regions do.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from holdfast.cli.place import settings_of
 from holdfast.cli.source import Parameters
 from holdfast.serve import answers, checkpoints, parameters, status
+from holdfast.serve.export import asked_of
 from holdfast.wiring import System, open_system
 
 Result = TypeVar("Result")
@@ -125,7 +126,17 @@ class RegionsSource:
 
     def certificate(self, asked: Parameters) -> Iterator[bytes]:
         wanted = parameters.certifying_of(_values(asked, parameters.CERTIFICATE))
-        coming = self._system.prover.certifier.certificate(*wanted)
+        return self._drained(self._system.prover.certifier.certificate(*wanted))
+
+    def export(self, asked: Parameters) -> Iterator[bytes]:
+        wanted = parameters.exporting_of(_values(asked, parameters.EXPORT_ALL))
+        return self._drained(self._system.prover.exporter.file(*asked_of(wanted)))
+
+    def receipt(self, asked: Parameters) -> bytes:
+        wanted = parameters.exporting_of(_values(asked, parameters.RECEIPT))
+        return self._run(self._system.prover.exporter.receipt(*asked_of(wanted)[:2]))
+
+    def _drained(self, coming: AsyncGenerator[bytes]) -> Iterator[bytes]:
         try:
             while (piece := self._run(_next(coming))) is not None:
                 yield piece

@@ -14,6 +14,7 @@ outsider can read all of it. docs/FORMAT.md is normative; this follows it. What 
     anchor      from the trail's id to what its nodes signed, and a leaf in that
     event       that an event is in the trail, step by step
     certificate that these are all of a tenant's events of some time, step by step
+    export      that a file is what was exported, by the receipt beside it
     vectors     what others published, judged by the same code
 
 Whatever bytes come in, they are accepted or one of these is raised:

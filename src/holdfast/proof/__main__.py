@@ -4,6 +4,7 @@ Exit codes: 0 proven, 1 refuted, 2 bad usage, 3 could not be checked, 4 proven w
 """
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from holdfast.proof import certificate, event, names, vectors
+from holdfast.proof import certificate, event, export, names, vectors
 from holdfast.proof.errors import MalformedError, ProofError
 
 
@@ -37,8 +38,9 @@ CHECKERS: dict[str, Checker] = {
     event.EventProof.MARK[1]: lambda line, rest, asked: event.check(
         line + rest.read(1), asked.trail
     ),
-    certificate.Head.MARK[1]: lambda line, rest, asked: certificate.check(
-        line, rest, asked.trail, asked.salt_id
+    **dict.fromkeys(
+        (certificate.Head.MARK[1], certificate.HeadOfAll.MARK[1]),
+        lambda line, rest, asked: certificate.check(line, rest, asked.trail, asked.salt_id),
     ),
 }
 VERDICTS = {0: "PROVEN", 1: "REFUTED", 3: "COULD NOT BE CHECKED", 4: "PROVEN WITH A GAP"}
@@ -62,6 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     salt_help = "the tenant's salt id, 64 hex digits, known in the same way: for a certificate"
     check.add_argument(
         "--salt-id", metavar="S", type=partial(_checked, names.check_hash), help=salt_help
+    )
+    check.add_argument(
+        "--file",
+        dest="exported",
+        metavar="FILE",
+        help="of an export's receipt: else as it is named",
+    )
+    check.add_argument(
+        "--certificate", metavar="FILE", help="of completeness, beside an export's receipt"
     )
     check.add_argument("--json", action="store_true", help="one JSON object")
     check.set_defaults(run=_check)
@@ -91,7 +102,7 @@ def _check(asked: argparse.Namespace) -> int:
     except ProofError as error:
         reason, code = str(error), 3 if isinstance(error, MalformedError) else 1
     except OSError as error:
-        reason = f"{asked.file} cannot be read: {error.strerror}"
+        reason = f"{error.filename or asked.file} cannot be read: {error.strerror}"
     except Exception as error:  # Python's own exit code would say that the file is refuted
         reason = f"this is a mistake of the checker itself: {type(error).__name__}: {error}"
     steps = [(claim, at < len(claims) - failed) for at, claim in enumerate(claims)]
@@ -112,13 +123,29 @@ def _check(asked: argparse.Namespace) -> int:
 
 def _steps(file: BinaryIO, asked: argparse.Namespace) -> Steps:
     line = file.readline(certificate.LINE_BYTES_MAX)
+    if line.rstrip(b"\n") == export.Export.KIND.encode():
+        return (yield from _check_export(line + file.read(export.RECEIPT_BYTES_MAX), asked))
     found = _FORMAT.match(line)
     checker = CHECKERS.get(found[1].decode()) if found else None
     if checker is not None:
         return (yield from checker(line, file, asked))
     yield "the file is of a format that is known here"
     named = f"it is of {found[1].decode()!r}" if found else "it does not begin with its format"
-    raise MalformedError(f"{named}; known are {', '.join(CHECKERS)}")
+    known = ", ".join((*CHECKERS, export.Export.KIND))
+    raise MalformedError(f"{named}; known are {known}")
+
+
+def _check_export(receipt: bytes, asked: argparse.Namespace) -> Steps:
+    """A receipt lies beside its file: `FILE.receipt`, unless that is named."""
+    named = asked.exported or asked.file.removesuffix(".receipt")
+    if named == asked.file:
+        raise MalformedError("which file it is of is not known: name it by --file")
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(Path(named).open("rb"))
+        proof = None
+        if asked.certificate:
+            proof = opened.enter_context(Path(asked.certificate).open("rb"))
+        return (yield from export.check(receipt, file, asked.trail, proof, asked.salt_id))
 
 
 def _walk(steps: Steps, claims: list[str]) -> Proven:

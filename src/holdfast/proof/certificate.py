@@ -1,14 +1,15 @@
-"""That these are all events of a tenant that were received in some time: `holdfast-completeness/1`.
+"""That these are all events of a tenant that were received in some time: `holdfast-completeness/1`;
+or all events of all tenants: `holdfast-completeness-all/1`.
 
 Checked as FORMAT.md has it (section 10), a line at a time, however long the file is.
 """
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import BinaryIO, ClassVar, TypeVar
+from typing import BinaryIO, ClassVar
 
 from holdfast.proof import anchor, ledger, merkle, names, objects, statements, tenants
 from holdfast.proof.errors import MalformedError, MismatchError
@@ -20,9 +21,12 @@ from holdfast.proof.statements import Birth, Certificate, Closed, Heartbeat
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
 TIME_US_MAX = 2**56
-_SHOWN = b'{"line":"tenant"'
 _RECEIVED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Is told of each record of the tenant that was verified, in the order of the file: its leaf hash,
+# its segment, and whether it was received in [from, to); None: only its segment's end shows that.
+Seen = Callable[[bytes, SegmentName, bool | None], None]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,18 @@ class Head:
     MARK: ClassVar = ("format", "holdfast-completeness/1")
     tenant: str
     salt: bytes
+    from_us: int
+    to_us: int
+    complete_through_us: int
+    basis: tuple[str, ...]
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HeadOfAll:
+    """The first line of one that is of all tenants."""
+
+    MARK: ClassVar = ("format", "holdfast-completeness-all/1")
     from_us: int
     to_us: int
     complete_through_us: int
@@ -76,11 +92,24 @@ class Shown(Named):
     records: int
 
 
+@dataclass(frozen=True)
+class Whole(Named):
+    """All that a segment has. Of each tenant, in the order of their leaves: its tag, its blind, and
+    how many records it has; then leaf hashes or so many records, which follow."""
+
+    MARK: ClassVar = ("line", "whole")
+    tags: tuple[str, ...]
+    blinds: tuple[bytes, ...]
+    counts: tuple[int, ...]
+    hashes: tuple[bytes, ...]
+    records: int
+
+
 @dataclass(slots=True)
 class Proven:
     """What is proven, and what is only stated. events: records received in [from, to)."""
 
-    head: Head
+    head: Head | HeadOfAll
     code: int = 0
     reason: str = ""
     events: int = 0
@@ -95,17 +124,21 @@ class Proven:
         """What is proven: names in plain words, values for JSON."""
         head, events = self.head, None if self.hashes else self.events
         return {
-            "tenant": head.tenant,
-            "salt id": tenants.salt_id(head.salt),
+            "tenant": head.tenant if isinstance(head, Head) else "all tenants",
+            "salt id": tenants.salt_id(head.salt) if isinstance(head, Head) else None,
             "received": f"from {time_text(head.from_us)} to before {time_text(head.to_us)}",
             "events": events,
             "records in these segments": self.records + self.hashes,
             "segments that may hold some": self.segments,
-            "of them without the tenant": None if self.code == 3 else self.absent,
+            "of them without the tenant": self.absent if self._knows_absence else None,
             "nodes": [*head.nodes],
             "not shown": self.gaps,
             "only stated": self.stated,
         }
+
+    @property
+    def _knows_absence(self) -> bool:
+        return isinstance(self.head, Head) and self.code != 3
 
 
 def time_text(us: int) -> str:
@@ -116,28 +149,56 @@ def time_text(us: int) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def head_of(line: bytes) -> Head | HeadOfAll:
+    """What a certificate's first line says. Raises MalformedError."""
+    return objects.parse(line, _kind_of(line))
+
+
+def _kind_of(line: bytes) -> type[Head | HeadOfAll]:
+    return HeadOfAll if HeadOfAll.MARK[1].encode() in line[:64] else Head
+
+
+def received_of(record: bytes, tenant: str | None) -> str:
+    """When a record says that it was received. tenant: whose it must be; None: anyone's."""
+    try:
+        found = json.loads(record.decode(), parse_int=str, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("a record is not JSON") from error
+    if not isinstance(found, dict) or tenant not in (None, found.get("tenant", "")):
+        raise MismatchError("a record is not one of this tenant")
+    received = found.get("received")
+    if not isinstance(received, str) or not _RECEIVED.fullmatch(received):
+        raise MalformedError("a record does not say when it was received")
+    return received
+
+
+def _unseen(leaf: bytes, name: SegmentName, is_asked: bool | None) -> None:
+    """Nobody wants to know."""
+
+
 def check(
-    line: bytes, rest: BinaryIO, trail: str, salt_id: str | None
+    line: bytes, rest: BinaryIO, trail: str, salt_id: str | None, seen: Seen = _unseen
 ) -> Generator[str, None, Proven]:
     """Check a certificate step by step, as `event.check` does a proof.
 
     line: the file's first; rest: those that follow. trail, salt_id: the trail's and the tenant's,
     known from elsewhere; without a salt id, absence cannot be checked.
     """
-    yield "the file is a certificate of completeness, in the one form of holdfast-completeness/1"
-    asked = objects.parse(line, Head)
+    kind = _kind_of(line)
+    yield f"the file is a certificate of completeness, in the one form of {kind.MARK[1]}"
+    asked = head_of(line)
     statements.check_ascending(asked.nodes)
     if not asked.nodes:
         raise MalformedError("it names no node")
     if not asked.from_us < asked.to_us <= asked.complete_through_us + 1:
         raise MalformedError("it is of no time, or of one of which not all was known")
     proven = Proven(asked)
-    if salt_id is not None:
+    if salt_id is not None and isinstance(asked, Head):
         yield f"the salt in it is the one of salt id {salt_id}"
         if tenants.salt_id(asked.salt) != salt_id:
             raise MismatchError(f"its salt id is {tenants.salt_id(asked.salt)}")
     for node in asked.nodes:
-        yield from _Node(proven, rest, trail, names.check_id(node)).check()
+        yield from _Node(proven, rest, trail, names.check_id(node), seen).check()
     yield f"it ends with the last of the {len(asked.nodes)} nodes that it names"
     if rest.read(1):
         raise MalformedError("more follows")
@@ -145,7 +206,7 @@ def check(
         proven.code = 3
         proven.reason = "whose salt this is, only a salt id tells that is known from elsewhere"
         proven.stated.append(f"that the tenant has nothing in {proven.absent} segments")
-    if not proven.records:
+    if isinstance(asked, Head) and not proven.records:
         proven.stated.append("that the tenant of this salt has that name: it is in no record here")
     proven.stated += [
         f"that there are no other nodes, as these regions showed: {', '.join(asked.basis)}",
@@ -154,15 +215,16 @@ def check(
     return proven
 
 
-L = TypeVar("L", Stretch, Named, Shown)
-
-
 class _Node:
     """One node's part of the file."""
 
-    def __init__(self, proven: Proven, rest: BinaryIO, trail: str, node: str) -> None:
-        self._proven, self._asked, self._rest = proven, proven.head, rest
+    def __init__(self, proven: Proven, rest: BinaryIO, trail: str, node: str, seen: Seen) -> None:
+        self._proven, self._asked, self._rest, self._seen = proven, proven.head, rest, seen
         self._trail, self._node, self._origin = trail, node, names.ledger_origin(trail, node)
+        self._salt = self._asked.salt if isinstance(self._asked, Head) else None
+        self._tenant = self._asked.tenant if isinstance(self._asked, Head) else None
+        self._opened: type[Shown | Whole] = Whole if self._salt is None else Shown
+        self._begins = f'{{"line":"{self._opened.MARK[1]}"'.encode()
 
     def _line(self) -> bytes:
         line = self._rest.readline(LINE_BYTES_MAX)
@@ -229,22 +291,46 @@ class _Node:
         given = CompactRange(shown.start, shown.before)
         for index in range(shown.start, shown.end):
             data = self._line()
-            line = objects.parse(data, Shown if data.startswith(_SHOWN) else Named)
+            line = objects.parse(data, self._opened if data.startswith(self._begins) else Named)
             name, since_us = SegmentName.parse(line.segment), end.sealed_us
             if index == shown.start and index:
                 end = LedgerEnd(index, name.first, name.sealed_us - 1, given)
                 if not shown.gaps and name.sealed_us >= self._asked.from_us:
                     raise MismatchError(f"what precedes segment {index} is not shown")
             end, epoch = ledger.extend(end, name), name.epoch
-            if isinstance(line, Shown):
+            if isinstance(line, Shown | Whole):
                 self._proven.segments += 1
-                self._check_tenant(line, name, since_us)
+                self._check_opened(line, name, since_us)
             elif self._asked.from_us <= name.sealed_us and since_us < self._asked.to_us - 1:
                 raise MismatchError(f"segment {index} is in question, and only named")
         return end, epoch
 
-    def _check_tenant(self, line: Shown, name: SegmentName, since_us: int) -> None:
-        salt, leaves = self._asked.salt, [each.encode() for each in line.beside]
+    def _check_opened(self, line: Shown | Whole, name: SegmentName, since_us: int) -> None:
+        if isinstance(line, Whole):
+            self._check_whole(line, name, since_us)
+        elif self._salt is not None:
+            self._check_tenant(line, name, since_us, self._salt)
+
+    def _check_whole(self, line: Whole, name: SegmentName, since_us: int) -> None:
+        statements.check_ascending(line.tags)
+        shape = {len(line.tags), len(line.blinds), len(line.counts), name.tenants}
+        if len(shape) > 1 or bool(line.hashes) is bool(line.records):
+            raise MalformedError(f"of segment {name.index} more or less than all is shown")
+        found = [*self._leaves(line, name, since_us)]
+        if not len(found) == sum(line.counts) == name.count or 0 in line.counts:
+            raise MismatchError(f"segment {name.index} has {name.count} records")
+        leaves, at = list[bytes](), 0
+        for tag, blind, count in zip(line.tags, line.blinds, line.counts, strict=True):
+            root = merkle.root(found[at : at + count])
+            leaf = tenants.tenant_leaf(tag, blind, count, root)
+            leaves.append(merkle.leaf_hash(anchor.check_leaf(leaf)))
+            at += count
+        if merkle.root(leaves) != name.root:
+            raise MismatchError(f"segment {name.index} holds something else")
+        self._proven.hashes += len(line.hashes)
+
+    def _check_tenant(self, line: Shown, name: SegmentName, since_us: int, salt: bytes) -> None:
+        leaves = [each.encode() for each in line.beside]
         if [bool(each) for each in (leaves, line.hashes, line.records)].count(True) != 1:
             raise MalformedError(f"of segment {name.index} more or less than one thing is shown")
         tag = tenants.tag(salt, self._node, name.index)
@@ -259,7 +345,7 @@ class _Node:
             self._proven.absent += 1
         else:
             blind, tree = tenants.blind(salt, self._node, name.index), merkle.EMPTY_RANGE
-            for leaf in line.hashes or self._records(line.records, name, since_us):
+            for leaf in self._leaves(line, name, since_us):
                 tree = tree.append(leaf)
             leaves = [tenants.tenant_leaf(tag, blind, tree.size, tree.root())]
             self._proven.hashes += len(line.hashes)
@@ -269,6 +355,18 @@ class _Node:
         if found.root_within(name.tenants, line.after) != name.root:
             raise MismatchError(f"segment {name.index} holds something else of the tenant")
 
+    def _leaves(
+        self, line: Shown | Whole, name: SegmentName, since_us: int
+    ) -> Generator[bytes, None, None]:
+        """The leaf hashes of what is shown; all of a segment that lies within the time were
+        received in it."""
+        yield from self._records(line.records, name, since_us)
+        asked = self._asked
+        is_within = 0 < asked.from_us <= since_us + 1 and name.sealed_us < asked.to_us
+        for leaf in line.hashes:
+            self._seen(leaf, name, is_within or None)
+            yield leaf
+
     def _records(
         self, count: int, name: SegmentName, since_us: int
     ) -> Generator[bytes, None, None]:
@@ -277,26 +375,17 @@ class _Node:
         start, end = time_text(self._asked.from_us), time_text(self._asked.to_us)
         for _ in range(count):
             record = self._line()[:-1]
-            received = self._received(record)
+            received = received_of(record, self._tenant)
             if received > sealed or (since_us and received <= since):
                 raise MismatchError(
                     f"a record of segment {name.index} was received at another time"
                 )
-            self._proven.events += start <= received < end
+            is_asked = start <= received < end
+            self._proven.events += is_asked
             self._proven.records += 1
-            yield merkle.leaf_hash(record)
-
-    def _received(self, record: bytes) -> str:
-        try:
-            found = json.loads(record.decode(), parse_int=str, parse_float=str)
-        except (ValueError, RecursionError) as error:
-            raise MalformedError("a record is not JSON") from error
-        if not isinstance(found, dict) or found.get("tenant", "") != self._asked.tenant:
-            raise MismatchError("a record is not one of this tenant")
-        received = found.get("received")
-        if not isinstance(received, str) or not _RECEIVED.fullmatch(received):
-            raise MalformedError("a record does not say when it was received")
-        return received
+            leaf = merkle.leaf_hash(record)
+            self._seen(leaf, name, is_asked)
+            yield leaf
 
     def _verify_until(self, data: bytes, node: Certificate, end: LedgerEnd, epoch: int) -> None:
         last_us = self._asked.to_us - 1

@@ -49,7 +49,7 @@ class Line:
     nothing: object = None
 
 
-def words(make: Callable[..., T], *parts: Word[str] | Word[int]) -> Word[T]:
+def words(make: Callable[..., T], *parts: Word[str] | Word[int] | Word[bytes]) -> Word[T]:
     """A tuple as words with single spaces between. make: builds it of the values."""
 
     def parse(text: str) -> T:

@@ -129,6 +129,19 @@ class CompactRange:
             leaf, size = node_hash(hashes.pop(), leaf), size >> 1
         return CompactRange(self.size + 1, (*hashes, leaf))
 
+    def extend(self, leaves: Sequence[bytes]) -> "CompactRange":
+        """The range with more leaf hashes: the same as `append` of each, by whole subtrees."""
+        hashes, size, at = list(self.hashes), self.size, 0
+        while at < len(leaves):
+            width = 1 << ((len(leaves) - at).bit_length() - 1)
+            width = min(width, size & -size) if size else width
+            subtree, carried = root(leaves[at : at + width]), width
+            while size & carried:
+                subtree, carried = node_hash(hashes.pop(), subtree), carried << 1
+            hashes.append(subtree)
+            at, size = at + width, size + width
+        return CompactRange(size, tuple(hashes))
+
     def root(self) -> bytes:
         """The root of the tree, `EMPTY_ROOT` without leaves."""
         return _fold(self.hashes) if self.hashes else EMPTY_ROOT

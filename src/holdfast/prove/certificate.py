@@ -1,39 +1,32 @@
-"""A certificate that these are all events of a tenant that were received in some time.
+"""A certificate that these are all events that were received in some time, of a tenant or of all.
 
 Planned before its first line is given, so that what cannot be certified is said as an error; then
 made a batch of segments at a time. What goes wrong on the way leaves a file that proves nothing.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
 from dataclasses import dataclass
 
-from holdfast.errors import CorruptError, Problem, RejectedError, UnavailableError
+from holdfast.errors import CorruptError, Problem, RejectedError
 from holdfast.model import NodeId
 from holdfast.ports import Host
-from holdfast.proof import ProofError, certificate, merkle, objects, tenants
-from holdfast.proof.certificate import Head, Named, Shown, Stretch
+from holdfast.proof import ProofError, merkle, objects, tenants
+from holdfast.proof.certificate import Head, HeadOfAll, Named, Shown, Stretch, Whole
 from holdfast.proof.names import SegmentName
 from holdfast.prove import paths
-from holdfast.prove.stretches import Planner, Span
-from holdfast.prove.trees import Trees
-from holdfast.read.reader import Reader
+from holdfast.prove.stretches import Span
+from holdfast.prove.walk import Batch, Walk, ahead
 from holdfast.regions import segment
 from holdfast.regions.regions import Regions
 from holdfast.times import format_us
 
-BATCH_SEGMENTS = 64
-BATCH_EVENTS = 20_000
-BATCHES_AHEAD = 2
-ATTEMPTS_MAX = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be certified. salt: the tenant's. records: else only their hashes."""
+    """What is to be certified. salt: the tenant's; None: of all. records: else their hashes."""
 
-    salt: bytes
+    salt: bytes | None
     span: Span
     records: bool
 
@@ -41,11 +34,10 @@ class Wanted:
 class Certifier:
     """See the module."""
 
-    def __init__(self, reader: Reader, regions: Regions, host: Host, trees: Trees) -> None:
-        self._reader = reader
+    def __init__(self, walk: Walk, regions: Regions, host: Host) -> None:
+        self._walk = walk
         self._regions = regions
         self._host = host
-        self._planner = Planner(reader, regions, trees)
 
     def salt_id(self, tenant: str) -> str:
         """What the tenant must know from elsewhere. Raises RejectedError."""
@@ -58,12 +50,12 @@ class Certifier:
             raise _rejected("bad-parameter", "tenant", str(error)) from None
 
     async def certificate(
-        self, tenant: str, from_us: int, to_us: int, records: bool = True
+        self, tenant: str | None, from_us: int, to_us: int, records: bool = True
     ) -> AsyncGenerator[bytes]:
-        """A file of the format `holdfast-completeness/1`, as pieces of whole lines.
+        """A file of the format `holdfast-completeness/1`, or `...-all/1`, as pieces of whole lines.
 
         Args:
-            tenant: "" is the one of events without.
+            tenant: "" is the one of events without; None: all tenants.
             from_us, to_us: received in [from_us, to_us).
             records: the records themselves; else only their hashes.
         Raises:
@@ -71,83 +63,33 @@ class Certifier:
             UnavailableError: not now.
             CorruptError: what is stored contradicts what was signed.
         """
-        salt, span = self._salt(tenant), Span(from_us, to_us)
-        wanted = Wanted(salt, span, records)
-        said = self._reader.completeness()
-        through = said.complete_through_us
-        _check_span(span, through)
-        assert through is not None, "as _check_span says"
-        nodes = self._reader.nodes()
-        planned = [(node, await self._planned(node, span)) for node in nodes]
+        salt = None if tenant is None else self._salt(tenant)
+        wanted, span = Wanted(salt, Span(from_us, to_us), records), Span(from_us, to_us)
+        plan = await self._walk.plan(span)
         basis = tuple(
             f"{each.region} {format_us(each.listed_from_us)} {format_us(each.listed_to_us)}"
-            for each in said.basis
+            for each in plan.basis
         )
-        yield objects.form(Head(tenant, salt, from_us, to_us, through, basis, nodes))
-        for node, stretches in planned:
+        nodes = tuple(node for node, _ in plan.nodes)
+        of = (from_us, to_us, plan.through_us, basis, nodes)
+        if tenant is None or salt is None:
+            yield objects.form(HeadOfAll(*of))
+        else:
+            yield objects.form(Head(tenant, salt, *of))
+        for node, stretches in plan.nodes:
             for stretch in stretches:
                 yield objects.form(stretch)
                 async for piece in self._segments(node, stretch, wanted):
                     yield piece
 
-    async def _planned(self, node: NodeId, span: Span) -> Sequence[Stretch]:
-        for _ in range(ATTEMPTS_MAX - 1):
-            try:
-                return await self._planner.stretches(node, span)
-            except UnavailableError:
-                await self._reader.catch_up()  # the node went on while it was looked at
-        return await self._planner.stretches(node, span)
+    def _segments(self, node: NodeId, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[bytes]:
+        """The lines behind a stretch."""
 
-    async def _segments(
-        self, node: NodeId, stretch: Stretch, wanted: Wanted
-    ) -> AsyncIterator[bytes]:
-        """The lines behind a stretch; worker processes make them, a few batches ahead."""
-        coming: deque[Awaitable[bytes]] = deque()
-        before: SegmentName | None = None
-        at = stretch.start
-        while at < stretch.end:
-            names = await self._names(node, at, min(at + BATCH_SEGMENTS, stretch.end))
-            asked = []
-            for name in names:
-                if wanted.span.holds(name, before):
-                    asked.append(name.index)
-                before = name
-            data: dict[SegmentName, bytes] = {}
-            if asked:
-                data = dict(await self._reader.segments(node, asked[0], asked[-1] + 1))
-            found = [(name, data.get(name, b"")) for name in names]
+        def start(found: Batch) -> Future[bytes]:
             arguments = (found, node, self._regions.tag_key, wanted.salt, wanted.records)
-            coming.append(asyncio.wrap_future(self._host.compute.submit(_lines, *arguments)))
-            at += len(names)
-            if len(coming) > BATCHES_AHEAD:
-                yield await coming.popleft()
-        while coming:
-            yield await coming.popleft()
+            return self._host.compute.submit(_lines, *arguments)
 
-    async def _names(self, node: NodeId, start: int, end: int) -> list[SegmentName]:
-        """Segments from `start` on, at least one, and at most so many events as fit a batch."""
-        names = [SegmentName.parse(text) for text in await self._reader.names(node, start, end)]
-        if [name.index for name in names] != list(range(start, end)):
-            raise UnavailableError(f"segments {start} to {end} of node {node} are not held now")
-        fitting, events = 1, names[0].count
-        while fitting < len(names) and events + names[fitting].count <= BATCH_EVENTS:
-            events += names[fitting].count
-            fitting += 1
-        return names[:fitting]
-
-
-def _check_span(span: Span, through_us: int | None) -> None:
-    if not 0 <= span.from_us < span.to_us < certificate.TIME_US_MAX:
-        raise _rejected("bad-parameter", "to", "must be later than `from`, and both after 1970")
-    if through_us is None:
-        raise _rejected("uncertifiable", "to", "nothing is known to be complete yet")
-    if span.to_us - 1 > through_us:
-        raise _rejected(
-            "uncertifiable",
-            "to",
-            f"is too late: everything is known through {format_us(through_us)}; what was received "
-            f"before {format_us(through_us + 1)} can be certified",
-        )
+        return ahead(self._walk.batches(node, stretch, wanted.span), start)
 
 
 def _rejected(kind: str, field: str, reason: str) -> RejectedError:
@@ -155,10 +97,10 @@ def _rejected(kind: str, field: str, reason: str) -> RejectedError:
 
 
 def _lines(
-    found: Sequence[tuple[SegmentName, bytes]],
+    found: Batch,
     node: NodeId,
     tag_key: bytes,
-    salt: bytes,
+    salt: bytes | None,
     with_records: bool,
 ) -> bytes:
     """In a worker: the lines of some segments; those without bytes are not in question.
@@ -171,10 +113,40 @@ def _lines(
             parts.append(objects.form(Named(name.text)))
             continue
         try:
-            parts += shown(name, data, node, tag_key, salt, with_records)
+            if salt is None:
+                parts += whole(name, data, node, tag_key, with_records)
+            else:
+                parts += shown(name, data, node, tag_key, salt, with_records)
         except ProofError as error:
             raise CorruptError(f"segment {name.index} of node {node}: {error}") from error
     return b"".join(parts)
+
+
+def whole(
+    name: SegmentName, data: bytes, node: NodeId, tag_key: bytes, with_records: bool
+) -> list[bytes]:
+    """All that a segment holds: a line, and its records. Pure. Raises as `shown`."""
+    opened, members = _opened(name, data, node, tag_key)
+    tags, blinds = tuple(each.tag for each in members), tuple(each.blind for each in members)
+    counts = tuple(each.count for each in members)
+    if with_records:
+        line = Whole(name.text, tags, blinds, counts, (), name.count)
+        return [objects.form(line), *(record + b"\n" for record in opened.records)]
+    hashes = tuple(merkle.leaf_hashes(opened.records))
+    return [objects.form(Whole(name.text, tags, blinds, counts, hashes, 0))]
+
+
+def _opened(
+    name: SegmentName, data: bytes, node: NodeId, tag_key: bytes
+) -> tuple[segment.Opened, tuple[segment.Member, ...]]:
+    opened = segment.take_out(data, name, segment.read_trailer(data).statement)
+    starts, at = [], 0
+    for _, count in opened.trailer.tenants:
+        starts.append(at)
+        at += count
+    # One record of each tells whose all are: were another among them, the root would be another.
+    owners = [segment.tenant_of(opened.records[start]) for start in starts]
+    return opened, segment.verify_tenants(opened, tag_key, node, owners)
 
 
 def shown(
@@ -184,19 +156,13 @@ def shown(
 
     Raises ProofError: the bytes do not make the name's root.
     """
-    opened = segment.take_out(data, name, segment.read_trailer(data).statement)
-    starts, at = [], 0
-    for _, count in opened.trailer.tenants:
-        starts.append(at)
-        at += count
-    # One record of each tells whose all are: were another among them, the root would be another.
-    owners = [segment.tenant_of(opened.records[start]) for start in starts]
-    members = segment.verify_tenants(opened, tag_key, node, owners)
+    opened, members = _opened(name, data, node, tag_key)
     own, tags = tenants.tag(salt, node, name.index), [member.tag for member in members]
     leaves = merkle.leaf_hashes([member.leaf for member in members])
     if own in tags:
         leaf = tags.index(own)
-        start, end = starts[leaf], starts[leaf] + members[leaf].count
+        start = sum(member.count for member in members[:leaf])
+        end = start + members[leaf].count
         mine = opened.records[start:end]
         around = paths.before(leaves, leaf), paths.after(leaves, leaf + 1)
         if with_records:

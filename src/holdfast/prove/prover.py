@@ -1,7 +1,7 @@
 """The room's face: proofs of events, made of what the reader holds and what regions show.
 
 A proof is checked as an outsider would check it before it is handed out. Certificates of
-completeness are made by `certifier`.
+completeness are made by `certifier`, files of records by `exporter`.
 """
 
 import asyncio
@@ -15,8 +15,10 @@ from holdfast.proof import ProofError, event, objects
 from holdfast.proof.note import VerifierKey
 from holdfast.prove.certificate import Certifier
 from holdfast.prove.event import Standing, prove_event
+from holdfast.prove.export import Exporter, Speaker, nobody
 from holdfast.prove.heads import certified, gaps_in, heads
 from holdfast.prove.trees import Trees
+from holdfast.prove.walk import Walk
 from holdfast.read.reader import Reader
 from holdfast.regions.regions import Regions
 
@@ -25,15 +27,23 @@ class Prover:
     """See the module."""
 
     def __init__(
-        self, reader: Reader, regions: Regions, host: Host, heartbeat_seconds: float
+        self,
+        reader: Reader,
+        regions: Regions,
+        host: Host,
+        heartbeat_seconds: float,
+        speaker: Speaker = nobody,
     ) -> None:
-        """heartbeat_seconds: how often a living node signs where its ledger stands."""
+        """heartbeat_seconds: how often a living node signs where its ledger stands. speaker: who
+        signs what is exported."""
         self._reader = reader
         self._regions = regions
         self._host = host
         self._heartbeat_seconds = heartbeat_seconds
         self._trees = Trees(reader.names, host)
-        self.certifier = Certifier(reader, regions, host, self._trees)
+        walk = Walk(reader, regions, self._trees)
+        self.certifier = Certifier(walk, regions, host)
+        self.exporter = Exporter(walk, regions, host, speaker)
 
     async def event(
         self, tenant: str | None, id: str, node: str = "", position: int | None = None

@@ -72,7 +72,7 @@ class Engine:
         self._indexed = Indexed(
             limits.index_bytes,
             limits.threads,
-            Duties(self._check_time, self._matching),
+            Duties(self._check_time, self.matching),
         )
         self._database = duckdb.connect(
             ":memory:",
@@ -158,7 +158,7 @@ class Engine:
             found = {row: text.encode() for row, text in self._ask(sql.Part(question.text, values))}
         return found
 
-    def _matching(self, table: pa.Table, wanted: Wanted) -> set[Place]:
+    def matching(self, table: pa.Table, wanted: Wanted) -> set[Place]:
         """The events of a table that match."""
         with self._tables({sql.HOT: table}):
             conditions = sql.matches(wanted)

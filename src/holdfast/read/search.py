@@ -18,6 +18,7 @@ from msgspec import Raw, structs
 from holdfast.errors import Problem, RejectedError
 from holdfast.model import Counts, Found, Page, Place, Query
 from holdfast.read import sql
+from holdfast.read.decode import Lines, decode
 from holdfast.read.engine import DEFAULTS, Engine, Grouping, Limits
 from holdfast.read.query import Wanted, check, check_groups, cursor_after
 from holdfast.read.sources import (
@@ -112,6 +113,19 @@ def run_counts(
         groups=tuple(sorted(groups.items(), key=lambda group: (-group[1], group[0]))),
         histogram=tuple(sorted(buckets.items())) if bucket_us is not None else (),
     )
+
+
+def run_matching(
+    parts: Sequence[Lines], query: Query, limits: Limits = DEFAULTS
+) -> frozenset[Place]:
+    """Which events of some segments match, read from their lines rather than from the cache.
+
+    Raises:
+        RejectedError: as `run_page`. CorruptError: lines that are no records.
+    """
+    wanted = check(query)
+    with engine_of(limits).working() as engine:
+        return frozenset(engine.matching(decode(parts), wanted))
 
 
 def refuse_many(name: str, groups: Sized) -> None:

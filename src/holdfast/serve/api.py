@@ -19,6 +19,7 @@ from holdfast.serve import (
     answers,
     checkpoints,
     export,
+    files,
     parameters,
     schema,
     status,
@@ -86,7 +87,30 @@ async def export_all(request: Asked) -> Stream:
         "holdfast-complete-through": answers.time_of(said.complete_through_us) or "unknown",
     }
     file = streamed.begun(first, coming)
-    return Stream(file, media_type=export.MEDIA_TYPES[kind], headers=headers)
+    return Stream(file, media_type=files.MEDIA_TYPES[kind], headers=headers)
+
+
+@get("/v1/export")
+async def export_received(request: Asked) -> Stream:
+    faces = faces_of(request)
+    wanted = parameters.exporting_of(values_of(request, parameters.EXPORT_ALL))
+    coming = faces.system.prover.exporter.file(*export.asked_of(wanted))
+    coming = streamed.bounded(coming, "exports", faces.bounds)
+    first = await faces.bounds.ask(anext(coming))
+    headers = {"content-disposition": f'attachment; filename="events.{wanted.kind}"'}
+    media_type = files.MEDIA_TYPES[wanted.kind]
+    return Stream(streamed.begun(first, coming), media_type=media_type, headers=headers)
+
+
+@get("/v1/export/receipt")
+async def export_receipt(request: Asked) -> Response[bytes]:
+    """At hand after the file was sent; else the file is made once more, in its own time."""
+    faces = faces_of(request)
+    wanted = parameters.exporting_of(values_of(request, parameters.RECEIPT))
+    asked, begin, _ = export.asked_of(wanted)
+    with faces.bounds.place("exports"):
+        receipt = await faces.system.prover.exporter.receipt(asked, begin)
+    return Response(receipt, media_type=_TEXT)
 
 
 @get("/v1/events/{event_id:str}")
@@ -116,7 +140,7 @@ async def certify(request: Asked) -> Stream:
     coming = faces.system.prover.certifier.certificate(*wanted)
     coming = streamed.bounded(coming, "certificates", faces.bounds)
     first = await faces.bounds.ask(anext(coming))
-    return Stream(streamed.begun(first, coming), media_type=export.MEDIA_TYPES["ndjson"])
+    return Stream(streamed.begun(first, coming), media_type=files.MEDIA_TYPES["ndjson"])
 
 
 @get("/v1/tail")
@@ -238,6 +262,8 @@ HANDLERS: Final = (
     search,
     count,
     export_all,
+    export_received,
+    export_receipt,
     event,
     proof,
     certify,

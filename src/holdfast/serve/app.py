@@ -58,6 +58,8 @@ STREAMS: Final = (
     "/v1/tail",
     "/v1/certificate",
     "/v1/events/export",
+    "/v1/export",
+    "/v1/export/receipt",
     "/integrity/verify",
     "/report",
 )

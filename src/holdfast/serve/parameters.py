@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, get_args
 from urllib.parse import unquote_plus
 
+import msgspec
+
 from holdfast.errors import Problem, RejectedError
 from holdfast.model import JsonObject, Query
 from holdfast.read.query import GROUPS, LIMIT_MAX, OUTCOMES, TEXT_CHARACTERS_MAX
@@ -82,6 +84,18 @@ def _bucket(value: str) -> int:
 def _records(value: str) -> str:
     if value not in _RECORDS:
         raise ValueError(f"must be one of {', '.join(_RECORDS)}")
+    return value
+
+
+def _all(value: str) -> str:
+    if value != "all":
+        raise ValueError("must be all, or not there")
+    return value
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError("must be 64 hex digits")
     return value
 
 
@@ -161,6 +175,7 @@ CONSISTENCY: Final = (
 )
 CERTIFICATE: Final = (
     TENANT,
+    Parameter("tenants", "tenants", _all, {"const": "all"}, "Of all tenants, instead of one."),
     Parameter("from", "from_us", _time, _TIME, "Events that were received at or after this."),
     Parameter("to", "to_us", _time, _TIME, "Events that were received before this."),
     Parameter(
@@ -171,15 +186,30 @@ CERTIFICATE: Final = (
         "Whether the records are in the file, or only their hashes.",
     ),
 )
-EXPORT: Final = (
+_FORMAT: Final = Parameter(
+    "format",
+    "format",
+    _kind,
+    {"type": "string", "enum": [*KINDS_OF_EXPORT], "default": "ndjson"},
+    "What kind of file.",
+)
+EXPORT: Final = (_FORMAT, *FILTERS)
+RECEIPT: Final = (
+    _FORMAT,
+    Parameter("from", "from_us", _time, _TIME, "Events that were received at or after this."),
+    Parameter("to", "to_us", _time, _TIME, "Events that were received before this."),
+    *FILTERS[2:],
+)
+EXPORT_ALL: Final = (
+    *RECEIPT,
+    Parameter("had", "had", _whole, _SIZE, "So many bytes of the file are not sent again."),
     Parameter(
-        "format",
-        "format",
-        _kind,
-        {"type": "string", "enum": [*KINDS_OF_EXPORT], "default": "ndjson"},
-        "What kind of file.",
+        "had_sha256",
+        "had_sha256",
+        _sha256,
+        {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "What those hash to.",
     ),
-    *FILTERS,
 )
 PAGE: Final = (
     Parameter("q", "q", str, _STRING, "What is typed: `actor:alice action:iam.* any words`."),
@@ -272,10 +302,10 @@ def proving_of(values: Mapping[str, Value]) -> Proving:
 
 
 class Certifying(NamedTuple):
-    """What to certify: all events of a tenant that were received in [from_us, to_us); with their
-    records, or by hashes alone."""
+    """What to certify: all events of a tenant (None: of all) that were received in [from_us,
+    to_us); with their records, or by hashes alone."""
 
-    tenant: str
+    tenant: str | None
     from_us: int
     to_us: int
     records: bool
@@ -284,12 +314,44 @@ class Certifying(NamedTuple):
 def certifying_of(values: Mapping[str, Value]) -> Certifying:
     """The certificate that the parameters mean. Raises RejectedError: one is missing."""
     wanted = query_of(values)
-    needed = {"tenant": wanted.tenant, "from": wanted.from_us, "to": wanted.to_us}
+    tenant = values.get("tenants", wanted.tenant)
+    needed = {"tenant": tenant, "from": wanted.from_us, "to": wanted.to_us}
     missing = [Problem(0, name, "is missing") for name, value in needed.items() if value is None]
-    if missing or wanted.tenant is None or wanted.from_us is None or wanted.to_us is None:
+    if "tenants" in values and wanted.tenant is not None:
+        missing.append(Problem(0, "tenant", "does not go with `tenants`"))
+    if missing or wanted.from_us is None or wanted.to_us is None:
         raise RejectedError("bad-parameter", *missing)
     is_whole = values.get("records", "whole") == "whole"
     return Certifying(wanted.tenant, wanted.from_us, wanted.to_us, is_whole)
+
+
+class Exporting(NamedTuple):
+    """What to export: all records that match the query's filters and were received in [from_us,
+    to_us), as a file of some kind; and what of it is there already."""
+
+    from_us: int
+    to_us: int
+    query: Query
+    kind: str
+    had: int
+    had_sha256: str
+
+
+def exporting_of(values: Mapping[str, Value]) -> Exporting:
+    """The export that the parameters mean. Raises RejectedError: one is missing."""
+    wanted = query_of(values)
+    needed: dict[str, object] = {"from": wanted.from_us, "to": wanted.to_us}
+    if "had" in values or "had_sha256" in values:
+        needed |= {name: values.get(name) for name in ("had", "had_sha256")}
+    missing = [Problem(0, name, "is missing") for name, value in needed.items() if value is None]
+    if missing or wanted.from_us is None or wanted.to_us is None:
+        raise RejectedError("bad-parameter", *missing)
+    had, sha256 = values.get("had", 0), values.get("had_sha256", "")
+    assert isinstance(had, int), "as _whole reads it"
+    assert isinstance(sha256, str), "as _sha256 reads it"
+    query = msgspec.structs.replace(wanted, from_us=None, to_us=None)
+    kind = str(values.get("format", "ndjson"))
+    return Exporting(wanted.from_us, wanted.to_us, query, kind, had, sha256)
 
 
 class Counting(NamedTuple):

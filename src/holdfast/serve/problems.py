@@ -77,9 +77,14 @@ KINDS: Final[Mapping[str, Kind]] = {
         "No proof can be made of that event",
         "Segments of its ledger are lost for good, and with them names that its path needs.",
     ),
+    "unsigned": Kind(
+        409,
+        "Nobody is here to sign",
+        "A receipt is signed by the node of a server, or under the trail's key.",
+    ),
     "uncertifiable": Kind(
         409,
-        "That time cannot be certified",
+        "That time cannot be certified or exported",
         "It is not all known yet: `errors` says through when it is. Or segments are lost, and no "
         "declared gap says so.",
     ),

@@ -15,7 +15,7 @@ import msgspec
 from holdfast import __version__
 from holdfast.model import JsonObject
 from holdfast.proof.event import EventProof
-from holdfast.serve import export, parameters
+from holdfast.serve import parameters
 from holdfast.serve.alerts import AlertsAnswer, SilenceWanted
 from holdfast.serve.answers import (
     CompletenessAnswer,
@@ -25,7 +25,7 @@ from holdfast.serve.answers import (
 )
 from holdfast.serve.body import ENCODINGS, MEDIA_TYPES
 from holdfast.serve.checkpoints import CheckpointsAnswer, ConsistencyAnswer
-from holdfast.serve.export import MEDIA_TYPES as FILES
+from holdfast.serve.files import MEDIA_TYPES as FILES
 from holdfast.serve.parameters import Parameter
 from holdfast.serve.problems import KINDS, MEDIA_TYPE, type_uri
 from holdfast.serve.status import StatusAnswer
@@ -193,7 +193,16 @@ def _paths() -> JsonObject:
         "/v1/events/count": {
             "get": _get("Count, in groups and over time.", "CountAnswer", parameters.COUNT)
         },
-        "/v1/events/export": {"get": _export()},
+        "/v1/events/export": {
+            "get": _export("All events that match, however many, as a file.", parameters.EXPORT)
+        },
+        "/v1/export": {
+            "get": _export(
+                "All records that match and were received in some time, as a file.",
+                *(parameters.EXPORT_ALL, 409),
+            )
+        },
+        "/v1/export/receipt": {"get": _receipt()},
         "/v1/events/{id}": {
             "get": _get("All events under an id.", "EventAnswer", parameters.EVENT, (_PATH_ID,))
         },
@@ -306,17 +315,22 @@ def _certificate() -> JsonObject:
     }
 
 
-def _export() -> JsonObject:
-    summary = "All events that match, however many, as a file."
-    kinds = {kind: {"schema": {"type": "string"}} for kind in export.MEDIA_TYPES.values()}
+def _export(summary: str, known: Sequence[Parameter], *statuses: int) -> JsonObject:
+    kinds = {kind: {"schema": {"type": "string"}} for kind in FILES.values()}
     return {
         "summary": summary,
-        "parameters": _query(parameters.EXPORT),
+        "parameters": _query(known),
         "responses": {
             "200": {"description": summary, "content": kinds},
-            **_problems(400, 401, 421, 500, 503),
+            **_problems(400, 401, *statuses, 421, 500, 503),
         },
     }
+
+
+def _receipt() -> JsonObject:
+    summary = "The receipt of that file: docs/FORMAT.md, section 5, to keep as it is."
+    told = _plain(summary, "text/plain", 400, 401, 409, 421, 500, 503)
+    return {**told, "parameters": _query(parameters.RECEIPT)}
 
 
 def _plain(summary: str, media_type: str, *statuses: int) -> JsonObject:

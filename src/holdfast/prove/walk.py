@@ -1,0 +1,133 @@
+"""Through all segments that may hold what was received in some time, ledger by ledger.
+
+Planned before the first of them is read, so that what cannot be answered is said as an error; then
+a batch of segments at a time, in an order that never changes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from holdfast.errors import Problem, RejectedError, UnavailableError
+from holdfast.model import Basis, NodeId
+from holdfast.proof import certificate
+from holdfast.proof.certificate import Stretch
+from holdfast.proof.names import SegmentName
+from holdfast.prove.stretches import Planner, Span
+from holdfast.prove.trees import Trees
+from holdfast.read.reader import Reader
+from holdfast.regions.regions import Regions
+from holdfast.times import format_us
+
+BATCH_SEGMENTS = 64
+BATCH_EVENTS = 20_000
+BATCHES_AHEAD = 2
+ATTEMPTS_MAX = 4
+
+Batch = Sequence[tuple[SegmentName, bytes]]
+"""Neighbouring segments, each with its bytes; b"" for those that are not in question."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be walked. through_us, basis: of the statement that it rests on. nodes: all that
+    are known, in order, each with the stretches of its ledger."""
+
+    span: Span
+    through_us: int
+    basis: tuple[Basis, ...]
+    nodes: tuple[tuple[NodeId, Sequence[Stretch]], ...]
+
+
+class Walk:
+    """See the module."""
+
+    def __init__(self, reader: Reader, regions: Regions, trees: Trees) -> None:
+        self._reader = reader
+        self._planner = Planner(reader, regions, trees)
+
+    async def plan(self, span: Span) -> Plan:
+        """Where to go.
+
+        Raises:
+            RejectedError: uncertifiable: not all of that time is known yet, or names are lost.
+            UnavailableError: not now.
+            CorruptError: what is stored contradicts what was signed.
+        """
+        said = self._reader.completeness()
+        through_us = _check_span(span, said.complete_through_us)
+        nodes = self._reader.nodes()
+        planned = tuple([(node, await self._planned(node, span)) for node in nodes])
+        return Plan(span, through_us, said.basis, planned)
+
+    async def _planned(self, node: NodeId, span: Span) -> Sequence[Stretch]:
+        for _ in range(ATTEMPTS_MAX - 1):
+            try:
+                return await self._planner.stretches(node, span)
+            except UnavailableError:
+                await self._reader.catch_up()  # the node went on while it was looked at
+        return await self._planner.stretches(node, span)
+
+    async def batches(self, node: NodeId, stretch: Stretch, span: Span) -> AsyncGenerator[Batch]:
+        """All segments of a stretch in order."""
+        before: SegmentName | None = None
+        at = stretch.start
+        while at < stretch.end:
+            names = await self._names(node, at, min(at + BATCH_SEGMENTS, stretch.end))
+            asked = []
+            for name in names:
+                if span.holds(name, before):
+                    asked.append(name.index)
+                before = name
+            data: dict[SegmentName, bytes] = {}
+            if asked:
+                data = dict(await self._reader.segments(node, asked[0], asked[-1] + 1))
+            yield [(name, data.get(name, b"")) for name in names]
+            at += len(names)
+
+    async def _names(self, node: NodeId, start: int, end: int) -> list[SegmentName]:
+        """Segments from `start` on, at least one, and at most so many events as fit a batch."""
+        names = [SegmentName.parse(text) for text in await self._reader.names(node, start, end)]
+        if [name.index for name in names] != list(range(start, end)):
+            raise UnavailableError(f"segments {start} to {end} of node {node} are not held now")
+        fitting, events = 1, names[0].count
+        while fitting < len(names) and events + names[fitting].count <= BATCH_EVENTS:
+            events += names[fitting].count
+            fitting += 1
+        return names[:fitting]
+
+
+async def ahead(
+    batches: AsyncIterator[Batch], start: Callable[[Batch], "Future[Result]"]
+) -> AsyncGenerator[Result]:
+    """What becomes of batches, in their order; worker processes are a few of them ahead."""
+    coming: deque[Awaitable[Result]] = deque()
+    async for found in batches:
+        coming.append(asyncio.wrap_future(start(found)))
+        if len(coming) > BATCHES_AHEAD:
+            yield await coming.popleft()
+    while coming:
+        yield await coming.popleft()
+
+
+def _check_span(span: Span, through_us: int | None) -> int:
+    if not 0 <= span.from_us < span.to_us < certificate.TIME_US_MAX:
+        raise _rejected("bad-parameter", "must be later than `from`, and both after 1970")
+    if through_us is None:
+        raise _rejected("uncertifiable", "nothing is known to be complete yet")
+    if span.to_us - 1 > through_us:
+        raise _rejected(
+            "uncertifiable",
+            f"is too late: everything is known through {format_us(through_us)}; what was received "
+            f"before {format_us(through_us + 1)} can be certified or exported",
+        )
+    return through_us
+
+
+def _rejected(kind: str, reason: str) -> RejectedError:
+    return RejectedError(kind, Problem(0, "to", reason))
