@@ -34,7 +34,7 @@ from tests.read.little_trail import (
     records,
 )
 
-FEW = Limits(index_bytes=1, group_events=3)  # an index is opened and let go of for each look
+FEW = Limits(index_bytes=1)  # an index is opened and let go of for each look
 
 
 @contextmanager

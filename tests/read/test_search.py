@@ -27,9 +27,17 @@ from holdfast.read.search import run_counts, run_page
 from holdfast.read.segments import SourceError
 from holdfast.read.sources import Places, Source, places
 from tests.read.little_trail import (
+    ACTIONS,
+    IPS,
+    NAMES,
     NODES,
+    OUTCOMES,
     SECOND_US,
     START_US,
+    TENANTS,
+    TEXTS,
+    WHOLE_TEXTS,
+    WORDS,
     Stored,
     Trail,
     queries,
@@ -38,7 +46,7 @@ from tests.read.little_trail import (
 )
 
 PAGES_MAX = 200
-CRAMPED = Limits(hot_bytes=4_000, group_events=3)  # forgets, and reads in many groups
+CRAMPED = Limits(hot_bytes=4_000)  # forgets
 
 
 @contextmanager
@@ -133,6 +141,53 @@ def plain(one: Found) -> tuple[str, int, int, bytes, bool]:
     return one.node, one.segment, one.position, bytes(one.record), one.conflict
 
 
+def every_filter() -> Iterator[Query]:
+    """A query for each value of each filter."""
+    for actor in NAMES:
+        yield from (Query(actor=actor), Query(target=actor), Query(tenant="acme", actor=actor))
+    yield from (Query(tenant=tenant) for tenant in TENANTS)
+    yield from (Query(action=action) for action in (*ACTIONS, "iam.*", "S3.*"))
+    yield from (Query(outcome=outcome) for outcome in OUTCOMES)
+    yield from (Query(ip=ip) for ip in IPS)
+    yield from (Query(q=text) for text in TEXTS)
+    yield from (Query(word=text) for text in WHOLE_TEXTS)
+    yield Query(id="id-7")
+
+
+def test_each_filter_by_itself_finds_of_hot_events_what_the_naive_reading_finds(
+    tmp_path: Path,
+) -> None:
+    trail = Trail(tmp_path)
+    for segment in range(5):
+        numbers = range(40 * segment, 40 * segment + 40)
+        events = sorted(map(varied, numbers), key=lambda event: str(event["tenant"]))
+        received_us = START_US + segment * SECOND_US
+        trail.add(NODES[segment % 2], [record_of(event, received_us) for event in events])
+
+    for query in every_filter():
+        small = structs.replace(query, limit=40)
+        found = all_pages(trail.sources, small, places([]), places([]), DEFAULTS)
+        counts = run_counts(trail.sources, query)
+
+        want = [one.record for one in trail.newest_first(query)]
+        assert [bytes(one.record) for one in found] == want, query
+        assert counts.count == len(want) > 0, query
+
+
+def varied(number: int) -> dict[str, object]:
+    """An event, whose values meet those of others in many ways."""
+    return {
+        "id": f"id-{number}",
+        "tenant": TENANTS[number % 4],
+        "actor": {"id": NAMES[number % 5], "name": NAMES[number % 3]},
+        "action": ACTIONS[number % 7 % 5],
+        "targets": [{"id": NAMES[(number + at) % 5], "name": "root"} for at in range(number % 4)],
+        "outcome": OUTCOMES[number % 9 % 4],
+        "source": {"ip": IPS[number % 3]},
+        "reason": WORDS[number % 11 % 9] + (" Zo TCK 42 straSSe TCK-421" if number % 2 else ""),
+    }
+
+
 GROUPINGS = ((), ("action",), ("tenant", "outcome"), ("node",), ("ip", "actor"))
 
 
@@ -210,6 +265,18 @@ def test_a_full_page_reads_no_segment_that_holds_only_older_events(tmp_path: Pat
     assert [bytes(one.record) for one in page.events] == [
         one.record for one in trail.newest_first(Query())[:50]
     ]
+
+
+def test_a_segment_that_was_read_for_one_tenant_is_not_read_again_for_another(
+    tmp_path: Path,
+) -> None:
+    trail = numbered(tmp_path, segments=1, each=9)
+    run_page(trail.sources, Query(tenant="t0"))
+    Path(trail.sources[0].path).unlink()
+
+    page = run_page(trail.sources, Query(tenant="t1"))
+
+    assert [one.position for one in page.events] == [7, 4, 1]
 
 
 def test_events_of_one_time_are_in_order_however_many_groups_hold_them(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ PURE = {
     "read.ledgers",
     "read.lives",
     "read.listings",
+    "read.matching",
     "read.repeats",
     "read.shown",
     "read.watermark",

@@ -8,6 +8,7 @@ so no bit that rotted on the disk is ever shown.
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,14 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from msgspec import Struct
 
 from holdfast.errors import Problem, RejectedError
-from holdfast.model import Place
 from holdfast.read import sql
 from holdfast.read.hot import HotMemo
-from holdfast.read.indexed import Duties, Indexed
+from holdfast.read.indexed import Indexed
 from holdfast.read.lookup import question
+from holdfast.read.matching import Rows, matching, newest
 from holdfast.read.query import Spot, Wanted
 from holdfast.read.segments import SourceError, check_fold
 from holdfast.read.sources import FoldSource, Hit, Places, SegmentSource, Source, hidden_in
@@ -38,7 +38,6 @@ class Limits(Struct, frozen=True):
     """What one process may use for searches.
 
     index_bytes: of indexes that are mapped, of which only what is looked at takes memory.
-    group_events: how many events a page reads first, before it knows whether they will do.
     """
 
     timeout_s: float = 30.0
@@ -46,7 +45,6 @@ class Limits(Struct, frozen=True):
     threads: int = 2
     hot_bytes: int = 64 << 20
     index_bytes: int = 256 << 20
-    group_events: int = 256
 
 
 DEFAULTS = Limits()
@@ -69,11 +67,8 @@ class Engine:
         self._late = threading.Event()
         self._whole: set[tuple[str, str]] = set()
         self.hot = HotMemo(limits.hot_bytes)
-        self._indexed = Indexed(
-            limits.index_bytes,
-            limits.threads,
-            Duties(self._check_time, self.matching),
-        )
+        self._indexed = Indexed(limits.index_bytes, limits.threads, self._check_time)
+        self._watch = ThreadPoolExecutor(1, "watch")
         self._database = duckdb.connect(
             ":memory:",
             config={
@@ -96,11 +91,10 @@ class Engine:
             RejectedError: the time was over, or it needed more memory than it may have.
         """
         with self._turn:
-            self._late = late = threading.Event()
-            # No daemon: one that has not yet noticed its end would keep DuckDB from being closed
-            # when the interpreter ends, which DuckDB reports at length.
-            timer = threading.Timer(self.limits.timeout_s, self._cut_off, (late,))
-            timer.start()
+            self._late, done = threading.Event(), threading.Event()
+            # One thread for all searches: where the machine is busy, to wait until one has started
+            # took as long as the search.
+            self._watch.submit(self._cut_off, self._late, done)
             try:
                 yield self
             except duckdb.InterruptException:
@@ -109,7 +103,7 @@ class Engine:
                 problem = Problem(0, "", "the search needs too much memory: narrow it")
                 raise RejectedError("too-large", problem) from None
             finally:
-                timer.cancel()
+                done.set()
 
     def hits(
         self, sources: Sequence[Source], wanted: Wanted, hidden: Places, limit: int
@@ -121,11 +115,15 @@ class Engine:
         """
         folds = [source for source in sources if isinstance(source, FoldSource)]
         hits, left = self._indexed.hits(folds, question(wanted), hidden, limit)
-        hot = [source for source in sources if isinstance(source, SegmentSource)]
-        conditions = sql.matches(wanted)
-        rest: list[Source] = [*hot, *left]
-        for relation, hiding in self._relations(rest, wanted, hidden) if rest else ():
-            hits += self._page(sql.page(relation, conditions, hiding=hiding, limit=limit))
+        for table, rows in self._hot(sources, wanted, hidden):
+            hits += newest(table, rows, limit)
+        if left:
+            with self._files(left, hidden) as (relation, hiding):
+                ask = sql.page(relation, sql.matches(wanted), hiding=hiding, limit=limit)
+                hits += [
+                    Hit(Spot(time, node, position), segment, size, fold, row)
+                    for time, node, position, segment, size, fold, row in self._ask(ask)
+                ]
         return hits
 
     def counts(
@@ -140,13 +138,16 @@ class Engine:
         folds = [source for source in sources if isinstance(source, FoldSource)]
         tally = Tally(by, bucket_us)
         left = self._indexed.counts(folds, question(wanted), hidden, tally, most)
+        for table, rows in self._hot(sources, wanted, hidden):
+            tally.add_table(table, rows)
+            if len(tally) > most:
+                break
         yield tally.rows()
-        hot = [source for source in sources if isinstance(source, SegmentSource)]
-        conditions = sql.matches(wanted)
-        for relation, hiding in self._relations([*hot, *left], wanted, hidden):
-            yield self._ask(
-                sql.counts(relation, conditions, by, bucket_us, hiding=hiding, limit=most)
-            )
+        if left:
+            with self._files(left, hidden) as (relation, hiding):
+                parts = sql.matches(wanted)
+                ask = sql.counts(relation, parts, by, bucket_us, hiding=hiding, limit=most)
+                yield self._ask(ask)
 
     def records(self, fold: FoldSource, rows: Sequence[int]) -> dict[int, bytes]:
         """The records at some rows of a fold."""
@@ -158,58 +159,33 @@ class Engine:
             found = {row: text.encode() for row, text in self._ask(sql.Part(question.text, values))}
         return found
 
-    def matching(self, table: pa.Table, wanted: Wanted) -> set[Place]:
-        """The events of a table that match."""
-        with self._tables({sql.HOT: table}):
-            conditions = sql.matches(wanted)
-            hits = self._page(
-                sql.page(sql.Part(sql.HOT), conditions, hiding=False, limit=len(table))
-            )
-        return {Place(hit.spot.node, hit.spot.position) for hit in hits}
-
-    def _page(self, question: sql.Part) -> list[Hit]:
-        return [
-            Hit(Spot(time, node, position), segment, size, fold, row)
-            for time, node, position, segment, size, fold, row in self._ask(question)
-        ]
-
-    def _relations(
+    def _hot(
         self, sources: Sequence[Source], wanted: Wanted, hidden: Places
-    ) -> Iterator[tuple[sql.Part, bool]]:
-        """What the sources are to SQL, a bounded number of events in memory at a time.
-
-        Each comes with whether the table of what is hidden holds any of its events.
-        """
+    ) -> Iterator[tuple[pa.Table, Rows]]:
+        """The hot events and which of them match, a bounded number in memory at a time."""
         hot = [source for source in sources if isinstance(source, SegmentSource)]
-        hidden_hot = _table_of(hot, hidden)
-        for whole in self.hot.tables(hot, records=bool(wanted.phrases)):
+        hidden_hot = hidden_in(hot, hidden)
+        for table in self.hot.tables(hot, records=bool(wanted.phrases)):
             self._check_time()
-            # One event of all that is hot: DuckDB takes 4 ms to say no.
-            table = whole.filter(pc.equal(whole["id"], wanted.id)) if wanted.id else whole
-            if not len(table):
-                continue
-            with self._tables({sql.HOT: table, sql.HIDDEN: hidden_hot}) as names:
-                yield sql.Part(sql.HOT), sql.HIDDEN in names
-        folds = [source for source in sources if isinstance(source, FoldSource)]
-        if folds:
-            for fold in folds:
-                self._check_time()
-                self._check_whole(fold)
-            paths = [fold.path for fold in folds]
-            with self._tables({sql.HIDDEN: _table_of(folds, hidden)}) as names:
-                yield sql.Part(sql.FOLDS, (paths,)), sql.HIDDEN in names
+            yield table, matching(table, wanted, hidden_hot)
 
     @contextmanager
-    def _tables(self, tables: dict[str, pa.Table]) -> Iterator[set[str]]:
-        """Show tables to SQL; empty ones of what is hidden not at all."""
-        shown = {name for name, table in tables.items() if name == sql.HOT or len(table)}
-        for name in shown:
-            self._database.register(name, tables[name])
+    def _files(
+        self, folds: Sequence[FoldSource], hidden: Places
+    ) -> Iterator[tuple[sql.Part, bool]]:
+        """What folds are to SQL, and whether the table of what is hidden, which is there meanwhile,
+        has any of their events."""
+        for fold in folds:
+            self._check_time()
+            self._check_whole(fold)
+        table = _table_of(folds, hidden)
+        if len(table):
+            self._database.register(sql.HIDDEN, table)
         try:
-            yield shown
+            yield sql.Part(sql.FOLDS, ([fold.path for fold in folds],)), bool(len(table))
         finally:
-            for name in shown:
-                self._database.unregister(name)
+            if len(table):
+                self._database.unregister(sql.HIDDEN)
 
     def _ask(self, question: sql.Part) -> list[Row]:
         try:
@@ -235,7 +211,9 @@ class Engine:
         if self._late.is_set():
             raise self._too_long()
 
-    def _cut_off(self, late: threading.Event) -> None:
+    def _cut_off(self, late: threading.Event, done: threading.Event) -> None:
+        if done.wait(self.limits.timeout_s):
+            return
         late.set()
         if self._late is late:  # and not yet the next search's
             self._database.interrupt()

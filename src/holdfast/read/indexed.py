@@ -13,14 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
-import pyarrow as pa
-from msgspec import Struct
 
 from holdfast.errors import CorruptError
-from holdfast.model import Place
 from holdfast.read.decode import Lines, decode
 from holdfast.read.index import Index, path_of
-from holdfast.read.lookup import Lookup, Question, Rows, pages_with, records
+from holdfast.read.lookup import Lookup, Question, pages_with, records
+from holdfast.read.matching import Rows, matching
 from holdfast.read.pages import read_page
 from holdfast.read.query import Wanted
 from holdfast.read.segments import SourceError
@@ -37,22 +35,13 @@ def _read(wishes: Sequence[Wish]) -> list[bytes]:
     return [read_page(index.fold_path, index.footer.pages[number]) for index, number in wishes]
 
 
-class Duties(Struct, frozen=True):
-    """What is left to the engine.
-
-    pulse: raises when the time is over. check: which events of a table, of SCHEMA, match.
-    """
-
-    pulse: Callable[[], None]
-    check: Callable[[pa.Table, Wanted], set[Place]]
-
-
 class Indexed:
     """See the module. For one thread at a time; it has others read and decompress for it."""
 
-    def __init__(self, index_bytes: int, threads: int, duties: Duties) -> None:
+    def __init__(self, index_bytes: int, threads: int, pulse: Callable[[], None]) -> None:
+        """pulse: raises when the time is over."""
         self._index_bytes = index_bytes
-        self._duties = duties
+        self._pulse = pulse
         self._count = threads
         self._threads = ThreadPoolExecutor(threads, "pages")
         self._indexes: OrderedDict[tuple[str, str], Index] = OrderedDict()
@@ -71,7 +60,7 @@ class Indexed:
         rest: list[FoldSource] = []
         found: list[tuple[FoldSource, Lookup, Rows]] = []
         for fold in folds:
-            self._duties.pulse()
+            self._pulse()
             index = self._index(fold)
             if index is not None and not index.may_hold(asked.wanted.id, asked.words):
                 continue
@@ -93,7 +82,7 @@ class Indexed:
     ) -> list[Hit]:
         hits: list[Hit] = []
         for maybe in lookup.newest(rows, limit):
-            self._duties.pulse()
+            self._pulse()
             some = maybe if asked.is_exact else self._sure(lookup, maybe, asked)
             sizes = lookup.index.array("size")[some].tolist()
             places = zip(lookup.spots(some), lookup.cuts(some), sizes, some.tolist(), strict=True)
@@ -113,7 +102,7 @@ class Indexed:
             return list(folds)
         wanted, rest = asked.wanted, []
         for fold in folds:
-            self._duties.pulse()
+            self._pulse()
             index = self._index(fold)
             if index is None:
                 rest.append(fold)
@@ -146,15 +135,12 @@ class Indexed:
     def _checked(
         self, lookup: Lookup, rows: Rows, found: dict[int, bytes], wanted: Wanted
     ) -> set[int]:
-        """Those rows whose records match as the engine sees it."""
-        row_of: dict[Place, int] = {}
-        parts: list[Lines] = []
-        for row, spot, cut in zip(
-            rows.tolist(), lookup.spots(rows), lookup.cuts(rows), strict=True
-        ):
-            row_of[Place(spot.node, spot.position)] = row
-            parts.append(Lines(cut.node, cut.index, spot.position, found[row] + b"\n"))
-        return {row_of[place] for place in self._duties.check(decode(parts), wanted)}
+        """Those rows whose records match in every way that a letter can be written."""
+        every = zip(rows.tolist(), lookup.spots(rows), lookup.cuts(rows), strict=True)
+        table = decode(
+            [Lines(cut.node, cut.index, at.position, found[row] + b"\n") for row, at, cut in every]
+        )
+        return set(rows[matching(table, wanted, {})].tolist())
 
     # -- what is kept ----------------------------------------------------------------------------
 
@@ -191,7 +177,7 @@ class Indexed:
 
         def pages(numbers: Sequence[int]) -> Iterator[bytes]:
             for some in _parts([(index, number) for number in numbers]):
-                self._duties.pulse()
+                self._pulse()
                 yield from self._pages_at(some)
 
         return pages

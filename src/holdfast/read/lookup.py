@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from holdfast.read.decode import names_in
 from holdfast.read.index import KEY_MASK, Cut, Index
+from holdfast.read.matching import Rows
 from holdfast.read.pages import record_in, starts_in
 from holdfast.read.query import Phrase, Spot, Wanted
 from holdfast.read.segments import SourceError
@@ -24,7 +25,6 @@ from holdfast.read.words import BLOCK_ROWS, hash_of, probes, whole, within
 ROWS_READ_MAX = 8_192  # of a fold; of more than that, its columns are read as a whole
 
 Reader = Callable[[Sequence[int]], Iterator[bytes]]
-Rows = npt.NDArray[np.int64]
 _ESCAPED = b"\\u"  # any letter may hide behind it
 _PLAIN = re.compile(rb"[ !#-.0-\[\]-~]+")  # no escape but that of a letter stands for any of it
 _CASELESS = re.compile(rb"[\x00-@\[-`{-\x7f]{3,}")

@@ -2,8 +2,8 @@
 
 Runs where it is called: in a spawned worker under a server, in the process itself on the command
 line. Sources are read newest first, in groups, until the page is full and nothing unread can be
-newer than its last event. One engine, DuckDB, filters hot columns (Arrow) and folds (Parquet) by
-the same SQL; values come in as parameters only. Records are fetched last, for what is shown.
+newer than its last event. Hot columns are filtered by Arrow, folds by their indexes, and by DuckDB
+where these leave too much. Records are fetched last, for what is shown.
 
 Every search ends: by its deadline at the latest, and within the engine's memory limit.
 """
@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence, Sized
 
+import pyarrow as pa
 from msgspec import Raw, structs
 
 from holdfast.errors import Problem, RejectedError
@@ -20,6 +21,7 @@ from holdfast.model import Counts, Found, Page, Place, Query
 from holdfast.read import sql
 from holdfast.read.decode import Lines, decode
 from holdfast.read.engine import DEFAULTS, Engine, Grouping, Limits
+from holdfast.read.matching import matching
 from holdfast.read.query import Wanted, check, check_groups, cursor_after
 from holdfast.read.sources import (
     NOWHERE,
@@ -115,17 +117,16 @@ def run_counts(
     )
 
 
-def run_matching(
-    parts: Sequence[Lines], query: Query, limits: Limits = DEFAULTS
-) -> frozenset[Place]:
+def run_matching(parts: Sequence[Lines], query: Query) -> frozenset[Place]:
     """Which events of some segments match, read from their lines rather than from the cache.
 
     Raises:
-        RejectedError: as `run_page`. CorruptError: lines that are no records.
+        RejectedError: a query that cannot be answered. CorruptError: lines that are no records.
     """
-    wanted = check(query)
-    with engine_of(limits).working() as engine:
-        return frozenset(engine.matching(decode(parts), wanted))
+    table = decode(parts)
+    rows = matching(table, check(query), {})
+    found = table.select(["node", "position"]).take(pa.array(rows)).to_pydict()
+    return frozenset(map(Place, found["node"], found["position"]))
 
 
 def refuse_many(name: str, groups: Sized) -> None:
@@ -139,7 +140,7 @@ def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: P
     enough = wanted.limit + 1
     hits: list[Hit] = []
     # One id is in one place: to look at a few first would only be one look more.
-    size = GROUP_EVENTS_MAX if wanted.id else engine.limits.group_events
+    size = GROUP_EVENTS_MAX if wanted.id else enough
     for group in _groups(sources, size):
         if len(hits) == enough:
             oldest_us = hits[-1].spot.time_us

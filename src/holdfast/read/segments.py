@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from holdfast.errors import CorruptError, HoldfastError
@@ -46,7 +46,7 @@ def read_lines(source: SegmentSource) -> Lines:
 
 
 def read_batches(
-    sources: Iterable[SegmentSource],
+    sources: Iterable[SegmentSource], read: Callable[[SegmentSource], Lines] = read_lines
 ) -> Iterator[tuple[list[SegmentSource], list[Lines]]]:
     """The records of segments, as many as are best decoded together at a time.
 
@@ -59,7 +59,7 @@ def read_batches(
     parts: list[Lines] = []
     events = size = 0
     for source in sources:
-        lines = read_lines(source)
+        lines = read(source)
         events += len(source.lines)
         size += len(lines.data)
         if batch and (events > BATCH_EVENTS or size > BATCH_BYTES):

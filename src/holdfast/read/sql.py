@@ -1,8 +1,8 @@
 # ruff: noqa: S608  (what is put together here is our own text; values are parameters)
 """The SQL of a search: fixed text with places for values, and the values beside it. Pure text.
 
-The same conditions run over hot columns and over folds; a relation is named, or is a call that
-takes the files' paths as its first value.
+A relation is a call that takes the files' paths as its first value. What it says of events,
+`matching` says of those in memory.
 """
 
 import re
@@ -13,7 +13,6 @@ from msgspec import Struct
 from holdfast.read.query import Wanted
 from holdfast.read.words import whole
 
-HOT = "hot"
 HIDDEN = "hidden"
 FOLDS = "read_parquet(?, file_row_number = true)"
 ALL, GROUP, BUCKET = 0, 1, 2
@@ -75,8 +74,7 @@ def matches(wanted: Wanted) -> list[Part]:
 
 def page(relation: Part, conditions: Sequence[Part], *, hiding: bool, limit: int) -> Part:
     """The newest events of a relation, as columns of a `Hit`."""
-    row = "'' AS fold, -1 AS row" if relation.text == HOT else "filename, file_row_number"
-    columns = Part(f"time_us, node, position, segment, size_bytes, {row}")
+    columns = Part("time_us, node, position, segment, size_bytes, filename, file_row_number")
     rows = _union([_select(columns, relation, part, hiding) for part in conditions])
     return Part(f"SELECT * FROM ({rows.text}) {ORDER} LIMIT ?", (*rows.values, limit))
 

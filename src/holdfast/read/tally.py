@@ -1,4 +1,5 @@
-"""Counts of folds' rows by what their indexes know of each exactly, without reading the folds."""
+"""Counts of hot events, and of folds' rows by what their indexes know of each exactly, without
+reading the folds."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from msgspec import Struct
 
 from holdfast.read import sql
 from holdfast.read.index import HOUR_US, Index
-from holdfast.read.lookup import Lookup, Rows
+from holdfast.read.lookup import Lookup
+from holdfast.read.matching import Rows
 
 GROUPS = ("tenant", "action", "outcome", "node")
 TABLE_MIN = 1 << 16
@@ -27,7 +30,8 @@ class Column(Struct, frozen=True):
 
 
 class Tally:
-    """Counts of many folds in one, by the values of some of GROUPS and by time."""
+    """Counts of many sources in one, by the values of some fields, of folds by GROUPS only, and by
+    time."""
 
     def __init__(self, by: Sequence[str], bucket_us: int | None) -> None:
         self.by = by
@@ -62,6 +66,11 @@ class Tally:
         """Add some rows of a fold."""
         columns = [_column(index, name, rows) for name in self.by]
         self._add(columns, np.ones(len(rows), np.int64), index.times_us(rows))
+
+    def add_table(self, table: pa.Table, rows: Rows) -> None:
+        """Add some rows of a table of hot events."""
+        columns = [_coded(table[name].take(pa.array(rows))) for name in self.by]
+        self._add(columns, np.ones(len(rows), np.int64), table["time_us"].to_numpy()[rows])
 
     def _add(self, columns: Sequence[Column], counts: Numbers, times_us: Numbers) -> None:
         self._total += int(counts.sum())
@@ -119,6 +128,11 @@ def _column(index: Index, name: str, rows: Rows) -> Column:
         names = [run.tenant for run in index.footer.runs]
         return Column(np.searchsorted(ends, rows, side="right"), names)
     return _named(index, name, index.array(name)[rows])
+
+
+def _coded(column: pa.ChunkedArray) -> Column:
+    whole = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    return Column(whole.indices.to_numpy(), whole.dictionary.to_pylist())
 
 
 def _named(index: Index, name: str, codes: Numbers) -> Column:
