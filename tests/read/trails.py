@@ -18,6 +18,7 @@ from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.read.shelf import FoldLimits
 from holdfast.regions import Region, Regions, kinds, layout, signing
+from holdfast.regions.kinds import Fence, Vote
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import TrailKey
 from holdfast.times import format_us
@@ -198,17 +199,16 @@ class Writer:
     def close(
         self, end: LedgerEnd | None = None, regions: Iterable[str] = ALL, epoch: int | None = None
     ) -> None:
-        """Decide the end of the epoch."""
-        closed = Closed(
-            epoch=self.epoch if epoch is None else epoch,
-            end=self.end if end is None else end,
-            by=self.node,
-            why="a test",
-            closed_us=self.world.now_us,
-            certificate=self.certificate(),
-        )
-        data = signing.write(closed, self.origin, self.key)
-        self.world.put(layout.closed_key(self.node, closed.epoch), data, regions)
+        """Decide the end of the epoch: fences, votes, and then the decision."""
+        epoch, end = self.epoch if epoch is None else epoch, self.end if end is None else end
+        now_us, certificate, regions = self.world.now_us, self.certificate(), tuple(regions)
+        for key, said in (
+            (layout.fence_key, Fence(epoch, self.node, now_us, certificate)),
+            (layout.vote_key, Vote(epoch, end)),
+            (layout.closed_key, Closed(epoch, end, self.node, "a test", now_us, certificate)),
+        ):
+            data = signing.write(said, self.origin, self.key)
+            self.world.put(key(self.node, epoch), data, regions)
 
     def lose(self, *lost: Encoded, regions: Iterable[str] = ALL, cause: str = "a fire") -> None:
         """Remove neighbouring segments from all regions, and state that they are lost."""

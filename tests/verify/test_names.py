@@ -9,8 +9,10 @@ from holdfast.proof import names, note, statements
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.regions import kinds as signed
 from holdfast.regions import layout, signing
+from holdfast.regions.layout import EpochKey
 from holdfast.regions.whole import why_superseded
 from holdfast.verify.expect import Kept, parse_kept
+from holdfast.verify.findings import Report
 from holdfast.verify.run import Question
 from tests.read.trails import World as WrittenWorld
 from tests.read.trails import Writer
@@ -27,6 +29,10 @@ def small(seed: int = 7, count: int = 6, word: str = "e") -> tuple[WrittenWorld,
         writer.seal(f"{word}-{number}")
     writer.beat()
     return world, writer
+
+
+def keys_found(report: Report) -> list[tuple[str, str, str]]:
+    return [(each.kind, each.region, each.key) for each in report.findings]
 
 
 def checkpoint(writer: Writer) -> bytes:
@@ -227,7 +233,8 @@ def test_two_ends_of_one_epoch_are_a_conflict_at_the_note_that_says_so() -> None
 
     assert report.verdict == "refuted"
     assert {(f.kind, f.region, f.key) for f in report.findings if f.kind == "conflict"} == {
-        ("conflict", "c", layout.closed_key(writer.node, 1))
+        ("conflict", region, layout.closed_key(writer.node, 1))
+        for region in ("c", "")  # by its own note, and by the votes
     }
 
 
@@ -369,6 +376,46 @@ def test_an_epoch_that_began_meanwhile_is_pending_and_one_without_a_birth_is_not
     assert [(f.kind, f.key) for f in report.findings] == [
         ("no_birth", layout.birth_key(writer.node, 2))
     ]
+
+
+def test_a_close_that_only_the_next_birth_repeats_is_named() -> None:
+    objects = written()
+    births = [layout.parse_key(key) for key in keys_of(objects, "birth")]
+    later = next(each for each in births if isinstance(each, EpochKey) and each.epoch > 1)
+    closed = layout.closed_key(later.node, later.epoch - 1)
+    for held in objects.values():
+        del held[closed]
+
+    report = verified(objects)
+
+    assert (report.verdict, keys_found(report)) == ("good", [("under_replicated", "", closed)])
+    assert "that birth repeats what it said" in report.findings[0].reason
+
+
+def test_a_fence_that_a_store_lost_is_named() -> None:
+    objects = written()
+    fence = keys_of(objects, "fence")[0]
+    del objects["b"][fence]
+
+    report = verified(objects)
+
+    assert (report.verdict, keys_found(report)) == ("good", [("under_replicated", "b", fence)])
+
+
+def test_votes_are_missed_where_too_few_are_left_to_have_decided() -> None:
+    objects = written()
+    vote = keys_of(objects, "vote")[0]
+    del objects["a"][vote]
+
+    one_lost, one_away = verified(objects), verified(objects, Question(regions=("a", "b")))
+    del objects["b"][vote]
+    two_lost = verified(objects)
+    looked_at_two = verified(objects, Question(regions=("a", "b")))
+
+    assert (one_lost.findings, one_away.findings) == ((), ())
+    assert keys_found(two_lost) == [("under_replicated", "", vote)]
+    assert "1 of them have a vote" in two_lost.findings[0].reason
+    assert keys_found(looked_at_two) == [("under_replicated", "", vote)]
 
 
 def test_votes_that_decide_otherwise_than_what_is_written_down_are_a_conflict() -> None:

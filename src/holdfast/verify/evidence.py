@@ -7,6 +7,7 @@ signed them, and all else is signed by one of those.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from holdfast.keep.objects import why_wrong
 from holdfast.model import NodeId
@@ -61,8 +62,9 @@ class Said:
 class Ledger:
     """One node. key: its public key; None where the trail is not seen to have admitted it.
 
-    births, ends: by epoch. votes: epoch -> region -> (size, text). beats: (epoch, promised size,
-    key, region). gaps: as declared. retired: by epoch. marks: what was signed of its roots.
+    births, ends: by epoch. votes: epoch -> region -> (size, text). fences: epoch -> who holds
+    one. closed: epoch -> by whom its close was written down. beats: (epoch, promised size, key,
+    region). gaps: as declared. retired: by epoch. marks: what was signed of its roots.
     """
 
     node: NodeId
@@ -70,6 +72,8 @@ class Ledger:
     births: dict[int, list[tuple[Birth, RegionId]]] = field(default_factory=dict)
     ends: dict[int, list[Said]] = field(default_factory=dict)
     votes: dict[int, dict[RegionId, tuple[int, str]]] = field(default_factory=dict)
+    fences: dict[int, set[RegionId]] = field(default_factory=dict)
+    closed: dict[int, NodeId] = field(default_factory=dict)
     beats: list[tuple[int, int, str, RegionId]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     retired: dict[int, Retired] = field(default_factory=dict)
@@ -162,6 +166,7 @@ class Evidence:
             closed = statements.read(copy.data, Closed).statement
             said = Said(closed.end, copy.key, copy.region)
             ledger.ends.setdefault(key.epoch, []).append(said)
+            ledger.closed[key.epoch] = closed.by
             self._admit(closed.certificate)
         elif key.kind == "close":
             vote = statements.read(copy.data, Vote)
@@ -174,6 +179,7 @@ class Evidence:
             end = retired.end
             ledger.marks.append(Mark(end.size, end.root, where, copy.region, copy.key))
         else:
+            ledger.fences.setdefault(key.epoch, set()).add(copy.region)
             self._admit(statements.read(copy.data, Fence).statement.certificate)
 
     def _admit(self, certificate: bytes) -> None:
@@ -238,6 +244,47 @@ class Evidence:
                 if size > most:
                     why = f"it promises {size} segments, and its epoch was decided to end at {most}"
                     yield Finding(kind="conflict", region=region, node=node, key=key, reason=why)
+
+    def absences(self, named: Mapping[RegionId, str]) -> Iterable[Finding]:
+        """What the ending of an epoch left in the regions, and is not there. named: see above."""
+        for node, ledger in sorted(self.ledgers.items()):
+            for epoch in sorted(ledger.ends):
+                if epoch not in ledger.closed:
+                    yield _absent(layout.closed_key(node, epoch), "", _NO_CLOSE)
+                elif ledger.closed[epoch] != self.trail:  # a person needs no majority of votes
+                    yield from _votes_of(node, ledger, epoch, named)
+                for region in sorted(named.keys() - ledger.fences.get(epoch, set())):
+                    yield _absent(layout.fence_key(node, epoch), region, _NO_FENCE)
+
+
+_NO_CLOSE: Final = (
+    "it lay in a quorum of regions before the next epoch was born, and none that was looked at has "
+    "it; that birth repeats what it said"
+)
+_NO_FENCE: Final = "the epoch is over, and this store does not say so; servers put one there"
+
+
+def _absent(key: str, region: RegionId, why: str) -> Finding:
+    return Finding(
+        kind="under_replicated", region=region, node=key.split("/")[2], key=key, reason=why
+    )
+
+
+def _votes_of(
+    node: NodeId, ledger: Ledger, epoch: int, named: Mapping[RegionId, str]
+) -> Iterable[Finding]:
+    """A close is written down only when a majority of the birth's stores voted. Which ones did, and
+    lost their vote since, nobody can say."""
+    if epoch not in ledger.births:
+        return
+    stores = dict(ledger.births[epoch][0][0].regions)
+    needed = len(stores) // 2 + 1
+    silent = [id for id, store in stores.items() if named.get(id) != store]
+    held = [id for id in ledger.votes.get(epoch, {}) if id not in silent]
+    if len(held) + len(silent) < needed:
+        why = f"{needed} of the {len(stores)} stores of epoch {epoch} voted before its end was "
+        why += f"written down, and {len(held)} of them have a vote: it stands by its note alone"
+        yield _absent(layout.vote_key(node, epoch), "", why)
 
 
 def _is_waiting(beat: bytes) -> bool:

@@ -92,6 +92,7 @@ class Look:
         self._compare_notes((epochs, checkpoints, gaps))
         self._doubt_superseded()
         self._findings.add(*self.evidence.contradictions(self.stores))
+        self._findings.add(*self.evidence.absences(self.stores))
         await self._name_what_is_beside()
 
     def _doubt_superseded(self) -> None:
