@@ -47,8 +47,8 @@ def test_before_that_it_says_when_to_ask_again(server: Running) -> None:
     [
         ("/v1/events/none/proof", 404, "not-found"),
         ("/v1/events/twice/proof", 409, "ambiguous"),
-        ("/v1/events/twice/proof?position=-1", 400, "bad-parameter"),
-        ("/v1/events/twice/proof?tenat=a", 400, "unknown-parameter"),
+        ("/v1/events/in-two-tenants/proof?position=-1", 400, "bad-parameter"),
+        ("/v1/events/in-two-tenants/proof?tenat=a", 400, "unknown-parameter"),
         ("/v1/events/%ff/proof", 400, "bad-parameter"),
     ],
 )
@@ -56,7 +56,7 @@ def test_what_cannot_be_proven_is_told_as_a_problem(
     server: Running, path: str, status: int, kind: str
 ) -> None:
     for tenant in "ab":
-        server.post({**EVENT, "id": "twice", "tenant": tenant})
+        server.post({**EVENT, "id": "in-two-tenants", "tenant": tenant})
 
     answer: Any = server.get(path)
 

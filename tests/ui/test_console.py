@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from holdfast.serve.console import search as search_questions
 from tests.serve.running import EVENT, Running, running
 from tests.ui.browser import chromium, fill, opened
 
@@ -181,6 +182,21 @@ def test_a_live_tail_shows_what_comes_above_the_line(browser: Browser, filled: R
     page.close()
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.003])
+def test_counts_that_were_late_come_by_themselves(
+    browser: Browser, filled: Running, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(search_questions, "COUNT_SECONDS", seconds)
+    page = browser.new_page()
+
+    page.goto(f"{filled.url}/?q=ip%3A10.8.8.10")
+
+    expect(page.locator("#hist h2")).to_contain_text("events")
+    expect(page.locator("#facets")).to_contain_text("Source IP")
+    expect(page.locator("#facets")).not_to_contain_text("Not counted")
+    page.close()
+
+
 def test_an_empty_trail_turns_into_the_search(browser: Browser, tmp_path: Path) -> None:
     with running(tmp_path / "data") as server:
         server.wait_until(lambda: "No events yet" in server.get("/").text)
@@ -194,6 +210,7 @@ def test_an_empty_trail_turns_into_the_search(browser: Browser, tmp_path: Path) 
         server.post(EVENT)
 
         expect(page.locator(".res tbody tr").first).to_contain_text("door.open")
+        expect(page.locator("#hist")).to_contain_text("15 s a bar")
         page.close()
 
 

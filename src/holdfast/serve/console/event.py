@@ -7,6 +7,8 @@ import asyncio
 import hashlib
 from typing import Final
 
+from msgspec import structs
+
 from holdfast.errors import HoldfastError
 from holdfast.model import Found, Query
 from holdfast.proof import ProofError
@@ -26,6 +28,7 @@ PROOF_SECONDS: Final = 3.0
 COPY_SECONDS: Final = 2.0
 NEIGHBOUR_SECONDS: Final = 2.0
 NEIGHBOURS_MAX: Final = 6
+REQUEST_US: Final = 3_600_000_000  # a request lasts seconds; so long is looked for before and after
 
 
 async def page(faces: Faces, frame: Frame, id: str, which: Proving) -> tuple[bytes, int]:
@@ -127,19 +130,19 @@ async def _neighbours(faces: Faces, found: Found) -> tuple[Neighbours, ...]:
         return ()
     target = next((each.key for each in event.targets if each.key), "")
     request = event.trace.request_id
+    around = Query(from_us=until_us - REQUEST_US, to_us=until_us + REQUEST_US, word=request)
     asked = (
-        ("Same actor, until then", "actor", event.actor.key, until_us),
-        ("Same target, until then", "target", target, until_us),
-        ("Same request", "word", request, None),
+        ("Same actor, until then", "actor", Query(actor=event.actor.key, to_us=until_us)),
+        ("Same target, until then", "target", Query(target=target, to_us=until_us)),
+        ("Same request, within an hour", "word", around),
     )
-    groups = [
-        _group(faces, title, field, value, to_us) for title, field, value, to_us in asked if value
-    ]
+    groups = [_group(faces, *each) for each in asked if getattr(each[2], each[1])]
     return tuple(await asyncio.gather(*groups))
 
 
-async def _group(faces: Faces, title: str, field: str, value: str, to_us: int | None) -> Neighbours:
-    query = Query(**{field: value, "to_us": to_us, "limit": NEIGHBOURS_MAX})  # type: ignore[arg-type]
+async def _group(faces: Faces, title: str, field: str, query: Query) -> Neighbours:
+    value = getattr(query, field)
+    query = structs.replace(query, limit=NEIGHBOURS_MAX)
     try:
         async with asyncio.timeout(NEIGHBOUR_SECONDS):
             page = await faces.bounds.ask(faces.system.reader.search(query))

@@ -14,14 +14,15 @@ from msgspec import structs
 from holdfast.errors import HoldfastError, RejectedError
 from holdfast.model import Counts, Query
 from holdfast.read.reader import Reader
-from holdfast.serve.ui.bars import Bars, bars_of, step_for
+from holdfast.serve.ui.bars import Bars, Bins, bars_of, step_for
 from holdfast.serve.ui.facets import Facet, Tally
 from holdfast.serve.ui.words import DAY_US
 from holdfast.times import MAX_US, MIN_US
 
-FACETS: Final = ("outcome", "actor", "action", "ip", "tenant")
+FACETS: Final = ("outcome", "action", "tenant", "actor", "ip")  # what is counted soonest first
 QUESTIONS_MAX: Final = 8
 TALLY_SECONDS: Final = 30.0
+SPAN_US_MIN: Final = 15 * 60 * 1_000_000  # of a drawing whose ends nobody named
 
 
 class Tallies:
@@ -72,24 +73,21 @@ class Tallies:
                 tally.facets[field] = Facet(field, (), -1)
 
     def _take(self, tally: Tally, field: str, counts: Counts) -> None:
-        values = tuple((values[0], count) for values, count in counts.groups)
-        more = max(0, len(values) - self._shown_max)
-        tally.facets[field] = Facet(field, values[: self._shown_max], more)
+        shown = counts.groups[: self._shown_max]
+        more = len(counts.groups) - len(shown)
+        tally.facets[field] = Facet(field, tuple((values[0], n) for values, n in shown), more)
 
     async def _bars(self, query: Query, counts: Counts, bucket_us: int) -> Bars | None:
         """The histogram, by outcome. Without a range it spans what there is, which may turn out
-        short enough for finer bars than a day."""
-        window, every = self._window(query, counts, bucket_us), dict(counts.histogram)
+        short enough for finer bars, again and again."""
+        every = dict(counts.histogram)
+        window = _window(query, every, bucket_us)
+        while window is not None and (step_us := step_for(*window)) < bucket_us:
+            bucket_us = step_us
+            every = dict((await self._reader.count(query, (), bucket_us)).histogram)
+            window = _window(query, every, bucket_us)
         if window is None:
             return None
-        step_us = step_for(*window)
-        if step_us < bucket_us:
-            bucket_us = step_us
-            found = await self._reader.count(query, (), bucket_us)
-            every = dict(found.histogram)
-            first, last = min(every, default=window[0]), max(every, default=window[0])
-            window = (first, last + bucket_us)
-            step_us = max(step_for(*window), bucket_us)
         parts: dict[str, dict[int, int]] = {"failure": {}, "denied": {}}
         there = {values[0] for values, _ in counts.groups}
         for outcome in parts:
@@ -97,12 +95,13 @@ class Tallies:
                 narrowed = structs.replace(query, outcome=outcome)
                 found = await self._reader.count(narrowed, (), bucket_us)
                 parts[outcome] = dict(found.histogram)
-        return bars_of(window, step_us, every, parts["failure"], parts["denied"])
+        return bars_of(window, step_for(*window), every, parts["failure"], parts["denied"])
 
-    def _window(self, query: Query, counts: Counts, bucket_us: int) -> tuple[int, int] | None:
-        starts = [start for start, _ in counts.histogram]
-        if not starts and (query.from_us is None or query.to_us is None):
-            return None
-        from_us = min(starts) if query.from_us is None else query.from_us
-        to_us = max(starts) + bucket_us if query.to_us is None else query.to_us
-        return max(from_us, MIN_US), min(max(to_us, from_us + 1), MAX_US)
+
+def _window(query: Query, bins: Bins, bucket_us: int) -> tuple[int, int] | None:
+    """From where to where the bars go: as asked for, else as far as there is anything."""
+    if not bins and (query.from_us is None or query.to_us is None):
+        return None
+    to_us = max(bins) + bucket_us if query.to_us is None else query.to_us
+    from_us = min(*bins, to_us - SPAN_US_MIN) if query.from_us is None else query.from_us
+    return max(from_us, MIN_US), min(max(to_us, from_us + 1), MAX_US)

@@ -120,9 +120,9 @@
 
   // -- counts that were late: they are put into the page when they are there ----------------------
 
-  async function fetchLate(figure) {
+  async function fetchLate(part) {
     try {
-      const answer = await fetch(figure.dataset.late, { headers: { accept: "text/html" } });
+      const answer = await fetch(part.dataset.late, { headers: { accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       ["#hist", "#facets"].forEach((id) => {
         const here = one(id), there = one(id, page);
@@ -314,7 +314,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     all(".hist[data-base]").forEach(brush);
-    all(".hist[data-late]").forEach(fetchLate);
+    all("[data-late]").slice(0, 1).forEach(fetchLate);
     if (one("#q")) editable(one("#q"));
     if (one("[data-first]")) awaitFirst();
     all("form[data-verify]").forEach((form) => form.addEventListener("submit", (event) => {

@@ -40,13 +40,20 @@ def aside(tally: Tally, asked: Asked) -> Markup:
     """All of them, beside the results."""
     shown = [_facet(tally.facets[field], asked) for field in NAMES if field in tally.facets]
     missing = [NAMES[field] for field in NAMES if field not in tally.facets]
-    late = el("p", f"Not counted in time: {', '.join(missing)}.", class_="dim s")
+    now = asked.href(count="wait")
+    late = el(
+        "p",
+        f"Not counted in time: {', '.join(missing)}. ",
+        None if tally.why else el("a", "Count now", href=now),
+        class_="dim s",
+    )
     return el(
         "aside",
         shown,
         late if missing else None,
         aria_label="The most frequent values",
         id="facets",
+        data_late=now if missing and not tally.why else None,
     )
 
 

@@ -44,7 +44,8 @@ Attribute = str | int | bool | None
 
 def text(value: str) -> Markup:
     """Text, escaped, with what cannot be seen written out."""
-    return Markup(html.escape(value.translate(_UNSEEN), quote=False))
+    seen = value if value.isprintable() else value.translate(_UNSEEN)
+    return Markup(html.escape(seen, quote=False))
 
 
 def el(tag: str, *children: Child, **attributes: Attribute) -> Markup:

@@ -26,7 +26,8 @@ def render(view: StartView) -> bytes:
     needs = view.frame.quorum
     token = ' \\\n  -H "authorization: Bearer $(cat TOKEN_FILE)"' if view.asks_token else ""
     sample = '{"action": "door.open", "actor": {"id": "alice"}, "outcome": "success"}'
-    post = f"curl -sS {view.base_url}/v1/events{token} \\\n  --json '{sample}'"
+    kind = "-H 'Content-Type: application/json'"
+    post = f"curl -sS {view.base_url}/v1/events{token} \\\n  {kind} -d '{sample}'"
     get = f"curl -sS '{view.base_url}/v1/events?actor=alice'{token}"
     token_file = " --token-file TOKEN_FILE" if view.asks_token else ""
     send = f"holdfast send --server {view.base_url}{token_file} --action door.open --actor alice"
@@ -88,9 +89,9 @@ def _waiting() -> Markup:
         "p",
         glyph("none"),
         el("b", " waiting for the first event"),
-        " This page shows it when it is here; without JavaScript, ",
+        " This page turns into the search when it is here (without JavaScript, ",
         el("a", "look again", href="/"),
-        ".",
+        "). A click on its time opens it, with its proof.",
         class_="panel pad mt",
         data_first=True,
     )
