@@ -46,7 +46,7 @@ def test_before_that_it_says_when_to_ask_again(server: Running) -> None:
     ("path", "status", "kind"),
     [
         ("/v1/events/none/proof", 404, "not-found"),
-        ("/v1/events/twice/proof", 409, "ambiguous"),
+        ("/v1/events/in-two-tenants/proof", 409, "ambiguous"),
         ("/v1/events/in-two-tenants/proof?position=-1", 400, "bad-parameter"),
         ("/v1/events/in-two-tenants/proof?tenat=a", 400, "unknown-parameter"),
         ("/v1/events/%ff/proof", 400, "bad-parameter"),
