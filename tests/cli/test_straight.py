@@ -141,6 +141,27 @@ def test_region_list_names_the_stores_and_what_is_wrong_with_one(
     assert states == ["ok", "ok", "unverified"]
 
 
+def test_region_list_and_the_doctor_see_a_store_whose_place_another_has_taken(
+    data: Path, capsys: Capture
+) -> None:
+    old = shutil.move(data / "regions/c", data / "old")
+    assert run(["region", "replace", "c", "--data", str(data)]) == 0
+    write_trail(data, {"id": "3", "action": "x"})
+    shutil.rmtree(data / "regions/c")
+    shutil.move(old, data / "regions/c")
+    capsys.readouterr()
+
+    code, seen = ask(data, capsys, "region", "list")
+    _, found = ask(data, capsys, "doctor")
+
+    *others, superseded = seen["regions"]
+    assert (code, [each["state"] for each in others]) == (3, ["ok", "ok"])
+    assert superseded["state"] == "superseded"
+    assert superseded["why"].startswith("an epoch began since with store ")
+    bad = {each["check"]: each["detail"] for each in found["checks"] if each["state"] == "bad"}
+    assert superseded["why"] in bad["region c"]
+
+
 def _swap(data: Path) -> None:
     (data / "regions/a").rename(data / "regions/x")
     (data / "regions/b").rename(data / "regions/a")

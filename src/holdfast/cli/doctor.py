@@ -211,10 +211,10 @@ def _regions(settings: Settings) -> Iterator[Check]:
 
 
 def _try(settings: Settings, seen: SeenTrail) -> dict[str, Sequence[Tried]]:
-    """Try the stores that are written to and show their cookie; a mixed-up one is left alone."""
+    """Try the stores that are written to and show their cookie; all others are left alone."""
     from holdfast.wiring import real_regions
 
-    shown = {each.region for each in seen.regions if each.state != "unverified"}
+    shown = {each.region for each in seen.regions if each.state in ("ok", "filling")}
     with real_regions(settings) as regions:
         return asyncio.run(_try_all(regions, shown - settings.leaving, settings.clock_error_ms))
 

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Annotated, Any
 
 from typer import Argument, Option
@@ -21,15 +22,21 @@ from holdfast.keep.keeper import Keeper
 from holdfast.keep.late import why_not_to_accept
 from holdfast.keep.repair import Finding
 from holdfast.ports import Host
-from holdfast.regions import Regions, layout
+from holdfast.proof import ProofError
+from holdfast.proof.statements import Birth, verify_birth
+from holdfast.regions import Region, Regions, layout
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.joining import Joined, add_region, replace_region
 from holdfast.regions.kinds import Cookie
+from holdfast.regions.port import Listing, Present
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.trailkey import KEY_FILE, TrailKey
-from holdfast.regions.whole import why_not_whole
+from holdfast.regions.whole import why_not_whole, why_superseded
 from holdfast.settings import Settings
 from holdfast.write.identity import speak_for_trail
+
+READS_AT_ONCE = 8
+_SURE = ("ok", "")
 
 Join = Callable[[Regions, TrailKey], Coroutine[Any, Any, Joined]]
 
@@ -39,8 +46,8 @@ class Seen:
     """A region as this machine sees it.
 
     state: "ok" when its store showed the region's own cookie; "filling" when it did, but came later
-    and nobody found it whole yet; else "unverified". why: why not "ok". store: the store's uuid; ""
-    until it is known.
+    and nobody found it whole yet; "superseded" when it did, and another took its place since; else
+    "unverified". why: why not "ok". store: the store's uuid; "" until it is known.
     """
 
     region: str
@@ -81,7 +88,7 @@ def look(settings: Settings) -> SeenTrail:
     with real_regions(settings) as regions:
         with contextlib.suppress(HoldfastError, OSError):  # the doctor says what is wrong with it
             regions.trail = read_trail_key(settings.data_path / KEY_FILE).trail
-        filling = asyncio.run(_verify(regions))
+        doubts = asyncio.run(_verify(regions))
         return SeenTrail(
             trail=regions.trail,
             name=regions.trail_name,
@@ -91,29 +98,44 @@ def look(settings: Settings) -> SeenTrail:
                 Seen(
                     region=region.id,
                     url=region.url,
-                    state=_state(region.store_uuid, filling.get(region.id, "")),
+                    state=doubts.get(region.id, _SURE)[0] if region.store_uuid else "unverified",
                     store=region.store_uuid or region.named_uuid,
-                    why=region.why_unverified or filling.get(region.id, ""),
+                    why=region.why_unverified or doubts.get(region.id, _SURE)[1],
                 )
                 for region in regions
             ),
         )
 
 
-async def _verify(regions: Regions) -> dict[str, str]:
-    """Read all cookies; why a region's store, though it is the right one, is not relied on yet."""
-    filling = {}
-    for region in await regions.verify():
+async def _verify(regions: Regions) -> dict[str, tuple[str, str]]:
+    """Read all cookies; (state, why) of those stores of the trail that are not relied on."""
+    verified = await regions.verify()
+    births = await _read_births(verified, regions.trail)
+    doubts = {}
+    for region in verified:
         cookie = await read_cookie(region, regions.trail)
         if isinstance(cookie, Cookie):
-            filling[region.id] = await why_not_whole(region, cookie, regions.trail)
-    return filling
+            if why := why_superseded(region.id, cookie, births):
+                doubts[region.id] = ("superseded", why)
+            elif why := await why_not_whole(region, cookie, regions.trail):
+                doubts[region.id] = ("filling", why)
+    return doubts
 
 
-def _state(store: str, filling: str) -> str:
-    if not store:
-        return "unverified"
-    return "filling" if filling else "ok"
+async def _read_births(regions: Iterable[Region], trail: str) -> list[Birth]:
+    """The births that any of them shows, each read once."""
+    found: dict[str, Birth] = {}
+    for region in regions:
+        listing = await region.list(layout.NODES_PREFIX)
+        keys = [each.key for each in listing] if isinstance(listing, Listing) else []
+        births = (key for key in keys if key.endswith("/birth.note") and key not in found)
+        while some := list(islice(births, READS_AT_ONCE)):
+            answers = await asyncio.gather(*(region.read(key) for key in some))
+            for key, answer in zip(some, answers, strict=True):
+                if isinstance(answer, Present):
+                    with contextlib.suppress(ProofError):  # `verify` names it
+                        found[key] = verify_birth(answer.data, trail).statement
+    return list(found.values())
 
 
 def add(
