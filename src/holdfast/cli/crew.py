@@ -1,56 +1,179 @@
-"""Worker processes that read and judge segments, each over regions that it opened for itself."""
+"""Who does large jobs: processes of this machine, or a cluster that there is already.
+
+Either is an executor (`concurrent.futures`) and does again what a lost process had. What is done is
+kept by whoever asked: a journal, or a file as far as it is written.
+"""
 
 import asyncio
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Annotated, Any
 
-from holdfast.read.compute import Renewing, begin_work
+from typer import Option
+
+import holdfast
+from holdfast.cli.source import rejected
+from holdfast.errors import UnavailableError
+from holdfast.read.compute import Renewing, begin_work, outcome_of
 from holdfast.regions import Regions
 from holdfast.settings import Settings
 from holdfast.verify.batch import Batch, Done, check_batch
 
+DASK = "dask://"
+CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Who does the work."""
+
+    jobs: Annotated[
+        int, Option(min=0, metavar="N", help="Worker processes. (default: one for each core)")
+    ] = 0
+    executor: Annotated[
+        str, Option(metavar="URL", help="A cluster instead: dask://HOST:PORT, its scheduler.")
+    ] = ""
+
 
 @dataclass(frozen=True, slots=True)
-class _Worker:
-    """What a worker process keeps from one batch to the next."""
+class Crew:
+    """An executor of large jobs. at_once: so many it works on at a time. is_elsewhere: on other
+    machines, perhaps."""
 
+    executor: Executor
+    at_once: int
+    is_elsewhere: bool = False
+
+
+@contextmanager
+def crew_of(hands: Hands) -> Iterator[Crew | None]:
+    """Who is asked for; None where this process is enough.
+
+    Raises:
+        RejectedError: no such executor. UnavailableError: it cannot be reached, or is lost.
+    """
+    with ExitStack() as ending:
+        try:
+            if hands.executor:
+                if hands.jobs:
+                    raise rejected("--jobs", "does not go with --executor, which has its own")
+                yield ending.enter_context(_cluster(hands.executor))
+            else:
+                jobs = hands.jobs or len(os.sched_getaffinity(0))
+                yield None if jobs == 1 else ending.enter_context(_processes(jobs))
+        except BrokenExecutor as error:
+            raise UnavailableError(f"whoever did the work is lost: {error}") from error
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[Crew]:
+    """They start with the first job. One that kills its process is done once more by another."""
+    spawn = multiprocessing.get_context("spawn")
+    pool = Renewing(lambda: ProcessPoolExecutor(jobs, spawn, initializer=begin_work, initargs=(0,)))
+    try:
+        yield Crew(pool, jobs)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _cluster(url: str) -> Iterator[Crew]:
+    """A Dask cluster, whose workers have the same version of Holdfast."""
+    if not url.startswith(DASK):
+        raise rejected("--executor", f"is {DASK}HOST:PORT, not {url!r}")
+    try:
+        from distributed import Client, KilledWorker
+    except ModuleNotFoundError:
+        raise rejected("--executor", "dask is missing: install holdfast-audit[dask]") from None
+    try:
+        address = url.removeprefix(DASK)
+        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"{url} cannot be reached: {error}") from error
+    with client:
+        try:
+            threads = sum(client.nthreads().values())
+            if not threads:
+                raise UnavailableError(f"{url} has no worker now")
+            _check_versions(client.run(_version))
+            yield Crew(client.get_executor(pure=False), threads, is_elsewhere=True)
+        except (KilledWorker, OSError) as error:
+            raise UnavailableError(f"{url}: {error}") from error
+
+
+def _version() -> str:
+    return holdfast.__version__
+
+
+def _check_versions(found: dict[str, str]) -> None:
+    """Raises RejectedError: a worker would judge by other rules."""
+    for worker, version in sorted(found.items()):
+        if version != holdfast.__version__:
+            reason = f"{worker} has Holdfast {version}, and this is {holdfast.__version__}"
+            raise rejected("--executor", reason)
+
+
+class Workers:
+    """A crew that reads and judges segments: each process over regions that it opened for itself.
+    As `verify.run.Crew`."""
+
+    def __init__(self, settings: Settings, crew: Crew) -> None:
+        self.at_once = crew.at_once
+        self._settings = settings
+        self._crew = crew
+
+    async def do(self, batch: Batch) -> Done:
+        executor, is_elsewhere = self._crew.executor, self._crew.is_elsewhere
+        return await outcome_of(executor.submit(_check, self._settings, batch, is_elsewhere))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a thread of a worker process keeps from one batch to the next."""
+
+    settings: Settings
     loop: asyncio.AbstractEventLoop
     regions: Regions
     closing: ExitStack
 
 
-_worker: list[_Worker] = []  # of this process, if it is one
+_kept = threading.local()
 
 
-class Workers:
-    """A crew of processes; they start with the first batch. A batch that kills its worker is done
-    once more by another."""
+def _check(settings: Settings, batch: Batch, is_elsewhere: bool) -> Done:
+    """In a worker.
 
-    def __init__(self, settings: Settings, jobs: int) -> None:
-        self.at_once = jobs
-        spawn = multiprocessing.get_context("spawn")
-        self._pool = Renewing(
-            lambda: ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(settings,))
-        )
-
-    async def do(self, batch: Batch) -> Done:
-        return await asyncio.wrap_future(self._pool.submit(_do, batch))
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    Raises UnavailableError: on another machine, a region is not what it is here; nothing there may
+    be taken for missing.
+    """
+    opened = _opened(settings, batch.trail, is_elsewhere)
+    if is_elsewhere:
+        held = {id for target in batch.targets for id in target.holders}
+        for region in opened.regions:
+            if region.id in held and region.why_unverified:
+                where = f"region {region.id} at {os.uname().nodename}"
+                raise UnavailableError(f"{where}: {region.why_unverified}")
+    return opened.loop.run_until_complete(check_batch(opened.regions, batch))
 
 
-def _begin(settings: Settings) -> None:
+def _opened(settings: Settings, trail: str, is_elsewhere: bool) -> _Opened:
     from holdfast.wiring import PATIENT, real_regions
 
-    begin_work(0)
+    opened: _Opened | None = getattr(_kept, "opened", None)
+    if opened is not None and opened.settings == settings:
+        return opened
+    if opened is not None:
+        opened.closing.close()
     closing = ExitStack()
     regions = closing.enter_context(real_regions(settings, PATIENT))
-    _worker.append(_Worker(asyncio.new_event_loop(), regions, closing))
-
-
-def _do(batch: Batch) -> Done:
-    worker = _worker[0]
-    return worker.loop.run_until_complete(check_batch(worker.regions, batch))
+    opened = _kept.opened = _Opened(settings, asyncio.new_event_loop(), regions, closing)
+    closing.callback(opened.loop.close)
+    if is_elsewhere:
+        regions.trail = trail
+        opened.loop.run_until_complete(regions.verify())
+    return opened

@@ -6,6 +6,7 @@ Both give the very same JSON; a person's view is made from it afterwards.
 import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,6 +40,12 @@ class Source(Protocol):
 
     def certificate(self, parameters: Parameters) -> Iterator[bytes]:
         """The file that proves that some events are all, in pieces as they are made."""
+
+    def hand_to(self, executor: Executor, at_once: int) -> None:
+        """Have an export made there, so many pieces at a time.
+
+        Raises RejectedError: a server has its own.
+        """
 
     def export(self, parameters: Parameters) -> Iterator[bytes]:
         """A file of all records that were received in some time, in pieces as they are made."""
@@ -149,6 +156,9 @@ class ServerSource:
 
     def certificate(self, parameters: Parameters) -> Iterator[bytes]:
         return self._client.download("/v1/certificate", parameters)
+
+    def hand_to(self, executor: Executor, at_once: int) -> None:
+        raise rejected("--executor, --jobs", "go with --data or --config: a server has its own")
 
     def export(self, parameters: Parameters) -> Iterator[bytes]:
         return self._client.download("/v1/export", parameters)

@@ -8,7 +8,7 @@ top to bottom whether a server answers it or the regions do.
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,6 +88,7 @@ class RegionsSource:
         self._run = found.run
         self._system = found.system
         self._reader = found.system.reader
+        self._exporter = found.system.prover.exporter
 
     def search(self, asked: Parameters) -> bytes:
         query = parameters.query_of(_values(asked, parameters.SEARCH))
@@ -128,13 +129,16 @@ class RegionsSource:
         wanted = parameters.certifying_of(_values(asked, parameters.CERTIFICATE))
         return self._drained(self._system.prover.certifier.certificate(*wanted))
 
+    def hand_to(self, executor: Executor, at_once: int) -> None:
+        self._exporter = self._exporter.by(executor, at_once)
+
     def export(self, asked: Parameters) -> Iterator[bytes]:
         wanted = parameters.exporting_of(_values(asked, parameters.EXPORT_ALL))
-        return self._drained(self._system.prover.exporter.file(*asked_of(wanted)))
+        return self._drained(self._exporter.file(*asked_of(wanted)))
 
     def receipt(self, asked: Parameters) -> bytes:
         wanted = parameters.exporting_of(_values(asked, parameters.RECEIPT))
-        return self._run(self._system.prover.exporter.receipt(*asked_of(wanted)[:2]))
+        return self._run(self._exporter.receipt(*asked_of(wanted)[:2]))
 
     def _drained(self, coming: AsyncGenerator[bytes]) -> Iterator[bytes]:
         try:

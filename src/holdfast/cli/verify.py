@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -12,7 +10,7 @@ from msgspec import to_builtins
 from typer import Option
 
 from holdfast.cli import printer
-from holdfast.cli.crew import Workers
+from holdfast.cli.crew import Hands, Workers, crew_of
 from holdfast.cli.exits import GOOD, INCOMPLETE, REFUTED, UNREACHED
 from holdfast.cli.options import Place
 from holdfast.cli.place import read_trail_key, settings_of
@@ -71,12 +69,9 @@ class What:
 
 
 @dataclass(frozen=True)
-class How:
+class How(Hands):
     """How to go about it."""
 
-    jobs: Annotated[
-        int, Option(min=0, metavar="N", help="Worker processes. (default: one for each core)")
-    ] = 0
     resume: Annotated[
         Path | None,
         Option(metavar="FILE", help="Keep here what was read, and go on from what is there."),
@@ -114,26 +109,14 @@ async def report_on(settings: Settings, what: What, how: How) -> Report:
         journal = None
         if how.resume is not None:
             journal = closing.enter_context(Journal(how.resume, regions.trail))
-        crew = closing.enter_context(_crew(settings, how.jobs or len(os.sched_getaffinity(0))))
+        crew = closing.enter_context(crew_of(how))
+        workers = Workers(settings, crew) if crew else None
         bar = closing.enter_context(printer.progress("verifying", None))
 
         def progress(done: int, total: int) -> None:
             bar(done, f"{done} of {total} segments", total)
 
-        return await Verification(regions, host, question, Means(crew, journal, progress)).run()
-
-
-@contextlib.contextmanager
-def _crew(settings: Settings, jobs: int) -> Iterator[Workers | None]:
-    """Worker processes, where more than one is wanted."""
-    if jobs == 1:
-        yield None
-        return
-    workers = Workers(settings, jobs)
-    try:
-        yield workers
-    finally:
-        workers.close()
+        return await Verification(regions, host, question, Means(workers, journal, progress)).run()
 
 
 def question_of(what: What) -> Question:

@@ -7,7 +7,7 @@ is made from its beginning all the same, for the receipt rests on what the regio
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -115,7 +115,14 @@ class Exporter:
         self._regions = regions
         self._host = host
         self._speaker = speaker
+        self._executor, self._at_once = host.compute, 1
         self._receipts: dict[Asked, bytes] = {}
+
+    def by(self, executor: Executor, at_once: int) -> "Exporter":
+        """The same, with somebody else to make the pieces, so many at a time."""
+        other = Exporter(self._walk, self._regions, self._host, self._speaker)
+        other._executor, other._at_once = executor, at_once
+        return other
 
     async def file(self, asked: Asked, begin: Begin, had: Had = NOTHING) -> AsyncGenerator[bytes]:
         """The file, in pieces, the first of which is empty: then all is planned.
@@ -159,10 +166,10 @@ class Exporter:
 
                 def start(found: Batch, node: NodeId = node) -> Future[Piece]:
                     tag_key = self._regions.tag_key
-                    return self._host.compute.submit(_piece, found, node, asked, tag_key, form)
+                    return self._executor.submit(_piece, found, node, asked, tag_key, form)
 
                 batches = self._walk.batches(node, stretch, asked.span)
-                async for piece in ahead(batches, start):
+                async for piece in ahead(batches, start, self._at_once):
                     yield piece
 
     def _keep(self, asked: Asked, receipt: bytes) -> None:

@@ -4,9 +4,8 @@ Planned before the first of them is read, so that what cannot be answered is sai
 a batch of segments at a time, in an order that never changes.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,13 +17,13 @@ from holdfast.proof.certificate import Stretch
 from holdfast.proof.names import SegmentName
 from holdfast.prove.stretches import Planner, Span
 from holdfast.prove.trees import Trees
+from holdfast.read.compute import outcome_of
 from holdfast.read.reader import Reader
 from holdfast.regions.regions import Regions
 from holdfast.times import format_us
 
 BATCH_SEGMENTS = 64
 BATCH_EVENTS = 20_000
-BATCHES_AHEAD = 2
 ATTEMPTS_MAX = 4
 
 Batch = Sequence[tuple[SegmentName, bytes]]
@@ -103,16 +102,22 @@ class Walk:
 
 
 async def ahead(
-    batches: AsyncIterator[Batch], start: Callable[[Batch], "Future[Result]"]
+    batches: AsyncIterator[Batch],
+    start: Callable[[Batch], "Future[Result]"],
+    at_once: int = 1,
 ) -> AsyncGenerator[Result]:
-    """What becomes of batches, in their order; worker processes are a few of them ahead."""
-    coming: deque[Awaitable[Result]] = deque()
-    async for found in batches:
-        coming.append(asyncio.wrap_future(start(found)))
-        if len(coming) > BATCHES_AHEAD:
-            yield await coming.popleft()
-    while coming:
-        yield await coming.popleft()
+    """What becomes of batches, in their order. at_once: so many are worked on at a time."""
+    coming: deque[Future[Result]] = deque()
+    try:
+        async for found in batches:
+            coming.append(start(found))
+            if len(coming) > 2 * at_once:
+                yield await outcome_of(coming.popleft())
+        while coming:
+            yield await outcome_of(coming.popleft())
+    finally:
+        for job in coming:
+            job.cancel()
 
 
 def _check_span(span: Span, through_us: int | None) -> int:

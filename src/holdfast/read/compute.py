@@ -5,6 +5,7 @@ crash in a library). `Renewing` is an executor over such pools: it makes a new o
 lost jobs once more there. A job that kills its worker twice fails, with the pool's own error.
 """
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -112,6 +113,21 @@ class Renewing(Executor):
             self.lost_count += 1
         log.warning("a worker process died; its jobs are run again in new ones")
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def outcome_of(job: Future[Result]) -> Result:
+    """What a job ends with. One that its executor gave up is an error, and not a cancellation of
+    whoever waits for it, which could pass unnoticed.
+
+    Raises BrokenExecutor: it was given up.
+    """
+    task = asyncio.current_task()
+    try:
+        return await asyncio.wrap_future(job)
+    except asyncio.CancelledError:
+        if task is None or task.cancelling():
+            raise
+        raise BrokenExecutor("a job was given up") from None
 
 
 def begin_work(nice: int) -> None:
