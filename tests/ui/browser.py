@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.machine import program
@@ -16,6 +17,11 @@ SOURCES = (
     ("cloudtrail", DATA / "cloudtrail" / "invictus_stratus_20230710.ndjson.gz"),
     ("k8s", DATA / "kubernetes" / "panther_Amazon_EKS_Audit.ndjson.gz"),
 )
+
+
+GRAVE = {"serious", "critical"}
+LIGHT = {"resultTypes": ["violations"]}
+DARK = {**LIGHT, "runOnly": ["color-contrast"]}  # of all that axe looks at, only colours change
 
 
 @contextmanager
@@ -42,3 +48,13 @@ def opened(context: BrowserContext, complaints: list[str]) -> Page:
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return page
+
+
+def grave(page: Page) -> list[object]:
+    """What axe finds grave on a page, light and dark."""
+    found: list[object] = []
+    for scheme, options in (("light", LIGHT), ("dark", DARK)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        violations = Axe().run(page, options=options).response["violations"]
+        found += [(scheme, each) for each in violations if each["impact"] in GRAVE]
+    return found

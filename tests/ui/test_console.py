@@ -5,16 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from holdfast.serve.console import search as search_questions
 from tests.serve.running import EVENT, Running, running
-from tests.ui.browser import chromium, fill, opened
+from tests.ui.browser import chromium, fill, grave, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 DAY = "/?q=actor%3Abert-jan+action%3Aec2.amazonaws.com%3A*&from=2023-07-10&to=2023-07-11&count=wait"
-GRAVE = {"serious", "critical"}
 
 
 @pytest.fixture(scope="module")
@@ -71,40 +69,50 @@ NAMES = (
 )
 
 
+@pytest.fixture(scope="module")
+def complaints() -> list[str]:
+    """What the browser complained of since a test emptied it."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
+    with browser.new_context() as context:
+        yield opened(context, complaints)
+
+
+@pytest.fixture(scope="module")
+def plain(browser: Browser) -> Iterator[Page]:
+    """A page without the script."""
+    with browser.new_context(java_script_enabled=False) as context:
+        yield context.new_page()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_page_is_for_everyone_and_fits_every_width(
-    browser: Browser, filled: Running, paths: dict[str, str], name: str
+    page: Page, complaints: list[str], filled: Running, paths: dict[str, str], name: str
 ) -> None:
     """One visit: nothing is blocked, nothing scrolls sideways, and axe finds nothing grave."""
-    complaints: list[str] = []
-    context = browser.new_context(color_scheme="light")
-    page = opened(context, complaints)
+    complaints.clear()
+
     page.goto(filled.url + paths[name])
 
     for width in (390, 900, 1440):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, width
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        found = Axe().run(page).response["violations"]
-        assert [each for each in found if each["impact"] in GRAVE] == [], scheme
-
-    context.close()
+    assert grave(page) == []
     assert [each for each in complaints if "status of 4" not in each] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_page_reads_without_the_script(
-    browser: Browser, filled: Running, paths: dict[str, str], name: str
+    plain: Page, filled: Running, paths: dict[str, str], name: str
 ) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(filled.url + paths[name])
+    plain.goto(filled.url + paths[name])
 
-    expect(page.locator(".wl-say").first).to_contain_text("Complete through")
-    expect(page.locator("main")).not_to_be_empty()
-    assert page.locator(".js-only:visible").count() == 0
-    context.close()
+    expect(plain.locator(".wl-say").first).to_contain_text("Complete through")
+    expect(plain.locator("main")).not_to_be_empty()
+    assert plain.locator(".js-only:visible").count() == 0
 
 
 def test_a_row_opens_and_leads_to_its_proof_without_the_script(
@@ -203,9 +211,7 @@ def test_an_empty_trail_turns_into_the_search(browser: Browser, tmp_path: Path) 
         page: Page = browser.new_page()
         page.goto(server.url)
         expect(page.locator("h1")).to_have_text("Send the first event")
-        assert not [
-            each for each in Axe().run(page).response["violations"] if each["impact"] in GRAVE
-        ]
+        assert grave(page) == []
 
         server.post(EVENT)
 
@@ -245,20 +251,17 @@ def alarmed(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_open_alerts_stand_in_nobodys_way(browser: Browser, alarmed: Running, scheme: str) -> None:
-    complaints: list[str] = []
-    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
-    page = opened(context, complaints)
+def test_open_alerts_stand_in_nobodys_way(
+    page: Page, complaints: list[str], alarmed: Running
+) -> None:
+    complaints.clear()
+
     page.set_viewport_size({"width": 390, "height": 900})
     page.goto(alarmed.url + "/alerts")
 
-    found = Axe().run(page).response["violations"]
-
-    assert [each for each in found if each["impact"] in GRAVE] == []
+    assert grave(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert complaints == []
-    context.close()
 
 
 def test_an_open_alert_says_what_it_means_and_what_to_do_without_the_script(

@@ -4,15 +4,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.serve.running import EVENT, Running, running
-from tests.ui.browser import chromium
+from tests.ui.browser import chromium, grave
 from tests.ui.trouble import away, declare_gap, lose_segment, miss, segments
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
-GRAVE = {"serious", "critical"}
 SEGMENTS = 4
 
 
@@ -34,11 +32,6 @@ def holed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(data, reconcile_interval_s=6) as server:
         server.wait_until(lambda: "A segment is missing" in server.get("/completeness").text)
         yield server
-
-
-def grave(page: Page) -> list[object]:
-    found = Axe().run(page).response["violations"]
-    return [each for each in found if each["impact"] in GRAVE]
 
 
 def test_a_hole_is_named_with_its_node_and_what_to_do(page: Page, holed: Running) -> None:
