@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from holdfast.archive.archivist import Archivist
 from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
 from holdfast.errors import HoldfastError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
-from holdfast.keep.scrub import Scrub
+from holdfast.keep.scrub import Scrub, corrupt_copies
 from holdfast.keep.seen import Seen
 from holdfast.keep.witnesses import EVERY_SECONDS, Asked, Witnesses
 from holdfast.model import NodeId
@@ -48,7 +49,6 @@ from holdfast.regions.region import RegionLimits
 from holdfast.regions.sets import RegionSet
 from holdfast.regions.threads import Threads
 from holdfast.regions.trailkey import KeyHome, TrailKey
-from holdfast.regions.units import HOUR_US
 from holdfast.regions.versions import S3Versions
 from holdfast.regions.worm import WormStore
 from holdfast.settings import RegionSettings, Settings
@@ -149,16 +149,17 @@ async def open_system(
         cache = closing.enter_context(_cache(settings.data_path, owned=write))
         nodes: list[Node] = []
         clocks = elsewhere.clocks if elsewhere else lambda: nodes[0].clocks() if nodes else {}
-        limits = _reader_limits(settings)
-        reader = Reader(regions, host, cache, limits, clocks if write else None)
-        closer, identity = None, _person(founded, host)
+        reader = Reader(regions, host, cache, _reader_limits(settings), clocks if write else None)
+        identity = _person(founded, host)
         if elsewhere is not None:
             identity = _one_of(elsewhere, settings, regions.trail, host)
         elif write:
             nodes.append(_node(settings, 0, regions, founded.key, host, reader.enter))
             identity = nodes[0].living_identity
-        if write:
-            closer = Closer(regions, host, identity, float(settings.lost_after_s))
+        closer = Closer(regions, host, identity, float(settings.lost_after_s)) if write else None
+        keeper = Keeper(regions, host, closer, identity=identity, suspects=reader.suspects)
+        scrub = Scrub(regions, host, settings.scrub_period_days)
+        corrupt = partial(corrupt_copies, keeper, scrub)
         system = System(
             settings=settings,
             host=host,
@@ -166,9 +167,9 @@ async def open_system(
             reader=reader,
             checkpoints=Checkpoints(regions),
             prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000, identity),
-            keeper=Keeper(regions, host, closer, identity=identity, suspects=reader.suspects),
-            scrub=Scrub(regions, host, settings.scrub_period_days),
-            archivist=Archivist(patient, reader, host, identity, cache / "archive"),
+            keeper=keeper,
+            scrub=scrub,
+            archivist=Archivist(patient, reader, host, identity, cache / "archive", corrupt),
             node=nodes[0] if nodes else None,
             witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
             is_new=founded.is_new,
@@ -339,10 +340,8 @@ async def _alive(
             system.scrub.scrub_forever(),
             prober.probe_forever(nodes.ready),
             _close_left_over(left_over),
+            system.archivist.archive_forever(settings.archive_after_hours),
         ]
-        if settings.archive_after_hours:
-            after_us = settings.archive_after_hours * HOUR_US
-            work.append(system.archivist.archive_forever(after_us))
         if node is not None:
             closing.push_async_callback(node.stop)
             await node.start()

@@ -1,23 +1,29 @@
 """Trails of some days, written straight into regions, and archivists of them."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from holdfast.archive.archivist import Archivist
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.units import DAY_US, HOUR_US, start_us
 from holdfast.write.identity import Identity, speak_for_trail
+from holdfast.write.seal import Encoded
 from tests.read.trails import ALL, TRAIL, World, Writer
 
 FIRST = "2026-03-01"
 FIRST_US = start_us(FIRST)
 
 
-def trail_of(world: World, days: int = 2) -> list[Writer]:
-    """Two nodes, so many days of a few segments, two tenants and one without a name; closed."""
+def trail_of(world: World, days: int = 2, lost: range = range(0)) -> list[Writer]:
+    """Two nodes, so many days of a few segments, two tenants and one without a name; closed.
+
+    lost: segments of the first node that were lost, and declared so.
+    """
     world.now_us = FIRST_US + HOUR_US
     writers = [Writer(world, seed) for seed in (7, 8)]
     for writer in writers:
         writer.born()
+    gone: list[Encoded] = []
     for day in range(days):
         for hour in (1, 13):
             world.now_us = FIRST_US + day * DAY_US + hour * HOUR_US
@@ -25,10 +31,14 @@ def trail_of(world: World, days: int = 2) -> list[Writer]:
                 for tenant in ("acme", "blå", ""):
                     told = f"{number}-{day}-{hour}-{tenant}"
                     actor = {"type": "user", "id": f"u{hour}"}
-                    writer.seal(
+                    sealed = writer.seal(
                         {"id": f"{told}-0", "tenant": tenant, "actor": actor},
                         {"id": f"{told}-1", "tenant": "acme", "actor": actor},
                     )
+                    if writer is writers[0] and sealed.name.index in lost:
+                        gone.append(sealed)
+    if gone:
+        writers[0].lose(*gone)
     world.now_us = FIRST_US + (days + 2) * DAY_US
     for writer in writers:
         writer.beat()
@@ -47,6 +57,14 @@ async def archivist(world: World, folder: Path) -> Archivist:
     await reader.pass_once()
     scratch = folder / "scratch"
     return Archivist(world.regions(), reader, world.host, lambda: person(world), scratch)
+
+
+def again(world: World, one: Archivist, corrupt: Collection[tuple[str, str]] = ()) -> Archivist:
+    """Another process's, of what the regions are by now, that knows what that one's reader does."""
+    return Archivist(
+        *(world.regions(), one._reader, world.host, lambda: person(world), one._scratch),
+        lambda: corrupt,
+    )
 
 
 def archived(world: World, region: str = "a") -> dict[str, bytes]:

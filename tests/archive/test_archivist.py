@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.archive.archivist import Archivist
+from holdfast.archive import plan
 from holdfast.regions import kinds, layout
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.units import DAY_US
-from tests.archive.days import archived, archivist, trail_of
+from tests.archive.days import again, archived, archivist, trail_of
 from tests.read.trails import ALL, TRAIL, World
 from tests.regions.worlds import MemoryWorld
 
@@ -82,10 +82,10 @@ def test_a_second_run_and_a_second_keeper_do_nothing_more(tmp_path: Path) -> Non
 
         first = await asyncio.gather(*(one.archive(DAY_US) for one in both))
         before = [archived(world, id) for id in ALL]
-        again = await both[0].archive(DAY_US)
+        more = await both[0].archive(DAY_US)
 
         assert all(not each.lacking for report in first for each in report.units)
-        assert again.units == () and again.archived == 2
+        assert more.units == () and more.archived == 2
         assert [archived(world, id) for id in ALL] == before
         assert len(before[0]) == 6
 
@@ -118,7 +118,7 @@ def test_a_region_that_was_away_is_given_what_another_region_has(tmp_path: Path)
         for key in world.keys("a", "ev/seg/"):
             world.remove(key)  # what another region's archive has is copied, not made again
 
-        later = await Archivist(world.regions(), *parts_of(keeper)).archive(DAY_US)
+        later = await again(world, keeper).archive(DAY_US)
 
         assert [dict(each.lacking) for each in report.units] == [{"b": "away"}] * 2
         assert [each.regions for each in later.units] == [ALL] * 2
@@ -171,6 +171,49 @@ def test_no_manifest_is_written_where_what_was_read_back_is_not_right(
     play(story)
 
 
+def test_a_large_day_is_archived_by_the_hour_and_goes_on_by_the_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+        whole = {id: dict(store.objects) for id, store in world.stores.items()}
+        keeper = await archivist(world, tmp_path)
+        monkeypatch.setattr(plan, "UNIT_EVENTS_MAX", 23)
+
+        report = await keeper.archive(DAY_US)
+        objects = {id: dict(store.objects) for id, store in world.stores.items()}
+        monkeypatch.setattr(plan, "UNIT_EVENTS_MAX", 10**6)
+        for id in ALL:  # as if it had died after the first hour
+            kept = {k: v for k, v in world.stores[id].objects.items() if f"{DAYS[0]}t01" in k}
+            world.stores[id].objects = whole[id] | kept
+            for data, _ in kept.values():
+                archive = kinds.verify_archive(data, TRAIL.trail).statement
+                world.stores[id].objects |= {k: objects[id][k] for k in archive.objects()}
+        later = await keeper.archive(DAY_US)
+
+        hours = [f"{day}t{hour}" for day in DAYS for hour in ("01", "13")]
+        assert [each.unit for each in report.units] == hours
+        assert [each.unit for each in later.units] == [hours[1], DAYS[1]]
+
+    play(story)
+
+
+def test_segments_that_are_declared_lost_are_named_in_the_manifest(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        writers = trail_of(world, 1, lost=range(2, 4))
+
+        report = await (await archivist(world, tmp_path)).archive(DAY_US)
+
+        manifest = kinds.verify_archive(archived(world)[NOTES[0]], TRAIL.trail).statement
+        assert manifest.gaps == ((writers[0].node, 2, 4),)
+        assert [(each.segments, each.events) for each in report.units] == [(10, 20)]
+        assert [rows for *_, rows in manifest.parts] == [20]
+
+    play(story)
+
+
 def test_a_crash_after_any_write_is_made_good_by_the_next_run(tmp_path: Path) -> None:
     class Killed(BaseException):
         pass
@@ -196,19 +239,14 @@ def test_a_crash_after_any_write_is_made_good_by_the_next_run(tmp_path: Path) ->
                 dying.objects = dict(whole[id])
                 world.stores[id] = dying
             Dying.left = left
-            dead = Archivist(world.regions(), *parts_of(keeper))
+            dead = again(world, keeper)
             with pytest.raises(Killed):
                 await dead.archive(DAY_US)
             Dying.left = 99
 
-            after = await Archivist(world.regions(), *parts_of(keeper)).archive(DAY_US)
+            after = await again(world, keeper).archive(DAY_US)
 
             assert after.archived == 1
             assert all(len(archived(world, id)) == 3 for id in ALL)
 
     play(story)
-
-
-def parts_of(keeper: Archivist):  # type: ignore[no-untyped-def]
-    """All that one is made of but its regions."""
-    return keeper._reader, keeper._host, keeper._identity, keeper._scratch

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "read": SHARED | {"regions", "write"},
     "prove": SHARED | {"regions", "read"},
     "archive": SHARED | {"regions", "write", "read"},
-    "keep": SHARED | {"regions", "write", "read"},
+    "keep": SHARED | {"regions", "write", "read", "archive"},
     "verify": SHARED | {"regions", "write", "read", "archive", "keep"},
     "receivers": SHARED | {"write"},
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails

@@ -7,7 +7,7 @@ own lacks; then make what is due and in no archive yet, from segments, once for 
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -27,7 +27,7 @@ from holdfast.ports import Host
 from holdfast.proof import ProofError, names, statements
 from holdfast.read.reader import Reader
 from holdfast.read.segments import SourceError
-from holdfast.regions import Region, Regions, layout
+from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import EpochKey
 from holdfast.regions.port import RegionId, Unknown
@@ -81,12 +81,14 @@ def silent(unit: str, doing: str) -> None:
 class _Round(Struct, frozen=True):
     """What one run found, and how it goes about it.
 
-    known: the manifests of each region that could be listed. away: why the others could not.
-    identity: None: only look.
+    known: the whole units of each region that could be listed. away: why the others could not.
+    spoilt: units of which an object is corrupt in some region that has no whole one, with the
+    generation that takes their place. identity: None: only look.
     """
 
     known: dict[RegionId, Units]
     away: dict[RegionId, str]
+    spoilt: dict[str, int]
     identity: Identity | None
     progress: Progress
 
@@ -105,24 +107,27 @@ class Archivist:
         host: Host,
         identity: Callable[[], Identity | None],
         scratch: Path,
+        corrupt: Callable[[], Collection[tuple[RegionId, str]]] = tuple,
     ) -> None:
         """regions: patient ones, since objects are large. identity: in whose name manifests are;
-        None while there is nobody. scratch: a folder of its own, emptied at will."""
+        None while there is nobody. scratch: a folder of its own, emptied at will. corrupt: the
+        copies that were found to be, by region and key."""
         self.last: ArchiveReport | None = None
         self._regions = regions
         self._reader = reader
         self._host = host
         self._identity = identity
         self._scratch = scratch
+        self._corrupt = corrupt
         self._manifests = Manifests()
         self._turn = asyncio.Lock()
 
-    async def archive_forever(self, after_us: int) -> None:
-        """A run an hour."""
-        while True:
+    async def archive_forever(self, after_hours: int) -> None:
+        """A run an hour. after_hours: how long after its end a day is due; 0: never."""
+        while after_hours:
             await asyncio.sleep(EVERY_SECONDS)
             try:
-                await self.archive(after_us)
+                await self.archive(after_hours * units.HOUR_US)
             except Exception:
                 # Whatever it is, the next run begins where this one ended.
                 log.exception("archiving ended early")
@@ -150,15 +155,39 @@ class Archivist:
         await self._regions.verify()
         known: dict[RegionId, Units] = {}
         away: dict[RegionId, str] = {}
+        spoilt: dict[str, int] = {}
         for region in self._regions.members:
-            found: Units | Unknown = Unknown(region.why_unverified)
-            if region.store_uuid:
-                found = await self._manifests.of(region, self._regions.trail)
+            found = await self._whole_in(region, spoilt)
             if isinstance(found, Unknown):
                 away[region.id] = found.reason
             else:
                 known[region.id] = found
-        return _Round(known, away, identity, progress)
+        return _Round(known, away, spoilt, identity, progress)
+
+    async def _whole_in(self, region: Region, spoilt: dict[str, int]) -> Units | Unknown:
+        """The manifests of a region all of whose objects lie there and are not known to be corrupt.
+
+        A lacking object is put again, under the manifest that is there; in place of a corrupt one
+        comes another generation. spoilt: takes up which units want one from which on.
+        """
+        if not region.store_uuid:
+            return Unknown(region.why_unverified)
+        listing = await region.list(layout.ARCHIVE_PREFIX)
+        if isinstance(listing, Unknown):
+            return listing
+        found = await self._manifests.of(region, listing, self._regions.trail)
+        if isinstance(found, Unknown):
+            return found
+        there = {entry.key for entry in listing}
+        corrupt = {key for id, key in self._corrupt() if id == region.id}
+        for archive in found.values():
+            if corrupt & archive.objects().keys():
+                spoilt[archive.unit] = max(spoilt.get(archive.unit, 0), archive.generation + 1)
+        return {
+            name: archive
+            for name, archive in found.items()
+            if archive.objects().keys() <= there - corrupt
+        }
 
     async def _run(self, found: _Round, after_us: int) -> ArchiveReport:
         started_us, trouble = self._host.now_us(), ""
@@ -213,7 +242,9 @@ class Archivist:
     ) -> tuple[tuple[Made, ...], Mapping[RegionId, Trouble]]:
         """Make or copy the objects of a unit and give them to regions; which did not take them."""
         sources = [found.known[id][unit.name] for id in found.holders(unit.name)]
-        generation = max((source.generation for source in sources), default=1)
+        told = [source.generation for source in sources]
+        generation = max([1, found.spoilt.get(unit.name, 0), *told])
+        sources = [source for source in sources if source.generation == generation]
         made: tuple[Made, ...] = ()
         troubles: dict[RegionId, Trouble] = {}
         assert found.identity is not None, "only whoever may sign gives anything"

@@ -64,14 +64,14 @@ async def fetch_objects(
         OSError: a file cannot be written.
     """
     day, found = units.day_of(archive.unit), []
-    named = [*archive.parts, ("", archive.evidence, -1, 0)]
+    named = [*archive.parts, ("", archive.evidence, 0, 0)]
     for retention, sha256, size_bytes, rows in named:
         answer = await region.read(layout.archived_key(day, retention, sha256))
         if not isinstance(answer, Present) or not await _hashes(answer.data, sha256, host):
             return None
         path = folder / sha256
         await host.offload(path.write_bytes, answer.data)
-        if size_bytes not in (-1, len(answer.data)):
+        if size_bytes not in (0, len(answer.data)):
             return None
         found.append(Made(str(path), retention, sha256, len(answer.data), rows))
     return tuple(found)

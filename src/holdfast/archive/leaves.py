@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from holdfast.model import NodeId
 from holdfast.proof import MismatchError, merkle, tenants
+from holdfast.proof.merkle import HASH_BYTES
 from holdfast.proof.names import SegmentName
 from holdfast.regions import segment
 
@@ -73,7 +74,8 @@ class Leaves:
         self._tenants: dict[str, int] = {}
         self._whose = np.full(len(counts), -1, np.int32)
         self._seen = np.zeros(self._count, np.bool_)
-        self._hashes = np.memmap(scratch, np.uint8, "w+", shape=(self._count, merkle.HASH_BYTES))
+        mapped = np.memmap(scratch, np.uint8, "w+", shape=(self._count, HASH_BYTES))
+        self._hashes = mapped.view(np.ndarray)  # which is taken apart in half the time
 
     def take(self, table: pa.Table) -> None:
         """Put the leaves of some rows in their places. table: has COLUMNS.
@@ -111,7 +113,8 @@ class Leaves:
                 if own != tag:
                     raise MismatchError(f"{_place(one)} has rows under another tenant's tag")
                 start = self._starts[group]
-                hashes = [bytes(each) for each in self._hashes[start : start + count]]
+                data = self._hashes[start : start + count].tobytes()
+                hashes = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
                 leaves.append(tenants.tenant_leaf(tag, blind, count, merkle.root(hashes)))
                 group += 1
             if merkle.root(merkle.leaf_hashes(leaves)) != one.name.root:

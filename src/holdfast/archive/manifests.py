@@ -6,7 +6,7 @@ from holdfast.proof import ProofError
 from holdfast.regions import kinds, layout
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import ArchiveKey
-from holdfast.regions.port import Present, RegionId, Unknown
+from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 
 Units = Mapping[str, Archive]  # by name; of each the largest generation
@@ -18,11 +18,8 @@ class Manifests:
     def __init__(self) -> None:
         self._read: dict[tuple[RegionId, str, str], Archive | None] = {}
 
-    async def of(self, region: Region, trail: str) -> Units | Unknown:
-        """Those of a region, whose cookie was verified."""
-        listing = await region.list(layout.ARCHIVE_PREFIX)
-        if isinstance(listing, Unknown):
-            return listing
+    async def of(self, region: Region, listing: Listing, trail: str) -> Units | Unknown:
+        """Those of a region whose cookie was verified. listing: of its archive."""
         found: dict[str, Archive] = {}
         for entry in listing:
             key = layout.known_key(entry.key)
@@ -45,15 +42,18 @@ class Manifests:
             if isinstance(answer, Unknown):
                 return answer
             data = answer.data if isinstance(answer, Present) else b""
-            self._read[place] = _verified(data, key, region, trail)
+            self._read[place] = verified(data, key, region.id, region.store_uuid, trail)
         return self._read[place]
 
 
-def _verified(data: bytes, key: ArchiveKey, region: Region, trail: str) -> Archive | None:
+def verified(
+    data: bytes, key: ArchiveKey, region: RegionId, store: str, trail: str
+) -> Archive | None:
+    """The manifest in these bytes; None: it does not verify, or speaks of another place. Pure."""
     try:
         archive = kinds.verify_archive(data, trail).statement
     except ProofError:
         return None
-    here = (key.unit, key.generation, region.id, region.store_uuid)
+    here = (key.unit, key.generation, region, store)
     there = (archive.unit, archive.generation, archive.region, archive.store)
     return archive if here == there else None

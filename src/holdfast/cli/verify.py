@@ -207,6 +207,8 @@ def _print(report: Report) -> None:
         read += f", {report.deep_events} events by their records" if report.deep_events else ""
         earlier = f" ({report.resumed_segments} of them read by an earlier run)"
         printer.line(read + (earlier if report.resumed_segments else ""))
+    if report.archived_units:
+        printer.line(f"{report.archived_units} days or hours are archived")
     printer.line(SAID[report.verdict])
 
 

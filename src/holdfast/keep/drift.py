@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from holdfast.keep.lost import EpochId
 from holdfast.read import shown
 from holdfast.regions import layout
-from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey, Key, SegmentKey
+from holdfast.regions.kinds import Archive
+from holdfast.regions.layout import (
+    ArchivedKey,
+    CheckpointKey,
+    EpochKey,
+    GapKey,
+    Key,
+    SegmentKey,
+)
 from holdfast.regions.port import RegionId
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
@@ -126,6 +134,42 @@ def compare(
         unsettled=tuple(found["unsettled"]),
         foreign=tuple(found["foreign"]),
     )
+
+
+def compare_archives(
+    held: Mapping[RegionId, Mapping[str, int]],
+    archives: Mapping[RegionId, Mapping[str, Archive]],
+) -> tuple[tuple[Lack, ...], tuple[Suspect, ...]]:
+    """What a region's own manifests name and it lacks, or has in another size.
+
+    archives: the manifests of each region, by unit. What none of its manifests names is no
+    evidence, and a region that has no manifest of a unit is given one by an archivist.
+    """
+    lacking: dict[str, list[RegionId]] = {}
+    suspects: list[Suspect] = []
+    for region in sorted(archives):
+        for archive in archives[region].values():
+            for key, size_bytes in archive.objects().items():
+                found = held[region].get(key)
+                if found is None:
+                    lacking.setdefault(key, []).append(region)
+                elif found == 0 or size_bytes not in (0, found):
+                    suspects.append(Suspect(key, (region,)))
+    lacks = []
+    for key, regions in sorted(lacking.items()):
+        holders = tuple(region for region in sorted(held) if key in held[region])
+        size = max((held[holder][key] for holder in holders), default=0)
+        lacks.append(Lack(key, size, 0, holders, tuple(regions)))
+    return tuple(lacks), tuple(suspects)
+
+
+def counting(held: Mapping[str, int], archives: Mapping[str, Archive]) -> Iterator[str]:
+    """The keys that a region holds, without what its archive has left over: objects that none of
+    its manifests names any more, or yet. archives: its manifests, by unit."""
+    named = {key for archive in archives.values() for key in archive.objects()}
+    for key in held:
+        if key in named or not isinstance(layout.known_key(key), ArchivedKey):
+            yield key
 
 
 def _missing(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import get_args
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ from holdfast.keep.drift import (
     Missing,
     Suspect,
     compare,
+    compare_archives,
+    counting,
     is_lost,
     lag_of,
     missing_fences,
@@ -168,7 +171,7 @@ class Keeper:
             survey = await self._surveyor.survey(whole=whole)
             if self._closer is not None and await self._closer.close_lost(survey):
                 survey = await self._surveyor.survey(whole=whole)
-            drift = compare(survey.held, survey.extents, survey.starts, survey.lost)
+            drift = _drift_of(survey)
             repair = Repair(self._regions, survey.node_keys)
             findings = await self._find(survey, drift, repair, not_whole)
             repaired = repair.repaired
@@ -266,13 +269,26 @@ def _gravest_first(findings: Iterable[Finding]) -> list[Finding]:
 def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspect]:
     """Objects of which a copy was corrupt: its size may be right, so only its bytes tell again."""
     for key in sorted({finding.key for finding in standing if finding.kind == "corrupt"}):
-        holders = tuple(region for region, keys in survey.held.items() if key in keys)
+        holders = tuple(
+            region
+            for region, keys in survey.held.items()
+            if key in keys and any(counting({key: 0}, survey.archives.get(region, {})))
+        )
         if holders:
             yield Suspect(key, holders, is_lost(key, survey.lost))
 
 
+def _drift_of(survey: Survey) -> Drift:
+    """Of ledgers and of archives."""
+    drift = compare(survey.held, survey.extents, survey.starts, survey.lost)
+    lacks, suspects = compare_archives(survey.held, survey.archives)
+    return replace(drift, lacks=drift.lacks + lacks, suspects=drift.suspects + suspects)
+
+
 def _is_below(key: str, survey: Survey) -> bool:
-    """Whether a segment's place lies before what a survey listed of its node's ledger."""
+    """Whether a survey did not look there: before what it listed of a ledger, or at archives."""
+    if key.startswith(layout.ARCHIVE_PREFIX):
+        return not survey.archives
     if not key.startswith(layout.SEGMENTS_PREFIX):
         return False
     node = key.removeprefix(layout.SEGMENTS_PREFIX).partition("/")[0]

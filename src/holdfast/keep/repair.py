@@ -133,8 +133,8 @@ class Repair:
             if copy.finding is not None and copy.finding.kind == "corrupt":
                 findings.append(copy.finding)
         if data is None:
-            why = "no intact copy could be read"
-            if _all_corrupt(findings, lack.holders):
+            why = "no intact copy could be read" if lack.holders else "no region has a copy"
+            if lack.holders and _all_corrupt(findings, lack.holders):
                 why = "every copy of it is corrupt"
                 if lack.is_lost:
                     self.given_up.add(lack.key)

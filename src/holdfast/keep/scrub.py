@@ -8,11 +8,12 @@ copy stays where it is, is never served, and its bytes come from another region.
 import asyncio
 import logging
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from holdfast.keep.drift import Suspect, is_lost
+from holdfast.keep.drift import Suspect, counting, is_lost
+from holdfast.keep.keeper import Keeper
 from holdfast.keep.repair import Finding, Repair, examine
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
@@ -71,7 +72,11 @@ class Scrub:
         day = started_us // DAY_US
         tallies = await asyncio.gather(
             *(
-                self._read_region(self._regions.by_id[region], self._share(day, held), survey)
+                self._read_region(
+                    self._regions.by_id[region],
+                    self._share(day, counting(held, survey.archives.get(region, {}))),
+                    survey,
+                )
                 for region, held in survey.held.items()
             )
         )
@@ -97,9 +102,9 @@ class Scrub:
         again = await repair.judge(suspects)
         return [f for f in found if f.key not in lost] + again
 
-    def _share(self, day: int, held: Mapping[str, int]) -> Iterable[str]:
+    def _share(self, day: int, keys: Iterable[str]) -> Iterable[str]:
         turn = day % self._period_days
-        return [key for key in held if zlib.crc32(key.encode()) % self._period_days == turn]
+        return [key for key in keys if zlib.crc32(key.encode()) % self._period_days == turn]
 
     async def _read_region(
         self, region: Region, keys: Iterable[str], survey: Survey
@@ -114,3 +119,10 @@ class Scrub:
                 findings.append(copy.finding)
             await asyncio.sleep(copy.read_bytes / BYTES_PER_SECOND)
         return objects, size_bytes, findings
+
+
+def corrupt_copies(keeper: Keeper, scrub: Scrub) -> frozenset[tuple[RegionId, str]]:
+    """The copies that the last survey or the last share found corrupt, by region and key."""
+    last = (keeper.last, scrub.last)
+    found = [finding for each in last if each is not None for finding in each.findings]
+    return frozenset((each.region, each.key) for each in found if each.kind == "corrupt")

@@ -9,6 +9,7 @@ extent never claims a segment that this survey had no chance to see.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from holdfast.archive.manifests import Manifests, Units
 from holdfast.keep.drift import Extent
 from holdfast.keep.lost import EpochId
 from holdfast.keep.objects import why_wrong
@@ -21,7 +22,7 @@ from holdfast.read.listings import whole_listings
 from holdfast.regions import Regions, layout
 from holdfast.regions.layout import CheckpointKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
-from holdfast.regions.port import Listing, Present, RegionId
+from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 
 
@@ -42,7 +43,8 @@ class Survey:
     node that was born. open: each node's last epoch, if it is not closed. births, ends: where an
     epoch begins and, once that is decided, ends. gaps: verified, by key. lost: the indexes in them,
     by node. clashes: (region, key) of gaps that are stated otherwise in another region. covered:
-    (region, key) -> what was laid over an object that a store keeps all the same.
+    (region, key) -> what was laid over an object that a store keeps all the same. archives: the
+    manifests of each region that was listed; empty where archives were not looked at.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
@@ -57,6 +59,7 @@ class Survey:
     lost: Mapping[str, shown.Ranges]
     clashes: tuple[tuple[RegionId, str], ...]
     covered: Mapping[tuple[RegionId, str], str]
+    archives: Mapping[RegionId, Units]
 
 
 class Surveyor:
@@ -70,6 +73,7 @@ class Surveyor:
     def __init__(self, regions: Regions) -> None:
         self._regions = regions
         self._statements = _Statements(regions.trail)
+        self._manifests = Manifests()
         self._settled: dict[str, int] = {}
 
     def settle(self, ends: Mapping[str, int]) -> None:
@@ -77,8 +81,8 @@ class Surveyor:
         self._settled |= ends
 
     async def survey(self, *, whole: bool) -> Survey:
-        """One survey. whole: from the beginning of every ledger; else so, too, if a region lacks
-        the newest of what it held."""
+        """One survey. whole: of archives too, and from the beginning of every ledger; else so, too,
+        if a region lacks the newest of what it held."""
         regions = tuple(self._regions)
         seen = _Seen({region.id: {} for region in regions}, {})
         absent: dict[RegionId, str] = {}
@@ -95,6 +99,7 @@ class Surveyor:
         seen.add(gaps)
         if await self._statements.learn_gaps(regions, gaps):
             self._settled.clear()  # what was found lost or corrupt may be explained now
+        archives = await self._archives(regions, seen, absent) if whole else {}
         settled = {} if whole else self._settled
         nodes = sorted(self._statements.nodes)
         starts = {node: max(settled.get(node, 0) - 1, 0) for node in nodes}
@@ -120,7 +125,25 @@ class Surveyor:
             lost=_ranges(self._statements.gaps),
             clashes=tuple(sorted(self._statements.clashes)),
             covered={place: how for place, how in seen.covered.items() if place[0] in held},
+            archives={id: found for id, found in archives.items() if id in held},
         )
+
+    async def _archives(
+        self, regions: tuple[Region, ...], seen: "_Seen", absent: dict[RegionId, str]
+    ) -> dict[RegionId, Units]:
+        """List archives, and read the manifests that are new."""
+        archives: dict[RegionId, Units] = {}
+        listings = await list_everywhere(regions, layout.ARCHIVE_PREFIX, "", absent)
+        seen.add(listings)
+        for region in regions:
+            if region.id in listings:
+                listing = listings[region.id]
+                found = await self._manifests.of(region, listing, self._regions.trail)
+                if isinstance(found, Unknown):
+                    absent[region.id] = found.reason
+                else:
+                    archives[region.id] = found
+        return archives
 
 
 def ledger_sizes(extents: Mapping[EpochId, Extent]) -> dict[str, int]:

@@ -296,7 +296,7 @@ def _cut(table: pa.Table, bytes_max: int) -> list[pa.Table]:
 def _write(tables: Iterable[pa.Table], path: Path) -> None:
     """Write a row group a table, durable when this returns: a file that gets its name is whole."""
     with path.open("wb") as file:
-        with open_writer(file, SCHEMA, _ORDER, 1) as writer:
+        with open_writer(file, SCHEMA, _ORDER, 1, PAGE_BYTES) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP_EVENTS)
                 del table
@@ -306,7 +306,11 @@ def _write(tables: Iterable[pa.Table], path: Path) -> None:
 
 
 def open_writer(
-    file: BinaryIO, schema: pa.Schema, order: Sequence[tuple[str, str]], level: int
+    file: BinaryIO,
+    schema: pa.Schema,
+    order: Sequence[tuple[str, str]],
+    level: int,
+    page_bytes: int,
 ) -> pq.ParquetWriter:
     """What writes files as folds are; each table given is a row group. level: of zstd."""
     return pq.ParquetWriter(
@@ -318,7 +322,7 @@ def open_writer(
         bloom_filter_options=_BLOOMS,
         write_page_index=True,
         data_page_version="1.0",
-        data_page_size=PAGE_BYTES,
+        data_page_size=page_bytes,
         write_batch_size=PAGE_CHECK_ROWS,
         sorting_columns=pq.SortingColumn.from_ordering(schema, order),
     )

@@ -12,7 +12,7 @@ from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.fields import Line, Word, words
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Certified, OfTrail, Signed, Statement, Stores
-from holdfast.regions import units
+from holdfast.regions import layout, units
 
 TRAILER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -123,6 +123,12 @@ class Archive(Certified):
     parts: Parts
     ledgers: Ledgers
     gaps: Lost
+
+    def objects(self) -> dict[str, int]:
+        """The keys of what it names, with their sizes in bytes; 0: it does not say."""
+        day = units.day_of(self.unit)
+        named = {layout.archived_key(day, of, sha256): size for of, sha256, size, _ in self.parts}
+        return named | {layout.archived_key(day, "", self.evidence): 0}
 
     def check(self) -> None:
         statements.check_ascending([node for node, *_ in self.ledgers])

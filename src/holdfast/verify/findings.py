@@ -83,12 +83,12 @@ class RegionState(Struct, frozen=True):
     relied_on: bool
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class Report(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One verification.
 
     nodes, segments, events: of all ledgers, by their names, below what is known for sure; pending:
     segments above that. deep_segments, deep_events: whose bytes, or events, were verified;
-    resumed_segments: how many of these an earlier run had read.
+    resumed_segments: how many of these an earlier run had read. archived_units: of any archive.
     findings: the gravest first; left_out: how many more there are, by kind.
     """
 
@@ -107,6 +107,7 @@ class Report(Struct, frozen=True, kw_only=True):
     resumed_segments: int
     findings: tuple[Finding, ...]
     left_out: dict[str, int]
+    archived_units: int = 0
 
 
 class Findings:

@@ -259,6 +259,22 @@ class Look:
                 if f"ev/{folder}/" not in passed_over:
                     self._name("foreign", id, f"ev/{folder}/", "not a key of this format")
 
+    async def archives(self) -> tuple[dict[RegionId, list[str]], list[Copy]]:
+        """The keys in each region's archive, and its manifests, judged."""
+        listed = await self._list(layout.ARCHIVE_PREFIX)
+        notes = {id: [key for key in keys if key.endswith(".note")] for id, keys in listed.items()}
+        return listed, await self._read_all(notes)
+
+    async def names(self, node: NodeId, start: int, end: int) -> set[str]:
+        """The names of a node's segments [start, end) that any region lists."""
+        found: set[str] = set()
+        for shard in range(start // layout.SHARD_SEGMENTS, (end - 1) // layout.SHARD_SEGMENTS + 1):
+            prefix = layout.shard_prefix(node, shard * layout.SHARD_SEGMENTS)
+            for listing in (await self._ask(lambda region: region.list(prefix))).values():  # noqa: B023
+                keys = (layout.known_key(entry.key) for entry in listing)
+                found |= {key.name.text for key in keys if isinstance(key, SegmentKey)}
+        return found
+
     async def nodes(self) -> list[NodeId]:
         """Everyone who has, or seems to have, a ledger."""
         found = set(self.evidence.ledgers)

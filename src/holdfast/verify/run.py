@@ -12,6 +12,7 @@ from holdfast.proof import ProofError
 from holdfast.proof.names import SegmentName
 from holdfast.regions import Regions, layout
 from holdfast.regions.port import RegionId
+from holdfast.verify.archives import Archives
 from holdfast.verify.batch import Batch, Done, batches, check_batch
 from holdfast.verify.evidence import Mark, no_birth
 from holdfast.verify.expect import Kept, mark_of
@@ -126,6 +127,7 @@ class Verification:
         self._seen: dict[Kept, str] = {}
         self._turn = asyncio.Semaphore(1)
         self._total = self._walked = self._segments = self._events = self._resumed = 0
+        self._archived = 0
 
     async def run(self) -> Report:
         """Look at everything, once.
@@ -143,6 +145,9 @@ class Verification:
         for node in await self._look.nodes():
             await self._verify_node(node)
         await self._take_seen()
+        wanted = (self._question.from_us, self._question.to_us)
+        archives = Archives(self._look, self._regions, self._host, self._findings)
+        self._archived = await archives.verify(self._question.depth, wanted, self._walks)
         await self._look.check_cookies_again()
         self._settle()
         return self._report(started_us)
@@ -316,6 +321,7 @@ class Verification:
             deep_segments=self._segments,
             deep_events=self._events if self._question.depth == "events" else 0,
             resumed_segments=self._resumed,
+            archived_units=self._archived,
             findings=self._findings.kept(),
             left_out=self._findings.left_out(),
         )

@@ -110,7 +110,7 @@ class Walk:
 
     def check(self, mark: Mark) -> None:
         """Compare one more signed root, at most at `size`, after `finish`."""
-        root = self._root_at(mark.size)
+        root = self.root_at(mark.size)
         if root is None:
             self._blind.append(mark)
         elif root != mark.root:
@@ -313,7 +313,7 @@ class Walk:
     def _is_lost(self, index: int) -> bool:
         return any(gap.start <= index < gap.end for gap in self._gaps)
 
-    def _root_at(self, size: int) -> bytes | None:
+    def root_at(self, size: int) -> bytes | None:
         """The ledger's root at a size that the walk passed; None: not known."""
         if size == self._at:
             return self._end.root if self._end else None

@@ -1,0 +1,200 @@
+"""Archives, region by region: what manifests name is there, and is what the ledgers hold.
+
+By names: each unit goes on where the one before ended, in the same segments everywhere, and every
+object that a manifest names is listed beside it. By bytes: each of them hashes to its name. By
+events: the rows give the root in the name of every segment, and these are the ledger's.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from holdfast.archive.fetch import fetch_objects
+from holdfast.archive.lines import Archived
+from holdfast.archive.make import Copied, check, read_evidence
+from holdfast.archive.manifests import Units, verified
+from holdfast.errors import CorruptError
+from holdfast.model import NodeId
+from holdfast.ports import Host
+from holdfast.proof import ProofError, statements
+from holdfast.proof.names import SegmentName
+from holdfast.regions import Regions, layout, units
+from holdfast.regions.kinds import Archive, Trailer
+from holdfast.regions.layout import ArchiveKey
+from holdfast.regions.port import Absent, RegionId, Unknown
+from holdfast.verify.findings import Depth, Finding, FindingKind, Findings
+from holdfast.verify.look import TRIES, Look
+from holdfast.verify.walk import Walk
+
+
+class Archives:
+    """See the module. Use once, after the ledgers were walked."""
+
+    def __init__(self, look: Look, regions: Regions, host: Host, findings: Findings) -> None:
+        self._look = look
+        self._regions = regions
+        self._host = host
+        self._findings = findings
+        self._known: dict[RegionId, Units] = {}
+        self._listed: Mapping[RegionId, Collection[str]] = {}
+
+    async def verify(
+        self, depth: Depth, wanted: tuple[int | None, int | None], walks: Mapping[NodeId, Walk]
+    ) -> int:
+        """Look at all of them; how many units there are, in any region.
+
+        Args:
+            wanted: from, to: of which time bytes and events are read.
+            walks: of the ledgers.
+        """
+        self._listed, copies = await self._look.archives()
+        self._known = {id: {} for id in self._listed}
+        for copy in copies:
+            key = layout.parse_key(copy.key)
+            assert isinstance(key, ArchiveKey)
+            store = self._look.stores[copy.region]
+            found = verified(copy.data, key, copy.region, store, self._regions.trail)
+            if copy.why_wrong:
+                self._find("corrupt", copy.region, copy.key, copy.why_wrong)
+            elif found is None:
+                self._find("foreign", copy.region, copy.key, "a manifest of another store")
+            else:
+                before = self._known[copy.region].get(found.unit)
+                if before is None or before.generation < found.generation:
+                    self._known[copy.region] = {**self._known[copy.region], found.unit: found}
+        self._check_names()
+        for unit in sorted(set().union(*self._known.values())):
+            if depth != "names" and _is_within(unit, wanted):
+                await self._read(unit, depth, walks)
+        return len(set().union(*self._known.values()))
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def _check_names(self) -> None:
+        ends: dict[NodeId, int] = {}
+        for unit in sorted(set().union(*self._known.values())):
+            holders = {id: found[unit] for id, found in self._known.items() if unit in found}
+            first = next(iter(holders.values()))
+            for node, start, end, *_ in first.ledgers:
+                before = ends.get(node, 0)
+                if start != before:
+                    why = f"the unit before ends at segment {before}, this begins at {start}"
+                    self._false(first, why, node)
+                ends[node] = end
+            for id in self._known:
+                if id not in holders:
+                    key = layout.archive_key(unit, first.generation)
+                    self._find(
+                        "under_replicated", id, key, "another region's archive has this unit"
+                    )
+            for id, archive in holders.items():
+                if archive.ledgers != first.ledgers:
+                    self._false(archive, f"that of {first.region} has other segments in this unit")
+                for key in archive.objects():
+                    if key not in self._listed[id]:
+                        why = f"the manifest of {unit} in its archive names it"
+                        self._find("under_replicated", id, key, why)
+
+    # -- bytes and events ----------------------------------------------------------------------
+
+    async def _read(self, unit: str, depth: Depth, walks: Mapping[NodeId, Walk]) -> None:
+        """Read every object of a unit in each region, and check what they hold, once."""
+        seen: set[tuple[str, ...]] = set()
+        for id, found in self._known.items():
+            archive = found.get(unit)
+            if archive is None:
+                continue
+            good = [await self._is_good(id, key) for key in archive.objects()]
+            objects = tuple(archive.objects())
+            if depth == "events" and all(good) and objects not in seen:
+                seen.add(objects)
+                await self._check(archive, walks)
+
+    async def _is_good(self, id: RegionId, key: str) -> bool:
+        """Whether an object hashes to its name; one bad read proves nothing."""
+        if key not in self._listed[id]:
+            return False
+        parsed, why = layout.parse_key(key), ""
+        assert isinstance(parsed, layout.ArchivedKey)
+        for _ in range(TRIES):
+            answer = await self._regions.by_id[id].read(key)
+            if isinstance(answer, Absent):
+                self._find("vanished", id, key, "it was listed and is gone")
+                return False
+            if isinstance(answer, Unknown):
+                why = answer.reason
+                continue
+            digest = await self._host.offload(hashlib.sha256, answer.data)
+            if digest.hexdigest() == parsed.sha256:
+                return True
+            why = ""
+        kind: FindingKind = "unreadable" if why else "corrupt"
+        self._find(kind, id, key, why or "the bytes do not hash to the name")
+        return False
+
+    async def _check(self, archive: Archive, walks: Mapping[NodeId, Walk]) -> None:
+        region = self._regions.by_id[archive.region]
+        with TemporaryDirectory(prefix="holdfast-") as folder:
+            objects = await fetch_objects(archive, region, self._host, Path(folder))
+            if objects is None:
+                self._false(archive, "its objects are not those that it names")
+                return
+            *parts, evidence = objects
+            try:
+                names = await self._names_in(archive, Path(evidence.path), walks)
+                job = Copied(
+                    *(archive.unit, archive.generation, self._regions.trail, self._look.tag_key),
+                    {n: key.public for n, key in self._look.evidence.node_keys.items()},
+                    *(names, evidence, tuple(parts), folder),
+                )
+                await asyncio.wrap_future(self._host.background.submit(check, job))
+            except (ProofError, CorruptError) as error:
+                self._false(archive, str(error))
+
+    async def _names_in(
+        self, archive: Archive, evidence: Path, walks: Mapping[NodeId, Walk]
+    ) -> tuple[tuple[NodeId, str], ...]:
+        """The segments in the evidence, if they are those of the ledgers.
+
+        Raises:
+            ProofError: the evidence is malformed. CorruptError: they are not; says which.
+        """
+        lines = [line for line in read_evidence(evidence) if isinstance(line, Archived)]
+        lost = {(n, i) for n, start, end in archive.gaps for i in range(start, end)}
+        wanted = [
+            (node, index)
+            for node, start, end, *_ in archive.ledgers
+            for index in range(start, end)
+            if (node, index) not in lost
+        ]
+        there = [(line.node, SegmentName.parse(line.segment).index) for line in lines]
+        if there != wanted:
+            raise CorruptError("its evidence has other segments than the manifest says")
+        for node, start, end, *_ in archive.ledgers:
+            listed = await self._look.names(node, start, end)
+            for line in (line for line in lines if line.node == node):
+                index = SegmentName.parse(line.segment).index
+                trailer = statements.read(line.trailer.encode(), Trailer).statement
+                before = walks[node].root_at(index) if node in walks else None
+                if line.segment not in listed or before not in (None, trailer.root_before):
+                    raise CorruptError(f"segment {index} of node {node} is not that of the ledger")
+        return tuple((line.node, line.segment) for line in lines)
+
+    def _find(self, kind: FindingKind, region: RegionId, key: str, why: str) -> None:
+        self._findings.add(Finding(kind=kind, region=region, key=key, reason=why))
+
+    def _false(self, archive: Archive, why: str, node: NodeId = "") -> None:
+        key = layout.archive_key(archive.unit, archive.generation)
+        found = Finding(kind="false", region=archive.region, node=node, key=key, reason=why)
+        self._findings.add(found)
+
+
+def _is_within(unit: str, wanted: tuple[int | None, int | None]) -> bool:
+    """Whether a day may have segments that hold what was received then: its own, and the next's."""
+    start = units.start_us(units.day_of(unit))
+    from_us, to_us = wanted
+    return (from_us is None or start + units.DAY_US > from_us) and (
+        to_us is None or start < to_us + units.DAY_US
+    )
