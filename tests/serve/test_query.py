@@ -25,6 +25,16 @@ def test_filters_and_words_are_told_apart() -> None:
     assert typed.mistakes == ()
 
 
+def test_a_whole_word_is_a_filter_as_the_api_takes_it() -> None:
+    found = asked.read([("q", 'word:TCK-42 word-free word:"twice"')], NOW)
+    read = asked.read([("q", "word:TCK-42 free")], NOW)
+
+    assert [problem.reason for problem in found.problems] == ["word is given twice"]
+    assert (read.query(25).word, read.query(25).q) == ("TCK-42", "free")
+    assert read.parameters() == {"word": "TCK-42", "q": "free"}
+    assert asked.read([("word", "TCK-42")], NOW).typed == parse("word:TCK-42")
+
+
 def test_quotes_hold_spaces_colons_and_nothing() -> None:
     typed = parse('actor:"Jan de \\"V\\"" tenant:"" "error: 5"')
 

@@ -12,6 +12,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.serve.ui import frame, rows
 from holdfast.serve.ui.html import Child, Markup, clip, el
 from holdfast.serve.ui.parts import command_box
+from holdfast.serve.ui.query import Chip, chip_text
 from holdfast.serve.ui.shown import Shown, sentence, shown, when
 from holdfast.serve.ui.words import Frame, clock, glyph, names, short, size, span
 from holdfast.times import parse_time
@@ -242,8 +243,7 @@ def _neighbours(view: EventView) -> Markup:
 
 
 def _group(group: Neighbours, view: EventView) -> list[Child]:
-    query = f'{group.field}:"{group.value}"' if group.field != "word" else f'"{group.value}"'
-    href = "/?" + urlencode({"q": query})
+    href = "/?" + urlencode({"q": chip_text(Chip(group.field, group.value))})
     head = el("h3", group.title, " ", el("a", "all of them", href=href, class_="s"))
     if group.found is None:
         return [head, el("p", "Not found in time.", class_="dim")]

@@ -1,9 +1,10 @@
 """What is typed into the box: `actor:alice action:iam.* outcome:denied free words`. Pure.
 
 A filter is a field, a colon and a value; whatever else stands there is looked for in the record as
-it stands, words one after the other. Quotes hold spaces, colons and nothing at all: `tenant:""` is
-the tenant of events without one, `"error: 5"` is text. A field that is not known is refused, never
-passed over as text: a misspelt filter would answer another question.
+it stands, words one after the other. `word:TCK-42` looks for a whole word, which an index finds at
+once. Quotes hold spaces, colons and nothing at all: `tenant:""` is the tenant of events without
+one, `"error: 5"` is text. A field that is not known is refused, never passed over as text: a
+misspelt filter would answer another question.
 """
 
 import re
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from holdfast.read.query import OUTCOMES
 
-FIELDS: Final = ("tenant", "actor", "action", "target", "outcome", "ip", "id")
+FIELDS: Final = ("tenant", "actor", "action", "target", "outcome", "ip", "id", "word")
 
 _TOKEN: Final = re.compile(
     r"""(?P<name>[A-Za-z]+): | (?P<quoted>"(?:[^"\\]|\\.)*") | (?P<bare>[^\s"]+|")""",
