@@ -111,13 +111,14 @@ def test_a_way_that_takes_nothing_is_told_in_every_report(tmp_path: Path, hook: 
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
-        (b'{"match":"x","for_s":1,"why":"y"}', "text/plain", 415),
-        (b'{"match":"x","for_s":1,"why":"y"}', "application/x-www-form-urlencoded", 415),
-        (b'{"match":"x","for_s":1}', "application/json", 400),
+        (b'{"match":"lag:x","for_s":1,"why":"y"}', "text/plain", 415),
+        (b'{"match":"lag:x","for_s":1,"why":"y"}', "application/x-www-form-urlencoded", 415),
+        (b'{"match":"lag:x","for_s":1}', "application/json", 400),
         (b'{"match":"","for_s":1,"why":"y"}', "application/json", 400),
-        (b'{"match":"x","for_s":-1,"why":"y"}', "application/json", 400),
-        (b'{"match":"x","for_s":9999999,"why":"y"}', "application/json", 400),
-        (b'{"match":"x","for_s":1,"why":"y","z":1}', "application/json", 400),
+        (b'{"match":"lag:x","for_s":-1,"why":"y"}', "application/json", 400),
+        (b'{"match":"lag:x","for_s":9999999,"why":"y"}', "application/json", 400),
+        (b'{"match":"lag:x","for_s":1,"why":"y","z":1}', "application/json", 400),
+        (b'{"match":"region-awy:c","for_s":1,"why":"y"}', "application/json", 400),
         (b"\xff", "application/json", 400),
         (b"x" * 20_000, "application/json", 413),
     ],
@@ -141,7 +142,7 @@ def test_who_may_silence_must_show_the_token_and_a_session_does_not_suffice(
     with running(tmp_path / "data", token) as server, server.client() as client:
         signed = client.post("/signin", data={"token": token.decode()})
         cookie = signed.headers["set-cookie"].partition(";")[0]
-        wanted = {"match": "x", "for_s": 60, "why": "y"}
+        wanted = {"match": "lag:x", "for_s": 60, "why": "y"}
         bare = {"authorization": "", "cookie": cookie}
         refused = client.post("/v1/alerts/silences", json=wanted, headers=bare)
         read = client.get("/v1/alerts", headers=bare)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -140,6 +141,25 @@ def test_a_silence_covers_what_it_names_and_nothing_else() -> None:
     assert not found.covers("xregion-away:b", START_US)
     assert not quiet("region.away:b", 10).covers("region-away:b", START_US)
     assert not found.covers("region-away:b", START_US + 10 * SECOND_US)
+
+
+@pytest.mark.parametrize(
+    ("match", "means"),
+    [
+        ("lag:b", True),
+        ("quorum-lost", True),
+        ("*", True),
+        ("*:b", True),
+        ("region-*:b", True),
+        ("region-away:*", True),
+        ("region-awy:b", False),
+        ("region-away-*", False),
+        ("la:*", False),
+        ("b", False),
+    ],
+)
+def test_a_silence_that_no_kind_of_alert_can_meet_is_known(match: str, means: bool) -> None:
+    assert quiet(match, 1).means_something is means
 
 
 def test_a_silence_takes_the_place_of_an_earlier_one() -> None:

@@ -12,10 +12,12 @@ from holdfast.cli.exits import GOOD
 from holdfast.cli.options import Target
 from holdfast.cli.printer import safe
 from holdfast.cli.source import decode, open_client, rejected
+from holdfast.watch.alerts import Silence
 
 _DURATION: Final = re.compile(r"(\d{1,5})(s|m|h|d)", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _PAST_SHOWN: Final = 20
+_SILENCING: Final = "To have nobody told: holdfast alerts silence KEY --for 2h --why TEXT"
 
 
 def list_alerts(
@@ -30,8 +32,7 @@ def list_alerts(
     said = decode(answer)
     for alert in said["open"]:
         _print(alert)
-    if not said["open"]:
-        printer.line("nothing is wrong")
+    printer.line(_SILENCING if said["open"] else "nothing is wrong")
     for text in _others(said):
         printer.line(text)
     if said["past"]:
@@ -49,7 +50,7 @@ def silence(
     for_: Annotated[
         str, Option("--for", metavar="TIME", help="How long, such as 2h or 3d; 0s ends it.")
     ],
-    why: Annotated[str, Option(metavar="TEXT", help="As all will see it.")],
+    why: Annotated[str, Option(metavar="TEXT", help="As all will see it.")] = "",
     by: Annotated[str, Option(metavar="TEXT", help="Who. (default: this user)")] = "",
     json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
 ) -> int:
@@ -58,14 +59,22 @@ def silence(
     if found is None:
         raise rejected("--for", "is a number and s, m, h or d, such as 2h")
     seconds = int(found[1]) * _UNIT_S[found[2]]
-    wanted = {"match": match, "for_s": seconds, "why": why, "by": by or getpass.getuser()}
+    if seconds and not why:
+        raise rejected("--why", "must say why, for all who see it")
+    wanted = {"match": match, "for_s": seconds, "why": why or "over", "by": by or getpass.getuser()}
     with open_client(target) as client:
         answer = client.post("/v1/alerts/silences", wanted)
-    if json:
-        printer.machine(answer)
+        if json:
+            printer.machine(answer)
+            return GOOD
+        open_now = decode(client.get_bytes("/v1/alerts"))["open"]
+    covers = Silence(match=match, made_us=0, until_us=1, by="", why="").covers
+    keys = ", ".join(safe(each["key"]) for each in open_now if covers(each["key"], 0))
+    if seconds:
+        printer.line(f"silenced until {safe(decode(answer)['until'])}: {safe(match)}")
     else:
-        said = decode(answer)
-        printer.line(f"silenced {safe(said['match'])} until {safe(said['until'])}")
+        printer.line(f"no silence any more: {safe(match)}")
+    printer.line(f"of what is open: {keys or 'nothing'}")
     return GOOD
 
 

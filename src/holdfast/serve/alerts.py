@@ -132,10 +132,14 @@ def silence_of(body: bytes, media_type: str, principal: str, now_us: int) -> Sil
         wanted = msgspec.json.decode(body, type=SilenceWanted)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RejectedError("malformed", Problem(0, "", str(error))) from None
-    return Silence(
+    silence = Silence(
         match=wanted.match,
         made_us=now_us,
         until_us=now_us + wanted.for_s * 1_000_000,
         by=wanted.by or principal,
         why=wanted.why,
     )
+    if not silence.means_something:
+        reason = f"no alert has such a key; a key begins with one of {', '.join(KINDS)}"
+        raise RejectedError("malformed", Problem(0, "match", reason))
+    return silence

@@ -62,6 +62,14 @@ class Silence(Struct, frozen=True, kw_only=True):
     why: str
 
     @property
+    def means_something(self) -> bool:
+        """Whether there is a kind of alert that it can cover. A key is a kind, or one and a colon
+        and its subject; what follows a "*" may be in either."""
+        head, star, _ = self.match.partition("*")
+        kind, colon, _ = head.partition(":")
+        return any(kind == each if colon or not star else each.startswith(kind) for each in KINDS)
+
+    @property
     def pattern(self) -> str:
         """The same as a regular expression."""
         return ".*".join(map(re.escape, self.match.split("*")))
