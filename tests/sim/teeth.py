@@ -43,7 +43,7 @@ TEETH: dict[str, Tooth] = {
         "write.replicate",
         "            covered, self._put = self._put, []\n            seen = await self._look()",
         "            seen = await self._look()\n            covered, self._put = self._put, []",
-        3,
+        20,
         "straddle",
     ),
     "R - 1 regions are listed in closing": Tooth(
@@ -58,7 +58,7 @@ TEETH: dict[str, Tooth] = {
         "            if isinstance(outcome, Stored):\n                return outcome",
         "            if isinstance(outcome, Stored) or outcome.answered:\n"
         "                return Stored()",
-        65,
+        72,
     ),
     "no fsync of the directory": Tooth(
         "regions.directory",
@@ -71,7 +71,7 @@ TEETH: dict[str, Tooth] = {
         "write.node",
         "if lacking := lacking_quorum(self._regions.sets, own):",
         "if not own and (lacking := lacking_quorum(self._regions.sets, own)):",
-        41,
+        52,
         "hard_birth",
     ),
     "acknowledged out of order": Tooth(
@@ -82,7 +82,7 @@ TEETH: dict[str, Tooth] = {
         "            self.acknowledged_size = max(self.acknowledged_size, index + 1)\n"
         "            for each in range(index):\n"
         "                self._counted.setdefault(each, {region})",
-        6,
+        24,
     ),
     "a start goes on before the close is decided": Tooth(
         "write.closing",
@@ -95,7 +95,7 @@ TEETH: dict[str, Tooth] = {
         "                decided = max(await _votes(closing), default=None)\n"
         "            if decided is None:\n"
         '                return Undecided("nobody voted")\n',
-        4,
+        8,
         "halves",
     ),
     "a start goes on from its own view of the close": Tooth(
@@ -111,7 +111,7 @@ TEETH: dict[str, Tooth] = {
         "                decided = (proposal.size, statements.read("
         "_vote(closing, proposal), Vote).text)\n"
         "            assert decided is not None\n",
-        9,
+        14,
         "halves",
     ),
     "a vote is cast before its segments are in W": Tooth(
@@ -125,21 +125,21 @@ TEETH: dict[str, Tooth] = {
         "write.closing",
         "        if at >= run.vouched or sum(",
         "        if sum(",
-        43,
+        57,
         "disks unsynced",
     ),
     "the cookie is not read after the fence": Tooth(
         "regions.cookie",
         "        seen = _judge(after, store)",
         "        seen = fence if isinstance(fence, Unknown) else seen",
-        43,
+        49,
         "buckets vanish",
     ),
     "the cookie is not read before the fence": Tooth(
         "regions.cookie",
         "= _judge(await read_cookie(region, trail), store)\n",
         "= Free()\n",
-        30,
+        46,
         "buckets back",
     ),
     "the cookie is not looked at": Tooth(
@@ -155,7 +155,7 @@ TEETH: dict[str, Tooth] = {
         "write.epoch",
         "oldest_us), self.acknowledged_end)",
         "oldest_us), self._end)",
-        11,
+        18,
     ),
     "a promise passes what waits": Tooth(
         "write.epoch",
@@ -167,7 +167,7 @@ TEETH: dict[str, Tooth] = {
         "read.watermark",
         "[promise for promise in ledger.promises if promise.epoch == last]",
         "list(ledger.promises)",
-        1,
+        4,
         "ahead",
     ),
     "orphans are shown": Tooth(
@@ -181,28 +181,28 @@ TEETH: dict[str, Tooth] = {
         "keep.drift",
         "        if extent.base <= parsed.name.index < extent.size:",
         "        if extent.base <= parsed.name.index:",
-        4,
+        8,
         "buckets duel keep",
     ),
     "a vote is copied by repair": Tooth(
         "keep.drift",
         'REPAIRED_KINDS = frozenset({"birth", "closed", "retired"})',
         'REPAIRED_KINDS = frozenset({"birth", "closed", "retired", "close"})',
-        1,
+        2,
         "buckets duel keep",
     ),
     "no Δ": Tooth(
         "read.watermark",
         "view.started_us - view.clock_error_us",
         "view.started_us",
-        70,
+        96,
         "buckets dawn",
     ),
     "a watermark over a hole": Tooth(
         "read.watermark",
         "p.size <= walk.held.size and p.epoch <= walk.held_epoch",
         "p.size >= 0",
-        18,
+        37,
         "buckets duel look",
     ),
     "a region that did not answer counts as listed": Tooth(
@@ -223,14 +223,14 @@ TEETH: dict[str, Tooth] = {
         "keep.objects",
         'return "" if intact else "the bytes do not hash to the name"',
         'return ""',
-        51,
+        63,
         "mend",
     ),
     "received may lie below the base": Tooth(
         "write.node",
         "floor_us = max(base.sealed_us, started_us, self._host.now_us())",
         "floor_us = self._host.now_us()",
-        7,
+        9,
         "ahead",
     ),
     "a birth counts in a store without its cookie": Tooth(
@@ -251,28 +251,28 @@ TEETH: dict[str, Tooth] = {
         "write.pulse",
         "checkpoint=self._signed_checkpoint(self.promised.end),",
         "checkpoint=self._signed_checkpoint(self._promise.__self__._end),",
-        4,
+        5,
         "buckets duel",
     ),
     "a run with a hole inside": Tooth(
         "read.watermark",
         "segment.first + segment.count), False, unbroken)",
         "segment.first + segment.count), False, segment.held)",
-        0,
+        3,
         "buckets torn",
     ),
     "a run that takes segments of any epoch": Tooth(
         "read.watermark",
         "places.get((self.epoch, self.end.size), ())",
         "[s for (_, i), p in places.items() if i == self.end.size for s in p]",
-        0,
+        1,
         "buckets duel look",
     ),
     "a store that came later is listed, and votes, in closing": Tooth(
         "write.closing",
         "if named.get(region.id) == region.store_uuid)",
         "if region.id in named)",
-        0,
+        2,
         "bereft",
         (
             (
@@ -286,35 +286,35 @@ TEETH: dict[str, Tooth] = {
         "regions.whole",
         "    if isinstance(found, Absent):\n        return NOT_FOUND_WHOLE",
         '    if isinstance(found, Absent):\n        return ""',
-        0,
+        1,
         "bereft",
     ),
     "a close is declared though the votes decide, or still can": Tooth(
         "write.declared",
         "    for id, _ in closing.birth.statement.regions:\n        replaced",
         "    return votes\n    for id, _ in closing.birth.statement.regions:\n        replaced",
-        105,
+        113,
         "people ask",
     ),
     "a gap is declared where a good copy is": Tooth(
         "keep.gaps",
         "                if not why_wrong(key, answer.data, self._regions.trail",
         "                if not key and not why_wrong(key, answer.data, self._regions.trail",
-        10,
+        17,
         "people ask",
     ),
     "a gap is declared where no ledger is known to reach": Tooth(
         "keep.gaps",
         "    if asked.end > reach:",
         "    if False:",
-        0,
+        3,
         "people ask",
     ),
     "a gap excuses the segment behind it": Tooth(
         "read.watermark",
         "        return any(start <= index < end for start, end in self._gaps)",
         "        return any(start <= index < end + 1 for start, end in self._gaps)",
-        0,
+        34,
         "hole",
     ),
     "a run that passes what nobody declared lost": Tooth(
@@ -326,21 +326,21 @@ TEETH: dict[str, Tooth] = {
         "                self._step(End(self.end.size + 1, self.end.first + 1), True, unbroken)\n"
         "                continue\n"
         "            if len",
-        0,
+        1,
         "hole",
     ),
     "a start overwrites what it promised": Tooth(
         "write.pulse",
         "last = max(last, beat,",
         "last = max(last, last,",
-        0,
+        5,
         "hole",
     ),
     "a clock that is wrong at the birth": Tooth(
         "write.node",
         "        if lacking := lacking_quorum(self._regions.sets, good):\n            told",
         "        if False:\n            told",
-        1,
+        10,
         "buckets clock race",
     ),
 }

@@ -34,11 +34,9 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
     """
     try:
         parsed = layout.parse_key(key)
-        if isinstance(parsed, SegmentKey):
-            intact = hashlib.sha256(data).digest() == parsed.name.sha256
-            return "" if intact else "the bytes do not hash to the name"
-        if isinstance(parsed, ArchivedKey):
-            intact = hashlib.sha256(data).hexdigest() == parsed.sha256
+        if isinstance(parsed, SegmentKey | ArchivedKey):
+            named = parsed.sha256 if isinstance(parsed, ArchivedKey) else parsed.name.sha256.hex()
+            intact = hashlib.sha256(data).hexdigest() == named
             return "" if intact else "the bytes do not hash to the name"
         if isinstance(parsed, ArchiveKey):
             archive = kinds.verify_archive(data, trail).statement
