@@ -29,6 +29,14 @@ class Column(Struct, frozen=True):
     names: Sequence[str]
 
 
+class _Part(Struct, frozen=True):
+    """Counts that are not summed yet: by a number for each field's value, and by time."""
+
+    codes: list[Numbers]
+    counts: Numbers
+    times_us: Numbers
+
+
 class Tally:
     """Counts of many sources in one, by the values of some fields, of folds by GROUPS only, and by
     time."""
@@ -39,9 +47,12 @@ class Tally:
         self._total = 0
         self._groups: Counter[tuple[str, ...]] = Counter()
         self._buckets: Counter[int] = Counter()
+        self._numbers: list[dict[str, int]] = [{} for _ in by]  # of each field's values
+        self._waiting: list[_Part] = []
+        self._waiting_rows = 0
 
     def __len__(self) -> int:
-        """How many counts there are so far, beside the one of all."""
+        """How many counts there are so far, beside the one of all, or some fewer."""
         return len(self._groups) + len(self._buckets)
 
     def add_whole(self, lookup: Lookup) -> bool:
@@ -73,24 +84,37 @@ class Tally:
         self._add(columns, np.ones(len(rows), np.int64), table["time_us"].to_numpy()[rows])
 
     def _add(self, columns: Sequence[Column], counts: Numbers, times_us: Numbers) -> None:
-        self._total += int(counts.sum())
+        """Take a source's counts over, to be summed with those of others."""
+        codes: list[Numbers] = []
+        for numbers, column in zip(self._numbers, columns, strict=True):
+            known = [numbers.setdefault(name, len(numbers)) for name in column.names]
+            codes.append(np.array(known, np.int64)[column.codes])
+        self._waiting.append(_Part(codes, counts.astype(np.int64), times_us))
+        self._waiting_rows += len(counts)
+        if self._waiting_rows > TABLE_MIN:
+            self._sum()
+
+    def _sum(self) -> None:
+        parts, self._waiting, self._waiting_rows = self._waiting, [], 0
+        counts = np.concatenate([part.counts for part in parts] or [np.zeros(0, np.int64)])
         if not len(counts):
             return
-        if columns:
-            codes, sums = _summed([column.codes for column in columns], counts)
-            values = [
-                [column.names[code] for code in some]
-                for column, some in zip(columns, codes.tolist(), strict=True)
-            ]
+        self._total += int(counts.sum())
+        if self.by:
+            every = [np.concatenate(some) for some in zip(*(p.codes for p in parts), strict=True)]
+            codes, sums = _summed(every, counts)
+            names = [list(numbers) for numbers in self._numbers]
+            values = [[of[code] for code in some] for of, some in zip(names, codes, strict=True)]
             _add(self._groups, zip(*values, strict=True), sums)
         if self._bucket_us is not None:
-            starts = times_us // self._bucket_us
+            starts = np.concatenate([part.times_us for part in parts]) // self._bucket_us
             first = int(starts.min())
             codes, sums = _summed([starts - first], counts)
             _add(self._buckets, ((codes[0] + first) * self._bucket_us).tolist(), sums)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """What was counted, as `sql.counts` gives it."""
+        self._sum()
         none = ("",) * len(self.by)
         yield (*none, 0, self._total, sql.ALL)
         for values, n in self._groups.items():
