@@ -22,7 +22,7 @@ from holdfast.errors import Problem, RejectedError
 from holdfast.read import sql
 from holdfast.read.hot import HotMemo
 from holdfast.read.indexed import Indexed
-from holdfast.read.lookup import question
+from holdfast.read.lookup import Question, question
 from holdfast.read.matching import Rows, matching, newest
 from holdfast.read.query import Spot, Wanted
 from holdfast.read.segments import SourceError, check_fold
@@ -106,7 +106,7 @@ class Engine:
                 done.set()
 
     def hits(
-        self, sources: Sequence[Source], wanted: Wanted, hidden: Places, limit: int
+        self, sources: Sequence[Source], asked: Question, hidden: Places, limit: int
     ) -> list[Hit]:
         """The newest matches within sources; in order for hot ones, and again for folds.
 
@@ -114,7 +114,8 @@ class Engine:
             SourceError: a file that must be made again.
         """
         folds = [source for source in sources if isinstance(source, FoldSource)]
-        hits, left = self._indexed.hits(folds, question(wanted), hidden, limit)
+        hits, left = self._indexed.hits(folds, asked, hidden, limit)
+        wanted = asked.wanted
         for table, rows in self._hot(sources, wanted, hidden):
             hits += newest(table, rows, limit)
         if left:

@@ -91,6 +91,8 @@ class _Block:
         self.spans = spans
         self.size_bytes: int = self.columns.get_total_buffer_size() + self.records.size_bytes
 
+        self.row_bytes = (self.size_bytes + self.records.raw_bytes) // len(self)
+
     def __len__(self) -> int:
         return len(self.columns)
 
@@ -128,7 +130,7 @@ class HotMemo:
         size = 0
         for block, wanted in self._blocks_with(sources):
             waiting.append(_rows(block.whole() if records else block.columns, block.spans, wanted))
-            size += waiting[-1].nbytes
+            size += len(waiting[-1]) * block.row_bytes  # to ask Arrow takes as long as a search
             if size >= TABLE_BYTES:
                 yield pa.concat_tables(waiting)
                 waiting, size = [], 0

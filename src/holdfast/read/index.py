@@ -125,11 +125,15 @@ class Index:
             if footer.fold != sha256:
                 raise CorruptError(f"{path.name} belongs to another fold")
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._arrays: Mapping[str, Numbers] = {
+            name: np.frombuffer(self._map, kind, count, start)
+            for name, (kind, start, count) in footer.arrays.items()
+        }
         self.size_bytes = len(self._map)
         self.fold_path = fold
         self.words = Filter(self.array("words"), -(-footer.count // BLOCK_ROWS))
         self.runs: Mapping[str, Run] = {run.tenant: run for run in footer.runs}
-        self.page_rows = np.array([page.row for page in footer.pages])
+        self.page_rows = [page.row for page in footer.pages]
         self._firsts = np.array([cut.first for cut in footer.cuts], np.int64)
 
     def __len__(self) -> int:
@@ -144,8 +148,7 @@ class Index:
 
     def array(self, name: str) -> Numbers:
         """One of the arrays."""
-        kind, start, count = self.footer.arrays[name]
-        return np.frombuffer(self._map, kind, count, start)
+        return self._arrays[name]
 
     def times_us(self, rows: Numbers | slice) -> npt.NDArray[np.int64]:
         """When some rows' events were."""

@@ -58,7 +58,7 @@ class Indexed:
             SourceError: a fold that must be made again.
         """
         rest: list[FoldSource] = []
-        found: list[tuple[FoldSource, Lookup, Rows]] = []
+        found: list[tuple[FoldSource, Lookup, Rows, Iterator[Rows]]] = []
         for fold in folds:
             self._pulse()
             index = self._index(fold)
@@ -69,19 +69,21 @@ class Indexed:
             if lookup is None or rows is None:
                 rest.append(fold)
             elif len(rows):
-                found.append((fold, lookup, rows))
+                self._check_there(fold)
+                parts = lookup.newest(rows, limit)
+                found.append((fold, lookup, next(parts), parts))
         if not asked.is_exact:
-            self._read_ahead(found, limit)
+            self._read_ahead((lookup.index, first) for _, lookup, first, _ in found)
         hits: list[Hit] = []
-        for fold, lookup, rows in found:
-            hits += self._newest(fold, lookup, rows, asked, limit)
+        for fold, lookup, first, more in found:
+            hits += self._newest(fold, lookup, chain((first,), more), asked, limit)
         return hits, rest
 
     def _newest(
-        self, fold: FoldSource, lookup: Lookup, rows: Rows, asked: Question, limit: int
+        self, fold: FoldSource, lookup: Lookup, parts: Iterable[Rows], asked: Question, limit: int
     ) -> list[Hit]:
         hits: list[Hit] = []
-        for maybe in lookup.newest(rows, limit):
+        for maybe in parts:
             self._pulse()
             some = maybe if asked.is_exact else self._sure(lookup, maybe, asked)
             sizes = lookup.index.array("size")[some].tolist()
@@ -149,8 +151,6 @@ class Indexed:
 
     def _index(self, fold: FoldSource) -> Index | None:
         """None: there is none that can be used."""
-        if not os.path.exists(fold.path):  # noqa: PTH110 (asked of every fold by every search)
-            raise SourceError("a fold is gone", fold.path)
         key = (fold.path, fold.sha256)
         index = self._indexes.get(key)
         if index is not None:
@@ -172,6 +172,11 @@ class Indexed:
             self._size_bytes -= least.size_bytes
         return index
 
+    def _check_there(self, fold: FoldSource) -> None:
+        """Though pages that are kept would do: whoever keeps folds is to know that one is gone."""
+        if not os.path.exists(fold.path):  # noqa: PTH110 (asked of many folds by one search)
+            raise SourceError("a fold is gone", fold.path)
+
     def _reader(self, index: Index) -> Callable[[Sequence[int]], Iterator[bytes]]:
         """What gives a fold's pages by their numbers, in their order."""
 
@@ -182,12 +187,9 @@ class Indexed:
 
         return pages
 
-    def _read_ahead(self, found: Iterable[tuple[FoldSource, Lookup, Rows]], limit: int) -> None:
+    def _read_ahead(self, found: Iterable[tuple[Index, Rows]]) -> None:
         """Have the pages read that are looked at first, in all folds at once."""
-        first: list[Wish] = []
-        for _, lookup, rows in found:
-            newest = next(lookup.newest(rows, limit))
-            first += [(lookup.index, number) for number in pages_with(lookup.index, newest)]
+        first = [(index, number) for index, rows in found for number in pages_with(index, rows)]
         if len(first) > 1:
             self._pages_at(next(_parts(first)))
 

@@ -6,7 +6,8 @@ contain, and given to whoever checks them like hot ones.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, product, repeat
 
 import numpy as np
@@ -16,7 +17,7 @@ from msgspec import Struct
 from holdfast.read.decode import names_in
 from holdfast.read.index import KEY_MASK, Cut, Index
 from holdfast.read.matching import Rows
-from holdfast.read.pages import record_in, starts_in
+from holdfast.read.pages import record_in, start_of, starts_in
 from holdfast.read.query import Phrase, Spot, Wanted
 from holdfast.read.segments import SourceError
 from holdfast.read.sources import Places, Stretch
@@ -209,8 +210,11 @@ class Lookup:
         return rows[kept]
 
     def newest(self, rows: Rows, size: int) -> Iterator[Rows]:
-        """The same rows from new to old, `size` at a time first and then more; rows of one time
-        are never parted."""
+        """The same rows, if there are more than `size` the newest first: as many at a time, and
+        then more; rows of one time are never parted."""
+        if len(rows) <= size:
+            yield rows  # in any order, for whoever has few sorts them all
+            return
         times = self.index.times_us(rows)
         order = np.argsort(-times, kind="stable")
         rows, times = rows[order], times[order]
@@ -239,7 +243,7 @@ class Lookup:
     def _containing(self, rows: Rows, needles: Sequence[Needle]) -> Rows:
         """Those whose record contains one of some texts."""
         kept: list[int] = []
-        parts = dict(_by_page(self.index, rows))
+        parts = _by_page(self.index, rows.tolist())
         for (number, some), data in zip(parts.items(), self._read(list(parts)), strict=True):
             page = self.index.footer.pages[number]
             starts = starts_in(self.index.array("size")[page.row : page.row + page.rows])
@@ -254,21 +258,18 @@ class Lookup:
 
 def pages_with(index: Index, rows: Rows) -> list[int]:
     """The numbers of the pages that hold some rows."""
-    return [number for number, _ in _by_page(index, np.sort(rows))]
+    return [*_by_page(index, sorted(rows.tolist()))]
 
 
 def records(index: Index, read: Reader, rows: Sequence[int]) -> dict[int, bytes]:
     """The records at some rows of a fold. read: what gives its pages by number."""
     found: dict[int, bytes] = {}
     sizes = index.array("size")
-    parts = dict(_by_page(index, np.sort(np.array(rows, np.int64))))
+    parts = _by_page(index, sorted(rows))
     for (number, some), data in zip(parts.items(), read(list(parts)), strict=True):
         page = index.footer.pages[number]
-        mine = sizes[page.row : page.row + page.rows]
-        starts = starts_in(mine)
         for row in some:
-            at = row - page.row
-            record = record_in(data, int(starts[at]), int(mine[at]))
+            record = record_in(data, start_of(sizes[page.row : row]), int(sizes[row]))
             if record is None:
                 reason = "a fold's page holds other records than its index says"
                 raise SourceError(reason, index.fold_path)
@@ -276,12 +277,12 @@ def records(index: Index, read: Reader, rows: Sequence[int]) -> dict[int, bytes]
     return found
 
 
-def _by_page(index: Index, rows: Rows) -> Iterator[tuple[int, list[int]]]:
+def _by_page(index: Index, rows: Iterable[int]) -> dict[int, list[int]]:
     """Ascending rows by the page that holds them."""
-    numbers = np.searchsorted(index.page_rows, rows, side="right") - 1
-    edges = np.flatnonzero(np.diff(numbers, prepend=-1))
-    for part, number in zip(np.split(rows, edges[1:]), numbers[edges].tolist(), strict=False):
-        yield number, part.tolist()
+    found: dict[int, list[int]] = {}
+    for row in rows:
+        found.setdefault(bisect_right(index.page_rows, row) - 1, []).append(row)
+    return found
 
 
 def _found(data: bytes, needles: Sequence[Needle], starts: Rows) -> Iterator[int]:

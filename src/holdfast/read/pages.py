@@ -111,6 +111,11 @@ def record_in(page: bytes, start: int, size: int) -> bytes | None:
     return page[start + _PREFIX_BYTES : end]
 
 
+def start_of(before: Numbers) -> int:
+    """Where the record of a page begins that comes after records of these sizes."""
+    return int(before.sum(dtype=np.int64)) + _PREFIX_BYTES * len(before)
+
+
 def starts_in(sizes: Numbers) -> Numbers:
     """Where the records of a page begin, prefixes included, and where the last ends."""
     starts = np.zeros(len(sizes) + 1, np.int64)

@@ -11,7 +11,7 @@ Every search ends: by its deadline at the latest, and within the engine's memory
 import atexit
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 
 import pyarrow as pa
 from msgspec import Raw, structs
@@ -21,6 +21,7 @@ from holdfast.model import Counts, Found, Page, Place, Query
 from holdfast.read import sql
 from holdfast.read.decode import Lines, decode
 from holdfast.read.engine import DEFAULTS, Engine, Grouping, Limits
+from holdfast.read.lookup import question
 from holdfast.read.matching import matching
 from holdfast.read.query import Wanted, check, check_groups, cursor_after
 from holdfast.read.sources import (
@@ -139,15 +140,17 @@ def _newest(engine: Engine, sources: Sequence[Source], wanted: Wanted, hidden: P
     """The first hits in order, one more than a page, reading no more sources than it takes."""
     enough = wanted.limit + 1
     hits: list[Hit] = []
-    # One id is in one place: to look at a few first would only be one look more.
-    size = GROUP_EVENTS_MAX if wanted.id else enough
-    for group in _groups(sources, size):
+    asked = question(wanted)
+    # One id is in one place: to look at some first would only be one look more.
+    groups: Iterable[Sequence[Source]] = [sources] if wanted.id else _groups(sources, enough)
+    for group in groups:
         if len(hits) == enough:
             oldest_us = hits[-1].spot.time_us
             if group[0].time_max_us < oldest_us:
                 break
-            wanted = structs.replace(wanted, from_us=max(wanted.from_us, oldest_us))
-        hits += engine.hits(group, wanted, hidden, enough)
+            since = structs.replace(wanted, from_us=max(wanted.from_us, oldest_us))
+            asked = structs.replace(asked, wanted=since)
+        hits += engine.hits(group, asked, hidden, enough)
         hits = sorted(hits, key=lambda hit: hit.spot, reverse=True)[:enough]
     return hits
 

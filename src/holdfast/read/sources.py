@@ -140,7 +140,7 @@ def _narrowed(source: Source, tenant: str | None) -> Source:
     otherwise be sent to a worker.
     """
     if isinstance(source, FoldSource):
-        return structs.replace(source, tenants=())
+        return structs.replace(source, tenants=()) if source.tenants else source
     part = source.part if tenant is None else source.tenants.get(tenant, source.part)
     return structs.replace(source, tenants={}, part=part)
 
