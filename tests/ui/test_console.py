@@ -187,6 +187,9 @@ def test_a_live_tail_shows_what_comes_above_the_line(browser: Browser, filled: R
 
     expect(page.locator(".res tbody tr").first).to_contain_text("tail.seen")
     expect(page.locator(".res tbody tr").first).to_contain_text("<b>«U+202E»")
+    expect(page.locator(".res tbody tr").first.locator("td")).to_have_count(
+        page.locator(".res thead th").count()
+    )
     page.close()
 
 

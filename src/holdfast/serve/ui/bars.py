@@ -88,8 +88,8 @@ def plot(bars: Bars, frame: Frame, link: Callable[[int, int], str]) -> Markup:
     )
     svg = el(
         "svg",
-        _grid(top),
         drawn,
+        _grid(top),
         _rail(axis, frame),
         _times(axis),
         el("rect", class_="brush", hidden=True, x=0, y=0, width=0, height=_HEIGHT),

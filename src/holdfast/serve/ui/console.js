@@ -150,6 +150,8 @@
     return td;
   }
 
+  const columns = () => all(".res thead th").length;  // without the tenants', if none has one
+
   function rowOf(event) {
     const row = document.createElement("tr");
     const name = (party) => (party && (party.name || party.id || party.type)) || "";
@@ -168,7 +170,7 @@
     cell(row, "d-a m", event.action);
     cell(row, "d-g m", (event.targets || []).map(name).join(", "));
     cell(row, "d-ip m", event.source && event.source.ip);
-    cell(row, "d-te", event.tenant);
+    if (columns() > 7) cell(row, "d-te", event.tenant);
     return row;
   }
 
@@ -184,7 +186,7 @@
     button.setAttribute("aria-pressed", "true");
     const line = document.createElement("tr"), said = document.createElement("td");
     line.className = "open wm";
-    said.colSpan = 8;
+    said.colSpan = columns();
     said.textContent = "Waiting for what comes from now on.";
     line.append(said);
     body.prepend(line);

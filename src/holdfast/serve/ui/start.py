@@ -26,8 +26,8 @@ def render(view: StartView) -> bytes:
     needs = view.frame.quorum
     token = ' \\\n  -H "authorization: Bearer $(cat TOKEN_FILE)"' if view.asks_token else ""
     sample = '{"action": "door.open", "actor": {"id": "alice"}, "outcome": "success"}'
-    kind = "-H 'Content-Type: application/json'"
-    post = f"curl -sS {view.base_url}/v1/events{token} \\\n  {kind} -d '{sample}'"
+    kind = " \\\n  -H 'Content-Type: application/json'"
+    post = f"curl -sS {view.base_url}/v1/events{token}{kind} \\\n  -d '{sample}'"
     get = f"curl -sS '{view.base_url}/v1/events?actor=alice'{token}"
     token_file = " --token-file TOKEN_FILE" if view.asks_token else ""
     send = f"holdfast send --server {view.base_url}{token_file} --action door.open --actor alice"
