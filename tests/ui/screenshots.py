@@ -5,6 +5,7 @@ Run by `make screenshots`. Look at what it wrote before committing it.
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import Browser
@@ -12,12 +13,15 @@ from playwright.sync_api import Browser
 from tests.serve.running import EVENT, Running, running
 from tests.tidy.source import ROOT
 from tests.ui.browser import chromium, fill
+from tests.ui.past import live
 from tests.ui.trouble import away, declare_gap, lose_segment, miss
+from tests.watch.webhook import Webhook
 
 SCREENS = ROOT / "docs" / "screens"
 SIZE_MAX_BYTES = 250_000
 SEARCH = "/?q=actor%3Abert-jan&from=2023-07-10T11%3A30&to=2023-07-10T12%3A45&count=wait#e3"
 REPORT = "/report?from=2023-07-10&to=2023-07-11&depth=bytes"
+QUICK = {"region-away": 1, "region-unfit": 1, "quorum-margin": 1}
 DELETED = "/v1/events?action=ec2.amazonaws.com:DeleteFlowLogs&actor=bert-jan&limit=1"
 
 
@@ -26,12 +30,14 @@ def main() -> int:
     SCREENS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         data = Path(folder) / "data"
-        alerts = {"after_s": {"region-unfit": 1, "quorum-margin": 1}}
         with running(data) as server:
             well(browser, server)
+        live(data / "cache" / "history", time.time_ns() // 1000)
         miss(data, "c", 12)
-        with running(data, reconcile_interval_s=6, alerts=alerts) as server:
-            troubled(browser, server)
+        with Webhook().serving() as hook:
+            alerts = {"after_s": QUICK, "apprise": [f"json://127.0.0.1:{hook.port}"]}
+            with running(data, reconcile_interval_s=6, alerts=alerts) as server:
+                troubled(browser, server)
         lose_segment(data, 1)
         with running(data) as server:
             incomplete(browser, server)
@@ -54,14 +60,17 @@ def well(browser: Browser, server: Running) -> None:
 
 def troubled(browser: Browser, server: Running) -> None:
     """A region that was away and is back, one that is away, one whose store is the wrong one."""
-    server.wait_until(lambda: "objects copied there" in server.get("/integrity").text)
+    server.wait_until(lambda: "c lacked up to" in server.get("/integrity").text)
+    server.wait_until(lambda: "All regions hold the same" in server.get("/integrity").text)
     shoot(browser, server, {"integrity": "/integrity"})
     with away(server.data, "b"):
         for _ in range(3):
             server.post(EVENT)
         server.wait_until(lambda: "without margin" in server.get("/regions").text)
-        shoot(browser, server, {"regions": "/regions"})
+        server.wait_until(lambda: len(server.get("/v1/alerts").json()["open"]) == 2)
+        shoot(browser, server, {"regions": "/regions?span=7d"})
     server.wait_until(lambda: "may fail" in server.get("/regions").text)
+    server.wait_until(lambda: not server.get("/v1/alerts").json()["open"])
     cookie = server.data / "regions" / "b" / "ev" / "region.note"
     cookie.rename(server.data.parent / "aside")
     server.wait_until(lambda: len(server.get("/v1/alerts").json()["open"]) == 2)
