@@ -34,7 +34,7 @@ def test_a_receipt_and_its_file_hold_and_what_is_only_stated_is_said() -> None:
 
     assert found.code == 0
     assert found.facts()["events"] == len(LINES)
-    assert "certificate of completeness of the same time proves it" in found.stated[0]
+    assert found.complete.startswith("the signer's word alone; a certificate of completeness")
 
 
 def test_lost_segments_are_a_gap_in_the_verdict() -> None:
@@ -134,7 +134,7 @@ def test_what_filters_leave_out_is_the_signers_word_and_said_to_be() -> None:
 
     found = checked(signed(said))
 
-    assert "by its signer alone" in found.stated[0]
+    assert found.complete.startswith("the signer's word alone: no certificate proves")
 
 
 def test_another_kind_of_file_is_held_to_its_hash() -> None:

@@ -90,7 +90,12 @@ def _part(out: Path, asked: Parameters) -> Iterator[tuple[Path, BinaryIO]]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UnavailableError(f"another process writes {path}") from None
-        yield path, file
+        try:
+            yield path, file
+        finally:
+            file.flush()
+            if path.exists() and not path.stat().st_size:
+                path.unlink()  # refused before it began
 
 
 def _write(source: Source, asked: Parameters, file: BinaryIO, path: Path, sign: bool) -> bytes:

@@ -142,7 +142,7 @@ class Proven:
     said: Export
     code: int = 0
     reason: str = ""
-    complete: str = ""
+    complete: str = "the signer's word alone"
     stated: list[str] = field(default_factory=list)
 
     def facts(self) -> dict[str, object]:
@@ -164,7 +164,7 @@ class Proven:
             "root of the records": said.root.hex(),
             "rests on": rests,
             "not in it": missing,
-            "complete": self.complete or None,
+            "that these are all": self.complete,
             "only stated": self.stated,
         }
 
@@ -193,17 +193,12 @@ def check(
     if proof is not None:
         file.seek(0)
         yield from _check_all(proven, file, trail, proof, salt_id)
-    elif said.complete == PROVABLE:
-        proven.stated.append(
-            "that these are all and that they are the trail's: by its signer; a certificate of "
-            "completeness of the same time proves it"
-        )
-    if said.complete == STATED:
-        proven.stated.append(
-            "that these are all that match, and that they are the trail's: by its signer alone, "
-            "for no certificate proves what filters leave out"
-        )
-    if proof is None:
+    else:
+        if said.complete == PROVABLE:
+            proven.complete += "; a certificate of completeness of the same time proves it"
+        else:
+            proven.complete += ": no certificate proves what filters leave out"
+        proven.stated.append("that these are all that match, and that they are the trail's")
         regions = ", ".join(each.region for each in said.region)
         proven.stated.append(f"that there are no other nodes, as these regions showed: {regions}")
     return proven
@@ -268,12 +263,14 @@ def _check_all(
     beside.finish()
     if found.code:
         proven.code, proven.reason = found.code, found.reason
-    proven.complete = "proven by the certificate"
     proven.stated += found.stated
+    if found.code != 3:
+        proven.complete = "proven by the certificate" + ", but for gaps" * (found.code == 4)
     if beside.outside:
+        proven.complete += ", but for the first and last segments"
         proven.stated.append(
-            f"that {beside.outside} further records of the first and last segments were received "
-            "outside of that time: a certificate with the records themselves proves it"
+            f"that {beside.outside} further records there were received outside of that time: a "
+            "certificate with the records themselves proves it"
         )
 
 

@@ -24,6 +24,7 @@ from holdfast.times import format_us
 
 BATCH_SEGMENTS = 64
 BATCH_EVENTS = 20_000
+BATCH_BYTES = 4 << 20  # as they are stored
 ATTEMPTS_MAX = 4
 
 Batch = Sequence[tuple[SegmentName, bytes]]
@@ -73,11 +74,11 @@ class Walk:
         return await self._planner.stretches(node, span)
 
     async def batches(self, node: NodeId, stretch: Stretch, span: Span) -> AsyncGenerator[Batch]:
-        """All segments of a stretch in order."""
+        """All segments of a stretch in order: fewer at a time where they turn out to be large."""
         before: SegmentName | None = None
-        at = stretch.start
+        at, width = stretch.start, BATCH_SEGMENTS
         while at < stretch.end:
-            names = await self._names(node, at, min(at + BATCH_SEGMENTS, stretch.end))
+            names = await self._names(node, at, min(at + width, stretch.end))
             asked = []
             for name in names:
                 if span.holds(name, before):
@@ -88,6 +89,9 @@ class Walk:
                 data = dict(await self._reader.segments(node, asked[0], asked[-1] + 1))
             yield [(name, data.get(name, b"")) for name in names]
             at += len(names)
+            size = sum(map(len, data.values()))
+            fitting = len(names) * BATCH_BYTES // size if size else BATCH_SEGMENTS
+            width = max(1, min(fitting, 2 * width, BATCH_SEGMENTS))
 
     async def _names(self, node: NodeId, start: int, end: int) -> list[SegmentName]:
         """Segments from `start` on, at least one, and at most so many events as fit a batch."""
