@@ -265,3 +265,19 @@ def test_a_mistake_of_ours_is_3_and_never_looks_like_a_refuted_trail(capsys: Cap
 
 def _parameters(request: Request) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(request.path).query, keep_blank_values=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["search", "--actr", "x"], "holdfast search"),
+        (["alerts", "silence", "lag:b"], "holdfast alerts silence"),
+        (["frobnicate"], "holdfast"),
+    ],
+)
+def test_who_is_mistaken_in_a_verb_is_led_to_the_help_of_that_verb(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], asked: str
+) -> None:
+    assert run(arguments) == 2
+
+    assert capsys.readouterr().err.endswith(f"(see `{asked} --help`)\n")

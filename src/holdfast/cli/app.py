@@ -102,7 +102,9 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         message = " ".join(error.format_message().split())
         if message:  # without one, the help was asked for by saying nothing
-            printer.failure(f"{message} (see `holdfast --help`)")
+            context: typer.Context | None = getattr(error, "ctx", None)
+            asked = context.command_path if context else "holdfast"
+            printer.failure(f"{message} (see `{asked} --help`)")
         return BAD_INPUT
     except typer.Abort:
         return INTERRUPTED
