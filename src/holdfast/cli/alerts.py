@@ -12,7 +12,6 @@ from holdfast.cli.exits import GOOD
 from holdfast.cli.options import Target
 from holdfast.cli.printer import safe
 from holdfast.cli.source import decode, open_client, rejected
-from holdfast.watch.alerts import Silence
 
 _DURATION: Final = re.compile(r"(\d{1,5})(s|m|h|d)", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -64,17 +63,13 @@ def silence(
     wanted = {"match": match, "for_s": seconds, "why": why or "over", "by": by or getpass.getuser()}
     with open_client(target) as client:
         answer = client.post("/v1/alerts/silences", wanted)
-        if json:
-            printer.machine(answer)
-            return GOOD
-        open_now = decode(client.get_bytes("/v1/alerts"))["open"]
-    covers = Silence(match=match, made_us=0, until_us=1, by="", why="").covers
-    keys = ", ".join(safe(each["key"]) for each in open_now if covers(each["key"], 0))
-    if seconds:
-        printer.line(f"silenced until {safe(decode(answer)['until'])}: {safe(match)}")
-    else:
-        printer.line(f"no silence any more: {safe(match)}")
-    printer.line(f"of what is open: {keys or 'nothing'}")
+    if json:
+        printer.machine(answer)
+        return GOOD
+    said = decode(answer)
+    what = f"silenced until {safe(said['until'])}" if seconds else "no silence any more"
+    printer.line(f"{what}: {safe(match)}")
+    printer.line(f"of what is open: {safe(', '.join(said['covers'])) or 'nothing'}")
     return GOOD
 
 

@@ -52,6 +52,7 @@ class SilenceShape(Struct, frozen=True):
     until: Time
     by: str
     why: str
+    covers: tuple[str, ...]
 
 
 class AlertsAnswer(Struct, frozen=True):
@@ -82,7 +83,9 @@ def alerts_answer(report: AlarmsReport, now_us: int) -> AlertsAnswer:
     return AlertsAnswer(
         open=tuple(_shape(each, book, now_us) for each in book.open),
         past=tuple(_shape(each, book, now_us) for each in book.past),
-        silences=tuple(silence_shape(each) for each in book.silences if now_us < each.until_us),
+        silences=tuple(
+            silence_shape(each, book) for each in book.silences if now_us < each.until_us
+        ),
         channels=tuple(map(delivery_shape, report.channels)),
     )
 
@@ -107,14 +110,16 @@ def _shape(alert: Alert, book: Book, now_us: int) -> AlertShape:
     )
 
 
-def silence_shape(silence: Silence) -> SilenceShape:
-    """A silence."""
+def silence_shape(silence: Silence, book: Book) -> SilenceShape:
+    """A silence, and what it covers of what is open, also where it has just ended."""
+    covered = [each.key for each in book.open if silence.covers(each.key, silence.made_us - 1)]
     return SilenceShape(
         silence.match,
         format_us(silence.made_us),
         format_us(silence.until_us),
         silence.by,
         silence.why,
+        tuple(covered),
     )
 
 

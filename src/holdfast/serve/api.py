@@ -188,7 +188,7 @@ async def silence(request: Asked) -> Response[bytes]:
     now_us = faces.system.host.now_us()
     wanted = alerts.silence_of(await request.body(), kind, principal, now_us)
     await faces.alarms.silence(wanted)
-    shown = answers.write(alerts.silence_shape(wanted))
+    shown = answers.write(alerts.silence_shape(wanted, faces.alarms.report().book))
     return Response(shown, status_code=201, media_type=_JSON)
 
 
