@@ -174,7 +174,10 @@ def test_a_part_of_another_file_is_never_made_whole(
 
 
 @pytest.mark.slow
-def test_straight_from_the_regions_it_is_the_same_file(there: Exporting, tmp_path: Path) -> None:
+def test_straight_from_the_regions_it_is_the_same_file(
+    there: Exporting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_CLOCK_ERROR_MS", "100")  # as the server has it
     one, other = tmp_path / "one", tmp_path / "other"
     run(there.command(one))
     straight = ["export", "--data", str(there.server.data), "--from", SINCE, "--to", there.until]
