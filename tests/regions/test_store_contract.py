@@ -158,6 +158,7 @@ def test_a_listing_is_sorted_whole_and_knows_sizes_and_times(make: Make) -> None
     async def story() -> None:
         store = await make()
         names = ["ev/b/2", "ev/a-b", "ev/a/z", "ev/a.b", "ev/b/10/x", "ev/c", "ev/b/1"]
+        names += ["ev/day=2026-11-29/class=a/1", "ev/day=2026-11-29/1", "ev/day=2026-11-28/2"]
         for name in names:
             await store.create(name, name.encode())
 
@@ -289,7 +290,7 @@ def _whole_second(us: int) -> int:
     return us - us % SECOND_US
 
 
-part = st.text("09a-._", min_size=1, max_size=3).filter(lambda text: text not in (".", ".."))
+part = st.text("09a-._=", min_size=1, max_size=3).filter(lambda text: text not in (".", ".."))
 key = st.lists(part, min_size=1, max_size=4).map(lambda parts: "/".join(("ev", *parts)))
 
 

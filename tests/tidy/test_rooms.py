@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "verify": SHARED | {"regions", "write", "read", "archive", "keep"},
     "receivers": SHARED | {"write"},
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
-    "watch": SHARED | {"regions", "write", "read", "keep"},
+    "watch": SHARED | {"regions", "write", "read", "archive", "keep"},
     "settings": SHARED | {"regions", "write", "read", "keep", "watch"},
     "wiring": SHARED
     | {"regions", "write", "read", "archive", "prove", "keep", "watch", "receivers", "settings"}

@@ -35,6 +35,7 @@ from holdfast.write.identity import Identity
 
 log = logging.getLogger("holdfast.archive")
 
+FIRST_AFTER_SECONDS = 60.0
 EVERY_SECONDS = 3600.0
 GENERATIONS_TRIED = 3
 
@@ -123,9 +124,14 @@ class Archivist:
         self._turn = asyncio.Lock()
 
     async def archive_forever(self, after_hours: int) -> None:
-        """A run an hour. after_hours: how long after its end a day is due; 0: never."""
+        """A run soon after the start, and then every hour.
+
+        after_hours: how long after its end a day is due; 0: never.
+        """
+        pause = FIRST_AFTER_SECONDS
         while after_hours:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(pause)
+            pause = EVERY_SECONDS
             try:
                 await self.archive(after_hours * units.HOUR_US)
             except Exception:

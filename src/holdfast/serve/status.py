@@ -1,5 +1,6 @@
 """How everything stands, as GET /v1/status and `holdfast status --json` say it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast import __version__
+from holdfast.archive.archivist import ArchiveReport
 from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.repair import Finding
 from holdfast.keep.scrub import ScrubReport
@@ -169,6 +171,16 @@ class ScrubShape(Struct, frozen=True):
     findings: tuple[FindingShape, ...]
 
 
+class ArchiveShape(Struct, frozen=True):
+    """The last run of this process's archivist. units: in the archive of every region."""
+
+    ended: Time
+    units: int
+    lacking: dict[str, int]
+    waiting: str
+    trouble: str
+
+
 class WitnessShape(Struct, frozen=True):
     """A witness. segments: of the newest checkpoint that it cosigned; failed: why not the last."""
 
@@ -210,9 +222,9 @@ class AlertsShape(Struct, frozen=True):
 
 
 class StatusAnswer(Struct, frozen=True):
-    """How everything stands. node: the first of `nodes`, null where there is none; survey, scrub:
-    null where nothing is written. witnesses: null where none are configured. alerts: null where
-    no server is alive to look after them."""
+    """How everything stands. node: the first of `nodes`, null where there is none; survey, scrub,
+    archive: null where nothing is written, and before the first. witnesses: null where none are
+    configured. alerts: null where no server is alive to look after them."""
 
     version: str
     now: Time
@@ -225,6 +237,7 @@ class StatusAnswer(Struct, frozen=True):
     reader: ReaderShape
     survey: SurveyShape | None
     scrub: ScrubShape | None
+    archive: ArchiveShape | None
     witnesses: WitnessesShape | None
     alerts: AlertsShape | None
     complete_through: Time | None
@@ -253,6 +266,7 @@ def standing_of(
         nodes=system.reader.nodes(),
         clock_error_us=system.settings.clock_error_ms * 1000,
         rooms=rooms,
+        archived=system.archivist.last,
     )
 
 
@@ -297,6 +311,7 @@ def status_answer(
         reader=_reader(standing),
         survey=_survey(standing.reconciled) if standing.reconciled else None,
         scrub=_scrub(standing.scrubbed) if standing.scrubbed else None,
+        archive=_archive(standing.archived) if standing.archived else None,
         witnesses=_witnesses(standing),
         alerts=_alerts(alarms) if alarms else None,
         **under,
@@ -389,6 +404,13 @@ def _survey(last: Reconciliation) -> SurveyShape:
 def _scrub(last: ScrubReport) -> ScrubShape:
     return ScrubShape(
         format_us(last.ended_us), last.objects, last.size_bytes, _findings(last.findings)
+    )
+
+
+def _archive(last: ArchiveReport) -> ArchiveShape:
+    lacking = Counter(region for unit in last.units for region, _ in unit.lacking)
+    return ArchiveShape(
+        format_us(last.ended_us), last.archived, dict(lacking), last.waiting, last.trouble
     )
 
 

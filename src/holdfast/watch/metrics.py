@@ -290,6 +290,26 @@ def _of_keeping(standing: Standing) -> Iterator[Metric]:
     for name, help, key in surveyed:
         values = [((each.region,), float(getattr(each, key))) for each in drifts]
         yield _gauge(name, help, values, "region")
+    yield from _of_archives(standing)
+
+
+def _of_archives(standing: Standing) -> Iterator[Metric]:
+    """None of any before the first run."""
+    runs = (standing.archived,) if standing.archived else ()
+    ended = [((), each.ended_us / 1e6) for each in runs]
+    yield _gauge("archive_timestamp_seconds", "The last run of the archivist.", ended)
+    units = [((), float(each.archived)) for each in runs]
+    yield _gauge("archive_units", "Days or hours in the archive of every region.", units)
+    stopped = [((), float(bool(each.trouble))) for each in runs]
+    yield _gauge("archive_stopped", "1 when it could not do all that was due.", stopped)
+    lacking = [
+        ((region.id,), float(sum(region.id in dict(unit.lacking) for unit in each.units)))
+        for each in runs
+        for region in standing.regions
+    ]
+    yield _gauge(
+        "archive_lacking_units", "Units that the region lacked after it.", lacking, "region"
+    )
 
 
 def _of_findings(what: str, reports: Sequence[Reconciliation | ScrubReport]) -> Metric:

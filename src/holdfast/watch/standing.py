@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from holdfast.archive.archivist import ArchiveReport
 from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport
@@ -102,7 +103,7 @@ class Standing(Struct, frozen=True):
     writers: behind this port, in the order of their numbers; none where nothing is written. calls:
     of this process, which is `side`. leaving: regions that no event is written to any more. nodes:
     that any region has shown. clock_error_us: how far clocks may differ. rooms: of the disks that
-    are looked at, once they were.
+    are looked at, once they were. archived: by the last run, once there was one.
     """
 
     now_us: int
@@ -120,3 +121,4 @@ class Standing(Struct, frozen=True):
     nodes: tuple[NodeId, ...] = ()
     clock_error_us: int = 0
     rooms: tuple[Room, ...] = ()
+    archived: ArchiveReport | None = None

@@ -1,0 +1,42 @@
+"""How the archive stands is told: in figures, and in the status."""
+
+from msgspec import structs
+
+from holdfast.archive.archivist import ArchiveReport, Archiving
+from holdfast.serve.status import ArchiveShape, _archive
+from holdfast.watch.metrics import _of_archives
+from tests.watch.standings import NOW_US, WELL
+
+UNIT = Archiving("2026-11-28", 10, 100, 1, 5000, ("a",), (("b", "away"),))
+REPORT = ArchiveReport(NOW_US - 9, NOW_US, 31, (UNIT,), "tomorrow", "segment 3 cannot be read")
+
+
+def test_nothing_is_told_before_the_first_run() -> None:
+    assert [each.samples for each in _of_archives(WELL)] == [[]] * 4
+
+
+def test_figures_say_what_each_region_lacks() -> None:
+    standing = structs.replace(WELL, archived=REPORT)
+
+    told = {
+        (sample.name, *sample.labels.values()): sample.value
+        for each in _of_archives(standing)
+        for sample in each.samples
+    }
+
+    assert told == {
+        ("holdfast_archive_timestamp_seconds",): NOW_US / 1e6,
+        ("holdfast_archive_units",): 31,
+        ("holdfast_archive_stopped",): 1,
+        ("holdfast_archive_lacking_units", "a"): 0,
+        ("holdfast_archive_lacking_units", "b"): 1,
+        ("holdfast_archive_lacking_units", "c"): 0,
+    }
+
+
+def test_the_status_says_why() -> None:
+    found = _archive(REPORT)
+
+    assert isinstance(found, ArchiveShape)
+    assert (found.units, found.lacking) == (31, {"b": 1})
+    assert (found.waiting, found.trouble) == ("tomorrow", "segment 3 cannot be read")
