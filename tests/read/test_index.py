@@ -17,6 +17,7 @@ from holdfast.read import index as index_module
 from holdfast.read import indexed as indexed_module
 from holdfast.read import lookup as lookup_module
 from holdfast.read import pages as pages_module
+from holdfast.read import words as words_module
 from holdfast.read.engine import DEFAULTS, Limits
 from holdfast.read.fold import fold, index_fold
 from holdfast.read.index import path_of
@@ -245,6 +246,22 @@ def test_one_id_one_actor_and_one_word_read_few_pages(
             assert positions(page) == want
             assert len(reads) <= 2 * query.limit, query
             assert len(reads) < 40, query
+
+
+@pytest.mark.parametrize("blocks", [1, 5, 70])
+def test_a_filter_of_few_or_many_blocks_takes_few_for_what_they_do_not_hold(blocks: int) -> None:
+    words = [b" ".join(b"w%d-%d" % (block, n) for n in range(300)) for block in range(blocks)]
+    made = [words_module.Block() for _ in words]
+    for block, line in zip(made, words, strict=True):
+        block.add(words_module.hashes_of(line))
+
+    found = words_module.Filter(words_module.make_filter(made), blocks)
+
+    absent = [words_module.probes(words_module.hash_of(b"x%d" % n)) for n in range(1_000)]
+    taken = sum(len(found.blocks_with([word])) for word in absent)
+    assert taken < 0.03 * blocks * len(absent)
+    last = words_module.probes(words_module.hash_of(b"w%d-7" % (blocks - 1)))
+    assert blocks - 1 in found.blocks_with([last])
 
 
 def test_a_count_by_action_and_hour_opens_no_fold(tmp_path: Path) -> None:

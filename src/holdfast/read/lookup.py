@@ -23,7 +23,7 @@ from holdfast.read.segments import SourceError
 from holdfast.read.sources import Places, Stretch
 from holdfast.read.words import BLOCK_ROWS, hash_of, probes, whole, within
 
-ROWS_READ_MAX = 8_192  # of a fold; of more than that, its columns are read as a whole
+ROWS_READ_MAX = 16_384  # of a fold; of more than that, its columns are read as a whole
 
 Reader = Callable[[Sequence[int]], Iterator[bytes]]
 _ESCAPED = b"\\u"  # any letter may hide behind it
@@ -242,14 +242,14 @@ class Lookup:
 
     def _containing(self, rows: Rows, needles: Sequence[Needle]) -> Rows:
         """Those whose record contains one of some texts."""
-        kept: list[int] = []
-        parts = _by_page(self.index, rows.tolist())
-        for (number, some), data in zip(parts.items(), self._read(list(parts)), strict=True):
-            page = self.index.footer.pages[number]
-            starts = starts_in(self.index.array("size")[page.row : page.row + page.rows])
-            found = set(_found(data, needles, starts))
-            kept += [row for row in some if row - page.row in found]
-        return np.array(kept, np.int64)
+        found: list[int] = []
+        sizes, pages = self.index.array("size"), self.index.footer.pages
+        numbers = np.unique(np.searchsorted(self.index.page_rows, rows, side="right") - 1).tolist()
+        for number, data in zip(numbers, self._read(numbers), strict=True):
+            page = pages[number]
+            starts = starts_in(sizes[page.row : page.row + page.rows])
+            found += [page.row + row for row in _found(data, needles, starts)]
+        return np.intersect1d(rows, np.array(found, np.int64))
 
     def records(self, rows: Sequence[int]) -> dict[int, bytes]:
         """The records at some rows."""

@@ -179,9 +179,10 @@ def probes(word: int) -> tuple[int, ...]:
 
 def make_filter(blocks: Sequence[Block]) -> UInt64s:
     """The numbers of a filter, from the words of each block in turn."""
-    count = sum(block.count() for block in blocks)
+    # By what is in a block, however few blocks there are: each has a bit of every number.
+    count = sum(block.count() for block in blocks) // max(len(blocks), 1)
     lanes = max(-(-len(blocks) // LANE_BLOCKS), 1)
-    width = max(count * WORD_BITS // (LANE_BLOCKS * lanes), LANE_BLOCKS)
+    width = max(count * WORD_BITS, LANE_BLOCKS)
     numbers = np.zeros((lanes, width), np.uint64)
     for number, block in enumerate(blocks):
         lane = numbers[number // LANE_BLOCKS]
