@@ -245,6 +245,35 @@ def test_nothing_is_put_into_a_store_that_was_wiped(
     assert sorted(root.rglob("*")) == before
 
 
+class WipedMeanwhile(PosixDisk):
+    """The store is emptied while the bytes of a put are on their way to the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.is_wiping = False
+
+    def fsync(self, handle: int) -> None:
+        if self.is_wiping:
+            all_that_a_shell_names(self._root)
+        super().fsync(handle)
+
+
+@pytest.mark.parametrize("call", ["create", "replace"])
+def test_nothing_is_made_again_in_a_store_that_is_wiped_under_a_put(
+    tmp_path: Path, call: str
+) -> None:
+    disk = WipedMeanwhile(tmp_path)
+    store = DirectoryStore(tmp_path, disk, at_once, cookie=layout.REGION_KEY)
+    assert asyncio.run(store.make_root()) == Stored()
+    assert create(store, layout.REGION_KEY) == Stored()
+
+    disk.is_wiping = True
+    outcome = asyncio.run(getattr(store, call)("ctl/hb/x", b"bytes"))
+
+    assert isinstance(outcome, Unknown) and outcome.permanent
+    assert [path.name for path in tmp_path.rglob("*")] == [".tmp"]
+
+
 def test_a_copied_root_without_its_temporary_directory_is_written_to(
     store: DirectoryStore,
 ) -> None:

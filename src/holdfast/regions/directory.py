@@ -123,6 +123,8 @@ class DirectoryStore:
             return temporary
         try:
             directory = self._settle_directories(root, key)
+            if isinstance(directory, Unknown):
+                return directory
             try:
                 self._disk.link(root, temporary, key)
             except FileExistsError:
@@ -144,10 +146,14 @@ class DirectoryStore:
             return temporary
         try:
             directory = self._settle_directories(root, key)
-            self._disk.rename(root, temporary, key)
+            if isinstance(directory, str):
+                self._disk.rename(root, temporary, key)
         except OSError:
             self._discard(root, temporary)
             raise
+        if isinstance(directory, Unknown):
+            self._discard(root, temporary)
+            return directory
         self._sync(root, directory)
         return Stored()
 
@@ -234,9 +240,7 @@ class DirectoryStore:
 
     def _write_temporary(self, root: int, key: str, data: bytes) -> str | Unknown:
         """Write and fsync a file in `.tmp`, for a key. Nothing is left of it when that fails."""
-        if self._cookie not in ("", key) and not self._is_there(root, self._cookie):
-            return self._wiped(f"holds no {self._cookie}")
-        opened = self._open_temporary(root)
+        opened = self._refuse(root, key) or self._open_temporary(root)
         if isinstance(opened, Unknown):
             return opened
         path, file = opened
@@ -265,19 +269,24 @@ class DirectoryStore:
                 self._make_directory(root, TEMPORARY)
         return Unknown(f"no free name in {TEMPORARY}")
 
-    def _is_there(self, root: int, path: str) -> bool:
+    def _refuse(self, root: int, key: str) -> Unknown | None:
+        """Why nothing is put: the cookie is gone."""
+        if self._cookie in ("", key):
+            return None
         try:
-            self._disk.stat(root, path)
+            self._disk.stat(root, self._cookie)
         except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
+            return self._wiped(f"holds no {self._cookie}")
+        return None
 
     def _wiped(self, what: str) -> Unknown:
         why = f"{self.root} {what}: wiped, or a mount point without its disk"
         return Unknown(why, permanent=True)
 
-    def _settle_directories(self, root: int, key: str) -> str:
+    def _settle_directories(self, root: int, key: str) -> str | Unknown:
         """Make the directories of a key and their names durable; returns the last of them.
+
+        The store may have been wiped since the put began, which takes an fsync: it is asked again.
 
         That a directory is there does not mean that its name would survive a power cut: whoever
         made it may not have got to its fsync. So each is settled once in this store's life.
@@ -290,6 +299,8 @@ class DirectoryStore:
         for end in (index for index, letter in enumerate(key) if letter == "/"):
             directory = key[:end]
             if directory not in self._durable:
+                if refused := self._refuse(root, key):
+                    return refused
                 self._make_directory(root, directory)
                 self._sync(root, parent)
                 self._durable.add(directory)
