@@ -128,9 +128,8 @@ def test_a_window_that_moves_on_counts_what_lies_across_its_ends(tmp_path: Path)
     trail, worker = numbered(tmp_path, segments=10, each=2), Worker()
     kept = Counting(worker)
 
-    def count(from_us: int) -> int:
-        query = Query(from_us=from_us)
-        question = Question(query, (), None)
+    def count(from_us: int | None, to_us: int | None = None) -> int:
+        question = Question(Query(from_us=from_us, to_us=to_us), (), None)
         worker.jobs.clear()
         return asyncio.run(kept.count(trail.sources, question, NOWHERE)).count
 
@@ -138,12 +137,16 @@ def test_a_window_that_moves_on_counts_what_lies_across_its_ends(tmp_path: Path)
     assert worker.jobs == [9, 1]
     assert count(START_US + SECOND_US // 2) == 19
     assert worker.jobs == [1]
+    assert count(START_US, START_US + 4 * SECOND_US) == 4
+    assert worker.jobs == [2]
+    assert count(None) == 20
+    assert worker.jobs == [1]
 
 
 def test_no_more_groups_are_kept_than_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting_module, "KEPT_MAX", 8)
+    monkeypatch.setattr(counting_module, "KEPT_MAX", 24)
     trail, worker = numbered(tmp_path, segments=4, each=2), Worker()
     kept = Counting(worker)
     first, second = (Question(Query(), ("tenant",), size) for size in (SECOND_US, 2 * SECOND_US))
@@ -153,6 +156,29 @@ def test_no_more_groups_are_kept_than_may_be(
     asyncio.run(kept.count(trail.sources, first, NOWHERE))
 
     assert worker.jobs == [4, 4, 4]
+
+
+def test_what_is_kept_does_not_wait_for_what_is_counted(tmp_path: Path) -> None:
+    trail, done = numbered(tmp_path, segments=2, each=2), Worker()
+    known, new = (Question(Query(), ("tenant",), size) for size in (None, SECOND_US))
+
+    async def story() -> None:
+        never = asyncio.Event()
+
+        async def run(job: Callable[..., Counts], sources: Sequence[Source], *more: Any) -> Counts:
+            if done.jobs:
+                await never.wait()
+            return await done(job, sources, *more)
+
+        kept = Counting(run)
+        before = await kept.count(trail.sources, known, NOWHERE)
+        hanging = asyncio.create_task(kept.count(trail.sources, new, NOWHERE))
+        await asyncio.sleep(0)
+
+        assert await kept.count(trail.sources, known, NOWHERE) == before
+        hanging.cancel()
+
+    asyncio.run(story())
 
 
 def test_too_many_groups_are_refused_however_they_are_counted(

@@ -1,11 +1,13 @@
 """How many events match, kept: what was counted in a file that never changes is not counted again.
 
 Folds and segments are immutable, so what a question finds in those that lie whole in its time stays
-true for as long as they are there. For each question that is kept twice: what it found in folds,
-and in all. When only new segments came since, they alone are counted; once they are folded, what
-folds have is added to; where folds were merged, it is counted anew.
+true for as long as they are there. For each question, over as long a time, that is kept twice: what
+it found in folds, and in all. When only new segments came since, they alone are counted; once they
+are folded, what folds have is added to; where folds were merged, or the time has moved past some,
+it is counted anew.
 
-A job takes a few files, so that a search waits for no more than these, however much is counted.
+A job takes a few files, and there is one at a time, so that a search waits for no more than these,
+however much is counted; what is kept waits for nobody.
 """
 
 import asyncio
@@ -31,7 +33,7 @@ from holdfast.read.sources import (
 
 JOB_FOLDS = 8
 JOB_SEGMENTS = 512
-KEPT_MAX = 200_000  # groups and buckets, of all questions together
+KEPT_MAX = 250_000  # names, groups and buckets, of all questions together: some 40 MB
 SECONDS_MAX = DEFAULTS.timeout_s
 
 Name = tuple[str, object]  # of a source: the hash of its bytes, and which part of it
@@ -45,6 +47,15 @@ class Question(Struct, frozen=True):
     bucket_us: int | None
 
 
+class Key(Struct, frozen=True):
+    """What something is kept for. asked: without its times; span_us: from one to the other, so that
+    a time of one length that moves on does not take the place of another."""
+
+    asked: Question
+    span_us: int | None
+    folds_only: bool
+
+
 class Kept(Struct, frozen=True):
     """What a question comes to in some sources. problems: why it is refused for that."""
 
@@ -54,7 +65,7 @@ class Kept(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        return len(self.counts.groups) + len(self.counts.histogram)
+        return len(self.names) + len(self.counts.groups) + len(self.counts.histogram)
 
 
 NOTHING = Kept(frozenset(), Counts(0))
@@ -65,7 +76,8 @@ class Counting:
 
     def __init__(self, run: Callable[..., Awaitable[Counts]]) -> None:
         self._run = run
-        self._kept: OrderedDict[tuple[Question, bool], Kept] = OrderedDict()
+        self._turn = asyncio.Semaphore(1)
+        self._kept: OrderedDict[Key, Kept] = OrderedDict()
         self._size = 0
 
     async def count(self, sources: Sequence[Source], question: Question, hidden: Places) -> Counts:
@@ -94,21 +106,21 @@ class Counting:
             and not (hidden and hidden_in([source], hidden))
         ]
         names = {_name(source) for source in whole}
-        timeless = structs.replace(question.query, from_us=None, to_us=None)
-        asked = structs.replace(question, query=timeless)
-        kept = self._known((asked, True), names)
+        key = _key(question, folds_only=False)
+        kept = self._known(key, names)
         if not kept.names:
             folds = [source for source in whole if isinstance(source, FoldSource)]
-            kept = self._known((asked, False), {_name(fold) for fold in folds})
-            kept = await self._extended((asked, False), kept, folds)
-        kept = await self._extended((asked, True), kept, whole)
+            of_folds = _key(question, folds_only=True)
+            kept = self._known(of_folds, {_name(fold) for fold in folds})
+            kept = await self._extended(of_folds, kept, folds)
+        kept = await self._extended(key, kept, whole)
         rest = [source for source in found if _name(source) not in names]
         if not rest:
             return kept.counts
         parts = [await self._ask(some, question, hidden) for some in _jobs(rest)]
         return _sum(kept.counts, *parts)
 
-    def _known(self, key: tuple[Question, bool], names: Set[Name]) -> Kept:
+    def _known(self, key: Key, names: Set[Name]) -> Kept:
         """What is kept, if all that it was counted in is still there."""
         kept = self._kept.get(key, NOTHING)
         if not kept.names <= names:
@@ -117,15 +129,13 @@ class Counting:
             raise RejectedError(TOO_MANY, *kept.problems)
         return kept
 
-    async def _extended(
-        self, key: tuple[Question, bool], kept: Kept, sources: Sequence[Source]
-    ) -> Kept:
+    async def _extended(self, key: Key, kept: Kept, sources: Sequence[Source]) -> Kept:
         """What is kept, and what is not in it yet; as far as that came, if it is given up."""
         names = kept.names
         try:
             for some in _jobs([each for each in sources if _name(each) not in kept.names]):
                 names |= {_name(source) for source in some}
-                kept = Kept(names, _sum(kept.counts, await self._ask(some, key[0], NOWHERE)))
+                kept = Kept(names, _sum(kept.counts, await self._ask(some, key.asked, NOWHERE)))
         except RejectedError as error:
             if error.kind == TOO_MANY:
                 kept = Kept(names, Counts(0), error.problems)
@@ -136,15 +146,23 @@ class Counting:
 
     async def _ask(self, sources: Sequence[Source], question: Question, hidden: Places) -> Counts:
         query, by, bucket_us = question.query, question.by, question.bucket_us
-        return await self._run(run_counts, sources, query, by, bucket_us, hidden)
+        async with self._turn:
+            return await self._run(run_counts, sources, query, by, bucket_us, hidden)
 
-    def _keep(self, key: tuple[Question, bool], kept: Kept) -> None:
+    def _keep(self, key: Key, kept: Kept) -> None:
         before = self._kept.pop(key, NOTHING)
         self._kept[key] = kept
         self._size += kept.size - before.size
         while self._size > KEPT_MAX and len(self._kept) > 1:
             _, least = self._kept.popitem(last=False)
             self._size -= least.size
+
+
+def _key(question: Question, *, folds_only: bool) -> Key:
+    from_us, to_us = question.query.from_us, question.query.to_us
+    timeless = structs.replace(question.query, from_us=None, to_us=None)
+    span_us = None if from_us is None or to_us is None else to_us - from_us
+    return Key(structs.replace(question, query=timeless), span_us, folds_only)
 
 
 def _name(source: Source) -> Name:

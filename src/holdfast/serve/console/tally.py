@@ -2,8 +2,7 @@
 
 A count reads everything that matches, a search only its newest page: so counts have a deadline of
 their own. What is not there by then is said to be missing, and goes on being counted for whoever
-asks again. One question is worked on at a time, so that counts never stand in a search's way for
-longer than one of them takes.
+asks again.
 """
 
 import asyncio
@@ -31,7 +30,6 @@ class Tallies:
     def __init__(self, reader: Reader, shown_max: int = 6) -> None:
         self._reader = reader
         self._shown_max = shown_max
-        self._turn = asyncio.Semaphore(1)
         self._running: dict[Query, tuple[Tally, asyncio.Task[None]]] = {}
 
     async def of(self, query: Query, seconds: float) -> Tally:
@@ -51,7 +49,7 @@ class Tallies:
 
     async def _count(self, query: Query, tally: Tally) -> None:
         try:
-            async with asyncio.timeout(TALLY_SECONDS), self._turn:
+            async with asyncio.timeout(TALLY_SECONDS):
                 await self._fill(query, tally)
         except TimeoutError:
             tally.why = f"it takes more than {TALLY_SECONDS:g} s: a shorter time is counted sooner"
