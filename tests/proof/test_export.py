@@ -141,6 +141,7 @@ def test_another_kind_of_file_is_held_to_its_hash() -> None:
     receipt = signed(replace(SAID, kind="csv", gap=()))
 
     assert checked(receipt).stated[0].startswith("that 5 records")
+    assert checked(receipt).complete.endswith("of a file as ndjson")
     with pytest.raises(MismatchError):
         checked(receipt, FILE + b"x")
 

@@ -88,6 +88,7 @@ def _cluster(url: str) -> Iterator[Crew]:
         raise rejected("--executor", f"is {DASK}HOST:PORT, not {url!r}")
     try:
         from distributed import Client, KilledWorker
+        from distributed.comm.core import CommClosedError
     except ModuleNotFoundError:
         raise rejected("--executor", "dask is missing: install holdfast-audit[dask]") from None
     try:
@@ -102,7 +103,7 @@ def _cluster(url: str) -> Iterator[Crew]:
                 raise UnavailableError(f"{url} has no worker now")
             _check_versions(client.run(_version))
             yield Crew(client.get_executor(pure=False), threads, is_elsewhere=True)
-        except (KilledWorker, OSError) as error:
+        except (KilledWorker, CommClosedError) as error:
             raise UnavailableError(f"{url}: {error}") from error
 
 

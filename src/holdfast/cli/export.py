@@ -18,7 +18,7 @@ from holdfast.cli.options import Filters, Where
 from holdfast.cli.source import Parameters, ServerSource, Source, open_source, rejected
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.proof import statements
-from holdfast.proof.export import PROVABLE, Export
+from holdfast.proof.export import LINES, PROVABLE, Export
 
 RECEIPT = ".receipt"
 
@@ -146,7 +146,7 @@ def _tell(out: Path, receipt: bytes) -> None:
         return
     said = statements.read(receipt, Export).statement
     how = "that they are all that match is the signer's word alone"
-    if said.complete == PROVABLE:
+    if said.complete == PROVABLE and said.kind == LINES:
         how = "that they are all is proven by a certificate of the same time (`holdfast certify`)"
     printer.note(f"{said.events} records, {said.bytes} bytes; {how}")
     for gap in said.gap:

@@ -196,6 +196,7 @@ def check(
     else:
         if said.complete == PROVABLE:
             proven.complete += "; a certificate of completeness of the same time proves it"
+            proven.complete += f" of a file as {LINES}" * (said.kind != LINES)
         else:
             proven.complete += ": no certificate proves what filters leave out"
         proven.stated.append("that these are all that match, and that they are the trail's")
