@@ -105,7 +105,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         30,
         "Region {} lost what it once held",
         "No statement rests on it until all of it is back. The other regions hold the events.",
-        (Step("Who deletes there? Was an old backup restored?"), _RECONCILE),
+        (
+            Step("Who deletes there? Was an old backup restored?"),
+            _RECONCILE,
+            Step("Does every region lack the same? No repair has it: see docs/ALERTS.md."),
+        ),
         _REGIONS,
     ),
     "lag": Kind(
