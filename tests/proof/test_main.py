@@ -119,7 +119,7 @@ def test_a_refuted_proof_names_the_step_and_why(run: Run, file: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "named"),
     [
-        (b"", "does not begin with its format"),
+        (b"", "it is empty"),
         (b'{"format":"holdfast-proof/2","record":"x"}\n', "'holdfast-proof/2'"),
         (b"\xff\x00" * 1000, "does not begin with its format"),
         (b'{"format":"holdfast-proof/1"}\n', "does not have the fields"),

@@ -130,7 +130,9 @@ def _steps(file: BinaryIO, asked: argparse.Namespace) -> Steps:
     if checker is not None:
         return (yield from checker(line, file, asked))
     yield "the file is of a format that is known here"
-    named = f"it is of {found[1].decode()!r}" if found else "it does not begin with its format"
+    named = "it does not begin with its format" if line else "it is empty: was it ever written?"
+    if found:
+        named = f"it is of {found[1].decode()!r}"
     known = ", ".join((*CHECKERS, export.Export.KIND))
     raise MalformedError(f"{named}; known are {known}")
 
