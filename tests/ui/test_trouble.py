@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.serve.running import EVENT, Running, running
-from tests.ui.browser import chromium, grave
+from tests.ui.browser import chromium, grave, opened
 from tests.ui.trouble import away, declare_gap, lose_segment, miss, segments
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -15,9 +15,14 @@ SEGMENTS = 4
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def complaints() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(complaints: list[str]) -> Iterator[Page]:
     with chromium() as browser:
-        yield browser.new_page()
+        yield opened(browser.new_context(), complaints)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,21 @@ def test_a_corrupt_copy_is_found_by_verifying_now(page: Page, holed: Running) ->
     copy.write_bytes(data)
 
 
-def test_two_regions_away_hold_it_back_and_are_named(page: Page, holed: Running) -> None:
+def every_page(server: Running) -> list[str]:
+    (event, *_) = server.get("/v1/events").json()["events"]
+    named = ("regions", "completeness", "integrity", "integrity/verify", "alerts", "report")
+    day = event["received"][:10]
+    return [
+        "/",
+        f"/events/{event['id']}",
+        *(f"/{name}" for name in named),
+        f"/report?from={day}&to={day}T23:59:59Z",
+    ]
+
+
+def test_two_regions_away_hold_it_back_and_are_named(
+    page: Page, complaints: list[str], holed: Running
+) -> None:
     with away(holed.data, "b", "c"):
         holed.wait_until(lambda: "Too few regions" in holed.get("/completeness").text)
         page.goto(f"{holed.url}/completeness")
@@ -85,6 +104,10 @@ def test_two_regions_away_hold_it_back_and_are_named(page: Page, holed: Running)
         expect(page.locator(".card.is-down")).to_have_count(2)
         assert page.locator(".card .spark").count() == 3
         assert grave(page) == []
+        for path in every_page(holed):
+            page.goto(holed.url + path)
+            expect(page.locator(".wl-say").first).to_have_text(re.compile("; b .*; c "))
+        assert complaints == []
     holed.wait_until(lambda: "Nothing. It follows" in holed.get("/completeness").text)
 
 
