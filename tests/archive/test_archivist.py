@@ -250,3 +250,18 @@ def test_a_crash_after_any_write_is_made_good_by_the_next_run(tmp_path: Path) ->
             assert all(len(archived(world, id)) == 3 for id in ALL)
 
     play(story)
+
+
+def test_a_scratch_that_cannot_be_written_stops_a_run_and_is_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world, 1)
+        keeper = await archivist(world, tmp_path)
+        (tmp_path / "scratch").write_text("a file where the folder was to be")
+
+        report = await keeper.archive(DAY_US)
+
+        assert "File exists" in report.trouble
+        assert (report.units, report.archived) == ((), 0)
+
+    play(story)

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,15 +19,14 @@ from holdfast.archive.due import Due
 from holdfast.archive.fetch import fetch_objects, fetch_segments
 from holdfast.archive.give import Giver, Trouble
 from holdfast.archive.make import Copied, Job, check, make
-from holdfast.archive.manifests import Manifests, Units
+from holdfast.archive.manifests import Manifests, Units, list_archive
 from holdfast.archive.parts import Made
 from holdfast.archive.plan import HoleError, Unit
-from holdfast.errors import CorruptError, UnavailableError
+from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names, statements
 from holdfast.read.reader import Reader
-from holdfast.read.segments import SourceError
 from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import EpochKey
@@ -38,6 +38,9 @@ log = logging.getLogger("holdfast.archive")
 FIRST_AFTER_SECONDS = 60.0
 EVERY_SECONDS = 3600.0
 GENERATIONS_TRIED = 3
+# What the next run may find otherwise: something is missing or corrupt, a disk is full, a worker
+# was killed for its memory, a manifest does not fit into a note.
+STOPPING = (HoldfastError, HoleError, ProofError, OSError, BrokenExecutor)
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -178,7 +181,7 @@ class Archivist:
         """
         if not region.store_uuid:
             return Unknown(region.why_unverified)
-        listing = await region.list(layout.ARCHIVE_PREFIX)
+        listing = await list_archive(region)
         if isinstance(listing, Unknown):
             return listing
         found = await self._manifests.of(region, listing, self._regions.trail)
@@ -203,7 +206,7 @@ class Archivist:
         try:
             async for unit in self._units(found, due, after_us):
                 done.append(await self._see_to(unit, found))
-        except (HoleError, UnavailableError, CorruptError, SourceError) as error:
+        except STOPPING as error:
             trouble = str(error)
             log.warning("archiving stops here: %s", error)
         return ArchiveReport(

@@ -6,10 +6,11 @@ holds. What a later step shows can only lie further on than what an earlier one 
 extent never claims a segment that this survey had no chance to see.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from holdfast.archive.manifests import Manifests, Units
+from holdfast.archive.manifests import Manifests, Units, list_archive
 from holdfast.keep.drift import Extent
 from holdfast.keep.lost import EpochId
 from holdfast.keep.objects import why_wrong
@@ -133,16 +134,19 @@ class Surveyor:
     ) -> dict[RegionId, Units]:
         """List archives, and read the manifests that are new."""
         archives: dict[RegionId, Units] = {}
-        listings = await list_everywhere(regions, layout.ARCHIVE_PREFIX, "", absent)
-        seen.add(listings)
-        for region in regions:
-            if region.id in listings:
-                listing = listings[region.id]
+        asked = [region for region in regions if region.id not in absent]
+        answers = await asyncio.gather(*(list_archive(region) for region in asked))
+        for region, listing in zip(asked, answers, strict=True):
+            found: Units | Unknown
+            if isinstance(listing, Unknown):
+                found = listing
+            else:
+                seen.add({region.id: listing})
                 found = await self._manifests.of(region, listing, self._regions.trail)
-                if isinstance(found, Unknown):
-                    absent[region.id] = found.reason
-                else:
-                    archives[region.id] = found
+            if isinstance(found, Unknown):
+                absent[region.id] = found.reason
+            else:
+                archives[region.id] = found
         return archives
 
 

@@ -8,16 +8,17 @@ escapes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from holdfast.archive.manifests import list_archive
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, names
 from holdfast.regions import Regions, layout
 from holdfast.regions.cookie import judge_cookie
 from holdfast.regions.kinds import Cookie
 from holdfast.regions.layout import EpochKey, Key, SegmentKey, WholeKey
-from holdfast.regions.port import Absent, Level, Present, RegionId, Unknown
+from holdfast.regions.port import Absent, Level, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.whole import why_not_whole, why_superseded
 from holdfast.verify.evidence import Copy, Evidence
@@ -227,8 +228,11 @@ class Look:
 
     async def _list(self, prefix: str) -> dict[RegionId, list[str]]:
         """The keys of ours under a prefix, region by region; others are named."""
+        return self._taken(await self._ask(lambda region: region.list(prefix)))
+
+    def _taken(self, listings: Mapping[RegionId, Listing]) -> dict[RegionId, list[str]]:
         listed: dict[RegionId, list[str]] = {}
-        for id, listing in (await self._ask(lambda region: region.list(prefix))).items():
+        for id, listing in listings.items():
             self._objects[id] += len(listing.objects)
             for entry in listing:
                 self._name_covered(id, entry.key, entry.covered)
@@ -261,7 +265,7 @@ class Look:
 
     async def archives(self) -> tuple[dict[RegionId, list[str]], list[Copy]]:
         """The keys in each region's archive, and its manifests, judged."""
-        listed = await self._list(layout.ARCHIVE_PREFIX)
+        listed = self._taken(await self._ask(list_archive))
         notes = {id: [key for key in keys if key.endswith(".note")] for id, keys in listed.items()}
         return listed, await self._read_all(notes)
 

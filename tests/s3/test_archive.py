@@ -1,0 +1,56 @@
+"""An archive in buckets under Object Lock: put once, read back, and seen through what lies over."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from holdfast.archive.archivist import Archivist
+from holdfast.keep.keeper import Keeper
+from holdfast.regions import Regions, layout
+from holdfast.regions.port import Listing, Stored
+from holdfast.regions.units import DAY_US
+from tests.archive.days import archivist, person, trail_of
+from tests.read.trails import ALL, TRAIL, World
+from tests.s3.ceph import CephRegion
+from tests.s3.locked import Locked
+
+pytestmark = [pytest.mark.s3, pytest.mark.timeout(180)]
+
+
+def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
+    tmp_path: Path, ceph: CephRegion
+) -> None:
+    locked = Locked(ceph, "archived")
+
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+        regions = Regions([locked.region(id, f"{id}/") for id in ALL], 2, TRAIL.trail)
+        for region in regions:
+            for key, (data, _) in world.stores[region.id].objects.items():
+                put = region.create if key.startswith("ev/") else region.replace
+                assert await put(key, data) == Stored()
+        reading = await archivist(world, tmp_path)
+        real = Archivist(
+            *(regions, reading._reader, world.host, lambda: person(world), tmp_path / "work")
+        )
+
+        report = await real.archive(DAY_US)
+        again = await real.archive(DAY_US)
+        listing = await regions.by_id["b"].list(layout.ARCHIVE_PREFIX)
+        assert isinstance(listing, Listing)
+        part = next(each.key for each in listing if each.key.endswith(".parquet"))
+        locked.client.delete_object(Bucket=locked.name, Key=f"b/{part}")
+        kept = await Keeper(regions, world.host).reconcile(whole=True)
+
+        assert [each.regions for each in report.units] == [ALL, ALL]
+        assert again.units == () and again.archived == 2
+        assert len(listing.objects) == 6
+        assert kept.identical
+        assert [(f.kind, f.region, f.key) for f in kept.findings] == [("hidden", "b", part)]
+
+    try:
+        asyncio.run(story())
+    finally:
+        locked.close()
