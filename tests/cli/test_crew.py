@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +96,10 @@ def many_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verified(
-    data: Path, crew: Crew | None, journal: Path | None = None, progress: Progress = silent
+    data: Path,
+    by: Crew | Workers | None,
+    journal: Path | None = None,
+    progress: Progress = silent,
 ) -> Report:
     settings = load(None, {}, {"data": str(data)})
 
@@ -110,7 +114,7 @@ def verified(
         )
         asyncio.run(regions.verify())
         kept = closing.enter_context(Journal(journal, regions.trail)) if journal else None
-        workers = Workers(settings, crew) if crew else None
+        workers = Workers(settings, by) if isinstance(by, Crew) else by
         return asyncio.run(main(regions, Means(workers, kept, progress)))
 
 
@@ -183,6 +187,20 @@ def test_a_cluster_that_is_lost_is_no_verdict_and_what_was_done_is_kept(
     again = verified(data, None, journal)
     assert again.resumed_segments >= 5
     assert same(again) == same(verified(data, None))
+
+
+def test_a_worker_that_sees_a_region_otherwise_says_so_and_calls_nothing_missing(
+    data: Path, tmp_path: Path
+) -> None:
+    copied = tmp_path / "data"
+    shutil.copytree(data, copied)
+    shutil.rmtree(copied / "regions" / "c")  # a mount that this machine lacks
+    elsewhere = load(None, {}, {"data": str(copied)})
+
+    with ThreadPoolExecutor(1) as threads:
+        workers = Workers(elsewhere, Crew(threads, 1, is_elsewhere=True))
+        with pytest.raises(UnavailableError, match="region c at "):
+            verified(data, workers)
 
 
 @pytest.mark.parametrize(

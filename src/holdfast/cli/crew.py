@@ -8,6 +8,7 @@ import asyncio
 import multiprocessing
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -133,14 +134,13 @@ class Workers:
         return await outcome_of(executor.submit(_check, self._settings, batch, is_elsewhere))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class _Opened:
-    """What a thread of a worker process keeps from one batch to the next."""
+    """What a thread of a worker process keeps from one batch to the next, and closes at its end."""
 
     settings: Settings
     loop: asyncio.AbstractEventLoop
     regions: Regions
-    closing: ExitStack
 
 
 _kept = threading.local()
@@ -168,12 +168,11 @@ def _opened(settings: Settings, trail: str, is_elsewhere: bool) -> _Opened:
     opened: _Opened | None = getattr(_kept, "opened", None)
     if opened is not None and opened.settings == settings:
         return opened
-    if opened is not None:
-        opened.closing.close()
     closing = ExitStack()
     regions = closing.enter_context(real_regions(settings, PATIENT))
-    opened = _kept.opened = _Opened(settings, asyncio.new_event_loop(), regions, closing)
+    opened = _kept.opened = _Opened(settings, asyncio.new_event_loop(), regions)
     closing.callback(opened.loop.close)
+    weakref.finalize(opened, closing.close)
     if is_elsewhere:
         regions.trail = trail
         opened.loop.run_until_complete(regions.verify())
