@@ -79,8 +79,8 @@ class Question:
 
 
 WHY_FIXED: Final = (
-    "DuckDB prunes by the same order and statistics; most of ours is what any search takes, first "
-    "of all to ask DuckDB of the hot events"
+    "DuckDB prunes by the same order and statistics; most of ours is what any search takes: a look "
+    "at each fold's index, and at what is hot"
 )
 QUESTIONS: Final = (
     Question(
@@ -93,7 +93,7 @@ QUESTIONS: Final = (
         "newest 100 of an actor",
         0.06,
         lambda one, _: Query(actor=one.actor),
-        why="a hundred records lie in as many pages, each decompressed for one of them",
+        why="a hundred records lie in as many pages of 60 folds, each decompressed for one of them",
     ),
     Question("one id", 0.03, lambda one, _: Query(id=one.id), why=WHY_FIXED),
     Question(
@@ -101,7 +101,7 @@ QUESTIONS: Final = (
         0.05,
         None,
         3,
-        "each fold's counts are added to the others' one by one, in Python",
+        "the values that each fold counts are given common numbers, in Python",
     ),
     Question(
         "a ticket's number, a whole word",

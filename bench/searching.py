@@ -27,7 +27,7 @@ WARM_PART: Final = 0.25  # of the time: not counted
 SEARCH_MS_MAX: Final = 50
 MEMORY_MIB_MAX: Final = 800
 WHY_SEARCH: Final = (
-    "a search needs some 12 ms of CPU, and waits for a core that takes events in for half of the "
+    "a search needs some 6 ms of CPU, and waits for a core that takes events in for half of the "
     "time, and folds them for the rest"
 )
 

@@ -257,6 +257,8 @@ def _rows(table: pa.Table, spans: dict[_Key, _Span], wanted: Sequence[SegmentSou
             pieces[-1] = (pieces[-1][0], end)
         else:
             pieces.append((start, end))
+    if pieces == [(0, len(table))]:
+        return table
     if len(pieces) <= SLICES_MAX:
         return pa.concat_tables([table.slice(start, end - start) for start, end in pieces])
     return table.take(pa.array(np.concatenate([np.arange(*piece) for piece in pieces])))

@@ -38,6 +38,8 @@ def matching(table: pa.Table, wanted: Wanted, hidden: Mapping[NodeId, Positions]
 
 def newest(table: pa.Table, rows: Rows, limit: int) -> list[Hit]:
     """The newest of some rows, in order."""
+    if not len(rows):
+        return []
     if len(rows) > limit:
         times = table["time_us"].to_numpy()[rows]
         rows = rows[times >= np.partition(times, -limit)[-limit]]

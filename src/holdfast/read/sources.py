@@ -122,11 +122,12 @@ def stretches_of(source: Source) -> tuple[Stretch, ...]:
 
 def prune(sources: Sequence[Source], wanted: Wanted) -> list[Source]:
     """Leave out what cannot hold a wanted event; the rest by greatest time, newest first."""
+    from_us, newest_us = wanted.from_us, wanted.newest_us
     kept = [
         _narrowed(source, wanted.tenant)
         for source in sources
-        if source.time_max_us >= wanted.from_us
-        and source.time_min_us <= wanted.newest_us
+        if source.time_max_us >= from_us
+        and source.time_min_us <= newest_us
         and (wanted.tenant is None or not source.tenants or wanted.tenant in source.tenants)
     ]
     kept.sort(key=lambda source: source.time_max_us, reverse=True)
