@@ -7,6 +7,7 @@ written again. A segment's compressed bytes may differ between versions of zstd:
 import json
 from collections.abc import Callable
 
+from holdfast.archive import lines as evidence
 from holdfast.proof import ledger, merkle, objects, tenants
 from holdfast.proof.certificate import Head, HeadOfAll, Named, Stretch
 from holdfast.proof.ledger import LedgerEnd
@@ -19,6 +20,7 @@ from holdfast.regions import segment, signing
 from tests.proof import samples
 
 SEGMENT_FILE = "segment.ndjson.zst"
+MOMENT = "2026-11-24T10:00:00.000001Z"
 SEALED_AFTER = samples.fixed_end(7)
 
 
@@ -30,6 +32,7 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     files["keys.json"] = _json(_keys())
     files["ledger.json"] = _json(_ledger())
     files["segment.json"] = _json(_segment(name))
+    files["archived.ndjson"] = b"".join(archived(name, data))
     end = ledger.extend(SEALED_AFTER, name)
     closed = Closed(
         2, end, samples.CLOSER, "lost", end.sealed_us, samples.certificate_of(samples.CLOSER_KEY)
@@ -44,6 +47,18 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     opened = whole(name, data, samples.NODE, samples.TAG_KEY, False)
     files["all.certificate"] = _certificate(name, end, opened, HeadOfAll)
     return files
+
+
+def archived(name: SegmentName, data: bytes) -> list[bytes]:
+    """The evidence of a unit that has that segment alone, before it is compressed."""
+    leaves = tuple(str(each["leaf"]) for each in _tenants(name))
+    trailer = segment.trailer_note(data).decode()
+    facts = evidence.Part("b" * 64, name.count, MOMENT, MOMENT, tuple(sorted(samples.GROUPS)))
+    return [
+        objects.form(evidence.Head("2026-11-24", 1)),
+        objects.form(facts),
+        objects.form(evidence.Archived(samples.NODE, name.text, trailer, leaves)),
+    ]
 
 
 def _certificate(
@@ -116,8 +131,7 @@ def _ledger() -> object:
 
 
 def _segment(name: SegmentName) -> object:
-    tenants = [_tenant(tenant, records, name) for tenant, records in samples.GROUPS.items()]
-    tenants.sort(key=lambda each: str(each["tag"]))
+    tenants = _tenants(name)
     leaves = [merkle.leaf_hash(str(each["leaf"]).encode()) for each in tenants]
     at = [each["tenant"] for each in tenants].index("acme")
     records = [merkle.leaf_hash(record) for record in samples.GROUPS["acme"]]
@@ -135,6 +149,11 @@ def _segment(name: SegmentName) -> object:
             "segment": {"index": name.index, "path": _path(hashes, name.index)},
         },
     }
+
+
+def _tenants(name: SegmentName) -> list[dict[str, object]]:
+    found = [_tenant(tenant, records, name) for tenant, records in samples.GROUPS.items()]
+    return sorted(found, key=lambda each: str(each["tag"]))
 
 
 def _tenant(tenant: str, records: list[bytes], name: SegmentName) -> dict[str, object]:

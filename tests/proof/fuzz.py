@@ -19,6 +19,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from holdfast.archive import lines as evidence
 from holdfast.proof import (
     ProofError,
     __main__,
@@ -36,7 +37,7 @@ from holdfast.proof.event import EventProof
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.regions import kinds, layout, segment, signing
-from tests.proof import samples
+from tests.proof import freeze, samples
 from tests.proof.proofs import drained, genuine, written
 from tests.proof.samples import CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TAG_KEY, TRAIL, TRAIL_KEY
 from tests.prove.certificates import checked, proven, small
@@ -67,6 +68,7 @@ JSON_VALUES: tuple[object, ...] = (
 KEYS = (TRAIL_KEY, NODE_KEY, CLOSER_KEY)
 PROOFS = (written(genuine()), written(genuine(0, 0, closed=True)))
 SEALED = samples.seal()
+EVIDENCE = tuple(freeze.archived(SEALED.name, SEALED.data))
 CERTIFICATE = small("acme")
 EXPORTED = samples.exported()
 RECEIPT = samples.samples()["export"].data
@@ -196,6 +198,10 @@ def compact_range(data: bytes) -> None:
     merkle.CompactRange(size, tuple(hashes(data[10:]))).append(bytes(32)).root()
 
 
+def line_of(kind: type[objects.Kind]) -> Parse:
+    return lambda data: objects.parse(data, kind)
+
+
 def whole_segment(data: bytes) -> None:
     """Under a name with its hash, so that it is looked into."""
     name = dataclasses.replace(SEALED.name, sha256=hashlib.sha256(data).digest())
@@ -216,6 +222,9 @@ def targets() -> list[Target]:
         "certificate of all": (of_all, (small(None),)),
         "receipt": (receive, (RECEIPT,)),
         "exported file": (deliver, (EXPORTED,)),
+        "evidence head": (line_of(evidence.Head), EVIDENCE),
+        "evidence part": (line_of(evidence.Part), EVIDENCE),
+        "evidence segment": (line_of(evidence.Archived), EVIDENCE),
         "objects.parse": (lambda data: objects.parse(data, EventProof), PROOFS),
         "note.parse": (note.parse, signed),
         "note.verify": (lambda data: note.verify(data, keys), signed),

@@ -68,6 +68,19 @@ def test_the_frozen_segment_opens() -> None:
     assert fault == ""
 
 
+def test_the_frozen_evidence_gives_the_root_in_the_segment_s_name() -> None:
+    told = (FROZEN / "archived.ndjson").read_bytes().splitlines()
+
+    head, part, line = map(json.loads, told)
+
+    assert head == {"format": "holdfast-archived/1", "unit": "2026-11-24", "generation": 1}
+    assert (part["line"], part["rows"], part["tenants"]) == ("part", 8, ["", "acme", "blå"])
+    assert (line["line"], line["node"], line["segment"]) == ("segment", samples.NODE, NAME.text)
+    assert line["trailer"].encode() == SEGMENT[-segment.trailer_bytes(SEGMENT) + 8 : -4]
+    assert line["leaves"] == [tenant["leaf"] for tenant in FACTS["tenants"]]
+    assert naive.tree([leaf.encode() for leaf in line["leaves"]]) == NAME.root
+
+
 def test_a_segment_sealed_today_differs_from_the_frozen_one_in_its_frame_at_most() -> None:
     frame = SEGMENT[: -segment.trailer_bytes(SEGMENT)]
 
