@@ -1,29 +1,37 @@
 """`holdfast certify`: a file that proves to a tenant that these are all of its events."""
 
 import json
+from dataclasses import dataclass
 from typing import Annotated
 
 from typer import Option
 
 from holdfast.cli import printer
+from holdfast.cli.crew import Hands, worked_source
 from holdfast.cli.exits import GOOD
 from holdfast.cli.options import Place, Where
-from holdfast.cli.source import open_source, rejected
+from holdfast.cli.source import rejected
 from holdfast.cli.straight import opened
 from holdfast.proof import objects, tenants
 from holdfast.proof.certificate import Head
 
 
-def certify(
-    from_: Annotated[
-        str, Option("--from", metavar="TIME", help="Received at or after (RFC 3339).")
-    ],
-    to: Annotated[str, Option(metavar="TIME", help="Received before.")],
-    where: Where,
-    tenant: Annotated[str | None, Option(help="Whose events; '' for those without.")] = None,
+@dataclass(frozen=True)
+class Whose:
+    """Whose events, and when they were received."""
+
+    from_: Annotated[str, Option("--from", metavar="TIME", help="Received at or after (RFC 3339).")]
+    to: Annotated[str, Option(metavar="TIME", help="Received before.")]
+    tenant: Annotated[str | None, Option(help="Whose events; '' for those without.")] = None
     all_tenants: Annotated[
         bool, Option("--all-tenants", help="All events of the trail: not for a tenant.")
-    ] = False,
+    ] = False
+
+
+def certify(
+    whose: Whose,
+    where: Where,
+    hands: Hands,
     no_records: Annotated[
         bool, Option("--no-records", help="Hashes in place of the records.")
     ] = False,
@@ -34,19 +42,19 @@ def certify(
     shows nothing of others. It is checked by `python -m holdfast.proof check FILE --trail TRAIL
     --salt-id S`, where the tenant must know both ids from elsewhere.
     """
-    if all_tenants is (tenant is not None):
+    if whose.all_tenants is (whose.tenant is not None):
         raise rejected("--tenant", "or --all-tenants: one of them")
-    asked = {"tenants": "all"} if tenant is None else {"tenant": tenant}
-    asked |= {"from": from_, "to": to}
+    asked = {"tenants": "all"} if whose.tenant is None else {"tenant": whose.tenant}
+    asked |= {"from": whose.from_, "to": whose.to}
     if no_records:
         asked["records"] = "hashes"
     head = b""
-    with open_source(where) as source:
+    with worked_source(where, hands) as source:
         for piece in source.certificate(asked):
             if not head.endswith(b"\n"):
                 head += piece[: piece.find(b"\n") + 1] or piece
             printer.block(piece)
-    if all_tenants:
+    if whose.all_tenants:
         return GOOD
     salt = objects.parse(head, Head).salt
     printer.note(

@@ -18,7 +18,8 @@ from typing import Annotated, Any
 from typer import Option
 
 import holdfast
-from holdfast.cli.source import rejected
+from holdfast.cli.options import Where
+from holdfast.cli.source import ServerSource, Source, open_source, rejected
 from holdfast.errors import UnavailableError
 from holdfast.read.compute import Renewing, begin_work, outcome_of
 from holdfast.regions import Regions
@@ -69,6 +70,20 @@ def crew_of(hands: Hands) -> Iterator[Crew | None]:
                 yield None if jobs == 1 else ending.enter_context(_processes(jobs))
         except BrokenExecutor as error:
             raise UnavailableError(f"whoever did the work is lost: {error}") from error
+
+
+@contextmanager
+def worked_source(where: Where, hands: Hands) -> Iterator[Source]:
+    """What is asked, with whoever is to do the work. Raises as `open_source` and `crew_of`;
+    RejectedError: a server has its own."""
+    with open_source(where) as source:
+        if isinstance(source, ServerSource) and hands == Hands():
+            yield source
+            return
+        with crew_of(hands) as crew:
+            if crew is not None:
+                source.hand_to(crew.executor, crew.at_once)
+            yield source
 
 
 @contextmanager

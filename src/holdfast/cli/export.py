@@ -12,10 +12,10 @@ from typing import Annotated, BinaryIO
 from typer import Option
 
 from holdfast.cli import printer
-from holdfast.cli.crew import Hands, crew_of
+from holdfast.cli.crew import Hands, worked_source
 from holdfast.cli.exits import GOOD
 from holdfast.cli.options import Filters, Where
-from holdfast.cli.source import Parameters, ServerSource, Source, open_source, rejected
+from holdfast.cli.source import Parameters, Source, rejected
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.proof import statements
 from holdfast.proof.export import LINES, PROVABLE, Export
@@ -48,13 +48,13 @@ def export(
     if out is None:
         if sign:
             raise rejected("--sign", "needs --out: the receipt is a file beside another")
-        with _source(where, hands) as source:
+        with worked_source(where, hands) as source:
             for piece in source.export(asked):
                 printer.block(piece)
         return GOOD
     if out.exists():
         raise rejected("--out", f"{out} is there already")
-    with _source(where, hands) as source, _part(out, asked) as (path, file):
+    with worked_source(where, hands) as source, _part(out, asked) as (path, file):
         receipt = _write(source, asked, file, path, sign)
         if receipt:
             _replace(out.with_name(f"{out.name}{RECEIPT}"), receipt)
@@ -62,19 +62,6 @@ def export(
         _settle(out.parent)
     _tell(out, receipt)
     return GOOD
-
-
-@contextmanager
-def _source(where: Where, hands: Hands) -> Iterator[Source]:
-    """What is asked, with whoever is to do the work there."""
-    with open_source(where) as source:
-        if isinstance(source, ServerSource) and hands == Hands():
-            yield source
-            return
-        with crew_of(hands) as crew:
-            if crew is not None:
-                source.hand_to(crew.executor, crew.at_once)
-            yield source
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Source(Protocol):
         """The file that proves that some events are all, in pieces as they are made."""
 
     def hand_to(self, executor: Executor, at_once: int) -> None:
-        """Have an export made there, so many pieces at a time.
+        """Have an export or a certificate made there, so many pieces at a time.
 
         Raises RejectedError: a server has its own.
         """

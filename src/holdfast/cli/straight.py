@@ -88,7 +88,6 @@ class RegionsSource:
         self._run = found.run
         self._system = found.system
         self._reader = found.system.reader
-        self._exporter = found.system.prover.exporter
 
     def search(self, asked: Parameters) -> bytes:
         query = parameters.query_of(_values(asked, parameters.SEARCH))
@@ -130,15 +129,15 @@ class RegionsSource:
         return self._drained(self._system.prover.certifier.certificate(*wanted))
 
     def hand_to(self, executor: Executor, at_once: int) -> None:
-        self._exporter = self._exporter.by(executor, at_once)
+        self._system.prover.hand_to(executor, at_once)
 
     def export(self, asked: Parameters) -> Iterator[bytes]:
         wanted = parameters.exporting_of(_values(asked, parameters.EXPORT_ALL))
-        return self._drained(self._exporter.file(*asked_of(wanted)))
+        return self._drained(self._system.prover.exporter.file(*asked_of(wanted)))
 
     def receipt(self, asked: Parameters) -> bytes:
         wanted = parameters.exporting_of(_values(asked, parameters.RECEIPT))
-        return self._run(self._exporter.receipt(*asked_of(wanted)[:2]))
+        return self._run(self._system.prover.exporter.receipt(*asked_of(wanted)[:2]))
 
     def _drained(self, coming: AsyncGenerator[bytes]) -> Iterator[bytes]:
         try:

@@ -5,18 +5,16 @@ made a batch of segments at a time. What goes wrong on the way leaves a file tha
 """
 
 from collections.abc import AsyncGenerator
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from holdfast.errors import CorruptError, Problem, RejectedError
 from holdfast.model import NodeId
-from holdfast.ports import Host
 from holdfast.proof import ProofError, merkle, objects, tenants
-from holdfast.proof.certificate import Head, HeadOfAll, Named, Shown, Stretch, Whole
+from holdfast.proof.certificate import Head, HeadOfAll, Named, Shown, Whole
 from holdfast.proof.names import SegmentName
 from holdfast.prove import paths
 from holdfast.prove.stretches import Span
-from holdfast.prove.walk import Batch, Walk, ahead
+from holdfast.prove.walk import Batch, Walk
 from holdfast.regions import segment
 from holdfast.regions.regions import Regions
 from holdfast.times import format_us
@@ -34,10 +32,9 @@ class Wanted:
 class Certifier:
     """See the module."""
 
-    def __init__(self, walk: Walk, regions: Regions, host: Host) -> None:
+    def __init__(self, walk: Walk, regions: Regions) -> None:
         self._walk = walk
         self._regions = regions
-        self._host = host
 
     def salt_id(self, tenant: str) -> str:
         """What the tenant must know from elsewhere. Raises RejectedError."""
@@ -71,25 +68,17 @@ class Certifier:
             for each in plan.basis
         )
         nodes = tuple(node for node, _ in plan.nodes)
-        of = (from_us, to_us, plan.through_us, basis, nodes)
+        said = (from_us, to_us, plan.through_us, basis, nodes)
         if tenant is None or salt is None:
-            yield objects.form(HeadOfAll(*of))
+            yield objects.form(HeadOfAll(*said))
         else:
-            yield objects.form(Head(tenant, salt, *of))
+            yield objects.form(Head(tenant, salt, *said))
         for node, stretches in plan.nodes:
             for stretch in stretches:
                 yield objects.form(stretch)
-                async for piece in self._segments(node, stretch, wanted):
+                of = (self._regions.tag_key, wanted.salt, wanted.records)
+                async for piece in self._walk.made(node, stretch, wanted.span, _lines, *of):
                     yield piece
-
-    def _segments(self, node: NodeId, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[bytes]:
-        """The lines behind a stretch."""
-
-        def start(found: Batch) -> Future[bytes]:
-            arguments = (found, node, self._regions.tag_key, wanted.salt, wanted.records)
-            return self._host.compute.submit(_lines, *arguments)
-
-        return ahead(self._walk.batches(node, stretch, wanted.span), start)
 
 
 def _rejected(kind: str, field: str, reason: str) -> RejectedError:

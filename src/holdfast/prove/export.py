@@ -7,7 +7,6 @@ is made from its beginning all the same, for the receipt rests on what the regio
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -23,7 +22,7 @@ from holdfast.proof.export import PROVABLE, Export, Ledger, Listed, Missing, com
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Gap
 from holdfast.prove.stretches import Span
-from holdfast.prove.walk import Batch, Plan, Walk, ahead
+from holdfast.prove.walk import Batch, Plan, Walk
 from holdfast.read.decode import Lines
 from holdfast.read.search import run_matching
 from holdfast.regions import segment, signing
@@ -115,14 +114,7 @@ class Exporter:
         self._regions = regions
         self._host = host
         self._speaker = speaker
-        self._executor, self._at_once = host.compute, 1
         self._receipts: dict[Asked, bytes] = {}
-
-    def by(self, executor: Executor, at_once: int) -> "Exporter":
-        """The same, with somebody else to make the pieces, so many at a time."""
-        other = Exporter(self._walk, self._regions, self._host, self._speaker)
-        other._executor, other._at_once = executor, at_once
-        return other
 
     async def file(self, asked: Asked, begin: Begin, had: Had = NOTHING) -> AsyncGenerator[bytes]:
         """The file, in pieces, the first of which is empty: then all is planned.
@@ -161,15 +153,10 @@ class Exporter:
         return found
 
     async def _pieces(self, plan: Plan, asked: Asked, form: Form) -> AsyncGenerator[Piece]:
+        of = (asked, self._regions.tag_key, form)
         for node, stretches in plan.nodes:
             for stretch in stretches:
-
-                def start(found: Batch, node: NodeId = node) -> Future[Piece]:
-                    tag_key = self._regions.tag_key
-                    return self._executor.submit(_piece, found, node, asked, tag_key, form)
-
-                batches = self._walk.batches(node, stretch, asked.span)
-                async for piece in ahead(batches, start, self._at_once):
+                async for piece in self._walk.made(node, stretch, asked.span, _piece, *of):
                     yield piece
 
     def _keep(self, asked: Asked, receipt: bytes) -> None:

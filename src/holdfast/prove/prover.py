@@ -7,6 +7,7 @@ completeness are made by `certifier`, files of records by `exporter`.
 import asyncio
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
 from holdfast.errors import CorruptError, Problem, RejectedError, UnavailableError
 from holdfast.model import Found
@@ -41,9 +42,13 @@ class Prover:
         self._host = host
         self._heartbeat_seconds = heartbeat_seconds
         self._trees = Trees(reader.names, host)
-        walk = Walk(reader, regions, self._trees)
-        self.certifier = Certifier(walk, regions, host)
-        self.exporter = Exporter(walk, regions, host, speaker)
+        self._walk = Walk(reader, regions, self._trees, host.compute)
+        self.certifier = Certifier(self._walk, regions)
+        self.exporter = Exporter(self._walk, regions, host, speaker)
+
+    def hand_to(self, executor: Executor, at_once: int) -> None:
+        """Who makes certificates and exports from now on, so many pieces at a time."""
+        self._walk.hand_to(executor, at_once)
 
     async def event(
         self, tenant: str | None, id: str, node: str = "", position: int | None = None

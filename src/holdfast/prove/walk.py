@@ -5,8 +5,8 @@ a batch of segments at a time, in an order that never changes.
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -47,8 +47,10 @@ class Plan:
 class Walk:
     """See the module."""
 
-    def __init__(self, reader: Reader, regions: Regions, trees: Trees) -> None:
+    def __init__(self, reader: Reader, regions: Regions, trees: Trees, executor: Executor) -> None:
+        """executor: of worker processes."""
         self._reader = reader
+        self._executor, self._at_once = executor, 1
         self._planner = Planner(reader, regions, trees)
 
     async def plan(self, span: Span) -> Plan:
@@ -72,6 +74,29 @@ class Walk:
             except UnavailableError:
                 await self._reader.catch_up()  # the node went on while it was looked at
         return await self._planner.stretches(node, span)
+
+    def hand_to(self, executor: Executor, at_once: int) -> None:
+        """Who works on batches from now on, so many at a time."""
+        self._executor, self._at_once = executor, at_once
+
+    async def made(
+        self, node: NodeId, stretch: Stretch, span: Span, job: Callable[..., Result], *of: object
+    ) -> AsyncGenerator[Result]:
+        """What becomes of the batches of a stretch, in their order, a few ahead of who takes it.
+
+        job: of (batch, node, *of), in a worker.
+        """
+        coming: deque[Future[Result]] = deque()
+        try:
+            async for found in self.batches(node, stretch, span):
+                coming.append(self._executor.submit(job, found, node, *of))
+                if len(coming) > 2 * self._at_once:
+                    yield await outcome_of(coming.popleft())
+            while coming:
+                yield await outcome_of(coming.popleft())
+        finally:
+            for waiting in coming:
+                waiting.cancel()
 
     async def batches(self, node: NodeId, stretch: Stretch, span: Span) -> AsyncGenerator[Batch]:
         """All segments of a stretch in order: fewer at a time where they turn out to be large."""
@@ -103,25 +128,6 @@ class Walk:
             events += names[fitting].count
             fitting += 1
         return names[:fitting]
-
-
-async def ahead(
-    batches: AsyncIterator[Batch],
-    start: Callable[[Batch], "Future[Result]"],
-    at_once: int = 1,
-) -> AsyncGenerator[Result]:
-    """What becomes of batches, in their order. at_once: so many are worked on at a time."""
-    coming: deque[Future[Result]] = deque()
-    try:
-        async for found in batches:
-            coming.append(start(found))
-            if len(coming) > 2 * at_once:
-                yield await outcome_of(coming.popleft())
-        while coming:
-            yield await outcome_of(coming.popleft())
-    finally:
-        for job in coming:
-            job.cancel()
 
 
 def _check_span(span: Span, through_us: int | None) -> int:
