@@ -121,6 +121,7 @@ def test_a_region_that_was_away_is_given_what_another_region_has(tmp_path: Path)
         later = await again(world, keeper).archive(DAY_US)
 
         assert [dict(each.lacking) for each in report.units] == [{"b": "away"}] * 2
+        assert report.away == (("b", "away"),)
         assert [each.regions for each in later.units] == [ALL] * 2
         assert archived(world, "b").keys() == archived(world, "a").keys()
 

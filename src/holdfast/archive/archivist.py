@@ -62,6 +62,7 @@ class Archiving(Struct, frozen=True):
 class ArchiveReport(Struct, frozen=True):
     """One run. archived: units in the archive of every region. units: those that were worked on,
     or are to be. waiting: when the next day is due; "": nothing is left. trouble: what stopped it.
+    away: (region, why) of those whose archives could not be looked at.
     """
 
     started_us: int
@@ -70,6 +71,7 @@ class ArchiveReport(Struct, frozen=True):
     units: tuple[Archiving, ...]
     waiting: str
     trouble: str
+    away: tuple[tuple[RegionId, str], ...] = ()
 
 
 class Progress(Protocol):
@@ -216,6 +218,7 @@ class Archivist:
             units=tuple(done),
             waiting=due.waiting,
             trouble=trouble,
+            away=tuple(sorted(found.away.items())),
         )
 
     async def _units(self, found: _Round, due: Due, after_us: int) -> AsyncIterator[Unit]:

@@ -53,7 +53,7 @@ def archive(
     else:
         _print(report, dry_run)
     behind = not dry_run and any(each.lacking for each in report.units)
-    return UNREACHED if behind or report.trouble else GOOD
+    return UNREACHED if behind or report.trouble or report.away else GOOD
 
 
 def report_object(report: ArchiveReport) -> dict[str, Any]:
@@ -64,6 +64,7 @@ def report_object(report: ArchiveReport) -> dict[str, Any]:
         "archived": report.archived,
         "waiting": report.waiting,
         "trouble": report.trouble,
+        "away": dict(report.away),
         "units": [
             {
                 "unit": each.unit,
@@ -83,7 +84,8 @@ def _print(report: ArchiveReport, dry_run: bool) -> None:
     if report.units:
         head = ("unit", "segments", "events", "parts", "bytes", "archived in", "lacking")
         printer.table(head, [_row(each, dry_run) for each in report.units])
-    for line in (report.trouble, report.waiting):
+    away = [f"{id} could not be looked at: {why}" for id, why in report.away]
+    for line in (*away, report.trouble, report.waiting):
         if line:
             printer.line(printer.safe(line))
     printer.line(f"units in the archive of every region: {report.archived}")

@@ -168,7 +168,8 @@ def counting(held: Mapping[str, int], archives: Mapping[str, Archive]) -> Iterat
     its manifests names any more, or yet. archives: its manifests, by unit."""
     named = {key for archive in archives.values() for key in archive.objects()}
     for key in held:
-        if key in named or not isinstance(layout.known_key(key), ArchivedKey):
+        is_left_over = key.startswith(layout.ARCHIVE_PREFIX) and key not in named
+        if not is_left_over or not isinstance(layout.known_key(key), ArchivedKey):
             yield key
 
 
