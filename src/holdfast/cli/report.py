@@ -24,7 +24,9 @@ from holdfast.verify.run import Question
 
 
 def report(
-    from_: Annotated[str, Option("--from", metavar="TIME", help="Begins then (RFC 3339).")],
+    from_: Annotated[
+        str, Option("--from", metavar="TIME", help="Begins then (a day, or RFC 3339).")
+    ],
     to: Annotated[str, Option(metavar="TIME", help="Ends before then.")],
     place: Place,
     how: How,

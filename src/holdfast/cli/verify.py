@@ -19,8 +19,9 @@ from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.proof import MalformedError, names
 from holdfast.regions import Regions
 from holdfast.regions.trailkey import KEY_FILE
+from holdfast.serve.ui.asked import read_time
 from holdfast.settings import Settings
-from holdfast.times import format_us, parse_time
+from holdfast.times import format_us
 from holdfast.verify.expect import Kept, parse_kept
 from holdfast.verify.findings import Depth, Finding, Report, Verdict
 from holdfast.verify.journal import Journal
@@ -139,7 +140,7 @@ def question_of(what: What) -> Question:
 
 def _time(option: str, text: str) -> int | None:
     try:
-        return parse_time(text) if text else None
+        return read_time(text) if text else None
     except ValueError as error:
         raise rejected(option, str(error)) from None
 
