@@ -1,7 +1,11 @@
 """What `verify` finds in archives: each of these was true of a trail that was good before."""
 
 import asyncio
+import hashlib
+import io
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from holdfast.regions import kinds, layout, signing
@@ -157,6 +161,40 @@ def test_parts_of_other_rows_are_false(archived: Objects) -> None:
 
     assert report.verdict == "refuted"
     assert "does not hold: a row is of a segment that is not archived" in grave(report)[0].reason
+
+
+def with_object(objects: Objects, retention: str, data: bytes, rows: int = 24) -> Objects:
+    """The first day's manifests name these bytes instead of their part, or of their evidence."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    if retention:
+        found = restated(objects, parts=((retention, sha256, len(data), rows),))
+    else:
+        found = restated(objects, evidence=sha256)
+    for held in found.values():
+        held[layout.archived_key(DAY, retention, sha256)] = data
+    return found
+
+
+@pytest.mark.parametrize("retention", ["default", ""])
+@pytest.mark.parametrize("data", [b"", b"no such format", b"PAR1PAR1", b"\x28\xb5\x2f\xfd"])
+def test_what_is_of_no_such_format_is_false(archived: Objects, retention: str, data: bytes) -> None:
+    report = verified(with_object(archived, retention, data or b"x"), Question("events"))
+
+    assert report.verdict == "refuted"
+    assert {(each.kind, each.key) for each in grave(report)} == {("false", NOTE)}
+
+
+def test_a_part_whose_columns_hide_an_event_is_false(archived: Objects) -> None:
+    table = pq.read_table(io.BytesIO(archived["a"][named(archived, ".parquet")]))
+    at = table.column_names.index("actor")
+    changed = table.set_column(at, "actor", pa.array(["nobody"] * len(table)))
+    file = io.BytesIO()
+    pq.write_table(changed, file)
+
+    report = verified(with_object(archived, "default", file.getvalue()), Question("events"))
+
+    assert report.verdict == "refuted"
+    assert "the column actor is not that of its records" in grave(report)[0].reason
 
 
 def test_only_days_that_are_asked_for_are_read(archived: Objects) -> None:

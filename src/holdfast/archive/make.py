@@ -10,14 +10,15 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
 from msgspec import Struct
 
 from holdfast.archive.leaves import COLUMNS, Leaves, Sealed
 from holdfast.archive.lines import Archived, Head, Part
-from holdfast.archive.parts import Made, made_of, read_groups, write_parts
+from holdfast.archive.parts import LAKE, Made, check_columns, made_of, read_groups, write_parts
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
-from holdfast.proof import MismatchError, ProofError, names, objects, statements
+from holdfast.proof import MalformedError, MismatchError, ProofError, names, objects, statements
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.read.fold import ordered
@@ -102,7 +103,7 @@ def make(job: Job) -> tuple[Made, ...]:
 
 
 def check(job: Copied) -> None:
-    """Check that what a region holds is the archive of these segments.
+    """Check that what a region holds is the archive of these segments, columns and all.
 
     Raises:
         CorruptError: it is not; says why.
@@ -110,7 +111,7 @@ def check(job: Copied) -> None:
     """
     try:
         with closing(read_evidence(Path(job.evidence.path))) as lines:
-            head, several = next(lines), []
+            head, several = next(lines, None), []
             if head != Head(job.unit, job.generation):
                 raise MismatchError("its evidence is that of another unit")
             archived = []
@@ -122,24 +123,30 @@ def check(job: Copied) -> None:
                     raise MismatchError("its evidence has two heads")
         if [(one.node, one.name.text) for one in several] != list(job.names):
             raise MismatchError("its evidence names other segments than are in the ledgers")
+        for part in job.parts:
+            for table in read_groups(Path(part.path), LAKE.names):
+                check_columns(table)
         leaves = _leaves_of(job.parts, several, Path(job.folder))
         for (one, found), told in zip(leaves.each(job.tag_key), archived, strict=True):
             if found != told:
                 raise MismatchError(f"the leaves of segment {one.name.index} are others")
-    except (ProofError, zstd.ZstdError, StopIteration) as error:
+    except (ProofError, CorruptError, pa.ArrowException, KeyError) as error:
         raise CorruptError(f"the archive of {job.unit} does not hold: {error}") from error
 
 
 def read_evidence(path: Path) -> Generator[Head | Part | Archived, None, None]:
-    """The lines of an evidence object. Raises ProofError, ZstdError."""
-    with zstd.open(path, "rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES_MAX), b"")):
-            if not number:
-                yield objects.parse(line, Head)
-            elif line.startswith(b'{"line":"part"'):
-                yield objects.parse(line, Part)
-            else:
-                yield objects.parse(line, Archived)
+    """The lines of an evidence object. Raises ProofError."""
+    try:
+        with zstd.open(path, "rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES_MAX), b"")):
+                if not number:
+                    yield objects.parse(line, Head)
+                elif line.startswith(b'{"line":"part"'):
+                    yield objects.parse(line, Part)
+                else:
+                    yield objects.parse(line, Archived)
+    except (zstd.ZstdError, EOFError) as error:
+        raise MalformedError(f"the evidence does not decompress: {error}") from error
 
 
 def _write(path: Path, head: Head, parts: Sequence[Part], segments: Iterator[Archived]) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from holdfast.archive.lines import Part
-from holdfast.read.decode import SCHEMA
+from holdfast.proof import MismatchError
+from holdfast.read.decode import SCHEMA, Lines, decode
 from holdfast.read.fold import open_writer
 from holdfast.times import format_us
 
@@ -32,6 +33,7 @@ LAKE: pa.Schema = pa.schema(
         for field in SCHEMA
     ]
 )
+PLACES = frozenset({"node", "segment", "position"})  # which no record says
 _ORDER = [(name, "ascending") for name in ("tenant", "time", "node", "position")]
 
 
@@ -86,6 +88,22 @@ def read_groups(path: Path, columns: list[str]) -> Iterator[pa.Table]:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number, columns=columns, use_threads=False)
             pa.default_memory_pool().release_unused()
+
+
+def check_columns(table: pa.Table) -> None:
+    """Check that the columns of some rows are what is read off their records.
+
+    Raises:
+        MismatchError: naming the column. CorruptError: a record is none.
+    """
+    records = table["record"].cast(pa.binary()).to_pylist()
+    lines = Lines("", 0, 0, b"".join(record + b"\n" for record in records))
+    derived = _as_lake(decode([lines]), LAKE)
+    for name in LAKE.names:
+        kind = LAKE.field(name).type
+        plain = pa.string() if pa.types.is_dictionary(kind) else kind
+        if name not in PLACES and not table[name].cast(plain).equals(derived[name].cast(plain)):
+            raise MismatchError(f"the column {name} is not that of its records")
 
 
 def _as_lake(table: pa.Table, schema: pa.Schema) -> pa.Table:
