@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.archive import parts
 from holdfast.archive.archivist import Archivist
 from holdfast.keep.keeper import Keeper
 from holdfast.keep.scrub import Scrub, corrupt_copies
@@ -83,6 +84,24 @@ def test_an_object_that_no_region_has_is_named_and_made_again(tmp_path: Path) ->
         assert [each.regions for each in later.units] == [ALL]
         assert archived(world, "b")[key] == data
         assert (await keeper.reconcile(whole=True)).identical
+
+    keep(tmp_path, story)
+
+
+def test_what_can_only_be_made_again_in_other_bytes_is_another_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(world: World, archivist: Archivist, _: Keeper) -> None:
+        key = one(world, ".parquet")
+        world.remove(key)
+        monkeypatch.setattr(parts, "LEVEL", 9)  # as a later version would write it
+
+        report = await archivist.archive(DAY_US)
+        later = await archivist.archive(DAY_US)
+
+        assert [each.regions for each in report.units] == [ALL]
+        assert layout.archive_key(DAYS[0], 2) in archived(world, "b")
+        assert later.units == ()
 
     keep(tmp_path, story)
 

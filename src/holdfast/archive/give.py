@@ -84,7 +84,7 @@ class Giver:
         statement = self._manifest(region, identity)
         data = signing.write(statement, names.trail_origin(trail), identity.key)
         outcome = await region.keep(key, data)
-        if isinstance(outcome, Differs):  # another keeper was as far: it says the same, or is wrong
+        if isinstance(outcome, Differs):  # another keeper was as far, or this one some time ago
             return None if _says_the_same(outcome.data, statement, trail) else _taken(key)
         return Trouble(outcome.reason) if isinstance(outcome, Unknown) else None
 
@@ -115,9 +115,10 @@ def _taken(key: str) -> Trouble:
 
 
 def _says_the_same(data: bytes, mine: Archive, trail: str) -> bool:
-    """Whether another's manifest covers the same segments of the same store."""
+    """Whether another's manifest names the same objects of the same segments, in the same store."""
     try:
         theirs = verify_archive(data, trail).statement
     except ProofError:
         return False
-    return (theirs.unit, theirs.store, theirs.ledgers) == (mine.unit, mine.store, mine.ledgers)
+    here = (mine.unit, mine.store, mine.ledgers, mine.objects())
+    return (theirs.unit, theirs.store, theirs.ledgers, theirs.objects()) == here
