@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -281,3 +282,18 @@ def test_who_is_mistaken_in_a_verb_is_led_to_the_help_of_that_verb(
     assert run(arguments) == 2
 
     assert capsys.readouterr().err.endswith(f"(see `{asked} --help`)\n")
+
+
+def test_with_nothing_named_and_nothing_here_it_is_said_what_can_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOLDFAST_SERVER", "HOLDFAST_CONFIG", "HOLDFAST_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    codes = [run(["search"]), run(["send", "--action", "x"])]
+
+    searched, sent = capsys.readouterr().err.splitlines()
+    assert codes == [2, 2]
+    assert "there are no regions in ./holdfast-data: name a server" in searched
+    assert sent == "holdfast: --server: is missing, and HOLDFAST_SERVER names none"

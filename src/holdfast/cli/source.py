@@ -18,10 +18,12 @@ from holdfast.cli.options import Target, Where
 from holdfast.client import Client, Endpoint, Patience, UnreachableError
 from holdfast.errors import Problem, RejectedError
 from holdfast.read.query import LIMIT_MAX
+from holdfast.settings import DATA_DEFAULT
 
 Parameters = Mapping[str, str]
 QUESTION_TIMEOUT_SECONDS = 120.0
 # In a path these would read as another place: an endpoint of its own, or the folder above.
+REGIONS_NAMED_BY = ("HOLDFAST_CONFIG", "HOLDFAST_DATA")
 IDS_NOT_FOR_A_PATH = ("count", ".", "..")
 
 
@@ -88,6 +90,10 @@ def open_source(
         with Client(endpoint, Patience(timeout_seconds=timeout_seconds)) as client:
             yield ServerSource(client)
         return
+    elsewhere = (where.data, where.config, *map(os.environ.get, REGIONS_NAMED_BY))
+    if not any(elsewhere) and not DATA_DEFAULT.exists():
+        why = f"is missing, and there are no regions in ./{DATA_DEFAULT}: name a server (or set "
+        raise rejected("--server", why + "HOLDFAST_SERVER), or the regions (--data, --config)")
     from holdfast.cli.straight import open_regions
 
     with open_regions(where.data, where.config, events=events) as source:
@@ -103,7 +109,7 @@ def open_client(target: Target) -> Iterator[Client]:
     """
     server = target.server or os.environ.get("HOLDFAST_SERVER", "")
     if not server:
-        raise rejected("--server", "is missing: which server?")
+        raise rejected("--server", "is missing, and HOLDFAST_SERVER names none")
     if target.retry_for < 0:
         raise rejected("--retry-for", "is a number of seconds, 0 or more")
     endpoint = endpoint_of(server, target.token_file, target.ca_file)
