@@ -1,13 +1,23 @@
 """Worker processes that die."""
 
+import asyncio
+import gc
 import multiprocessing
 import os
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+import threading
+import weakref
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from pathlib import Path
 
 import pytest
 
-from holdfast.read.compute import Renewing
+from holdfast.read.compute import Renewing, outcome_of
 
 
 def pool() -> Executor:
@@ -105,3 +115,28 @@ def test_nothing_is_taken_after_the_end() -> None:
 def test_a_jobs_own_error_is_its_own() -> None:
     with Renewing(pool) as workers, pytest.raises(ValueError, match="no"):
         workers.submit(fail).result(60)
+
+
+def test_what_a_job_gave_is_free_with_the_last_who_holds_it() -> None:
+    class Large:
+        """A result."""
+
+    with ThreadPoolExecutor(1) as threads:
+        workers, gone, begun = Renewing(lambda: threads), list[bool](), threading.Event()
+
+        async def story() -> None:
+            job = workers.submit(lambda: Large() if begun.wait(10) else None)
+            begun.set()
+            found = weakref.ref(await outcome_of(job))
+            del job
+            threads.submit(int).result()  # the thread has let go of the job before
+            gone.append(found() is None)
+
+        gc.collect()
+        gc.disable()
+        try:
+            asyncio.run(story())
+        finally:
+            gc.enable()
+
+    assert gone == [True]

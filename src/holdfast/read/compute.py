@@ -6,11 +6,13 @@ lost jobs once more there. A job that kills its worker twice fails, with the poo
 """
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import ParamSpec, TypeVar
@@ -93,8 +95,14 @@ class Renewing(Executor):
                 outcome.set_result(done.result())
 
         job.add_done_callback(finished)
-        # Nobody waits for it any more: if it has not begun, it need not.
-        outcome.add_done_callback(lambda done: job.cancel() if done.cancelled() else None)
+        begun = weakref.ref(job)  # in no circle: see `outcome_of`
+
+        def ended(done: Future[Result]) -> None:
+            """Nobody waits for it any more: if it has not begun, it need not."""
+            if done.cancelled() and (left := begun()) is not None:
+                left.cancel()
+
+        outcome.add_done_callback(ended)
 
     def _current(self) -> Executor:
         with self._turn:
@@ -119,15 +127,26 @@ async def outcome_of(job: Future[Result]) -> Result:
     """What a job ends with. One that its executor gave up is an error, and not a cancellation of
     whoever waits for it, which could pass unnoticed.
 
+    What it gave is free with the last who holds it: `asyncio.wrap_future` makes a circle of two
+    futures, in which results of megabytes wait for the garbage collector, which counts objects.
+
     Raises BrokenExecutor: it was given up.
     """
-    task = asyncio.current_task()
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell(_: Future[Result]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(ended.set)
+
+    job.add_done_callback(tell)
     try:
-        return await asyncio.wrap_future(job)
+        await ended.wait()
     except asyncio.CancelledError:
-        if task is None or task.cancelling():
-            raise
-        raise BrokenExecutor("a job was given up") from None
+        job.cancel()
+        raise
+    if job.cancelled():
+        raise BrokenExecutor("a job was given up")
+    return job.result()
 
 
 def begin_work(nice: int) -> None:
