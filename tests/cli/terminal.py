@@ -72,7 +72,9 @@ def terminal(arguments: Sequence[str], columns: int = 80, lines: int = 40) -> It
     left_out = {"COLUMNS", "LINES", "NO_COLOR", "HOLDFAST_SERVER", "HOLDFAST_CONFIG"}
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     process = subprocess.Popen(
-        [sys.executable, "-m", "holdfast", *arguments],
+        # In a terminal Ctrl-C ends what runs; whoever was started in the background passes on that
+        # it does not.
+        ["env", "--default-signal=INT", sys.executable, "-m", "holdfast", *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -132,7 +132,7 @@ TEETH: dict[str, Tooth] = {
         "regions.cookie",
         "        seen = _judge(after, store)",
         "        seen = fence if isinstance(fence, Unknown) else seen",
-        49,
+        89,
         "buckets vanish",
     ),
     "the cookie is not read before the fence": Tooth(

@@ -25,7 +25,7 @@ from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.ports import Offload
 from holdfast.proof import names
 from holdfast.regions import signing
-from holdfast.regions.disk import Disk, make_directory, write_whole
+from holdfast.regions.disk import Disk, ForeignError, make_directory, write_whole
 from holdfast.regions.kinds import Cookie
 from holdfast.regions.signing import SigningKey, public_key
 
@@ -172,6 +172,10 @@ class KeyHome:
             return self._in_directory(lambda root: self._disk.read(root, name, FILE_BYTES_MAX)[0])
         except FileNotFoundError:
             return None
+        except ForeignError as error:
+            if isinstance(error.__cause__, FileNotFoundError):  # a link to what is not there yet
+                return None
+            raise
 
     def _begin(self, data: bytes) -> None:
         make_directory(self._disk, self.directory)
