@@ -208,6 +208,7 @@ async def _put_all(raw: Path, objects: Objects) -> float:
     with _opened(raw) as opened:
         region = opened.by_id[LATE]
         await region.make_root()
+        await region.create(layout.REGION_KEY, b"stands for a cookie: without one nothing is put")
 
         async def put(key: str, data: bytes) -> None:
             async with at_once:
