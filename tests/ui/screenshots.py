@@ -3,9 +3,11 @@
 Run by `make screenshots`. Look at what it wrote before committing it.
 """
 
+import shutil
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser
@@ -28,8 +30,8 @@ DELETED = "/v1/events?action=ec2.amazonaws.com:DeleteFlowLogs&actor=bert-jan&lim
 def main() -> int:
     """Returns the exit code: 1, where a picture is larger than it may be."""
     SCREENS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        data = Path(folder) / "data"
+    with shown(Path("/srv/holdfast")) as folder, chromium() as browser:
+        data = folder / "data"
         with running(data) as server:
             well(browser, server)
         live(data / "cache" / "history", time.time_ns() // 1000)
@@ -45,6 +47,16 @@ def main() -> int:
     for path in large:
         sys.stderr.write(f"{path.name} has more than {SIZE_MAX_BYTES:,} bytes\n")
     return 1 if large else 0
+
+
+@contextmanager
+def shown(folder: Path) -> Iterator[Path]:
+    """A folder that pictures may show, for as long as they are taken; it must not be there yet."""
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def well(browser: Browser, server: Running) -> None:
