@@ -113,9 +113,11 @@ def test_every_key_is_read_as_it_was_written() -> None:
         f"ev/cp/{NODE}/000000012c.{witness}.note": CheckpointKey(NODE, 300, witness),
         layout.gap_key(NODE, 3, 300): GapKey(NODE, 3, 300),
         layout.archived_key("2026-11-29", "default", "a" * 64): ArchivedKey(
-            "2026-11-29", "default", "a" * 64
+            "2026-11-29", "default", b"\xaa" * 32
         ),
-        layout.archived_key("2026-11-29", "", "a" * 64): ArchivedKey("2026-11-29", "", "a" * 64),
+        layout.archived_key("2026-11-29", "", "a" * 64): ArchivedKey(
+            "2026-11-29", "", b"\xaa" * 32
+        ),
         layout.archive_key("2026-11-29", 1): ArchiveKey("2026-11-29", 1),
         layout.archive_key("2026-11-29t13", 16): ArchiveKey("2026-11-29t13", 16),
         layout.heartbeat_key(NODE): HeartbeatKey(NODE),

@@ -35,8 +35,7 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
     try:
         parsed = layout.parse_key(key)
         if isinstance(parsed, SegmentKey | ArchivedKey):
-            named = parsed.sha256 if isinstance(parsed, ArchivedKey) else parsed.name.sha256.hex()
-            intact = hashlib.sha256(data).hexdigest() == named
+            intact = hashlib.sha256(data).digest() == parsed.sha256
             return "" if intact else "the bytes do not hash to the name"
         if isinstance(parsed, ArchiveKey):
             archive = kinds.verify_archive(data, trail).statement

@@ -43,10 +43,8 @@ def is_genuine(key: str, data: bytes, trail: str) -> bool:
     """
     parsed = layout.known_key(key)
     try:
-        if isinstance(parsed, SegmentKey):
-            return hashlib.sha256(data).digest() == parsed.name.sha256
-        if isinstance(parsed, ArchivedKey):
-            return hashlib.sha256(data).hexdigest() == parsed.sha256
+        if isinstance(parsed, SegmentKey | ArchivedKey):
+            return hashlib.sha256(data).digest() == parsed.sha256
         if isinstance(parsed, RegionKey):
             kinds.verify_cookie(data, trail or trail_of(data))
         elif trail and isinstance(parsed, WholeKey):

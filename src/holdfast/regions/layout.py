@@ -45,6 +45,11 @@ class SegmentKey:
     node: str
     name: SegmentName
 
+    @property
+    def sha256(self) -> bytes:
+        """Of its bytes."""
+        return self.name.sha256
+
 
 @dataclass(frozen=True, slots=True)
 class EpochKey:
@@ -76,11 +81,11 @@ class GapKey:
 @dataclass(frozen=True, slots=True)
 class ArchivedKey:
     """An object of the archive. day: it lies under. retention: the class of a part; "": evidence.
-    sha256: of its bytes, hex."""
+    sha256: of its bytes."""
 
     day: str
     retention: str
-    sha256: str
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +223,9 @@ def parse_key(key: str) -> Key:
 
 def _parse_archive(key: str) -> ArchivedKey | ArchiveKey:
     if match := _PART_KEY.fullmatch(key):
-        return ArchivedKey(units.check_day(match[1]), match[2], match[3])
+        return ArchivedKey(units.check_day(match[1]), match[2], bytes.fromhex(match[3]))
     if match := _EVIDENCE_KEY.fullmatch(key):
-        return ArchivedKey(units.check_day(match[1]), "", match[2])
+        return ArchivedKey(units.check_day(match[1]), "", bytes.fromhex(match[2]))
     match = _ARCHIVE_KEY.fullmatch(key)
     if match and units.day_of(units.check_unit(match[2])) == match[1] and int(match[3], 16):
         return ArchiveKey(match[2], int(match[3], 16))

@@ -7,14 +7,14 @@ events: the rows give the root in the name of every segment, and these are the l
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from holdfast.archive.fetch import fetch_objects
 from holdfast.archive.lines import Archived
 from holdfast.archive.make import Copied, check, read_evidence
-from holdfast.archive.manifests import Units, verified
+from holdfast.archive.manifests import verified
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
 from holdfast.ports import Host
@@ -37,7 +37,7 @@ class Archives:
         self._regions = regions
         self._host = host
         self._findings = findings
-        self._known: dict[RegionId, Units] = {}
+        self._known: dict[RegionId, dict[str, Archive]] = {}
         self._listed: Mapping[RegionId, Collection[str]] = {}
 
     async def verify(
@@ -63,18 +63,19 @@ class Archives:
             else:
                 before = self._known[copy.region].get(found.unit)
                 if before is None or before.generation < found.generation:
-                    self._known[copy.region] = {**self._known[copy.region], found.unit: found}
-        self._check_names()
-        for unit in sorted(set().union(*self._known.values())):
+                    self._known[copy.region][found.unit] = found
+        all_units = sorted(set().union(*self._known.values()))
+        self._check_names(all_units)
+        for unit in all_units:
             if depth != "names" and _is_within(unit, wanted):
                 await self._read(unit, depth, walks)
-        return len(set().union(*self._known.values()))
+        return len(all_units)
 
     # -- names ---------------------------------------------------------------------------------
 
-    def _check_names(self) -> None:
+    def _check_names(self, all_units: Sequence[str]) -> None:
         ends: dict[NodeId, int] = {}
-        for unit in sorted(set().union(*self._known.values())):
+        for unit in all_units:
             holders = {id: found[unit] for id, found in self._known.items() if unit in found}
             first = next(iter(holders.values()))
             for node, start, end, *_ in first.ledgers:
@@ -127,7 +128,7 @@ class Archives:
                 why = answer.reason
                 continue
             digest = await self._host.offload(hashlib.sha256, answer.data)
-            if digest.hexdigest() == parsed.sha256:
+            if digest.digest() == parsed.sha256:
                 return True
             why = ""
         kind: FindingKind = "unreadable" if why else "corrupt"
