@@ -19,7 +19,6 @@ from holdfast.archive.due import Due
 from holdfast.archive.fetch import fetch_objects, fetch_segments
 from holdfast.archive.give import Giver, Trouble
 from holdfast.archive.make import Copied, Job, check, make
-from holdfast.archive.manifests import Manifests, Units, list_archive
 from holdfast.archive.parts import Made
 from holdfast.archive.plan import HoleError, Unit
 from holdfast.errors import HoldfastError, UnavailableError
@@ -30,6 +29,7 @@ from holdfast.read.reader import Reader
 from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import EpochKey
+from holdfast.regions.manifests import Manifests, Units, list_archive
 from holdfast.regions.port import RegionId, Unknown
 from holdfast.write.identity import Identity
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterable
 
-from holdfast.archive.manifests import Units
 from holdfast.archive.plan import HoleError, Ledger, Unit, unit_of, windows
 from holdfast.model import NodeId
 from holdfast.proof.names import SegmentName
@@ -11,6 +10,7 @@ from holdfast.read.reader import Reader
 from holdfast.read.shown import Ranges
 from holdfast.regions import units
 from holdfast.regions.kinds import Archive
+from holdfast.regions.manifests import Units
 from holdfast.times import format_us
 
 NAMES_AT_ONCE = 4096

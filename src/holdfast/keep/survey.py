@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from holdfast.archive.manifests import Manifests, Units, list_archive
 from holdfast.keep.drift import Extent
 from holdfast.keep.lost import EpochId
 from holdfast.keep.objects import why_wrong
@@ -23,6 +22,7 @@ from holdfast.read.listings import whole_listings
 from holdfast.regions import Regions, layout
 from holdfast.regions.layout import CheckpointKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
+from holdfast.regions.manifests import Manifests, Units, list_archive
 from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from holdfast.archive.fetch import fetch_objects
 from holdfast.archive.lines import Archived
 from holdfast.archive.make import Copied, check, read_evidence
-from holdfast.archive.manifests import verified
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
 from holdfast.ports import Host
@@ -23,6 +22,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.regions import Regions, layout, units
 from holdfast.regions.kinds import Archive, Trailer
 from holdfast.regions.layout import ArchiveKey
+from holdfast.regions.manifests import verified
 from holdfast.regions.port import Absent, RegionId, Unknown
 from holdfast.verify.findings import Depth, Finding, FindingKind, Findings
 from holdfast.verify.look import TRIES, Look

@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from holdfast.archive.manifests import list_archive
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, names
 from holdfast.regions import Regions, layout
 from holdfast.regions.cookie import judge_cookie
 from holdfast.regions.kinds import Cookie
 from holdfast.regions.layout import EpochKey, Key, SegmentKey, WholeKey
+from holdfast.regions.manifests import list_archive
 from holdfast.regions.port import Absent, Level, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.whole import why_not_whole, why_superseded
