@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass
 
 from holdfast.regions.directory import DirectoryStore
-from holdfast.regions.port import Absent, Level, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Absent, Level, Listing, Present, Refused, Removed, Stored, Unknown
 
 PAGE_KEYS = 1_000  # S3, GCS; 5,000 at Azure
 
@@ -46,6 +46,9 @@ class Counted:
         size = len(found.data) if isinstance(found, Present) else 0
         self.requests += Requests(gets=1, read_bytes=size)
         return found
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        return await self._store.remove(key)  # which no provider charges for
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         found = await self._store.list(prefix, after)

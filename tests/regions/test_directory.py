@@ -17,13 +17,23 @@ import pytest
 from holdfast.regions import Region, layout
 from holdfast.regions.directory import LEFTOVER_US, DirectoryStore
 from holdfast.regions.disk import PosixDisk, Stat
-from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.port import (
+    Absent,
+    Level,
+    Listed,
+    Listing,
+    Present,
+    Refused,
+    Stored,
+    Unknown,
+)
 from holdfast.settings import load
 from holdfast.wiring import real_regions
 from tests.machine import no_tracing, program
 from tests.regions.worlds import RecordingDisk, at_once
 
 KEY = "ev/seg/name"
+REMOVABLE = "ev/seg/name.ndjson.zst"
 
 
 @pytest.fixture
@@ -542,3 +552,36 @@ def test_times_are_the_file_systems_own(store: DirectoryStore) -> None:
     listing = asyncio.run(store.list("ev/"))
 
     assert listing == Listing((Listed(KEY, 5, 1_700_000_000_123_456),))
+
+
+def test_nothing_is_removed_from_a_directory_without_its_cookie(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = DirectoryStore(tmp_path, PosixDisk(), at_once, cookie=layout.REGION_KEY)
+        await store.make_root()
+        await store.create(layout.REGION_KEY, b"the cookie")
+        await store.create(REMOVABLE, b"bytes")
+        (tmp_path / layout.REGION_KEY).unlink()
+
+        outcome = await store.remove(REMOVABLE)
+
+        assert isinstance(outcome, Unknown) and "holds no ev/region.note" in outcome.reason
+        assert (tmp_path / REMOVABLE).exists()
+
+    asyncio.run(story())
+
+
+def test_a_disk_that_lets_nobody_delete_refuses_and_stays_well(tmp_path: Path) -> None:
+    async def story() -> None:
+        disk = RecordingDisk()
+        region = Region("a", DirectoryStore(tmp_path, disk, at_once))
+        await region.make_root()
+        await region.create(REMOVABLE, b"bytes")
+        outcomes = []
+        for _ in range(9):
+            disk.fail["unlink", REMOVABLE] = OSError(errno.EPERM, "an immutable file")
+            outcomes.append(await region.remove(REMOVABLE))
+
+        assert outcomes == [Refused("an immutable file (EPERM)")] * 9
+        assert region.report().writing == "closed"
+
+    asyncio.run(story())

@@ -13,7 +13,17 @@ from obstore.store import MemoryStore
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.disk import Disk, PosixDisk
-from holdfast.regions.port import Absent, Level, Listing, Present, Store, Stored, Unknown
+from holdfast.regions.port import (
+    Absent,
+    Level,
+    Listing,
+    Present,
+    Refused,
+    Removed,
+    Store,
+    Stored,
+    Unknown,
+)
 from holdfast.regions.region import Region
 from holdfast.regions.threads import Threads
 from tests.regions.worlds import MemoryWorld, SwiftDisk
@@ -325,3 +335,46 @@ def test_every_listing_is_the_sorted_filter_of_all_keys(
 
     assert everything == sorted(name for name in names if name > after)
     assert below == sorted(n for n in names if n.startswith(prefix) and n > after)
+
+
+ARCHIVED = "ev/arc/day=2026-11-29/class=default/00.parquet"
+
+
+def test_what_is_removed_is_neither_read_nor_listed_and_its_name_is_free(
+    make: Make, request: pytest.FixtureRequest
+) -> None:
+    async def story() -> None:
+        store = await make()
+        for key in (KEY, KEY.replace("-x", "-y"), ARCHIVED):
+            await store.create(key, b"bytes")
+
+        outcomes = [await store.remove(key) for key in (KEY, ARCHIVED, KEY)]
+
+        if "locked" in request.node.callspec.id:
+            assert all(isinstance(outcome, Refused) and outcome.reason for outcome in outcomes)
+            assert isinstance(await store.read(KEY), Present)
+            return
+        assert outcomes == [Removed()] * 3
+        assert await store.read(KEY) == await store.read(ARCHIVED) == Absent()
+        assert await keys(store, "ev/") == [KEY.replace("-x", "-y")]
+        assert await store.create(KEY, b"other") == Stored()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("ev/region.note", "ev/node/0a/000001/fence.note", "ev/cp/0a/0000000001.note"),
+        *("ev/gap/0a/0-1.note", "ev/arc/day=2026-11-29/2026-11-29.0001.note", "ctl/hb/0a.note"),
+        *("ev/seg/0a/0000000/x.note", "ev/seg/0a", "ev/arc/day=2026-11-29", "ev/seg/../x.parquet"),
+    ],
+)
+def test_no_note_is_ever_removed(make: Make, key: str) -> None:
+    async def story() -> None:
+        store = await make()
+
+        with pytest.raises(ValueError):
+            await store.remove(key)
+
+    asyncio.run(story())

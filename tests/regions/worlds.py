@@ -5,8 +5,18 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from holdfast.regions.disk import FILE_MODE, PosixDisk
-from holdfast.regions.keys import check_bytes, check_key, check_prefix
-from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.keys import check_bytes, check_key, check_prefix, check_removable
+from holdfast.regions.port import (
+    Absent,
+    Level,
+    Listed,
+    Listing,
+    Present,
+    Refused,
+    Removed,
+    Stored,
+    Unknown,
+)
 from tests.world import VirtualTime, run_with_time
 
 __all__ = [
@@ -32,7 +42,8 @@ class MemoryWorld:
 
     failing: this answer instead of doing anything. deaf: creates and replaces happen, and this
     answer is given all the same. log: the calls, in order. gate: calls wait for it first.
-    covered: by key, what lies over an object, for its listing.
+    covered: by key, what lies over an object, for its listing. locked: nothing is removed, and this
+    is why.
     """
 
     def __init__(self) -> None:
@@ -41,6 +52,7 @@ class MemoryWorld:
         self.log: list[tuple[str, str]] = []
         self.failing: Unknown | None = None
         self.deaf: Unknown | None = None
+        self.locked: Refused | None = None
         self.gate: asyncio.Event | None = None
         self.inside = 0
         self.now_us = 1_000_000_000
@@ -66,6 +78,13 @@ class MemoryWorld:
             return self.failing
         found = self.objects.get(key)
         return Present(*found) if found else Absent()
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        check_removable(key)
+        await self._enter("remove", key)
+        if not self.failing and not self.locked:
+            self.objects.pop(key, None)
+        return self.failing or self.locked or Removed()
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         check_prefix(prefix)

@@ -1,6 +1,7 @@
 """Buckets under Object Lock, and who abuses a writer's credentials in them."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdfast.regions.buckets import Access, open_bucket, open_client, parse_bucket
@@ -70,6 +71,17 @@ class Locked:
 
     def overwrite(self, key: str, data: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=data)
+
+    def end_lock(self, key: str, version: str) -> None:
+        """What only an administrator may, and in the mode "GOVERNANCE" alone."""
+        until = datetime.now(UTC) + timedelta(seconds=1)
+        self.client.put_object_retention(
+            Bucket=self.name,
+            Key=key,
+            VersionId=version,
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until},
+            BypassGovernanceRetention=True,
+        )
 
     def kept(self, key: str = "") -> list[Mapping[str, Any]]:
         """The versions of one object, or of all, the newest first."""

@@ -16,7 +16,16 @@ from holdfast.cli.app import run
 from holdfast.cli.doctor import why_kept
 from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
-from holdfast.regions.port import Absent, Differs, Listing, Present, Stored, Unknown
+from holdfast.regions.port import (
+    Absent,
+    Differs,
+    Listing,
+    Present,
+    Refused,
+    Removed,
+    Stored,
+    Unknown,
+)
 from holdfast.regions.probe import Verdict, try_all, why_unfit
 from holdfast.regions.region import Region
 from holdfast.regions.trailkey import TrailKey
@@ -77,6 +86,27 @@ def test_the_store_itself_lets_nobody_delete_a_version(make: Make, mode: str) ->
         locked.client.delete_object(Bucket=locked.name, Key=SEGMENT, VersionId=version["VersionId"])
 
     assert locked.kept(SEGMENT) == [version]
+
+
+def test_once_its_lock_is_over_all_versions_of_a_segment_are_removed(make: Make) -> None:
+    async def story() -> None:
+        locked = make("GOVERNANCE")
+        await locked.store.create(SEGMENT, DATA)
+        locked.overwrite(SEGMENT, b"other")
+        locked.delete(SEGMENT)
+
+        refused = await locked.store.remove(SEGMENT)
+        for version in locked.kept(SEGMENT):
+            locked.end_lock(SEGMENT, version["VersionId"])
+        await asyncio.sleep(2)  # a lock ends by the gateway's clock, in whole seconds
+        removed = await locked.store.remove(SEGMENT)
+
+        assert isinstance(refused, Refused) and "AccessDenied" in refused.reason
+        assert removed == Removed()
+        assert await locked.store.read(SEGMENT) == Absent()
+        assert await locked.store.list("ev/seg/") == Listing(())
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("mode", MODES)

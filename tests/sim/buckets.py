@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from holdfast.regions import layout
-from holdfast.regions.keys import check_bytes, check_key, check_prefix
-from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.keys import check_bytes, check_key, check_prefix, check_removable
+from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Removed, Stored, Unknown
 from tests.regions.worlds import level_of
 from tests.sim.processes import CURRENT
 
@@ -133,6 +133,16 @@ class BucketStore:
             return Present(*held)
 
         return await self._call("read", bucket, key, effect)
+
+    async def remove(self, key: str) -> Removed | Unknown:
+        check_removable(key)
+        bucket = self._bucket
+
+        def effect() -> Removed:
+            bucket.objects.pop(key, None)
+            return Removed()
+
+        return await self._call("remove", bucket, key, effect, writes=True)
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         check_prefix(prefix)

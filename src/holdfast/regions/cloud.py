@@ -31,8 +31,25 @@ from obstore.store import ObjectStore
 if TYPE_CHECKING:
     from obstore import GetOptions
 
-from holdfast.regions.keys import check_bytes, check_key, check_prefix, is_key, is_part
-from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.keys import (
+    check_bytes,
+    check_key,
+    check_prefix,
+    check_removable,
+    is_key,
+    is_part,
+)
+from holdfast.regions.port import (
+    Absent,
+    Level,
+    Listed,
+    Listing,
+    Present,
+    Refused,
+    Removed,
+    Stored,
+    Unknown,
+)
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024
 LISTED_MAX = 2_000_000
@@ -112,6 +129,18 @@ class CloudStore:
         if len(data) != size_bytes:
             return Unknown(f"read {len(data)} of {size_bytes} bytes")
         return Present(data, modified_us)
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        check_removable(key)
+        try:
+            await self._store.delete_async(key)
+        except Exception as error:
+            outcome = _outcome(error)
+            if isinstance(outcome, Absent):
+                return Removed()
+            is_refused = isinstance(error, PermissionDeniedError)
+            return Refused(outcome.reason) if is_refused else outcome
+        return Removed()
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         check_prefix(prefix)

@@ -26,8 +26,25 @@ from typing import TypeVar
 
 from holdfast.ports import Offload
 from holdfast.regions.disk import Disk, ForeignError, Stat, make_directory, write_whole
-from holdfast.regions.keys import TEMPORARY, check_bytes, check_key, check_prefix, is_part
-from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.keys import (
+    TEMPORARY,
+    check_bytes,
+    check_key,
+    check_prefix,
+    check_removable,
+    is_part,
+)
+from holdfast.regions.port import (
+    Absent,
+    Level,
+    Listed,
+    Listing,
+    Present,
+    Refused,
+    Removed,
+    Stored,
+    Unknown,
+)
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024
 LISTED_MAX = 2_000_000
@@ -37,6 +54,7 @@ LEFTOVER_US = 3_600_000_000
 TEMPORARY_TRIES = 10_000
 DURABLE_KNOWN_MAX = 4096
 
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})  # as immutable files answer
 _PERMANENT = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.ELOOP, errno.ENAMETOOLONG}
 )
@@ -79,6 +97,10 @@ class DirectoryStore:
     async def read(self, key: str) -> Present | Absent | Unknown:
         check_key(key)
         return await self._offload(self._guarded, lambda root: self._read(root, key))
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        check_removable(key)
+        return await self._offload(self._guarded, lambda root: self._remove(root, key))
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         check_prefix(prefix)
@@ -169,6 +191,20 @@ class DirectoryStore:
         if len(data) != facts.size_bytes:
             return Unknown(f"read {len(data)} of {facts.size_bytes} bytes")
         return Present(data, facts.modified_us)
+
+    def _remove(self, root: int, key: str) -> Removed | Refused | Unknown:
+        """Directories stay: one that comes and goes would have to be settled again and again."""
+        if refused := self._refuse(root, key):
+            return refused
+        try:
+            self._disk.unlink(root, key)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
+            return Refused(_unknown(error).reason)
+        return Removed()
 
     def _list(self, root: int, prefix: str, after: str) -> Listing | Unknown:
         found = list(itertools.islice(self._walk(root, prefix, after, 0), LISTED_MAX + 1))

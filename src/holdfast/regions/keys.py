@@ -7,6 +7,8 @@ PART_BYTES_MAX = 240  # a file's name may have 255 bytes in most file systems
 TEMPORARY = ".tmp"  # the first part that a directory keeps for itself
 
 _PART = re.compile(r"[0-9a-z._=-]+")
+# Objects whose name has the hash of their bytes: others may have them again. No note is among them.
+_REMOVABLE = re.compile(r"ev/(seg/.+\.ndjson\.zst|arc/.+\.(ndjson\.zst|parquet))")
 
 
 def is_part(name: str) -> bool:
@@ -34,6 +36,17 @@ def check_key(key: str) -> None:
     """
     if not is_key(key):
         raise ValueError(f"not a key: {key!r}")
+
+
+def check_removable(key: str) -> None:
+    """Refuse a key of anything but segments and objects of the archive: no mistake removes a note.
+
+    Raises:
+        ValueError: as `check_key`.
+    """
+    check_key(key)
+    if not _REMOVABLE.fullmatch(key):
+        raise ValueError(f"nothing like this is ever removed: {key!r}")
 
 
 def check_prefix(prefix: str) -> None:

@@ -33,6 +33,21 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """Nothing can be read under the key now, whether anything could before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The store is well and keeps the object: it is locked, or nobody here may delete.
+
+    reason: for a person.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """Nothing follows: the object may or may not be there.
 
@@ -106,6 +121,13 @@ class Store(Protocol):
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         """All keys under `prefix` beyond `after`, in any depth, sorted."""
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        """Make a segment, or an object of the archive, unreadable; `ValueError` for all other keys.
+
+        After a power cut, or by a create that was under way, it may be there again: nothing may
+        rest on its absence.
+        """
 
     async def level(self, prefix: str) -> Level | Unknown:
         """One level of keys, however many lie below: a way through more than one listing holds."""

@@ -23,7 +23,9 @@ from holdfast.regions.port import (
     Level,
     Listing,
     Present,
+    Refused,
     RegionId,
+    Removed,
     Store,
     Stored,
     Unknown,
@@ -32,6 +34,7 @@ from holdfast.regions.port import (
 EVIDENCE = "ev/"
 CONTROL = "ctl/"
 CREATES_MAX = 2
+OPERATIONS = ("create", "replace", "read", "list", "remove")
 
 Outcome = TypeVar("Outcome")
 
@@ -149,7 +152,7 @@ class Region:
         self.former_uuids: set[str] = set()
         self.why_unverified = "its cookie was not read yet"
         self.why_unfit = ""
-        self.counters = {name: Counter() for name in ("create", "replace", "read", "list")}
+        self.counters = {name: Counter() for name in OPERATIONS}
         self._evidence = evidence
         self._control = evidence if control is None else control
         self._limits = limits or RegionLimits()
@@ -188,6 +191,10 @@ class Region:
         """As the port says. One call has one time-out: list large ledgers by shard or `after`."""
         store = self._store_of(prefix)
         return await self._call(self._reading, "list", lambda: store.list(prefix, after))
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        store = self._store_of(key)
+        return await self._call(self._writing, "remove", lambda: store.remove(key))
 
     async def level(self, prefix: str) -> Level | Unknown:
         store = self._store_of(prefix)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from holdfast.ports import Offload
 from holdfast.regions.keys import is_key, is_part
-from holdfast.regions.port import Unknown
+from holdfast.regions.port import Refused, Removed, Unknown
 
 VERSIONS_MAX = 2_000_000
 REASON_CHARS_MAX = 300
@@ -21,7 +21,8 @@ REASON_CHARS_MAX = 300
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NO_LOCK = "ObjectLockConfigurationNotFoundError"
-_PERMANENT = frozenset({"AccessDenied", "InvalidAccessKeyId", "NoSuchBucket", "ExpiredToken"}) | {
+_DENIED = "AccessDenied"
+_PERMANENT = frozenset({_DENIED, "InvalidAccessKeyId", "NoSuchBucket", "ExpiredToken"}) | {
     "SignatureDoesNotMatch"
 }
 
@@ -32,6 +33,8 @@ class Client(Protocol):
     """The calls of botocore's client of S3 that are needed."""
 
     def list_object_versions(self, **asked: str) -> Mapping[str, Any]: ...
+
+    def delete_object(self, **asked: str) -> Mapping[str, Any]: ...
 
     def get_bucket_versioning(self, **asked: str) -> Mapping[str, Any]: ...
 
@@ -90,6 +93,11 @@ class S3Versions:
         """
         return await self._ask(lambda client: self._list(client, prefix, after, deep))
 
+    async def remove(self, key: str, id: str) -> Removed | Refused | Unknown:
+        """Delete one version, which leaves no marker. Refused: it is locked, or that is not for
+        these credentials; the store says which."""
+        return await self._ask(lambda client: self._remove(client, key, id))
+
     async def protection(self) -> Protection | Unknown:
         """What the bucket is set to keep."""
         return await self._ask(self._protection)
@@ -120,6 +128,15 @@ class S3Versions:
         found.reverse()
         found.sort(key=lambda version: version.key)
         return Kept(tuple(found), tuple(sorted(name for name in folders if is_part(name))))
+
+    def _remove(self, client: Client, key: str, id: str) -> Removed | Refused:
+        try:
+            client.delete_object(Bucket=self._bucket, Key=self._prefix + key, VersionId=id)
+        except Exception as error:
+            if _code_of(error) != _DENIED:
+                raise
+            return Refused(f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX])
+        return Removed()
 
     def _pages(
         self, client: Client, prefix: str, after: str, deep: bool

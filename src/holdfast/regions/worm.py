@@ -25,8 +25,18 @@ from itertools import groupby
 from holdfast.regions import layout
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.genuine import is_fixed, is_genuine, trail_of
-from holdfast.regions.keys import check_key, check_prefix
-from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Stored, Unknown
+from holdfast.regions.keys import check_key, check_prefix, check_removable
+from holdfast.regions.port import (
+    Absent,
+    Level,
+    Listed,
+    Listing,
+    Present,
+    Refused,
+    Removed,
+    Stored,
+    Unknown,
+)
 from holdfast.regions.versions import S3Versions, Version
 
 VERSIONS_READ_MAX = 32  # of one object, from the oldest on
@@ -84,6 +94,19 @@ class WormStore:
             return found
         first = await self._first(key)
         return first.found if isinstance(first, _First) else first
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        """Every version and marker, the newest first: its lock ends last, so nothing is touched
+        while any is locked, and whoever dies half-way leaves the oldest, which is the object."""
+        check_removable(key)
+        kept = await self._versions.list(key)
+        if isinstance(kept, Unknown):
+            return kept
+        for version in reversed([each for each in kept.versions if each.key == key]):
+            outcome = await self._versions.remove(key, version.id)
+            if not isinstance(outcome, Removed):
+                return outcome
+        return Removed()
 
     async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
         check_prefix(prefix)
