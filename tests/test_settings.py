@@ -107,3 +107,19 @@ def test_there_is_one_worker_unless_more_are_asked_for_within_bounds(tmp_path: P
     for workers in (0, 65):
         with pytest.raises(RejectedError, match="workers: must be 1 to 64"):
             settings(tmp_path, f"workers = {workers}\n")
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ('class = "x"\nmin = 9\nmax = 8', r"retention \(x\): max is 8 days, and min 9"),
+        ('class = "x"\nmost = 8', "unknown field `most`"),
+        ("min = 8", "missing required field `class`"),
+        ('class = "x"\n[[retention]]\nclass = "x"', r"retention \(x\): is the class of an earlier"),
+    ],
+)
+def test_a_rule_of_retention_that_makes_no_sense_is_refused_by_name(
+    tmp_path: Path, table: str, reason: str
+) -> None:
+    with pytest.raises(RejectedError, match=reason):
+        settings(tmp_path, tail=f"[[retention]]\n{table}\n")

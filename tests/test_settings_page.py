@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec import NODEFAULT, Struct
 
+from holdfast.archive.rules import Rule
 from holdfast.settings import (
     AlertSettings,
     EarlierSet,
@@ -25,8 +26,9 @@ TABLES: dict[str, type[Struct]] = {
     "`[witnesses.NAME]`": WitnessSettings,
     "`[alerts]`": AlertSettings,
     "`[traces]`": TraceSettings,
+    "`[[retention]]`": Rule,
 }
-OF_TABLES = {"regions", "earlier", "witnesses", "alerts", "traces"}
+OF_TABLES = {"regions", "earlier", "witnesses", "alerts", "traces", "retention"}
 
 
 def _told(text: str) -> dict[str, str]:
@@ -34,7 +36,7 @@ def _told(text: str) -> dict[str, str]:
 
 
 def _defaults(kind: type[Struct]) -> dict[str, str]:
-    return {field.name: _as_toml(field) for field in msgspec.structs.fields(kind)}
+    return {field.encode_name: _as_toml(field) for field in msgspec.structs.fields(kind)}
 
 
 def _as_toml(field: Any) -> str:

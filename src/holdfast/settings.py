@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from holdfast.archive.rules import Rule, find_wrong
 from holdfast.errors import Problem, RejectedError
 from holdfast.proof import ProofError
 from holdfast.regions.buckets import Access, parse_bucket, why_unfit
@@ -104,6 +105,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     workers: processes that take events in, each a node of its own.
     archive_after_hours: how long after its end a day is archived; 0: no server archives.
     witness_quorum: so many witnesses must cosign each checkpoint, or it is told; 0: all.
+    retention: rules, of which the first that matches an event counts.
     """
 
     data: str = str(DATA_DEFAULT)
@@ -136,6 +138,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     witnesses: dict[str, WitnessSettings] = {}
     alerts: AlertSettings = AlertSettings()
     traces: TraceSettings = TraceSettings()
+    retention: tuple[Rule, ...] = ()
 
     @property
     def data_path(self) -> Path:
@@ -257,6 +260,8 @@ def _checked(settings: Settings) -> Settings:
     _check_witnesses(settings)
     _check_alerts(settings.alerts)
     _check_traces(settings.traces)
+    if wrong := find_wrong(settings.retention):
+        raise _rejected(f"retention ({wrong[0]})", wrong[1])
     places = [(r.url.rstrip("/"), r.endpoint, r.account) for r in settings.regions.values()]
     if len(set(places)) < len(places):
         raise _rejected("regions", "two regions have the same url: they would fail together")

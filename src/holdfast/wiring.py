@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from holdfast.archive.archivist import Archivist
+from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
 from holdfast.errors import HoldfastError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
@@ -143,9 +143,8 @@ async def open_system(
         if write and elsewhere is None:
             closing.enter_context(locked(settings.data_path / LOCK_FILE))
         regions = closing.enter_context(real_regions(settings))
-        patient = closing.enter_context(real_regions(settings, PATIENT))
         founded = await _founded(settings, regions, host, write=write)
-        patient.trail = regions.trail
+        patient = closing.enter_context(real_regions(settings, PATIENT, regions.trail))
         cache = closing.enter_context(_cache(settings.data_path, owned=write))
         nodes: list[Node] = []
         clocks = elsewhere.clocks if elsewhere else lambda: nodes[0].clocks() if nodes else {}
@@ -160,6 +159,7 @@ async def open_system(
         keeper = Keeper(regions, host, closer, identity=identity, suspects=reader.suspects)
         scrub = Scrub(regions, host, settings.scrub_period_days)
         corrupt = partial(corrupt_copies, keeper, scrub)
+        workshop = Workshop(cache / "archive", settings.retention)
         system = System(
             settings=settings,
             host=host,
@@ -169,7 +169,7 @@ async def open_system(
             prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000, identity),
             keeper=keeper,
             scrub=scrub,
-            archivist=Archivist(patient, reader, host, identity, cache / "archive", corrupt),
+            archivist=Archivist(patient, reader, host, identity, workshop, corrupt),
             node=nodes[0] if nodes else None,
             witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
             is_new=founded.is_new,
@@ -400,9 +400,11 @@ def _workers(count_max: int, nice: int) -> Executor:
 
 
 @contextmanager
-def real_regions(settings: Settings, limits: RegionLimits | None = None) -> Iterator[Regions]:
+def real_regions(
+    settings: Settings, limits: RegionLimits | None = None, trail: str = ""
+) -> Iterator[Regions]:
     """The regions of the settings; each directory has its own threads, so that none starves
-    another."""
+    another. trail: as in `Regions`."""
     limits = limits or RegionLimits()
     threads: list[Threads] = []
 
@@ -430,7 +432,7 @@ def real_regions(settings: Settings, limits: RegionLimits | None = None) -> Iter
     try:
         made = [region(id, where) for id, where in settings.regions.items()]
         earlier = [RegionSet(frozenset(each.regions), each.quorum) for each in settings.earlier]
-        yield Regions(made, settings.quorum, earlier=earlier, leaving=settings.leaving)
+        yield Regions(made, settings.quorum, trail, earlier=earlier, leaving=settings.leaving)
     finally:
         for each in threads:
             each.close()

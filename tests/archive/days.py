@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from holdfast.archive.archivist import Archivist
+from holdfast.archive.archivist import Archivist, Workshop
+from holdfast.archive.rules import Rule
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.units import DAY_US, HOUR_US, start_us
 from holdfast.write.identity import Identity, speak_for_trail
@@ -50,19 +51,20 @@ def person(world: World) -> Identity:
     return speak_for_trail(TRAIL.trail, TRAIL.signing, world.host)
 
 
-async def archivist(world: World, folder: Path) -> Archivist:
+async def archivist(world: World, folder: Path, *rules: Rule) -> Archivist:
     """One that knows what the regions show now."""
     reader = world.reader(folder / "cache")
     await reader.open()
     await reader.pass_once()
-    scratch = folder / "scratch"
-    return Archivist(world.regions(), reader, world.host, lambda: person(world), scratch)
+    workshop = Workshop(folder / "scratch", rules)
+    return Archivist(world.regions(), reader, world.host, lambda: person(world), workshop)
 
 
 def again(world: World, one: Archivist, corrupt: Collection[tuple[str, str]] = ()) -> Archivist:
     """Another process's, of what the regions are by now, that knows what that one's reader does."""
     return Archivist(
-        *(world.regions(), one._reader, world.host, lambda: person(world), one._scratch),
+        *(world.regions(), one._reader, world.host, lambda: person(world)),
+        Workshop(one._scratch, one._rules),
         lambda: corrupt,
     )
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from holdfast.archive.parts import LAKE, check_columns, read_groups, write_parts
+from holdfast.archive.parts import LAKE, Parts, check_columns, read_groups
 from holdfast.proof import MismatchError
 from holdfast.read.decode import Lines, decode
 from tests.proof import samples
@@ -18,9 +18,9 @@ RECORDS = b"".join(record + b"\n" for group in samples.GROUPS.values() for recor
 @pytest.fixture
 def table(tmp_path: Path) -> pa.Table:
     """Rows as they are read back from a part."""
-    [(made, facts)] = write_parts(
-        [decode([Lines(samples.NODE, 0, 0, RECORDS)])], tmp_path, "default", {"holdfast": "x 1"}
-    )
+    parts = Parts(tmp_path, "default", {"holdfast": "x 1"})
+    parts.take(decode([Lines(samples.NODE, 0, 0, RECORDS)]))
+    [(made, facts)] = parts.close()
     assert (made.rows, facts.tenants) == (8, ("", "acme", "blå"))
     [found] = read_groups(Path(made.path), LAKE.names)
     return found

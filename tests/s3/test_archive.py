@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.archive.archivist import Archivist
+from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.keep.keeper import Keeper
 from holdfast.regions import Regions, layout
 from holdfast.regions.port import Listing, Stored
@@ -33,7 +33,8 @@ def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
                 assert await put(key, data) == Stored()
         reading = await archivist(world, tmp_path)
         real = Archivist(
-            *(regions, reading._reader, world.host, lambda: person(world), tmp_path / "work")
+            *(regions, reading._reader, world.host, lambda: person(world)),
+            Workshop(tmp_path / "work"),
         )
 
         report = await real.archive(DAY_US)

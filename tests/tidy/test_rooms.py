@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "receivers": SHARED | {"write"},
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
     "watch": SHARED | {"regions", "write", "read", "archive", "keep"},
-    "settings": SHARED | {"regions", "write", "read", "keep", "watch"},
+    "settings": SHARED | {"regions", "write", "read", "archive", "keep", "watch"},
     "wiring": SHARED
     | {"regions", "write", "read", "archive", "prove", "keep", "watch", "receivers", "settings"}
     | {"client"},  # it speaks HTTP to witnesses as the client does
@@ -80,6 +80,7 @@ PURE = {
     "receivers.formats",
     "archive.lines",
     "archive.plan",
+    "archive.rules",
     "read.ledgers",
     "read.lives",
     "read.listings",

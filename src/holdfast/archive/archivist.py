@@ -21,6 +21,7 @@ from holdfast.archive.give import Giver, Trouble
 from holdfast.archive.make import Copied, Job, check, make
 from holdfast.archive.parts import Made
 from holdfast.archive.plan import HoleError, Unit
+from holdfast.archive.rules import Rule
 from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
@@ -74,6 +75,14 @@ class ArchiveReport(Struct, frozen=True):
     away: tuple[tuple[RegionId, str], ...] = ()
 
 
+class Workshop(Struct, frozen=True):
+    """How units are made. scratch: a folder of its own, emptied at will. rules: of retention; a
+    unit that some region's archive has keeps the classes that it has there."""
+
+    scratch: Path
+    rules: tuple[Rule, ...] = ()
+
+
 class Progress(Protocol):
     """Is told what is being done for a unit."""
 
@@ -112,18 +121,18 @@ class Archivist:
         reader: Reader,
         host: Host,
         identity: Callable[[], Identity | None],
-        scratch: Path,
+        workshop: Workshop,
         corrupt: Callable[[], Collection[tuple[RegionId, str]]] = tuple,
     ) -> None:
         """regions: patient ones, since objects are large. identity: in whose name manifests are;
-        None while there is nobody. scratch: a folder of its own, emptied at will. corrupt: the
-        copies that were found to be, by region and key."""
+        None while there is nobody. corrupt: the copies that were found to be, by region and key."""
         self.last: ArchiveReport | None = None
         self._regions = regions
         self._reader = reader
         self._host = host
         self._identity = identity
-        self._scratch = scratch
+        self._scratch = workshop.scratch
+        self._rules = workshop.rules
         self._corrupt = corrupt
         self._manifests = Manifests()
         self._turn = asyncio.Lock()
@@ -304,7 +313,10 @@ class Archivist:
         spool = folder / "spool"
         held = await fetch_segments(unit, tuple(self._regions), self._host, spool)
         progress(unit.name, "making")
-        job = Job(unit.name, generation, trail, tag_key, keys, str(spool), held, str(folder))
+        job = Job(
+            *(unit.name, generation, trail, tag_key, keys, str(spool), held, str(folder)),
+            self._rules,
+        )
         return await self._work(make, job)
 
     async def _work(self, job: Callable[[Argument], Result], argument: Argument) -> Result:

@@ -13,9 +13,11 @@ from typing import BinaryIO
 import pyarrow as pa
 from msgspec import Struct
 
+from holdfast.archive.classes import Classes
 from holdfast.archive.leaves import COLUMNS, Leaves, Sealed
 from holdfast.archive.lines import Archived, Head, Part
-from holdfast.archive.parts import LAKE, Made, check_columns, made_of, read_groups, write_parts
+from holdfast.archive.parts import LAKE, Made, check_columns, made_of, read_groups
+from holdfast.archive.rules import Rule
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
 from holdfast.proof import MalformedError, MismatchError, ProofError, names, objects, statements
@@ -23,7 +25,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.read.fold import ordered
 from holdfast.read.sources import SegmentSource
-from holdfast.regions import segment, units
+from holdfast.regions import segment
 from holdfast.regions.kinds import Trailer
 
 if sys.version_info >= (3, 14):
@@ -46,7 +48,8 @@ class Held(Struct, frozen=True):
 
 class Job(Struct, frozen=True):
     """A unit to make. spool: a file with all segments, `held` in it by node and index. keys: the
-    nodes' public ones. folder: for what is made, and scratch; empty."""
+    nodes' public ones. folder: for what is made, and scratch; empty. rules: by which rows are put
+    into classes."""
 
     unit: str
     generation: int
@@ -56,6 +59,7 @@ class Job(Struct, frozen=True):
     spool: str
     held: tuple[Held, ...]
     folder: str
+    rules: tuple[Rule, ...] = ()
 
 
 class Copied(Struct, frozen=True):
@@ -88,8 +92,10 @@ def make(job: Job) -> tuple[Made, ...]:
             sealed = [_sealed(held, _bytes_of(held, spool), job) for held in job.held]
             with ExitStack() as sorting:
                 groups = ordered([_source(job, h) for h in job.held], folder / "sorted", sorting)
-                written = write_parts(groups, folder, units.CLASS_DEFAULT, told)
-                parts = list(written)
+                classes = Classes(job.rules, folder, told)
+                for table in groups:
+                    classes.take(table)
+                parts = classes.close()
             leaves = _leaves_of([made for made, _ in parts], sealed, folder)
             lines = (
                 Archived(one.node, one.name.text, _note_of(_bytes_of(held, spool)), found)

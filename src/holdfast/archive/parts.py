@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ from msgspec import Struct
 from holdfast.archive.lines import Part
 from holdfast.proof import MismatchError
 from holdfast.read.decode import SCHEMA, Lines, decode
-from holdfast.read.fold import open_writer
+from holdfast.read.fold import GROUP_BYTES, ROW_GROUP_EVENTS, open_writer
 from holdfast.times import format_us
 
 # A part is put and read whole, within one time-out of a store: well below what one could hold.
@@ -47,32 +48,64 @@ class Made(Struct, frozen=True):
     rows: int = 0
 
 
-def write_parts(
-    groups: Iterable[pa.Table], folder: Path, retention: str, told: dict[str, str]
-) -> Iterator[tuple[Made, Part]]:
-    """Write row groups in order into as few files as may be.
+class Parts:
+    """Writes the rows of a class, which come in order, into as few files as may be."""
 
-    Args:
-        groups: a fold's tables, each of a row group.
-        told: goes into each file's metadata; other values make other bytes of the same rows.
-    """
-    schema, waiting = LAKE.with_metadata(told), iter(groups)
-    table = next(waiting, None)
-    number = 0
-    while table is not None:
-        path = folder / f"{number}.parquet"
-        seen: list[tuple[int, int, int, set[str]]] = []
-        with path.open("wb") as file:
-            with open_writer(file, schema, _ORDER, LEVEL, PAGE_BYTES) as writer:
-                while table is not None and file.tell() < PART_BYTES:
-                    seen.append(_seen(table))
-                    writer.write_table(_as_lake(table, schema), row_group_size=len(table))
-                    table = next(waiting, None)
+    def __init__(self, folder: Path, retention: str, told: dict[str, str]) -> None:
+        """told: goes into each file's metadata; other values make other bytes of the same rows."""
+        self._folder = folder
+        self._retention = retention
+        self._schema = LAKE.with_metadata(told)
+        self._waiting: list[pa.Table] = []
+        self._open: tuple[BinaryIO, pq.ParquetWriter] | None = None
+        self._seen: list[tuple[int, int, int, set[str]]] = []
+        self._done: list[tuple[Made, Part]] = []
+
+    def take(self, table: pa.Table) -> None:
+        """Take some rows of a fold, as many as a row group may have at most."""
+        waiting = [*self._waiting, table]
+        rows = sum(map(len, waiting))
+        if rows > ROW_GROUP_EVENTS or sum(map(_bytes_of, waiting)) > GROUP_BYTES:
+            self._write()
+        self._waiting.append(table)
+
+    def close(self) -> list[tuple[Made, Part]]:
+        """All files, once they are durable."""
+        self._write()
+        self._end()
+        return self._done
+
+    def _write(self) -> None:
+        """What waits becomes a row group."""
+        if not self._waiting:
+            return
+        table = pa.concat_tables(self._waiting)
+        self._waiting.clear()
+        file, writer = self._open = self._open or self._begun()
+        self._seen.append(_seen(table))
+        writer.write_table(_as_lake(table, self._schema), row_group_size=len(table))
+        if file.tell() >= PART_BYTES:
+            self._end()
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{self._retention}-{len(self._done)}.parquet"
+
+    def _begun(self) -> tuple[BinaryIO, pq.ParquetWriter]:
+        file = self._path.open("wb")
+        return file, open_writer(file, self._schema, _ORDER, LEVEL, PAGE_BYTES)
+
+    def _end(self) -> None:
+        if self._open is None:
+            return
+        (file, writer), self._open = self._open, None
+        with file:
+            writer.close()
             file.flush()
             os.fsync(file.fileno())
-        made = made_of(path, retention, sum(rows for rows, *_ in seen))
-        yield made, _facts(made, seen)
-        number += 1
+        made = made_of(self._path, self._retention, sum(rows for rows, *_ in self._seen))
+        self._done.append((made, _facts(made, self._seen)))
+        self._seen = []
 
 
 def made_of(path: Path, retention: str, rows: int = 0) -> Made:
@@ -108,6 +141,11 @@ def check_columns(table: pa.Table) -> None:
 
 def _as_lake(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.rename_columns(LAKE.names).cast(schema)
+
+
+def _bytes_of(table: pa.Table) -> int:
+    size: int = pc.sum(table["size_bytes"]).as_py()
+    return size
 
 
 def _seen(table: pa.Table) -> tuple[int, int, int, set[str]]:

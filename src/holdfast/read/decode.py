@@ -126,7 +126,12 @@ class _Stub(Struct, gc=False, frozen=True):
     tenant: str = ""
 
 
+class _Typed(Struct, gc=False, frozen=True):
+    payload_type: str = ""
+
+
 _EVENTS = msgspec.json.Decoder(_Event)
+_TYPES = msgspec.json.Decoder(_Typed)
 _STUBS = msgspec.json.Decoder(_Stub)
 
 
@@ -330,6 +335,22 @@ def names_in(record: Record) -> Names:
         event = _tolerant(record)
     targets = frozenset(text for target in event.targets for text in (target.id, target.name))
     return Names(event.id, event.actor.id, event.actor.name, event.source.ip, targets)
+
+
+def payload_types_of(records: pa.ChunkedArray) -> list[str]:
+    """What kind of foreign event each record has; "" where none, or none that can be read."""
+    return [_payload_type(record) for record in records.cast(pa.binary()).to_pylist()]
+
+
+def _payload_type(record: Record) -> str:
+    try:
+        return _TYPES.decode(record).payload_type
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    try:
+        return _TYPES.decode(_shallow(record)).payload_type
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _events_of(part: Lines) -> list[_Event]:
