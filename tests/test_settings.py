@@ -101,6 +101,22 @@ def test_one_bucket_name_at_two_endpoints_is_two_places(tmp_path: Path) -> None:
         settings(tmp_path, tail=table.format("x", 1) + table.format("y", 1))
 
 
+@pytest.mark.parametrize("name", ["", "-a", "A", "a_b", "a" * 33])
+def test_a_region_has_an_id_that_a_command_can_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RejectedError, match="does not begin with -"):
+        settings(tmp_path, tail=f'[regions."{name}"]\nurl = "file:///mnt/x"\n')
+
+
+def test_a_queue_holds_at_least_a_request_and_a_cache_something(tmp_path: Path) -> None:
+    least = "request_bytes_max = 1000\nqueue_bytes_max = 1000\ncache_bytes_max = 1\n"
+
+    assert settings(tmp_path, least).queue_bytes_max == 1000
+    with pytest.raises(RejectedError, match="queue_bytes_max: must be at least request_bytes_max"):
+        settings(tmp_path, "queue_bytes_max = 8388607\n")
+    with pytest.raises(RejectedError, match="cache_bytes_max: must be above 0"):
+        settings(tmp_path, "cache_bytes_max = 0\n")
+
+
 def test_there_is_one_worker_unless_more_are_asked_for_within_bounds(tmp_path: Path) -> None:
     assert settings(tmp_path).workers == 1
     assert settings(tmp_path, "workers = 4\n").workers == 4

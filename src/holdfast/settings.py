@@ -149,7 +149,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return frozenset(id for id, region in self.regions.items() if region.leaving)
 
 
-_REGION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")  # one that began with - would be an option to commands
+_ID_IS = "is 1 to 32 of a-z, 0-9 and -, and does not begin with -"
 _INTERVALS = {  # key: (directories, object stores)
     "seal_interval_ms": (50, 250),
     "heartbeat_interval_ms": (1_000, 5_000),
@@ -159,7 +160,7 @@ _INTERVALS = {  # key: (directories, object stores)
 _POSITIVE = (
     *_INTERVALS,
     *("reconcile_interval_s", "checkpoint_interval_s", "ack_timeout_s", "lost_after_s"),
-    "scrub_period_days",
+    *("scrub_period_days", "cache_bytes_max"),
 )
 _AT_MOST = {
     "event_bytes_max": EVENT_BYTES_MAX,
@@ -249,12 +250,8 @@ def _checked(settings: Settings) -> Settings:
             f"{count // 2 + 1} to {count}",
         )
     for name, region in settings.regions.items():
-        if (
-            not name
-            or not set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-            or len(name) > 32
-        ):
-            raise _rejected(f"regions.{name}", "a region's id is 1 to 32 of a-z, 0-9 and -")
+        if not _ID.fullmatch(name):
+            raise _rejected(f"regions.{name}", f"a region's id {_ID_IS}")
         _check_place(f"regions.{name}", region)
     _check_earlier(settings)
     _check_witnesses(settings)
@@ -273,6 +270,9 @@ def _checked(settings: Settings) -> Settings:
     for key, most in _AT_MOST.items():
         if not 0 < getattr(settings, key) <= most:
             raise _rejected(key, f"must be 1 to {most}: limits can only be lowered")
+    if settings.queue_bytes_max < settings.request_bytes_max:
+        least = f"request_bytes_max, {settings.request_bytes_max}"
+        raise _rejected("queue_bytes_max", f"must be at least {least}, or nothing may fit into it")
     _check_listening(settings)
     return settings
 
@@ -322,8 +322,8 @@ def _check_earlier(settings: Settings) -> None:
 def _check_witnesses(settings: Settings) -> None:
     keys: set[bytes] = set()
     for name, witness in settings.witnesses.items():
-        if not _REGION_ID.fullmatch(name):
-            raise _rejected(f"witnesses.{name}", "a witness's name is 1 to 32 of a-z, 0-9 and -")
+        if not _ID.fullmatch(name):
+            raise _rejected(f"witnesses.{name}", f"a witness's name {_ID_IS}")
         if not witness.url.startswith(("http://", "https://")):
             raise _rejected(f"witnesses.{name}", "url must be http://... or https://...")
         try:

@@ -161,7 +161,7 @@ def test_an_id_is_quoted_and_one_that_is_not_there_is_2(capsys: Capture) -> None
     assert server.requests[0].path == "/v1/events/a%2Fb%20c?tenant=t"
 
 
-@pytest.mark.parametrize("id", ["count", ".", ".."])
+@pytest.mark.parametrize("id", ["count", "export", ".", ".."])
 def test_an_id_that_a_path_would_misread_is_searched_for(
     id: str, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from holdfast.errors import Problem
 from holdfast.model import Basis, Completeness, Found, Gap, Holding, Page
+from holdfast.serve.console.search import read as read_address
 from holdfast.serve.ui import asked as address
 from holdfast.serve.ui import search, start
 from holdfast.serve.ui.asked import Asked
@@ -279,3 +280,10 @@ def test_figures_are_short() -> None:
         "9.4 MB",
         "1 MB",
     ]
+
+
+def test_an_address_with_more_than_it_can_mean_is_told_so_and_is_no_mistake_of_ours() -> None:
+    found = read_address(b"&".join([b"actor=alice"] * 100), NOW)
+
+    assert [str(each) for each in found.problems] == ["more than 32 parameters"]
+    assert not found.typed.chips

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from holdfast.errors import FencedError, OutcomeUnknownError, UnavailableError
+from holdfast.model import Contents
 from holdfast.proof import names, statements
+from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Closed
 from holdfast.regions import layout
 from holdfast.regions.kinds import Receipt
@@ -408,6 +410,61 @@ def test_of_two_processes_with_one_key_the_fenced_one_becomes_a_new_node() -> No
         assert first.report().epoch == 1
         await first.stop()
         await second.stop()
+
+    run(story)
+
+
+def test_a_new_key_that_a_full_disk_does_not_take_is_tried_again() -> None:
+    class FullDisk(Keys):
+        left = 3
+
+        def write(self, seed: bytes, certificate: bytes | None) -> None:
+            if self.now[0] is not None and self.left:
+                self.left -= 1
+                raise UnavailableError("no space left on device")
+            super().write(seed, certificate)
+
+    async def story() -> None:
+        world, keys = World(), FullDisk()
+        first = await started(world.node(keys))
+        clone = Keys()
+        clone.now = keys.now
+        second = await started(world.node(clone))
+
+        await asyncio.sleep(60)  # it is fenced, and its key gives way in the end
+
+        assert keys.left == 0 and first.identity.node != second.identity.node
+        await send(first, "login")
+        await first.stop()
+        await second.stop()
+
+    run(story)
+
+
+def test_a_mistake_of_ours_ends_an_epoch_and_the_node_goes_on_as_the_next() -> None:
+    async def story() -> None:
+        world, reports = World(), []
+        entered, fail = world._enter, [True]
+
+        async def bad(node: str, name: SegmentName, data: bytes, contents: Contents) -> None:
+            if fail:
+                fail.pop()
+                raise RuntimeError("what must not raise did")
+            await entered(node, name, data, contents)
+
+        world._enter = bad  # type: ignore[method-assign]
+        node = await started(world.node(Keys()))
+
+        with pytest.raises(OutcomeUnknownError):
+            await send(node, "login")
+        await asyncio.sleep(0)
+        reports.append(node.report())
+        await node.ready()
+
+        assert (reports[0].state, reports[0].why) == ("starting", "what must not raise did")
+        await send(node, "login")
+        assert node.report().epoch == 2
+        await node.stop()
 
     run(story)
 

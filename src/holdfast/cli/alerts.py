@@ -1,6 +1,5 @@
 """`holdfast alerts`: what is wrong now, and who is told."""
 
-import getpass
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
@@ -9,7 +8,7 @@ from typer import Argument, Option
 
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD
-from holdfast.cli.options import Target
+from holdfast.cli.options import Target, this_user
 from holdfast.cli.printer import safe
 from holdfast.cli.source import decode, open_client, rejected
 
@@ -60,7 +59,7 @@ def silence(
     seconds = int(found[1]) * _UNIT_S[found[2]]
     if seconds and not why:
         raise rejected("--why", "must say why, for all who see it")
-    wanted = {"match": match, "for_s": seconds, "why": why or "over", "by": by or getpass.getuser()}
+    wanted = {"match": match, "for_s": seconds, "why": why or "over", "by": by or this_user()}
     with open_client(target) as client:
         answer = client.post("/v1/alerts/silences", wanted)
     if json:

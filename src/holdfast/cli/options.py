@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import getpass
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -51,6 +52,14 @@ class Place:
     ] = None
 
 
+def this_user() -> str:
+    """Who runs the command; a container's user may have a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Word:
     """What a person states under the trail's key: on which grounds, and by whom."""
@@ -65,7 +74,7 @@ class Word:
 
     @property
     def author(self) -> str:
-        return self.by or getpass.getuser()
+        return self.by or this_user()
 
     @property
     def gone(self) -> tuple[str, ...]:

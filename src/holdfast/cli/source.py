@@ -22,9 +22,9 @@ from holdfast.settings import DATA_DEFAULT
 
 Parameters = Mapping[str, str]
 QUESTION_TIMEOUT_SECONDS = 120.0
-# In a path these would read as another place: an endpoint of its own, or the folder above.
 REGIONS_NAMED_BY = ("HOLDFAST_CONFIG", "HOLDFAST_DATA")
-IDS_NOT_FOR_A_PATH = ("count", ".", "..")
+# In a path these would read as another place: an endpoint of its own, or the folder above.
+IDS_NOT_FOR_A_PATH = ("count", "export", ".", "..")
 
 
 class Source(Protocol):

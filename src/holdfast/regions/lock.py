@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.errors import UnavailableError
+from holdfast.regions.disk import DIRECTORY_MODE
 
 LOCK_FILE = "lock"
 
@@ -25,7 +26,8 @@ def locked(path: Path) -> Iterator[int]:
     if path.parent.exists() and not path.parent.is_dir():
         raise UnavailableError(f"{path.parent} is no directory: name one that may hold the data")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # What is derived of events lies in it, in files that libraries make as they please.
+        path.parent.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         why = f"{path.parent} cannot be the data directory: {error.strerror}"

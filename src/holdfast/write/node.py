@@ -83,6 +83,10 @@ class _RetiredError(Exception):
     """The trail's key has stated that this node writes no more; the words for people."""
 
 
+class _UncertifiedError(Exception):
+    """It needs a new key, and nobody here can certify that; the reason, for people."""
+
+
 class _NotYetError(Exception):
     """Try again; the reason, for people."""
 
@@ -237,23 +241,21 @@ class Node:
         pause = RETRY_FIRST_SECONDS
         while True:
             try:
-                born = await self._begin()
-                pause = RETRY_FIRST_SECONDS
-                await self._write(born)
-            except _RetiredError as reason:
-                self._state, self._why = "retired", str(reason)
+                try:
+                    await self._write(await self._begin())
+                    pause = RETRY_FIRST_SECONDS
+                except _NewNodeError as reason:
+                    self._become_new(str(reason))
+            except (_RetiredError, _UncertifiedError) as reason:
+                self._state = "retired" if isinstance(reason, _RetiredError) else "starting"
+                self._why = str(reason)
                 log.error("%s", reason)
                 return
-            except _NewNodeError as reason:
-                try:
-                    self._become_new(str(reason))
-                except RejectedError as refused:  # nobody here can certify the new key
-                    self._state, self._why = "starting", str(refused)
-                    log.error("%s", refused)
-                    return
-            except (_NotYetError, ProofError, HoldfastError) as reason:
-                self._state, self._why = "starting", str(reason)
-                log.warning("not writing yet: %s", reason)
+            except Exception as reason:
+                # Whatever it is, the node goes on: nobody else would start it again.
+                is_foreseen = isinstance(reason, _NotYetError | ProofError | HoldfastError)
+                self._state, self._why = "starting", str(reason) or type(reason).__name__
+                log.warning("not writing yet: %s", self._why, exc_info=not is_foreseen)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_MAX_SECONDS)
 
@@ -275,7 +277,10 @@ class Node:
 
     def _become_new(self, reason: str) -> None:
         old = self.identity.node
-        self.identity = renew(self._keyring, self._regions.trail, self._trail_key, self._host)
+        try:
+            self.identity = renew(self._keyring, self._regions.trail, self._trail_key, self._host)
+        except RejectedError as refused:
+            raise _UncertifiedError(str(refused)) from None
         self._created = 0
         self._close_attempts = 0
         log.warning("node %s cannot go on here (%s); now node %s", old, reason, self.identity.node)

@@ -2,10 +2,13 @@
 
 from urllib.parse import parse_qsl
 
+from msgspec import structs
+
 from holdfast.errors import HoldfastError, Problem, RejectedError
 from holdfast.model import Page
 from holdfast.serve.console.tally import TALLY_SECONDS, Tallies
 from holdfast.serve.faces import Faces
+from holdfast.serve.parameters import PAIRS_MAX
 from holdfast.serve.problems import from_error
 from holdfast.serve.ui import asked as address
 from holdfast.serve.ui.asked import Asked
@@ -17,11 +20,12 @@ COUNT_SECONDS = 0.06  # beside a search of some 20 ms: a page in 100 ms
 
 
 def read(query_string: bytes, now_us: int) -> Asked:
-    """What the address asks for."""
-    pairs = parse_qsl(
-        query_string.decode("latin-1"), keep_blank_values=True, errors="replace", max_num_fields=64
-    )
-    return address.read(pairs, now_us)
+    """What the address asks for. It is no longer than a request's head may be."""
+    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="replace")
+    if len(pairs) <= PAIRS_MAX:
+        return address.read(pairs, now_us)
+    many = Problem(0, "", f"more than {PAIRS_MAX} parameters")
+    return structs.replace(address.read((), now_us), problems=(many,))
 
 
 async def look(
