@@ -47,8 +47,6 @@ def alarms_of(
         alarms.add(Alertmanager(plain, labels, console_url, _poster(plain, headers), host.now_us))
     for channel in apprise_channels(settings.alerts, system.regions.trail):
         alarms.add(channel)
-    if store is None and system.node is not None:
-        store = store_in(system.node)
     if store is not None:
         alarms.add(Trail(store))
     return alarms

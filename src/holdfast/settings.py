@@ -104,6 +104,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quorum: of the regions that are not leaving. earlier: sets that were in force before.
     workers: processes that take events in, each a node of its own.
     archive_after_hours: how long after its end a day is archived; 0: no server archives.
+    segments_kept_days: how long a region's segments stay once its archive has them; 0: for ever.
     witness_quorum: so many witnesses must cosign each checkpoint, or it is told; 0: all.
     retention: rules, of which the first that matches an event counts.
     """
@@ -126,6 +127,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lost_after_s: int = 600
     scrub_period_days: int = 30
     archive_after_hours: int = 0
+    segments_kept_days: int = 0
     ack_timeout_s: int = 30
     event_bytes_max: int = EVENT_BYTES_MAX
     request_bytes_max: int = REQUEST_BYTES_MAX
@@ -265,8 +267,9 @@ def _checked(settings: Settings) -> Settings:
     for key in _POSITIVE:
         if getattr(settings, key) <= 0:
             raise _rejected(key, "must be above 0")
-    if settings.archive_after_hours < 0:
-        raise _rejected("archive_after_hours", "must be 0 or more")
+    for key in ("archive_after_hours", "segments_kept_days"):
+        if getattr(settings, key) < 0:
+            raise _rejected(key, "must be 0 or more")
     for key, most in _AT_MOST.items():
         if not 0 < getattr(settings, key) <= most:
             raise _rejected(key, f"must be 1 to {most}: limits can only be lowered")

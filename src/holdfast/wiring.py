@@ -20,20 +20,20 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from holdfast.archive.archivist import Archivist, Workshop
+from holdfast.archive.sweep import Sweeper
 from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
 from holdfast.errors import HoldfastError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub, corrupt_copies
 from holdfast.keep.seen import Seen
 from holdfast.keep.witnesses import EVERY_SECONDS, Asked, Witnesses
+from holdfast.limits import reader_limits, write_limits
 from holdfast.model import NodeId
 from holdfast.ports import Host, Offload
 from holdfast.prove.prover import Prover
 from holdfast.read.checkpoints import Checkpoints
 from holdfast.read.compute import Renewing, begin_work
-from holdfast.read.follow import FollowLimits
-from holdfast.read.passes import PassLimits
-from holdfast.read.reader import Reader, ReaderLimits
+from holdfast.read.reader import Reader
 from holdfast.read.search import prepare
 from holdfast.regions import Region, Regions, layout
 from holdfast.regions.buckets import S3, open_bucket, open_client, parse_bucket
@@ -52,7 +52,7 @@ from holdfast.regions.trailkey import KeyHome, TrailKey
 from holdfast.regions.versions import S3Versions
 from holdfast.regions.worm import WormStore
 from holdfast.settings import RegionSettings, Settings
-from holdfast.write.epoch import Entered, WriteLimits
+from holdfast.write.epoch import Entered
 from holdfast.write.identity import Identity, identify, speak_for_trail
 from holdfast.write.keyfiles import KeyFiles, node_directory
 from holdfast.write.node import Node
@@ -104,6 +104,7 @@ class System:
     keeper: Keeper
     scrub: Scrub
     archivist: Archivist
+    sweeper: Sweeper
     node: Node | None
     witnesses: Witnesses | None
     is_new: bool
@@ -148,7 +149,7 @@ async def open_system(
         cache = closing.enter_context(_cache(settings.data_path, owned=write))
         nodes: list[Node] = []
         clocks = elsewhere.clocks if elsewhere else lambda: nodes[0].clocks() if nodes else {}
-        reader = Reader(regions, host, cache, _reader_limits(settings), clocks if write else None)
+        reader = Reader(regions, host, cache, reader_limits(settings), clocks if write else None)
         identity = _person(founded, host)
         if elsewhere is not None:
             identity = _one_of(elsewhere, settings, regions.trail, host)
@@ -159,7 +160,8 @@ async def open_system(
         keeper = Keeper(regions, host, closer, identity=identity, suspects=reader.suspects)
         scrub = Scrub(regions, host, settings.scrub_period_days)
         corrupt = partial(corrupt_copies, keeper, scrub)
-        workshop = Workshop(cache / "archive", settings.retention)
+        shop = Workshop(cache / "archive", settings.retention)
+        archivist = Archivist(patient, reader, host, identity, shop, corrupt)
         system = System(
             settings=settings,
             host=host,
@@ -169,7 +171,8 @@ async def open_system(
             prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000, identity),
             keeper=keeper,
             scrub=scrub,
-            archivist=Archivist(patient, reader, host, identity, workshop, corrupt),
+            archivist=archivist,
+            sweeper=Sweeper(patient, host, archivist.key_of, cache / "sweep", corrupt),
             node=nodes[0] if nodes else None,
             witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
             is_new=founded.is_new,
@@ -177,11 +180,8 @@ async def open_system(
             is_admitted=write and _key_files(settings, 0).is_admitted(),
         )
         nodes_here = elsewhere or system.node
-        if nodes_here is None:
-            await closing.enter_async_context(_opened(reader))
-        else:
-            left = _left_over(settings, regions, founded.key, host)
-            await closing.enter_async_context(_alive(system, nodes_here, left))
+        alive = _alive(system, nodes_here, founded.key) if nodes_here else _opened(reader)
+        await closing.enter_async_context(alive)
         yield system
 
 
@@ -229,7 +229,7 @@ def _node(
     entered: Entered,
 ) -> Node:
     """A node of the data directory. Raises RejectedError: nobody certifies it."""
-    files, limits = _key_files(settings, number), _write_limits(settings)
+    files, limits = _key_files(settings, number), write_limits(settings)
     return Node(regions, files, key.signing if key else None, host, limits, entered)
 
 
@@ -323,7 +323,7 @@ async def _opened(reader: Reader) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _alive(
-    system: System, nodes: Node | Elsewhere, left_over: Sequence[Node]
+    system: System, nodes: Node | Elsewhere, key: TrailKey | None
 ) -> AsyncIterator[None]:
     """The reader before the node, which hands it what it seals; in the end the other way round."""
     settings, node = system.settings, system.node
@@ -339,8 +339,9 @@ async def _alive(
             system.keeper.keep_forever(float(settings.reconcile_interval_s)),
             system.scrub.scrub_forever(),
             prober.probe_forever(nodes.ready),
-            _close_left_over(left_over),
+            _close_left_over(_left_over(settings, system.regions, key, system.host)),
             system.archivist.archive_forever(settings.archive_after_hours),
+            system.sweeper.sweep_forever(settings.segments_kept_days),
         ]
         if node is not None:
             closing.push_async_callback(node.stop)
@@ -498,22 +499,3 @@ def _cache(data: Path, *, owned: bool) -> Iterator[Path]:
                 held.enter_context(locked(data / "cache-commands.lock"))
                 folder = data / "cache-commands"
         yield folder or Path(held.enter_context(TemporaryDirectory(prefix="holdfast-")))
-
-
-def _write_limits(settings: Settings) -> WriteLimits:
-    return WriteLimits(
-        seal_interval_seconds=settings.seal_interval_ms / 1000,
-        heartbeat_seconds=settings.heartbeat_interval_ms / 1000,
-        checkpoint_seconds=float(settings.checkpoint_interval_s),
-        ack_timeout_seconds=float(settings.ack_timeout_s),
-        queue_bytes_max=settings.queue_bytes_max,
-        clock_error_us=settings.clock_error_ms * 1000,
-    )
-
-
-def _reader_limits(settings: Settings) -> ReaderLimits:
-    follow = FollowLimits(clock_error_us=settings.clock_error_ms * 1000)
-    return ReaderLimits(
-        passes=PassLimits(follow=follow, cache_bytes=settings.cache_bytes_max),
-        interval_s=settings.follow_interval_ms / 1000,
-    )

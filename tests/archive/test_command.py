@@ -47,3 +47,24 @@ def test_without_the_trail_s_key_nobody_signs(
 
     assert code == UNREACHED
     assert "no trail's key is here to sign manifests" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sweep_prints_what_it_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    trail_of(world, 1)
+    data = laid_out(world, tmp_path / "data")
+    where = ["--data", str(data), "--json"]
+
+    codes = [run(["archive", *where]), run(["sweep", *where])]
+    codes += [run(["sweep", *where, "--kept", "0", "--dry-run"]), run(["sweep", *where[:2]])]
+    codes += [run(["sweep", *where, "--kept", "0"])]
+
+    _, young, dry, told, done = capsys.readouterr().out.splitlines()
+    assert codes == [GOOD] * 5
+    assert json.loads(young)["swept"] == []
+    assert json.loads(dry)["swept"] == json.loads(done)["swept"]
+    assert shape(json.loads(done)["swept"][0]) == shape(EXAMPLES["sweep"]["swept"][0])
+    assert json.loads(done).keys() == EXAMPLES["sweep"].keys()
+    assert told == "segments removed: 0"
+    assert not list(data.glob("regions/*/ev/seg/**/*.zst"))

@@ -27,9 +27,10 @@ MAY_IMPORT = {
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
     "watch": SHARED | {"regions", "write", "read", "archive", "keep"},
     "settings": SHARED | {"regions", "write", "read", "archive", "keep", "watch"},
+    "limits": SHARED | {"write", "read", "settings"},
     "wiring": SHARED
     | {"regions", "write", "read", "archive", "prove", "keep", "watch", "receivers", "settings"}
-    | {"client"},  # it speaks HTTP to witnesses as the client does
+    | {"limits", "client"},  # it speaks HTTP to witnesses as the client does
     "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring"},
     "tracing": SHARED | {"write", "settings", "__init__"},
     "serve": SHARED

@@ -22,6 +22,7 @@ from holdfast.archive.make import Copied, Job, check, make
 from holdfast.archive.parts import Made
 from holdfast.archive.plan import HoleError, Unit
 from holdfast.archive.rules import Rule
+from holdfast.archive.whole import whole_in
 from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
@@ -30,7 +31,7 @@ from holdfast.read.reader import Reader
 from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import EpochKey
-from holdfast.regions.manifests import Manifests, Units, list_archive
+from holdfast.regions.manifests import Manifests, Units
 from holdfast.regions.port import RegionId, Unknown
 from holdfast.write.identity import Identity
 
@@ -177,37 +178,16 @@ class Archivist:
         away: dict[RegionId, str] = {}
         spoilt: dict[str, int] = {}
         for region in self._regions.members:
-            found = await self._whole_in(region, spoilt)
+            found = await whole_in(region, self._manifests, self._regions.trail, self._corrupt())
             if isinstance(found, Unknown):
                 away[region.id] = found.reason
-            else:
-                known[region.id] = found
+                continue
+            # A lacking object is put again, under the manifest that is there; in place of a corrupt
+            # one comes another generation.
+            known[region.id] = found.units
+            for unit, generation in found.spoilt.items():
+                spoilt[unit] = max(spoilt.get(unit, 0), generation)
         return _Round(known, away, spoilt, identity, progress)
-
-    async def _whole_in(self, region: Region, spoilt: dict[str, int]) -> Units | Unknown:
-        """The manifests of a region all of whose objects lie there and are not known to be corrupt.
-
-        A lacking object is put again, under the manifest that is there; in place of a corrupt one
-        comes another generation. spoilt: takes up which units want one from which on.
-        """
-        if not region.store_uuid:
-            return Unknown(region.why_unverified)
-        listing = await list_archive(region)
-        if isinstance(listing, Unknown):
-            return listing
-        found = await self._manifests.of(region, listing, self._regions.trail)
-        if isinstance(found, Unknown):
-            return found
-        there = {entry.key for entry in listing}
-        corrupt = {key for id, key in self._corrupt() if id == region.id}
-        for archive in found.values():
-            if corrupt & archive.objects().keys():
-                spoilt[archive.unit] = max(spoilt.get(archive.unit, 0), archive.generation + 1)
-        return {
-            name: archive
-            for name, archive in found.items()
-            if archive.objects().keys() <= there - corrupt
-        }
 
     async def _run(self, found: _Round, after_us: int) -> ArchiveReport:
         started_us, trouble = self._host.now_us(), ""
@@ -292,7 +272,7 @@ class Archivist:
         progress: Progress,
     ) -> tuple[Made, ...]:
         """A unit's objects, checked: those of another region's archive, else made from segments."""
-        keys = {span.node: await self._key_of(span.node) for span in unit.spans}
+        keys = {span.node: await self.key_of(span.node) for span in unit.spans}
         trail, tag_key = self._regions.trail, self._regions.tag_key
         for source in sources:
             progress(unit.name, f"copying from {source.region}")
@@ -322,8 +302,8 @@ class Archivist:
     async def _work(self, job: Callable[[Argument], Result], argument: Argument) -> Result:
         return await asyncio.wrap_future(self._host.background.submit(job, argument))
 
-    async def _key_of(self, node: NodeId) -> bytes:
-        """The public key of a node, by a birth of it."""
+    async def key_of(self, node: NodeId) -> bytes:
+        """The public key of a node, by a birth of it. Raises UnavailableError: none is read yet."""
         origin = names.ledger_origin(self._regions.trail, node)
         for key, data in await self._reader.notes(node):
             parsed = layout.known_key(key)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from holdfast.archive.classes import Classes
 from holdfast.archive.leaves import COLUMNS, Leaves, Sealed
@@ -26,7 +26,7 @@ from holdfast.proof.note import VerifierKey
 from holdfast.read.fold import ordered
 from holdfast.read.sources import SegmentSource
 from holdfast.regions import segment
-from holdfast.regions.kinds import Trailer
+from holdfast.regions.kinds import Archive, Trailer
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -138,6 +138,40 @@ def check(job: Copied) -> None:
                 raise MismatchError(f"the leaves of segment {one.name.index} are others")
     except (ProofError, CorruptError, pa.ArrowException, KeyError) as error:
         raise CorruptError(f"the archive of {job.unit} does not hold: {error}") from error
+
+
+def check_named(job: Copied, archive: Archive) -> tuple[tuple[NodeId, str], ...]:
+    """Check that what a region holds is what its manifest says; the segments that it is of, which
+    `job` does not say.
+
+    Raises:
+        As `check`.
+    """
+    try:
+        names = segments_named(archive, Path(job.evidence.path))
+    except ProofError as error:
+        raise CorruptError(f"the archive of {job.unit} does not hold: {error}") from error
+    check(structs.replace(job, names=names))
+    return names
+
+
+def segments_named(archive: Archive, evidence: Path) -> tuple[tuple[NodeId, str], ...]:
+    """The segments in a unit's evidence: all that its manifest says, one after the other.
+
+    Raises:
+        ProofError: it is malformed, or has others.
+    """
+    lines = [line for line in read_evidence(evidence) if isinstance(line, Archived)]
+    lost = {(n, i) for n, start, end in archive.gaps for i in range(start, end)}
+    wanted = [
+        (node, index)
+        for node, start, end, *_ in archive.ledgers
+        for index in range(start, end)
+        if (node, index) not in lost
+    ]
+    if [(line.node, SegmentName.parse(line.segment).index) for line in lines] != wanted:
+        raise MismatchError("its evidence has other segments than the manifest says")
+    return tuple((line.node, line.segment) for line in lines)
 
 
 def read_evidence(path: Path) -> Generator[Head | Part | Archived, None, None]:

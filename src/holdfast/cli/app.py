@@ -29,6 +29,7 @@ VERBS: Verbs = (
     ("reconcile", "reconcile:reconcile"),
     ("verify", "verify:verify"),
     ("archive", "archive:archive"),
+    ("sweep", "sweep:sweep"),
     ("report", "report:report"),
     ("witness", "witness:witness"),
     ("doctor", "doctor:doctor"),

@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.response import Response
 
 from holdfast import __version__
-from holdfast.alerting import alarms_of
+from holdfast.alerting import alarms_of, store_in
 from holdfast.errors import HoldfastError
 from holdfast.serve import api
 from holdfast.serve.auth import FREE_PATHS, Gate
@@ -142,6 +142,9 @@ def create_app(
     def standing() -> Standing:
         return standing_of(system, told(), alarms.rooms)
 
+    if store is None and system.node is not None:
+        store = store_in(system.node)
+    system.sweeper.tell = store
     alarms = alarms_of(system, standing, store)
     history = History(system.settings.data_path / "cache" / "history", system.host.offload)
     figures = Exposition(__version__, standing, alarms.report)

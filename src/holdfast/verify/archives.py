@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from holdfast.archive.fetch import fetch_objects
 from holdfast.archive.lines import Archived
-from holdfast.archive.make import Copied, check, read_evidence
+from holdfast.archive.make import Copied, check, read_evidence, segments_named
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
 from holdfast.ports import Host
@@ -162,17 +162,8 @@ class Archives:
         Raises:
             ProofError: the evidence is malformed. CorruptError: they are not; says which.
         """
+        found = segments_named(archive, evidence)
         lines = [line for line in read_evidence(evidence) if isinstance(line, Archived)]
-        lost = {(n, i) for n, start, end in archive.gaps for i in range(start, end)}
-        wanted = [
-            (node, index)
-            for node, start, end, *_ in archive.ledgers
-            for index in range(start, end)
-            if (node, index) not in lost
-        ]
-        there = [(line.node, SegmentName.parse(line.segment).index) for line in lines]
-        if there != wanted:
-            raise CorruptError("its evidence has other segments than the manifest says")
         for node, start, end, *_ in archive.ledgers:
             listed = await self._look.names(node, start, end)
             for line in (line for line in lines if line.node == node):
@@ -181,7 +172,7 @@ class Archives:
                 before = walks[node].root_at(index) if node in walks else None
                 if line.segment not in listed or before not in (None, trailer.root_before):
                     raise CorruptError(f"segment {index} of node {node} is not that of the ledger")
-        return tuple((line.node, line.segment) for line in lines)
+        return found
 
     def _find(self, kind: FindingKind, region: RegionId, key: str, why: str) -> None:
         self._findings.add(Finding(kind=kind, region=region, key=key, reason=why))

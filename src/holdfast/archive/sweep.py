@@ -1,0 +1,333 @@
+"""Sweeping: a region's small segments go once that region's own archive holds all that they do.
+
+For each unit that a region's manifest has stated for long enough, and of which segments lie there:
+
+1. W regions have the unit in archives of their own, whole by listings and by what scrubs found;
+2. every object of the unit is read from this very store, now, and hashes to its name;
+3. its rows give the root in the name of each segment, which its node signed (once for all regions
+   that have the same bytes);
+4. the store's cookie is still the one that the manifest speaks of;
+5. of what the store lists, the segments that the evidence names are removed, one by one.
+
+A manifest's word does not suffice: the bytes were read back when it was written, and have had time
+to rot since. So no copy goes without another in the same store that was whole a moment ago, no
+region rests on another's archive, and no agreement is needed. Nothing goes by its index alone: a
+segment that the evidence does not name stays, whatever it is. A crash leaves some of them, which
+the next run removes; two sweepers remove the same; what lands under such a name later (a put that
+was under way, a disk that forgot) goes with the next run.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from holdfast.archive.archivist import STOPPING, Progress, silent
+from holdfast.archive.fetch import fetch_objects
+from holdfast.archive.make import Copied, check_named
+from holdfast.archive.whole import Holding, whole_in
+from holdfast.errors import CorruptError, HoldfastError
+from holdfast.model import JsonObject, NodeId
+from holdfast.ports import Host
+from holdfast.regions import Regions, layout, units
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Archive, Cookie
+from holdfast.regions.layout import SHARD_SEGMENTS, SegmentKey
+from holdfast.regions.manifests import Manifests
+from holdfast.regions.port import Level, Listed, RegionId, Removed, Unknown
+from holdfast.regions.region import Region
+
+log = logging.getLogger("holdfast.archive")
+
+ACTION = "holdfast.archive.swept"
+FIRST_AFTER_SECONDS = 120.0  # when an archivist, which begins before, has looked at the same
+EVERY_SECONDS = 3600.0
+REMOVED_AT_ONCE = 8  # few, so that others are served meanwhile; between two cookies: so many times
+UNTOLD_MAX = 1000
+SLICE = 32 * REMOVED_AT_ONCE
+
+Names = frozenset[tuple[NodeId, str]]
+Tell = Callable[[JsonObject], Awaitable[None]]
+
+
+class Swept(Struct, frozen=True):
+    """What became of a unit's segments in one region. segments, size_bytes: removed, or, of a dry
+    run, that would be. left: still there. why: they are; "": none is."""
+
+    unit: str
+    region: RegionId
+    segments: int
+    size_bytes: int
+    left: int
+    why: str = ""
+
+
+class SweepReport(Struct, frozen=True):
+    """One run. swept: where there was anything to remove. away: (region, why) of those whose
+    archive could not be looked at. trouble: what stopped it."""
+
+    started_us: int
+    ended_us: int
+    swept: tuple[Swept, ...]
+    away: tuple[tuple[RegionId, str], ...]
+    trouble: str = ""
+
+
+class _Round(Struct, frozen=True):
+    """One run: how it goes about it, and what it found so far.
+
+    known: the archives of each region that could be looked at. shards: of nodes in regions, the
+    folders that have segments. checked: what the evidence names, by the objects of a unit.
+    """
+
+    before_us: int
+    is_dry: bool
+    progress: Progress
+    known: dict[RegionId, Holding]
+    shards: dict[tuple[RegionId, NodeId], frozenset[str]]
+    checked: dict[tuple[str, ...], Names]
+
+
+class _StayError(Exception):
+    """Why the segments of a unit stay in a region, for now."""
+
+
+class Sweeper:
+    """See the module. tell: stores an event of the trail's own; None: nobody here can."""
+
+    def __init__(
+        self,
+        regions: Regions,
+        host: Host,
+        key_of: Callable[[NodeId], Awaitable[bytes]],
+        scratch: Path,
+        corrupt: Callable[[], Collection[tuple[RegionId, str]]] = tuple,
+    ) -> None:
+        """regions: patient ones, since objects are large. key_of: a node's public key. scratch: a
+        folder of its own, emptied at will. corrupt: as an archivist has it."""
+        self.last: SweepReport | None = None
+        self.tell: Tell | None = None
+        self._regions = regions
+        self._host = host
+        self._key_of = key_of
+        self._scratch = scratch
+        self._corrupt = corrupt
+        self._manifests = Manifests()
+        self._untold: deque[JsonObject] = deque(maxlen=UNTOLD_MAX)
+        self._turn = asyncio.Lock()
+
+    async def sweep_forever(self, kept_days: int) -> None:
+        """A run soon after the start, and then every hour. kept_days: as in `sweep`; 0: never."""
+        pause = FIRST_AFTER_SECONDS
+        while kept_days:
+            await asyncio.sleep(pause)
+            pause = EVERY_SECONDS
+            try:
+                await self.sweep(kept_days)
+            except Exception:
+                # Whatever it is, the next run begins where this one ended.
+                log.exception("sweeping ended early")
+
+    async def sweep(
+        self, kept_days: int, progress: Progress = silent, *, is_dry: bool = False
+    ) -> SweepReport:
+        """One run.
+
+        Args:
+            kept_days: how long segments stay in a region after its manifest was written.
+            is_dry: only say what lies there, and what is in the way; nothing is read for that.
+        """
+        async with self._turn:
+            started_us = self._host.now_us()
+            before_us = started_us - kept_days * units.DAY_US
+            away: dict[RegionId, str] = {}
+            round = _Round(before_us, is_dry, progress, await self._look(away), {}, {})
+            done: list[Swept] = []
+            trouble = ""
+            await self._tell()
+            try:
+                for unit in sorted(set().union(*(each.units for each in round.known.values()))):
+                    done += await self._sweep_unit(unit, round)
+                    await self._tell()
+            except STOPPING as error:
+                trouble = str(error)
+                log.warning("sweeping stops here: %s", error)
+            report = SweepReport(
+                *(started_us, self._host.now_us(), tuple(done), tuple(sorted(away.items()))),
+                trouble,
+            )
+            self.last = self.last if is_dry else report
+            return report
+
+    async def _look(self, away: dict[RegionId, str]) -> dict[RegionId, Holding]:
+        """The archives of the regions; why some could not be looked at."""
+        await self._regions.verify()
+        known: dict[RegionId, Holding] = {}
+        for region in self._regions.members:
+            found = await whole_in(region, self._manifests, self._regions.trail, self._corrupt())
+            if isinstance(found, Unknown):
+                away[region.id] = found.reason
+            else:
+                known[region.id] = found
+        return known
+
+    async def _sweep_unit(self, unit: str, round: _Round) -> list[Swept]:
+        """See to a unit in each region, and have the trail remember what was removed."""
+        done: list[Swept] = []
+        holders = {id: h.units[unit] for id, h in round.known.items() if unit in h.units}
+        for id, archive in holders.items():
+            if archive.archived_us > round.before_us:
+                continue
+            region = self._regions.by_id[id]
+            there = await _segments_in(region, archive, round)
+            if isinstance(there, Unknown):
+                done.append(Swept(unit, id, 0, 0, 0, f"it could not be listed: {there.reason}"))
+            elif there:
+                done.append(await self._sweep_region(region, archive, there, len(holders), round))
+        self._remember([each for each in done if each.segments and not round.is_dry])
+        return done
+
+    async def _sweep_region(
+        self,
+        region: Region,
+        archive: Archive,
+        there: Sequence[Listed],
+        holders: int,
+        round: _Round,
+    ) -> Swept:
+        """there: the segments that are listed in the spans of the unit."""
+        size_bytes = sum(entry.size_bytes for entry in there)
+        swept = Swept(archive.unit, region.id, len(there), size_bytes, 0)
+        stay = structs.replace(swept, segments=0, size_bytes=0, left=len(there))
+        if holders < self._regions.quorum:
+            why = f"{holders} of the {self._regions.quorum} archives needed have this unit"
+            return structs.replace(stay, why=why)
+        if round.is_dry:
+            return swept
+        removed: list[Listed] = []
+        why = ""
+        try:
+            named = await self._named(region, archive, round)
+            mine = [entry for entry in there if _place_of(entry) in named]
+            round.progress(archive.unit, f"sweeping {region.id}")
+            await self._remove(region, archive, mine, removed)
+            if len(mine) < len(there):
+                why = "the evidence does not name them"
+        except (_StayError, CorruptError) as error:
+            why = str(error)
+            log.warning("segments of %s stay in %s: %s", archive.unit, region.id, why)
+        return Swept(
+            *(archive.unit, region.id, len(removed), sum(entry.size_bytes for entry in removed)),
+            *(len(there) - len(removed), why),
+        )
+
+    async def _named(self, region: Region, archive: Archive, round: _Round) -> Names:
+        """Read the whole unit from this region; the segments that it holds beyond doubt.
+
+        Raises:
+            _StayError: an object cannot be read, or is not what its name says.
+            CorruptError: they do not hold what the manifest says.
+        """
+        round.progress(archive.unit, f"reading it back from {region.id}")
+        with self._folder() as folder:
+            objects = await fetch_objects(archive, region, self._host, folder)
+            if objects is None:
+                raise _StayError("an object of its archive there cannot be read back")
+            of = (archive.unit, *archive.objects(), str(archive.ledgers), str(archive.gaps))
+            if of not in round.checked:
+                *parts, evidence = objects
+                keys = {node: await self._key_of(node) for node, *_ in archive.ledgers}
+                trail, tag_key = self._regions.trail, self._regions.tag_key
+                job = Copied(
+                    *(archive.unit, archive.generation, trail, tag_key, keys, ()),
+                    *(evidence, tuple(parts), str(folder)),
+                )
+                submitted = self._host.background.submit(check_named, job, archive)
+                names = await asyncio.wrap_future(submitted)
+                round.checked[of] = frozenset(names)
+        return round.checked[of]
+
+    async def _remove(
+        self, region: Region, archive: Archive, mine: Sequence[Listed], removed: list[Listed]
+    ) -> None:
+        """Remove segments, some at a time. removed: takes up those that are gone."""
+        for at in range(0, len(mine), SLICE):
+            cookie = await read_cookie(region, self._regions.trail)
+            if not isinstance(cookie, Cookie) or cookie.store != archive.store:
+                raise _StayError("its store is away, or another one took its place")
+            for low in range(at, min(at + SLICE, len(mine)), REMOVED_AT_ONCE):
+                some = mine[low : min(low + REMOVED_AT_ONCE, at + SLICE)]
+                outcomes = await asyncio.gather(*(region.remove(entry.key) for entry in some))
+                for entry, outcome in zip(some, outcomes, strict=True):
+                    if isinstance(outcome, Removed):
+                        removed.append(entry)
+                kept = [each for each in outcomes if not isinstance(each, Removed)]
+                if kept:
+                    raise _StayError(kept[0].reason)
+
+    def _remember(self, swept: Sequence[Swept]) -> None:
+        """Note what is to be an event of the trail's own."""
+        if not swept:
+            return
+        regions = [
+            {"region": each.region, "segments": each.segments, "bytes": each.size_bytes}
+            for each in swept
+        ]
+        log.info("swept %s: %s", swept[0].unit, regions)
+        target = {"type": "archive", "id": swept[0].unit}
+        attributes = {"regions": regions}
+        self._untold.append({"action": ACTION, "targets": [target], "attributes": attributes})
+
+    async def _tell(self) -> None:
+        """Let the trail remember. What cannot be stored now goes with the next run."""
+        try:
+            while self.tell is not None and self._untold:
+                await self.tell(self._untold[0])
+                self._untold.popleft()
+        except HoldfastError as error:
+            log.warning("what was swept is not written into the trail yet: %s", error)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """A folder for one unit; what a run that died left there goes first."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True)
+        try:
+            yield self._scratch
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+async def _segments_in(region: Region, archive: Archive, round: _Round) -> list[Listed] | Unknown:
+    """What a region lists of the segments in a unit's spans, under names of ours."""
+    found: list[Listed] = []
+    for node, start, end, *_ in archive.ledgers:
+        folders = round.shards.get((region.id, node))
+        if folders is None:
+            level = await region.level(layout.segments_prefix(node))
+            if not isinstance(level, Level):
+                return level
+            folders = round.shards[region.id, node] = frozenset(level.folders)
+        for shard in range(start // SHARD_SEGMENTS, (end - 1) // SHARD_SEGMENTS + 1):
+            prefix = layout.shard_prefix(node, shard * SHARD_SEGMENTS)
+            if prefix.split("/")[-2] not in folders:
+                continue
+            listing = await region.list(prefix)
+            if isinstance(listing, Unknown):
+                return listing
+            for entry in listing:
+                key = layout.known_key(entry.key)
+                if isinstance(key, SegmentKey) and start <= key.name.index < end:
+                    found.append(entry)
+    return found
+
+
+def _place_of(entry: Listed) -> tuple[NodeId, str]:
+    key = layout.parse_key(entry.key)
+    assert isinstance(key, SegmentKey)
+    return key.node, key.name.text

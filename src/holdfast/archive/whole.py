@@ -1,0 +1,44 @@
+"""Which units a region's archive has whole, as its listing and what is known to be corrupt tell."""
+
+from collections.abc import Collection
+
+from msgspec import Struct
+
+from holdfast.regions.manifests import Manifests, Units, list_archive
+from holdfast.regions.port import Unknown
+from holdfast.regions.region import Region
+
+
+class Holding(Struct, frozen=True):
+    """units: all of whose objects lie there and are not known to be corrupt. spoilt: of those with
+    an object that is, the generation that would take their place."""
+
+    units: Units
+    spoilt: dict[str, int]
+
+
+async def whole_in(
+    region: Region, manifests: Manifests, trail: str, corrupt: Collection[tuple[str, str]]
+) -> Holding | Unknown:
+    """Look at the archive of a region whose cookie was just verified, or was not found.
+
+    corrupt: the copies that were found to be, by region and key.
+    """
+    if not region.store_uuid:
+        return Unknown(region.why_unverified)
+    listing = await list_archive(region)
+    if isinstance(listing, Unknown):
+        return listing
+    found = await manifests.of(region, listing, trail)
+    if isinstance(found, Unknown):
+        return found
+    rotten = {key for id, key in corrupt if id == region.id}
+    good = {entry.key for entry in listing} - rotten
+    return Holding(
+        {name: each for name, each in found.items() if each.objects().keys() <= good},
+        {
+            name: each.generation + 1
+            for name, each in found.items()
+            if rotten & each.objects().keys()
+        },
+    )
