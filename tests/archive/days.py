@@ -5,6 +5,10 @@ from pathlib import Path
 
 from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.archive.rules import Rule
+from holdfast.proof import names
+from holdfast.regions import layout, signing
+from holdfast.regions.kinds import Archive
+from holdfast.regions.retained import Floor, Hold, Retained, place_of
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.units import DAY_US, HOUR_US, start_us
 from holdfast.write.identity import Identity, speak_for_trail
@@ -84,3 +88,38 @@ def laid_out(world: World, data: Path) -> Path:
             path.write_bytes(found)
     (data / KEY_FILE).write_text(TRAIL.text())
     return data
+
+
+def state(world: World, statement: Retained, regions: Collection[str] = ALL) -> str:
+    """Put a statement of retention into regions, as the trail's key makes it; its key."""
+    key = layout.retained_key(place_of(statement))
+    data = signing.write(statement, names.trail_origin(TRAIL.trail), person(world).key)
+    world.put(key, data, regions)
+    return key
+
+
+def floor_of(world: World, archive: Archive, retention: str, remains: str) -> Floor:
+    """The floor of a class of a unit."""
+    parts = [(sha256, size, rows) for of, sha256, size, rows in archive.parts if of == retention]
+    return Floor(
+        unit=archive.unit,
+        retention=retention,
+        rule=f"class {retention}: min 0, max 1 days",
+        min=0,
+        max=1,
+        rows=sum(rows for *_, rows in parts),
+        earliest_us=FIRST_US,
+        latest_us=FIRST_US + DAY_US,
+        by=person(world).node,
+        floored_us=world.now_us,
+        certificate=person(world).certificate,
+        remains=remains,
+        parts=tuple(sorted(parts)),
+    )
+
+
+def hold_of(world: World, id: str, tenant: str = "acme", actor: str = "") -> Hold:
+    """A hold of all that a tenant has."""
+    me = person(world)
+    told = (id * 32, tenant, actor, None, None, "a case", "ann", me.node, world.now_us)
+    return Hold(*told, me.certificate)

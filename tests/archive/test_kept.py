@@ -1,5 +1,6 @@
 """What an archive lost or has in other bytes is named, and put right where another has it."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,11 +10,22 @@ from holdfast.archive import parts
 from holdfast.archive.archivist import Archivist
 from holdfast.keep.keeper import Keeper
 from holdfast.keep.scrub import Scrub, corrupt_copies
-from holdfast.regions import layout
+from holdfast.regions import kinds, layout
+from holdfast.regions.layout import HoldKey
+from holdfast.regions.retained import Release
 from holdfast.regions.units import DAY_US
-from tests.archive.days import again, archived, archivist, trail_of
+from tests.archive.days import (
+    again,
+    archived,
+    archivist,
+    floor_of,
+    hold_of,
+    person,
+    state,
+    trail_of,
+)
 from tests.archive.test_archivist import DAYS, play
-from tests.read.trails import ALL, World
+from tests.read.trails import ALL, TRAIL, World
 
 SUFFIXES = (".parquet", ".ndjson.zst")
 
@@ -163,5 +175,50 @@ def test_what_a_run_that_died_left_over_is_nobody_s_business(tmp_path: Path) -> 
         scrubbed = await Scrub(regions, world.host, 1).read_share()
 
         assert report.identical and report.findings == () == scrubbed.findings
+
+    keep(tmp_path, story)
+
+
+def test_parts_below_a_floor_are_copied_nowhere_and_what_stays_of_them_is_everywhere(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World, _: Archivist, keeper: Keeper) -> None:
+        part, remains = one(world, ".parquet"), b"what stays"
+        note = archived(world)[layout.archive_key(DAYS[0], 1)]
+        archive = kinds.verify_archive(note, TRAIL.trail).statement
+        sha256 = hashlib.sha256(remains).hexdigest()
+        world.put(layout.archived_key(DAYS[0], "", sha256), remains, "a")
+        floor = state(world, floor_of(world, archive, "default", sha256), "c")
+        world.remove(part, "ab")
+
+        report = await keeper.reconcile(whole=True)
+
+        assert report.identical and report.findings == ()
+        assert [part in archived(world, id) for id in ALL] == [False, False, True]
+        for id in ALL:
+            assert floor in world.keys(id)
+            assert layout.archived_key(DAYS[0], "", sha256) in archived(world, id)
+
+    keep(tmp_path, story)
+
+
+def test_a_hold_and_its_release_are_copied_and_what_is_no_hold_is_named(tmp_path: Path) -> None:
+    async def story(world: World, _: Archivist, keeper: Keeper) -> None:
+        hold = hold_of(world, "7")
+        me = person(world)
+        release = Release(hold.hold, "over", "ann", me.node, world.now_us, me.certificate)
+        keys = [state(world, hold, "a"), state(world, release, "b")]
+        world.put(layout.retained_key(HoldKey("8" * 32)), world.stores["a"].objects[keys[0]][0])
+
+        report = await keeper.reconcile(whole=False)
+
+        assert all(key in world.keys(id, "ev/ret/") for key in keys for id in ALL)
+        assert report.findings == ()  # of equal size everywhere: a scrub reads it
+        regions = world.regions()
+        await regions.verify()
+        found = (await Scrub(regions, world.host, 1).read_share()).findings
+        assert [(f.kind, f.region, f.reason) for f in found] == [
+            ("corrupt", id, "it speaks of another unit, class or hold") for id in ALL
+        ]
 
     keep(tmp_path, story)

@@ -37,6 +37,8 @@ from holdfast.proof.event import EventProof
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.regions import kinds, layout, segment, signing
+from holdfast.regions.layout import FloorKey, HoldKey
+from holdfast.regions.retained import verify_retained
 from tests.proof import freeze, samples
 from tests.proof.proofs import drained, genuine, written
 from tests.proof.samples import CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TAG_KEY, TRAIL, TRAIL_KEY
@@ -243,6 +245,14 @@ def targets() -> list[Target]:
         "kinds.verify_cookie": (lambda data: kinds.verify_cookie(data, TRAIL), signed),
         "kinds.verify_archive": (lambda data: kinds.verify_archive(data, TRAIL), signed),
         "kinds.verify_whole": (lambda data: kinds.verify_whole(data, TRAIL), signed),
+        "verify_retained floor": (
+            lambda data: verify_retained(FloorKey("2026-11-24t10", "debug"), data, TRAIL),
+            signed,
+        ),
+        "verify_retained hold": (
+            lambda data: verify_retained(HoldKey("7" * 32), data, TRAIL),
+            signed,
+        ),
         "merkle inclusion": (inclusion, (THREE + SEVEN + bytes(128),)),
         "merkle consistency": (
             consistency,
@@ -282,6 +292,9 @@ def stored() -> Iterator[str]:
     yield from (
         layout.archived_key("2026-11-29", "", "a" * 64),
         layout.archive_key("2026-11-29", 1),
+        layout.retained_key(FloorKey("2026-11-29t13", "debug")),
+        layout.retained_key(HoldKey("7" * 32)),
+        layout.retained_key(HoldKey("7" * 32, is_release=True)),
     )
 
 

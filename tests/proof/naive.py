@@ -160,6 +160,41 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("certificate", "1", BASE64),
         ("region", "*", f"{REGION} {ID}"),
     ],
+    "holdfast-floor/1": [
+        ("unit", "1", UNIT),
+        ("class", "1", CLASS),
+        ("rule", "1", STRING),
+        ("min", "1", NUMBER),
+        ("max", "1", NUMBER),
+        ("rows", "1", NUMBER),
+        ("earliest_us", "1", NUMBER),
+        ("latest_us", "1", NUMBER),
+        ("by", "1", ID),
+        ("floored_us", "1", NUMBER),
+        ("certificate", "1", BASE64),
+        ("remains", "1", OBJECT),
+        ("part", "*", f"{OBJECT} {NUMBER} {NUMBER}"),
+    ],
+    "holdfast-hold/1": [
+        ("hold", "1", ID),
+        ("tenant", "1", STRING),
+        ("actor", "?", f'(?!""){STRING}'),
+        ("from_us", "?", NUMBER),
+        ("to_us", "?", NUMBER),
+        ("reason", "1", STRING),
+        ("author", "1", STRING),
+        ("by", "1", ID),
+        ("placed_us", "1", NUMBER),
+        ("certificate", "1", BASE64),
+    ],
+    "holdfast-release/1": [
+        ("hold", "1", ID),
+        ("reason", "1", STRING),
+        ("author", "1", STRING),
+        ("by", "1", ID),
+        ("released_us", "1", NUMBER),
+        ("certificate", "1", BASE64),
+    ],
     "holdfast-archive/1": [
         ("unit", "1", UNIT),
         ("generation", "1", NUMBER),
@@ -374,10 +409,32 @@ def _trailer_fault(values: Values) -> str:
     return "" if counts and min(counts) >= 1 else "tenants"
 
 
-def _archive_fault(values: Values) -> str:
+def _unit_fault(values: Values) -> str:
     year, month, day = (int(part) for part in values["unit"][0][:10].split("-"))
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if (month, day) == (2, 29) and not leap:
+    return "unit" if (month, day) == (2, 29) and not leap else ""
+
+
+def _floor_fault(values: Values) -> str:
+    if _unit_fault(values):
+        return "unit"
+    parts = [value.split(" ") for value in values["part"]]
+    hashes = [part[0] for part in parts]
+    if not parts or hashes != sorted(set(hashes)) or any("0" in part[1:] for part in parts):
+        return "parts"
+    least, most = int(values["min"][0]), int(values["max"][0])
+    if int(values["latest_us"][0]) < int(values["earliest_us"][0]):
+        return "time"
+    return "rule or rows" if least > most or not most or values["rows"][0] == "0" else ""
+
+
+def _hold_fault(values: Values) -> str:
+    start = int(values["from_us"][0]) if values["from_us"] else 0
+    return "time" if values["to_us"] and int(values["to_us"][0]) <= start else ""
+
+
+def _archive_fault(values: Values) -> str:
+    if _unit_fault(values):
         return "unit"
     parts = [value.split(" ") for value in values["part"]]
     if not parts or len({part[1] for part in parts}) < len(parts) or parts != sorted(parts):
@@ -410,6 +467,8 @@ def _archive_fault(values: Values) -> str:
 
 _KIND_FAULTS: dict[str, Callable[[Values], str]] = {
     "holdfast-archive/1": _archive_fault,
+    "holdfast-floor/1": _floor_fault,
+    "holdfast-hold/1": _hold_fault,
     "holdfast-certificate/1": _certificate_fault,
     "holdfast-birth/1": _birth_fault,
     "holdfast-receipt/1": _stores_fault,

@@ -19,6 +19,7 @@ from holdfast.proof.statements import (
 )
 from holdfast.regions import signing
 from holdfast.regions.kinds import Archive, Cookie, Fence, Receipt, Retired, Vote, Whole
+from holdfast.regions.retained import Floor, Hold, Release
 from holdfast.regions.signing import SigningKey
 from holdfast.write.seal import Encoded, encode
 
@@ -33,6 +34,9 @@ OF_THE_TRAIL = (
     "certificate",
     "whole",
     "archive",
+    "floor",
+    "hold",
+    "release",
     "export",
 )  # kinds whose origin is the trail itself
 STORES = tuple((region, f"{n:032x}") for n, region in enumerate(("eu-1", "local", "us.2"), 1))
@@ -225,6 +229,33 @@ def samples() -> dict[str, Sample]:
                 ledgers=((NODE, 0, 5, 0, 50),),
                 gaps=((NODE, 2, 3),),
             ),
+            CLOSER_KEY,
+        ),
+        "floor": (
+            Floor(
+                *("2026-11-24t10", "debug", "class debug: actions 'debug.*', min 30, max 90 days"),
+                min=30,
+                max=90,
+                rows=12,
+                earliest_us=STARTED_US - 20,
+                latest_us=STARTED_US - 10,
+                by=CLOSER,
+                floored_us=STARTED_US + 15,
+                certificate=closer,
+                remains="d" * 64,
+                parts=(("b" * 64, 4096, 7), ("c" * 64, 1024, 5)),
+            ),
+            CLOSER_KEY,
+        ),
+        "hold": (
+            Hold(
+                *("7" * 32, "acme", "ålis", STARTED_US - 5, STARTED_US + 5, 'case "12/7"', "Åsa"),
+                *(CLOSER, STARTED_US + 16, closer),
+            ),
+            CLOSER_KEY,
+        ),
+        "release": (
+            Release("7" * 32, "the case is closed", "Åsa", CLOSER, STARTED_US + 17, closer),
             CLOSER_KEY,
         ),
         "whole": (Whole("e" * 32, CLOSER, STARTED_US + 12, closer, stores[1:]), CLOSER_KEY),

@@ -15,8 +15,10 @@ from holdfast.regions.layout import (
     ArchiveKey,
     CheckpointKey,
     EpochKey,
+    FloorKey,
     GapKey,
     HeartbeatKey,
+    HoldKey,
     RegionKey,
     SegmentKey,
     WholeKey,
@@ -120,6 +122,13 @@ def test_every_key_is_read_as_it_was_written() -> None:
         ),
         layout.archive_key("2026-11-29", 1): ArchiveKey("2026-11-29", 1),
         layout.archive_key("2026-11-29t13", 16): ArchiveKey("2026-11-29t13", 16),
+        **{
+            layout.retained_key(key): key
+            for key in (
+                *(FloorKey("2026-11-29", "debug"), FloorKey("2026-11-29t13", "x-1")),
+                *(HoldKey("7" * 32), HoldKey("7" * 32, is_release=True)),
+            )
+        },
         layout.heartbeat_key(NODE): HeartbeatKey(NODE),
         layout.REGION_KEY: RegionKey(),
         layout.WHOLE_KEY: WholeKey(),
@@ -139,6 +148,9 @@ def test_keys_lie_where_the_format_says() -> None:
         f"ev/arc/day=2026-11-29/class=default/{'a' * 64}.parquet"
     )
     assert layout.archive_key("2026-11-29t13", 1) == "ev/arc/day=2026-11-29/2026-11-29t13.0001.note"
+    floor, release = FloorKey("2026-11-29t13", "debug"), HoldKey("7" * 32, is_release=True)
+    assert layout.retained_key(floor) == "ev/ret/floor/2026-11-29t13.debug.note"
+    assert layout.retained_key(release) == f"ev/ret/hold/{'7' * 32}.released.note"
     assert layout.heartbeat_key(NODE) == f"ctl/hb/{NODE}.note"
     assert layout.checkpoint_key(NODE, 16) == f"ev/cp/{NODE}/0000000010.note"
 

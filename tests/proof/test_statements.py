@@ -39,6 +39,8 @@ from holdfast.regions.kinds import (
     Vote,
     Whole,
 )
+from holdfast.regions.layout import FloorKey, HoldKey
+from holdfast.regions.retained import Floor, Hold, Release, verify_retained
 from holdfast.regions.signing import SigningKey
 from tests.proof import naive, samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
@@ -114,6 +116,39 @@ archives = st.builds(
     certificate=small_bytes,
     evidence=hashes.map(bytes.hex),
 )
+floors = st.builds(
+    lambda least, more, parts, **rest: Floor(
+        min=least,
+        max=least + more,
+        parts=tuple((sha256.hex(), 77, 3) for sha256 in sorted(parts)),
+        **rest,
+    ),
+    *(st.integers(0, 9999), st.integers(1, 9999), st.sets(hashes, min_size=1, max_size=3)),
+    unit=st.sampled_from(["2026-11-29", "2028-02-29", "2026-11-29t00", "9999-12-31t23"]),
+    retention=classes,
+    rule=strings,
+    rows=st.integers(1, 2**30),
+    earliest_us=st.integers(0, 5),
+    latest_us=st.integers(5, 9),
+    by=ids,
+    floored_us=numbers,
+    certificate=small_bytes,
+    remains=hashes.map(bytes.hex),
+)
+holds = st.builds(
+    lambda start, lasted, **rest: Hold(
+        from_us=start, to_us=None if lasted is None else (start or 0) + lasted, **rest
+    ),
+    *(st.none() | st.integers(0, 2**50), st.none() | st.integers(1, 2**50)),
+    hold=ids,
+    tenant=strings,
+    actor=strings,
+    reason=strings,
+    author=strings,
+    by=ids,
+    placed_us=numbers,
+    certificate=small_bytes,
+)
 places = st.tuples(ids, st.integers(0, 99), st.integers(1, 99))
 exports = st.builds(
     lambda start, lasted, after, asked, ledgers, lost, listed, **rest: Export(
@@ -157,6 +192,9 @@ of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Heartbeat, *[numbers] * 5, checkpoint=st.binary(max_size=40), regions=states),
     gaps,
     archives,
+    floors,
+    holds,
+    st.builds(Release, ids, strings, strings, ids, numbers, small_bytes),
     st.builds(Retired, hashes, numbers, ends, strings, strings, numbers),
     st.builds(Receipt, st.sampled_from(samples.fixed_names(7)).map(lambda n: n.text), stores),
     st.builds(
@@ -232,6 +270,7 @@ def test_every_line_is_needed_in_its_place_and_once(kind: str) -> None:
     sample = SAMPLES[kind]
     lines = signing.text(sample.statement, sample.origin).splitlines()
     may_go = {"replaces", "checkpoint", "region", "first", "next", "until_us", "gone"}
+    may_go |= {"actor", "from_us", "to_us"}  # of a hold
     may_go |= {"part"}  # a gap may have held its rows
     may_go |= {"filter", "ledger", "gap"} if kind == "export" else set()
 
@@ -593,6 +632,76 @@ def test_a_manifest_is_of_whom_the_trail_certified_and_of_that_trail() -> None:
         kinds.verify_archive(signing.write(archive, TRAIL_KEY.name, NODE_KEY), TRAIL)
     with pytest.raises(MismatchError, match="is not the trail"):
         kinds.verify_archive(signing.write(archive, ORIGIN, CLOSER_KEY), TRAIL)
+
+
+OF_RETENTION: dict[str, FloorKey | HoldKey] = {
+    "floor": FloorKey("2026-11-24t10", "debug"),
+    "hold": HoldKey("7" * 32),
+    "release": HoldKey("7" * 32, is_release=True),
+}
+
+
+@pytest.mark.parametrize("kind", OF_RETENTION)
+def test_a_statement_of_retention_is_of_whom_the_trail_certified_and_of_its_place(
+    kind: str,
+) -> None:
+    key, said = OF_RETENTION[kind], SAMPLES[kind].statement
+
+    found = verify_retained(key, SAMPLES[kind].data, TRAIL)
+
+    assert found.statement == said
+    with pytest.raises(MismatchError):
+        verify_retained(key, SAMPLES[kind].data, OTHER_TRAIL_ID)
+    with pytest.raises(SignatureError):
+        verify_retained(key, signing.write(said, TRAIL_KEY.name, NODE_KEY), TRAIL)
+    with pytest.raises(MismatchError, match="is not the trail"):
+        verify_retained(key, signing.write(said, ORIGIN, CLOSER_KEY), TRAIL)
+    for other in (FloorKey("2026-11-24", "debug"), HoldKey("8" * 32), *OF_RETENTION.values()):
+        if other != key:
+            with pytest.raises(ProofError):
+                verify_retained(other, SAMPLES[kind].data, TRAIL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parts": ()},
+        {"rows": 0},
+        {"parts": (("b" * 64, 4096, 0),)},
+        {"parts": (("c" * 64, 1, 1), ("b" * 64, 1, 1))},
+        {"min": 91},
+        {"min": 0, "max": 0},
+        {"latest_us": 0},
+    ],
+)
+def test_a_floor_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+    floor = SAMPLES["floor"].statement
+    assert isinstance(floor, Floor)
+
+    with pytest.raises(MalformedError):
+        dataclasses.replace(floor, **change).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tenants", "earliest", "latest", "touches"),
+    [
+        (("acme", "blå"), -9, -5, True),
+        (("acme",), -9, -6, False),
+        (("acme",), 4, 9, True),
+        (("acme",), 5, 9, False),
+        (("blå", ""), -9, 9, False),
+    ],
+)
+def test_a_hold_touches_what_may_have_its_tenant_s_events_in_its_time(
+    tenants: tuple[str, ...], earliest: int, latest: int, touches: bool
+) -> None:
+    hold = SAMPLES["hold"].statement
+    assert isinstance(hold, Hold)
+
+    at = samples.STARTED_US
+    assert hold.touches(tenants, at + earliest, at + latest) == touches
+    with pytest.raises(MalformedError):
+        dataclasses.replace(hold, to_us=hold.from_us).check()
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,15 @@ from holdfast.regions.layout import (
     ArchivedKey,
     CheckpointKey,
     EpochKey,
+    FloorKey,
     GapKey,
+    HoldKey,
     Key,
     SegmentKey,
 )
 from holdfast.regions.port import RegionId
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out, objects_left, remains_key
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
 REPAIRED_KINDS = frozenset({"birth", "closed", "retired"})
@@ -139,22 +143,23 @@ def compare(
 def compare_archives(
     held: Mapping[RegionId, Mapping[str, int]],
     archives: Mapping[RegionId, Mapping[str, Archive]],
+    out: Mapping[Out, Floor],
 ) -> tuple[tuple[Lack, ...], tuple[Suspect, ...]]:
-    """What a region's own manifests name and it lacks, or has in another size.
+    """What a region's own manifests, and floors, name and it lacks, or has in another size.
 
     archives: the manifests of each region, by unit. What none of its manifests names is no
-    evidence, and a region that has no manifest of a unit is given one by an archivist.
+    evidence, and a region that has no manifest of a unit is given one by an archivist. out: the
+    classes that are let go: their parts are copied nowhere, what stays of them is everywhere.
     """
     lacking: dict[str, list[RegionId]] = {}
     suspects: list[Suspect] = []
     for region in sorted(archives):
-        for archive in archives[region].values():
-            for key, size_bytes in archive.objects().items():
-                found = held[region].get(key)
-                if found is None:
-                    lacking.setdefault(key, []).append(region)
-                elif found == 0 or size_bytes not in (0, found):
-                    suspects.append(Suspect(key, (region,)))
+        for key, size_bytes in named_by(archives[region], out).items():
+            found = held[region].get(key)
+            if found is None:
+                lacking.setdefault(key, []).append(region)
+            elif found == 0 or size_bytes not in (0, found):
+                suspects.append(Suspect(key, (region,)))
     lacks = []
     for key, regions in sorted(lacking.items()):
         holders = tuple(region for region in sorted(held) if key in held[region])
@@ -163,10 +168,18 @@ def compare_archives(
     return tuple(lacks), tuple(suspects)
 
 
-def counting(held: Mapping[str, int], archives: Mapping[str, Archive]) -> Iterator[str]:
-    """The keys that a region holds, without what its archive has left over: objects that none of
-    its manifests names any more, or yet. archives: its manifests, by unit."""
-    named = {key for archive in archives.values() for key in archive.objects()}
+def named_by(archives: Mapping[str, Archive], out: Mapping[Out, Floor]) -> dict[str, int]:
+    """The keys that a region's archive must have, with their sizes in bytes; 0: not known. Its
+    manifests, and the classes that are let go, as in `compare_archives`."""
+    named = {remains_key(floor): 0 for floor in out.values()}
+    for archive in archives.values():
+        named |= objects_left(archive, out)
+    return named
+
+
+def counting(held: Mapping[str, int], named: Collection[str]) -> Iterator[str]:
+    """The keys that a region holds, without what its archive has left over: objects that nothing
+    names any more, or yet. named: as `named_by` says."""
     for key in held:
         is_left_over = key.startswith(layout.ARCHIVE_PREFIX) and key not in named
         if not is_left_over or not isinstance(layout.known_key(key), ArchivedKey):
@@ -228,7 +241,7 @@ def _standing(parsed: Key | None, extents: Mapping[EpochId, Extent]) -> str:
         if extent.base <= parsed.name.index < extent.size:
             return "ledger"
         return "orphan" if extent.is_final or parsed.name.index < extent.base else "unsettled"
-    if isinstance(parsed, CheckpointKey | GapKey):
+    if isinstance(parsed, CheckpointKey | GapKey | FloorKey | HoldKey):
         return "ledger"
     if isinstance(parsed, EpochKey) and parsed.kind in REPAIRED_KINDS:
         return "ledger"

@@ -19,6 +19,7 @@ from holdfast.keep.drift import (
     is_lost,
     lag_of,
     missing_fences,
+    named_by,
 )
 from holdfast.keep.late import find_late, say_whole, why_late_still
 from holdfast.keep.lost import Watch
@@ -272,16 +273,21 @@ def _once_corrupt(standing: Iterable[Finding], survey: Survey) -> Iterator[Suspe
         holders = tuple(
             region
             for region, keys in survey.held.items()
-            if key in keys and any(counting({key: 0}, survey.archives.get(region, {})))
+            if key in keys and any(counting({key: 0}, named_in(region, survey)))
         )
         if holders:
             yield Suspect(key, holders, is_lost(key, survey.lost))
 
 
+def named_in(region: RegionId, survey: Survey) -> Mapping[str, int]:
+    """What the archive of a region must have; see `drift.named_by`."""
+    return named_by(survey.archives.get(region, {}), survey.retaining.out)
+
+
 def _drift_of(survey: Survey) -> Drift:
     """Of ledgers and of archives."""
     drift = compare(survey.held, survey.extents, survey.starts, survey.lost)
-    lacks, suspects = compare_archives(survey.held, survey.archives)
+    lacks, suspects = compare_archives(survey.held, survey.archives, survey.retaining.out)
     return replace(drift, lacks=drift.lacks + lacks, suspects=drift.suspects + suspects)
 
 

@@ -17,12 +17,15 @@ from holdfast.regions.layout import (
     ArchiveKey,
     CheckpointKey,
     EpochKey,
+    FloorKey,
     GapKey,
     HeartbeatKey,
+    HoldKey,
     RegionKey,
     SegmentKey,
     WholeKey,
 )
+from holdfast.regions.retained import verify_retained
 
 
 def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, VerifierKey]) -> str:
@@ -48,7 +51,9 @@ def why_wrong(key: str, data: bytes, trail: str, node_keys: Mapping[str, Verifie
             return _why_wrong_epoch(parsed, data, trail, node_keys)
         if isinstance(parsed, GapKey):
             return _why_wrong_gap(parsed, data, trail)
-        if isinstance(parsed, RegionKey):
+        if isinstance(parsed, FloorKey | HoldKey):
+            verify_retained(parsed, data, trail)
+        elif isinstance(parsed, RegionKey):
             kinds.verify_cookie(data, trail)
         elif isinstance(parsed, WholeKey):
             kinds.verify_whole(data, trail)

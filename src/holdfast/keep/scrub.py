@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from holdfast.keep.drift import Suspect, counting, is_lost
-from holdfast.keep.keeper import Keeper
+from holdfast.keep.keeper import Keeper, named_in
 from holdfast.keep.repair import Finding, Repair, examine
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
@@ -74,7 +74,7 @@ class Scrub:
             *(
                 self._read_region(
                     self._regions.by_id[region],
-                    self._share(day, counting(held, survey.archives.get(region, {}))),
+                    self._share(day, counting(held, named_in(region, survey))),
                     survey,
                 )
                 for region, held in survey.held.items()

@@ -25,6 +25,7 @@ from holdfast.regions.listing import list_everywhere, look_at_cookies
 from holdfast.regions.manifests import Manifests, Units, list_archive
 from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
+from holdfast.regions.retaining import Retaining, Retentions
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Survey:
     epoch begins and, once that is decided, ends. gaps: verified, by key. lost: the indexes in them,
     by node. clashes: (region, key) of gaps that are stated otherwise in another region. covered:
     (region, key) -> what was laid over an object that a store keeps all the same. archives: the
-    manifests of each region that was listed; empty where archives were not looked at.
+    manifests of each region that was listed; empty where archives were not looked at. retaining:
+    floors and holds.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
@@ -61,6 +63,7 @@ class Survey:
     clashes: tuple[tuple[RegionId, str], ...]
     covered: Mapping[tuple[RegionId, str], str]
     archives: Mapping[RegionId, Units]
+    retaining: Retaining
 
 
 class Surveyor:
@@ -75,6 +78,7 @@ class Surveyor:
         self._regions = regions
         self._statements = _Statements(regions.trail)
         self._manifests = Manifests()
+        self._retentions = Retentions()
         self._settled: dict[str, int] = {}
 
     def settle(self, ends: Mapping[str, int]) -> None:
@@ -101,6 +105,11 @@ class Surveyor:
         if await self._statements.learn_gaps(regions, gaps):
             self._settled.clear()  # what was found lost or corrupt may be explained now
         archives = await self._archives(regions, seen, absent) if whole else {}
+        # Last: a part that was deleted meanwhile has a floor by now.
+        retained = await list_everywhere(regions, layout.RETENTION_PREFIX, "", absent)
+        seen.add(retained)
+        retaining = await self._retentions.of(retained, self._regions)
+        absent.update(retaining.away)
         settled = {} if whole else self._settled
         nodes = sorted(self._statements.nodes)
         starts = {node: max(settled.get(node, 0) - 1, 0) for node in nodes}
@@ -127,6 +136,7 @@ class Surveyor:
             clashes=tuple(sorted(self._statements.clashes)),
             covered={place: how for place, how in seen.covered.items() if place[0] in held},
             archives={id: found for id, found in archives.items() if id in held},
+            retaining=retaining,
         )
 
     async def _archives(

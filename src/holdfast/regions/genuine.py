@@ -17,11 +17,14 @@ from holdfast.regions.layout import (
     ArchiveKey,
     CheckpointKey,
     EpochKey,
+    FloorKey,
     GapKey,
+    HoldKey,
     RegionKey,
     SegmentKey,
     WholeKey,
 )
+from holdfast.regions.retained import verify_retained
 
 
 def is_fixed(key: str) -> bool:
@@ -52,6 +55,8 @@ def is_genuine(key: str, data: bytes, trail: str) -> bool:
         elif trail and isinstance(parsed, ArchiveKey):
             archive = kinds.verify_archive(data, trail).statement
             return (archive.unit, archive.generation) == (parsed.unit, parsed.generation)
+        elif trail and isinstance(parsed, FloorKey | HoldKey):
+            verify_retained(parsed, data, trail)
         elif trail and isinstance(parsed, GapKey):
             gap = statements.verify_gap(data, trail)
             place = (gap.origin, gap.statement.start, gap.statement.end)

@@ -17,6 +17,7 @@ SEGMENTS_PREFIX = "ev/seg/"
 CHECKPOINTS_PREFIX = "ev/cp/"
 GAPS_PREFIX = "ev/gap/"
 ARCHIVE_PREFIX = "ev/arc/"
+RETENTION_PREFIX = "ev/ret/"
 HEARTBEATS_PREFIX = "ctl/hb/"
 # What a probe of a store leaves: no evidence, and every reader passes over it.
 PROBES_PREFIX = "ev/probe/"
@@ -37,6 +38,8 @@ _PART_KEY = re.compile(
 )
 _EVIDENCE_KEY = re.compile(r"ev/arc/day=([0-9-]{10})/([0-9a-f]{64})\.ndjson\.zst")
 _ARCHIVE_KEY = re.compile(r"ev/arc/day=([0-9-]{10})/([0-9t-]{10,13})\.([0-9a-f]{4})\.note")
+_FLOOR_KEY = re.compile(r"ev/ret/floor/([0-9t-]{10,13})\.([a-z][a-z0-9-]{0,31})\.note")
+_HOLD_KEY = re.compile(r"ev/ret/hold/([0-9a-f]{32})(\.released)?\.note")
 _HEARTBEAT_KEY = re.compile(r"ctl/hb/([0-9a-f]{32})\.note")
 
 
@@ -97,6 +100,22 @@ class ArchiveKey:
 
 
 @dataclass(frozen=True, slots=True)
+class FloorKey:
+    """The statement that a class of a unit is let go."""
+
+    unit: str
+    retention: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldKey:
+    """A hold, or its release. id: 32 hex digits."""
+
+    id: str
+    is_release: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HeartbeatKey:
     node: str
 
@@ -118,6 +137,8 @@ Key = (
     | GapKey
     | ArchivedKey
     | ArchiveKey
+    | FloorKey
+    | HoldKey
     | HeartbeatKey
     | RegionKey
     | WholeKey
@@ -187,6 +208,13 @@ def archive_key(unit: str, generation: int) -> str:
     return f"{ARCHIVE_PREFIX}day={units.day_of(unit)}/{unit}.{generation:04x}.note"
 
 
+def retained_key(key: FloorKey | HoldKey) -> str:
+    """Where a statement of retention lies."""
+    if isinstance(key, FloorKey):
+        return f"{RETENTION_PREFIX}floor/{key.unit}.{key.retention}.note"
+    return f"{RETENTION_PREFIX}hold/{key.id}{'.released' if key.is_release else ''}.note"
+
+
 def heartbeat_key(node: str) -> str:
     return f"{HEARTBEATS_PREFIX}{node}.note"
 
@@ -214,6 +242,10 @@ def parse_key(key: str) -> Key:
         return GapKey(match[1], start, end)
     if key.startswith(ARCHIVE_PREFIX):
         return _parse_archive(key)
+    if match := _FLOOR_KEY.fullmatch(key):
+        return FloorKey(units.check_unit(match[1]), match[2])
+    if match := _HOLD_KEY.fullmatch(key):
+        return HoldKey(match[1], bool(match[2]))
     if match := _HEARTBEAT_KEY.fullmatch(key):
         return HeartbeatKey(match[1])
     if key in (REGION_KEY, WHOLE_KEY):

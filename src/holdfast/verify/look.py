@@ -84,13 +84,20 @@ class Look:
         )  # before the births: a later epoch's is not among them
         checkpoints = await self._list(layout.CHECKPOINTS_PREFIX)
         gaps = await self._list(layout.GAPS_PREFIX)
+        retained = await self._list(layout.RETENTION_PREFIX)
         epochs = await self._list(layout.NODES_PREFIX)
         votes = {id: [key for key in keys if _is_vote(key)] for id, keys in epochs.items()}
         others = {id: [key for key in keys if not _is_vote(key)] for id, keys in epochs.items()}
-        for listed in (others, votes, checkpoints, gaps):  # all other keys come with the first
+        for listed in (
+            others,
+            votes,
+            checkpoints,
+            gaps,
+            retained,
+        ):  # all other keys come with the first
             self.evidence.take(await self._read_all(listed))
         self.evidence.take([await self._judged(copy) for copy in heard])
-        self._compare_notes((epochs, checkpoints, gaps))
+        self._compare_notes((epochs, checkpoints, gaps, retained))
         self._doubt_superseded()
         self._findings.add(*self.evidence.contradictions(self.stores))
         self._findings.add(*self.evidence.absences(self.stores))
@@ -253,7 +260,8 @@ class Look:
         """What lies beside all that is listed, under no name of ours; and the note of a store that
         was found whole."""
         listed = (layout.NODES_PREFIX, layout.CHECKPOINTS_PREFIX, layout.GAPS_PREFIX)
-        passed_over = (*listed, layout.SEGMENTS_PREFIX, layout.ARCHIVE_PREFIX, layout.PROBES_PREFIX)
+        large = (layout.SEGMENTS_PREFIX, layout.ARCHIVE_PREFIX)
+        passed_over = (*listed, *large, layout.RETENTION_PREFIX, layout.PROBES_PREFIX)
         for id, level in (await self._level("ev/")).items():
             self._objects[id] += len(level.objects)
             for key in level.objects:

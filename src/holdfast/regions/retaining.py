@@ -1,0 +1,129 @@
+"""What must stay and what may go, as regions say it: floors and holds, verified, each read once."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+
+from msgspec import Struct, structs
+
+from holdfast.proof import ProofError
+from holdfast.regions import layout, units
+from holdfast.regions.kinds import Archive
+from holdfast.regions.layout import FloorKey, HoldKey
+from holdfast.regions.listing import list_everywhere, look_at_cookies
+from holdfast.regions.port import Listing, Present, RegionId, Unknown
+from holdfast.regions.region import Region
+from holdfast.regions.regions import Regions
+from holdfast.regions.retained import Floor, Hold, Release, Retained, verify_retained
+
+AT_ONCE = 8  # calls to one region
+
+Out = tuple[str, str]  # a unit, and a class of it
+
+
+class Retaining(Struct, frozen=True):
+    """What regions were seen to have. floors: of each of them. holds, releases: of any, by id.
+    away: why others could not be looked at."""
+
+    floors: Mapping[RegionId, Mapping[Out, Floor]]
+    holds: Mapping[str, Hold]
+    releases: Mapping[str, Release]
+    away: Mapping[RegionId, str]
+
+    @property
+    def out(self) -> Mapping[Out, Floor]:
+        """The classes of units that nobody shows any more. One sighting is enough: of any R regions
+        one has a floor that lies in W, and what is hidden too early was to go anyway."""
+        return {at: floor for found in self.floors.values() for at, floor in found.items()}
+
+    @property
+    def standing(self) -> tuple[Hold, ...]:
+        """The holds that nobody released, by when they were placed."""
+        left = (hold for id, hold in self.holds.items() if id not in self.releases)
+        return tuple(sorted(left, key=lambda hold: (hold.placed_us, hold.hold)))
+
+
+NOTHING = Retaining({}, {}, {}, {})
+
+
+class Retentions:
+    """Reads statements of retention."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[RegionId, str, str], Retained | None] = {}
+
+    async def look(self, regions: Regions) -> Retaining:
+        """Look at all regions now, and at their cookies before and after."""
+        away: dict[RegionId, str] = {}
+        await look_at_cookies(regions, away)
+        listings = await list_everywhere(regions, layout.RETENTION_PREFIX, "", away)
+        found = await self.of(listings, regions)
+        away |= found.away
+        await look_at_cookies(regions, away)
+        floors = {id: each for id, each in found.floors.items() if id not in away}
+        return structs.replace(found, floors=floors, away=away)
+
+    async def of(self, listings: Mapping[RegionId, Listing], regions: Regions) -> Retaining:
+        """What regions say by what they list of `layout.RETENTION_PREFIX`."""
+        answers = await asyncio.gather(
+            *(self._of(regions.by_id[id], each, regions.trail) for id, each in listings.items())
+        )
+        away: dict[RegionId, str] = {}
+        floors: dict[RegionId, dict[Out, Floor]] = {}
+        holds: dict[str, Hold] = {}
+        releases: dict[str, Release] = {}
+        for id, found in zip(listings, answers, strict=True):
+            if isinstance(found, Unknown):
+                away[id] = found.reason
+                continue
+            floors[id] = {(f.unit, f.retention): f for f in found if isinstance(f, Floor)}
+            holds |= {hold.hold: hold for hold in found if isinstance(hold, Hold)}
+            releases |= {each.hold: each for each in found if isinstance(each, Release)}
+        return Retaining(floors, holds, releases, away)
+
+    async def _of(self, region: Region, listing: Listing, trail: str) -> list[Retained] | Unknown:
+        found: list[Retained] = []
+        parsed = (layout.known_key(entry.key) for entry in listing)
+        keys = [key for key in parsed if isinstance(key, FloorKey | HoldKey)]
+        for at in range(0, len(keys), AT_ONCE):
+            some = keys[at : at + AT_ONCE]
+            for one in await asyncio.gather(*(self._statement(region, key, trail) for key in some)):
+                if isinstance(one, Unknown):
+                    return one
+                found += [one] if one is not None else []
+        return found
+
+    async def _statement(
+        self, region: Region, key: FloorKey | HoldKey, trail: str
+    ) -> Retained | Unknown | None:
+        """None: it does not verify; a survey names it."""
+        text = layout.retained_key(key)
+        place = (region.id, region.store_uuid, text)
+        if place not in self._read:
+            answer = await region.read(text)
+            if isinstance(answer, Unknown):
+                return answer
+            data = answer.data if isinstance(answer, Present) else b""
+            try:
+                self._read[place] = verify_retained(key, data, trail).statement
+            except ProofError:
+                self._read[place] = None
+        return self._read[place]
+
+
+def objects_left(archive: Archive, out: Collection[Out]) -> dict[str, int]:
+    """The keys of what a manifest names, without the parts of classes that are let go, with their
+    sizes in bytes; 0: it does not say. Pure."""
+    gone = {key for key, at in parts_of(archive) if at in out}
+    return {key: size for key, size in archive.objects().items() if key not in gone}
+
+
+def parts_of(archive: Archive) -> Iterable[tuple[str, Out]]:
+    """The key of each part, and what it is of. Pure."""
+    day = units.day_of(archive.unit)
+    for of, sha256, *_ in archive.parts:
+        yield layout.archived_key(day, of, sha256), (archive.unit, of)
+
+
+def remains_key(floor: Floor) -> str:
+    """Where what stays of a class lies. Pure."""
+    return layout.archived_key(units.day_of(floor.unit), "", floor.remains)
