@@ -11,6 +11,7 @@ import msgspec
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.model import JsonObject
+from holdfast.posting import post
 from holdfast.regions.disk import PosixDisk
 from holdfast.settings import AlertSettings, Settings
 from holdfast.watch.alarms import Alarms
@@ -19,7 +20,7 @@ from holdfast.watch.delivery import Channel
 from holdfast.watch.health import Norms
 from holdfast.watch.kept import AlertsFile
 from holdfast.watch.standing import Standing
-from holdfast.wiring import System, post
+from holdfast.wiring import System
 from holdfast.write.admit import MEDIA_TYPE_JSON, admit
 from holdfast.write.node import Node
 

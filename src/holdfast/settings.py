@@ -105,6 +105,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     workers: processes that take events in, each a node of its own.
     archive_after_hours: how long after its end a day is archived; 0: no server archives.
     segments_kept_days: how long a region's segments stay once its archive has them; 0: for ever.
+    restore_drill_hours: how often something is restored from a region; 0: never.
     witness_quorum: so many witnesses must cosign each checkpoint, or it is told; 0: all.
     retention: rules, of which the first that matches an event counts.
     """
@@ -128,6 +129,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     scrub_period_days: int = 30
     archive_after_hours: int = 0
     segments_kept_days: int = 0
+    restore_drill_hours: int = 1
+    restore_drill_bytes_max: int = 1024 * 1024 * 1024
     ack_timeout_s: int = 30
     event_bytes_max: int = EVENT_BYTES_MAX
     request_bytes_max: int = REQUEST_BYTES_MAX
@@ -162,8 +165,9 @@ _INTERVALS = {  # key: (directories, object stores)
 _POSITIVE = (
     *_INTERVALS,
     *("reconcile_interval_s", "checkpoint_interval_s", "ack_timeout_s", "lost_after_s"),
-    *("scrub_period_days", "cache_bytes_max"),
+    *("scrub_period_days", "restore_drill_bytes_max", "cache_bytes_max"),
 )
+_FROM_ZERO = ("archive_after_hours", "segments_kept_days", "restore_drill_hours")
 _AT_MOST = {
     "event_bytes_max": EVENT_BYTES_MAX,
     "request_bytes_max": REQUEST_BYTES_MAX,
@@ -267,7 +271,7 @@ def _checked(settings: Settings) -> Settings:
     for key in _POSITIVE:
         if getattr(settings, key) <= 0:
             raise _rejected(key, "must be above 0")
-    for key in ("archive_after_hours", "segments_kept_days"):
+    for key in _FROM_ZERO:
         if getattr(settings, key) < 0:
             raise _rejected(key, "must be 0 or more")
     for key, most in _AT_MOST.items():

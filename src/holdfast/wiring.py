@@ -21,7 +21,6 @@ from urllib.parse import unquote, urlsplit
 
 from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.archive.sweep import Sweeper
-from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
 from holdfast.errors import HoldfastError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub, corrupt_copies
@@ -30,6 +29,7 @@ from holdfast.keep.witnesses import EVERY_SECONDS, Asked, Witnesses
 from holdfast.limits import reader_limits, write_limits
 from holdfast.model import NodeId
 from holdfast.ports import Host, Offload
+from holdfast.posting import post
 from holdfast.prove.prover import Prover
 from holdfast.read.checkpoints import Checkpoints
 from holdfast.read.compute import Renewing, begin_work
@@ -51,6 +51,7 @@ from holdfast.regions.threads import Threads
 from holdfast.regions.trailkey import KeyHome, TrailKey
 from holdfast.regions.versions import S3Versions
 from holdfast.regions.worm import WormStore
+from holdfast.restore.restorer import Restorer
 from holdfast.settings import RegionSettings, Settings
 from holdfast.write.epoch import Entered
 from holdfast.write.identity import Identity, identify, speak_for_trail
@@ -64,8 +65,6 @@ REGION_THREADS = 8
 # For who has time, and nobody waiting: an answer that comes late is better than none.
 PATIENT = RegionLimits(timeout_seconds=60.0)
 FILE_THREADS = 4
-POST_SECONDS = 10.0
-_BYTES = {"Content-Type": "application/octet-stream"}
 LEFT_OVER_EVERY_SECONDS = 5.0
 
 log = logging.getLogger("holdfast")
@@ -105,6 +104,7 @@ class System:
     scrub: Scrub
     archivist: Archivist
     sweeper: Sweeper
+    restorer: Restorer
     node: Node | None
     witnesses: Witnesses | None
     is_new: bool
@@ -173,6 +173,7 @@ async def open_system(
             scrub=scrub,
             archivist=archivist,
             sweeper=Sweeper(patient, host, archivist.key_of, cache / "sweep", corrupt),
+            restorer=Restorer(patient, reader, host, cache, settings.restore_drill_bytes_max),
             node=nodes[0] if nodes else None,
             witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
             is_new=founded.is_new,
@@ -290,22 +291,6 @@ def _witnesses(settings: Settings, regions: Regions, host: Host, node: Node) -> 
     return Witnesses(regions, host, node.living_identity, asked, quorum, post)
 
 
-async def post(url: str, body: bytes, headers: Mapping[str, str] = _BYTES) -> tuple[int, bytes]:
-    """Send a body to a URL, in a thread of its own: one that hangs keeps nothing else waiting.
-
-    Raises:
-        OSError: no answer came.
-    """
-    transport = Transport(Endpoint(url), POST_SECONDS)
-    try:
-        answer = await asyncio.to_thread(transport.exchange, "POST", "", body, headers)
-    except (ConnectError, BrokenError) as error:
-        raise OSError(str(error)) from error
-    finally:
-        transport.close()
-    return answer.status, answer.body
-
-
 def _person(founded: Founded, host: Host) -> Callable[[], Identity | None]:
     """Whoever runs a command speaks for the trail, if the trail's key is at hand."""
     key = founded.key
@@ -342,6 +327,7 @@ async def _alive(
             _close_left_over(_left_over(settings, system.regions, key, system.host)),
             system.archivist.archive_forever(settings.archive_after_hours),
             system.sweeper.sweep_forever(settings.segments_kept_days),
+            system.restorer.restore_forever(settings.restore_drill_hours),
         ]
         if node is not None:
             closing.push_async_callback(node.stop)

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "ports": set(),
     "times": set(),
     "proof": set(),
+    "posting": {"client"},
     "client": set(),  # an application carries it alone
     "regions": SHARED,
     "write": SHARED | {"regions"},
@@ -23,22 +24,23 @@ MAY_IMPORT = {
     "archive": SHARED | {"regions", "write", "read"},
     "keep": SHARED | {"regions", "write", "read", "archive"},
     "verify": SHARED | {"regions", "write", "read", "archive", "keep"},
+    "restore": SHARED | {"regions", "read", "archive", "prove", "verify"},
     "receivers": SHARED | {"write"},
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
-    "watch": SHARED | {"regions", "write", "read", "archive", "keep"},
+    "watch": SHARED | {"regions", "write", "read", "archive", "keep", "restore"},
     "settings": SHARED | {"regions", "write", "read", "archive", "keep", "watch"},
     "limits": SHARED | {"write", "read", "settings"},
     "wiring": SHARED
     | {"regions", "write", "read", "archive", "prove", "keep", "watch", "receivers", "settings"}
-    | {"limits", "client"},  # it speaks HTTP to witnesses as the client does
-    "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring"},
+    | {"limits", "restore", "posting"},
+    "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring", "posting"},
     "tracing": SHARED | {"write", "settings", "__init__"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"archive", "verify", "prove", "__init__", "alerting", "tracing"},
+    | {"archive", "verify", "prove", "restore", "__init__", "alerting", "tracing"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
-    | {"client", "archive", "verify", "witness", "__init__", "alerting"},
+    | {"client", "archive", "verify", "restore", "witness", "__init__", "alerting"},
 }
 
 # Modules that only think: bytes and values in, values out.
@@ -91,6 +93,7 @@ PURE = {
     "read.watermark",
     "prove.event",
     "prove.paths",
+    "restore.choice",
     "keep.drift",
     "witness.request",
     "keep.lost",

@@ -30,6 +30,7 @@ VERBS: Verbs = (
     ("verify", "verify:verify"),
     ("archive", "archive:archive"),
     ("sweep", "sweep:sweep"),
+    ("rehearse", "rehearse:rehearse"),
     ("report", "report:report"),
     ("witness", "witness:witness"),
     ("doctor", "doctor:doctor"),

@@ -1,0 +1,51 @@
+"""`holdfast rehearse` on the directories of a trail, with a real process for the work."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli.app import run
+from holdfast.cli.exits import BAD_INPUT, GOOD, REFUTED
+from tests.archive.days import FIRST, laid_out, trail_of
+from tests.cli.test_documents import EXAMPLES, shape
+from tests.read.trails import World
+
+
+@pytest.mark.slow
+def test_it_says_what_came_back_and_what_did_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    trail_of(world, 1)
+    data = laid_out(world, tmp_path / "data")
+    command = ["rehearse", "--data", str(data), "--region", "b", "--day", FIRST]
+    segment = next((data / "regions" / "b" / "ev" / "seg").rglob("*.zst"))
+
+    codes = [run([*command, "--json"])]
+    segment.write_bytes(segment.read_bytes()[:-1] + b"x")
+    codes += [run([*command, "--json"]), run(command)]
+
+    good, failed, *told = capsys.readouterr().out.splitlines()
+    assert codes == [GOOD, REFUTED, REFUTED]
+    assert shape(json.loads(good)) == shape(EXAMPLES["rehearse"])
+    assert json.loads(good)["events"] == 24
+    assert segment.name in json.loads(failed)["why"]
+    assert segment.name in told[-2] and told[-1].startswith("FAILED")
+    assert not (data / "cache-commands" / "restore").exists()
+
+
+def test_a_region_or_a_day_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    trail_of(world, 1)
+    data = laid_out(world, tmp_path / "data")
+
+    codes = [
+        run(["rehearse", "--data", str(data), "--region", region, "--day", day])
+        for region, day in (("x", FIRST), ("b", "yesterday"))
+    ]
+
+    assert codes == [BAD_INPUT, BAD_INPUT]
+    assert "no region x is named" in (said := capsys.readouterr().err) and "--day" in said
