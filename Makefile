@@ -87,7 +87,7 @@ format: $(DEV_READY)  ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 
 lock: $(DEV_READY)  ## pin the newest allowed versions, with hashes, in requirements/*.lock
-	$(COMPILE) --upgrade --extra server --extra alerts --extra traces --extra dask --output-file requirements/run.lock \
+	$(COMPILE) --upgrade --extra server --extra alerts --extra traces --extra dask --extra lake --output-file requirements/run.lock \
 		pyproject.toml requirements/build.in
 	$(COMPILE) --upgrade --constraint requirements/run.lock \
 		--output-file requirements/dev.lock requirements/dev.in

@@ -17,7 +17,7 @@ from msgspec import Struct
 from holdfast.archive.rules import Rule, find_wrong
 from holdfast.errors import Problem, RejectedError
 from holdfast.proof import ProofError
-from holdfast.regions.buckets import Access, parse_bucket, why_unfit
+from holdfast.regions.buckets import Access, parse_bucket, uri_of, why_unfit
 from holdfast.regions.cosignature import WitnessKey
 from holdfast.watch.kinds import KINDS
 
@@ -55,6 +55,11 @@ class RegionSettings(
     def urls(self) -> tuple[str, ...]:
         """Where evidence and control objects lie; one where they lie together."""
         return (self.url, self.control_url) if self.control_url else (self.url,)
+
+    @property
+    def uris(self) -> tuple[str, str]:
+        """Where evidence lies, and what may be replaced, as engines for large data are told it."""
+        return uri_of(self.urls[0], self.account), uri_of(self.urls[-1], self.account)
 
     @property
     def place(self) -> str:

@@ -414,7 +414,8 @@ def real_regions(
     def region(id: str, where: RegionSettings) -> Region:
         url = where.control_url
         control = store(url, f"{id}-control", where) if url else None
-        return Region(id, evidence(id, where), control, url=where.place, limits=limits)
+        place, uris = where.place, where.uris
+        return Region(id, evidence(id, where), control, url=place, limits=limits, uris=uris)
 
     try:
         made = [region(id, where) for id, where in settings.regions.items()]

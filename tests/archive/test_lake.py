@@ -15,7 +15,7 @@ from tests.archive.days import archivist, laid_out, trail_of
 from tests.read.trails import World
 
 PAGE = (Path(__file__).parents[2] / "docs" / "LAKE.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(\w+)(?: ([\w-]+))?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SQL = [text for kind, _, text in BLOCKS if kind == "sql"]
 SHELL = next(text for kind, _, text in BLOCKS if kind == "sh")
 
@@ -28,8 +28,12 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def made() -> Path:
         world = World()
         trail_of(world)
-        await (await archivist(world, folder / "work")).archive(DAY_US)
-        return laid_out(world, folder / "data") / "regions" / "a"
+        region = folder / "data" / "regions" / "a"
+        one = await archivist(world, folder / "work")
+        one._regions.by_id["a"].uris = (region.as_uri(), region.as_uri())
+        await one.archive(DAY_US)
+        laid_out(world, folder / "data")
+        return region
 
     return asyncio.run(made())
 
@@ -74,6 +78,19 @@ def test_pyarrow_reads_the_same(region: Path) -> None:
     assert all(json.loads(record)["tenant"] == "acme" for record in found["record"].to_pylist())
 
 
+def test_pyiceberg_and_polars_read_the_table(region: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")  # without the plug-in, it warns
+
+    newest = ran("pyiceberg", region)["newest"]
+    per_day = ran("polars-iceberg", region)["per_day"]
+
+    assert len(newest) == 32
+    assert sorted((str(row["day"]), row["len"]) for row in per_day.to_dicts()) == [
+        ("2026-03-01", 24),
+        ("2026-03-02", 24),
+    ]
+
+
 def test_only_what_the_newest_manifests_name_is_read(region: Path) -> None:
     part = next(region.glob("ev/arc/*/*/*.parquet"))
     left_over = part.with_name(f"{'0' * 64}.parquet")
@@ -94,5 +111,6 @@ def test_only_what_the_newest_manifests_name_is_read(region: Path) -> None:
 def ran(kind: str, region: Path) -> dict[str, Any]:
     text = next(text for _, found, text in BLOCKS if found == kind)
     names: dict[str, Any] = {}
-    exec(compile(text.replace("REGION", str(region)), kind, "exec"), names)
+    place = region.as_uri() if "iceberg" in text else str(region)
+    exec(compile(text.replace("REGION", place), kind, "exec"), names)
     return names

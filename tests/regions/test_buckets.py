@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 
-from holdfast.regions.buckets import Access, Bucket, open_bucket, parse_bucket, why_unfit
+from holdfast.regions.buckets import Access, Bucket, open_bucket, parse_bucket, uri_of, why_unfit
 from holdfast.regions.cloud import CloudStore
 from holdfast.regions.port import Stored, Unknown
 from tests.client.scripted import Reply, serving
@@ -212,3 +212,16 @@ def test_a_store_that_cannot_be_opened_yet_is_unknown_and_tried_again() -> None:
 
     assert first == Unknown("OSError: no such file")
     assert second == Stored()
+
+
+@pytest.mark.parametrize(
+    ("url", "account", "uri"),
+    [
+        ("file:///srv/my%20trail/a/", "", "file:///srv/my trail/a"),
+        ("s3://acme-audit/holdfast", "", "s3://acme-audit/holdfast"),
+        ("gs://acme-audit", "", "gs://acme-audit"),
+        ("az://audit/x", "acme", "abfss://audit@acme.dfs.core.windows.net/x"),
+    ],
+)
+def test_engines_are_told_a_place_as_they_know_it(url: str, account: str, uri: str) -> None:
+    assert uri_of(url, account) == uri

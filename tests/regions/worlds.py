@@ -69,7 +69,7 @@ class MemoryWorld:
     async def replace(self, key: str, data: bytes) -> Stored | Unknown:
         check_bytes(data)
         await self._enter("replace", key)
-        assert key.startswith("ctl/"), "evidence was overwritten"
+        assert not key.startswith("ev/"), "evidence was overwritten"
         return self.failing or self._put(key, data)
 
     async def read(self, key: str) -> Present | Absent | Unknown:

@@ -18,6 +18,7 @@ from msgspec import Struct
 from holdfast.archive.due import Due
 from holdfast.archive.fetch import fetch_objects, fetch_segments
 from holdfast.archive.give import Giver, Trouble
+from holdfast.archive.lake import Lake, Parts
 from holdfast.archive.make import Copied, Job, check, make
 from holdfast.archive.parts import Made
 from holdfast.archive.plan import HoleError, Unit
@@ -64,7 +65,8 @@ class Archiving(Struct, frozen=True):
 class ArchiveReport(Struct, frozen=True):
     """One run. archived: units in the archive of every region. units: those that were worked on,
     or are to be. waiting: when the next day is due; "": nothing is left. trouble: what stopped it.
-    away: (region, why) of those whose archives could not be looked at.
+    away: (region, why) of those whose archives could not be looked at. untabled: (region, why) of
+    those whose Iceberg table could not be brought to what is archived there.
     """
 
     started_us: int
@@ -74,6 +76,7 @@ class ArchiveReport(Struct, frozen=True):
     waiting: str
     trouble: str
     away: tuple[tuple[RegionId, str], ...] = ()
+    untabled: tuple[tuple[RegionId, str], ...] = ()
 
 
 class Workshop(Struct, frozen=True):
@@ -97,12 +100,14 @@ def silent(unit: str, doing: str) -> None:
 class _Round(Struct, frozen=True):
     """What one run found, and how it goes about it.
 
-    known: the whole units of each region that could be listed. away: why the others could not.
+    known: the whole units of each region that could be listed; parts: what counts there and is
+    there, of others, too. away: why the others could not.
     spoilt: units of which an object is corrupt in some region that has no whole one, with the
     generation that takes their place. identity: None: only look.
     """
 
     known: dict[RegionId, Units]
+    parts: dict[RegionId, Parts]
     away: dict[RegionId, str]
     spoilt: dict[str, int]
     identity: Identity | None
@@ -136,6 +141,7 @@ class Archivist:
         self._rules = workshop.rules
         self._corrupt = corrupt
         self._manifests = Manifests()
+        self._lake = Lake(host)
         self._turn = asyncio.Lock()
 
     async def archive_forever(self, after_hours: int) -> None:
@@ -174,20 +180,19 @@ class Archivist:
 
     async def _look(self, identity: Identity | None, progress: Progress) -> _Round:
         await self._regions.verify()
-        known: dict[RegionId, Units] = {}
-        away: dict[RegionId, str] = {}
-        spoilt: dict[str, int] = {}
+        looked = _Round({}, {}, {}, {}, identity, progress)
         for region in self._regions.members:
             found = await whole_in(region, self._manifests, self._regions.trail, self._corrupt())
             if isinstance(found, Unknown):
-                away[region.id] = found.reason
+                looked.away[region.id] = found.reason
                 continue
             # A lacking object is put again, under the manifest that is there; in place of a corrupt
             # one comes another generation.
-            known[region.id] = found.units
+            looked.known[region.id] = found.units
+            looked.parts[region.id] = found.parts
             for unit, generation in found.spoilt.items():
-                spoilt[unit] = max(spoilt.get(unit, 0), generation)
-        return _Round(known, away, spoilt, identity, progress)
+                looked.spoilt[unit] = max(looked.spoilt.get(unit, 0), generation)
+        return looked
 
     async def _run(self, found: _Round, after_us: int) -> ArchiveReport:
         started_us, trouble = self._host.now_us(), ""
@@ -200,6 +205,7 @@ class Archivist:
         except STOPPING as error:
             trouble = str(error)
             log.warning("archiving stops here: %s", error)
+        untabled = await self._publish(found, bool(done)) if found.identity else {}
         return ArchiveReport(
             started_us=started_us,
             ended_us=self._host.now_us(),
@@ -208,7 +214,17 @@ class Archivist:
             waiting=due.waiting,
             trouble=trouble,
             away=tuple(sorted(found.away.items())),
+            untabled=tuple(sorted(untabled.items())),
         )
+
+    async def _publish(self, found: _Round, is_old: bool) -> dict[RegionId, str]:
+        """Keep each region's Iceberg table; why that could not be done. is_old: more may be
+        archived by now than was found."""
+        now = await self._look(None, silent) if is_old else found
+        tried = {
+            id: await self._lake.keep(self._regions.by_id[id], now.parts[id]) for id in now.known
+        }
+        return {id: why for id, why in tried.items() if why}
 
     async def _units(self, found: _Round, due: Due, after_us: int) -> AsyncIterator[Unit]:
         """What some region's archive lacks and another's has, then what no archive has."""

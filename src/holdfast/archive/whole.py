@@ -11,10 +11,12 @@ from holdfast.regions.region import Region
 
 class Holding(Struct, frozen=True):
     """units: all of whose objects lie there and are not known to be corrupt. spoilt: of those with
-    an object that is, the generation that would take their place."""
+    an object that is, the generation that would take their place. parts: what manifests name and
+    is there, of any unit, by key: (bytes, rows)."""
 
     units: Units
     spoilt: dict[str, int]
+    parts: dict[str, tuple[int, int]]
 
 
 async def whole_in(
@@ -33,12 +35,18 @@ async def whole_in(
     if isinstance(found, Unknown):
         return found
     rotten = {key for id, key in corrupt if id == region.id}
-    good = {entry.key for entry in listing} - rotten
+    there = {entry.key for entry in listing}
     return Holding(
-        {name: each for name, each in found.items() if each.objects().keys() <= good},
+        {name: each for name, each in found.items() if each.objects().keys() <= there - rotten},
         {
             name: each.generation + 1
             for name, each in found.items()
             if rotten & each.objects().keys()
+        },
+        {
+            key: (size_bytes, rows)
+            for each in found.values()
+            for key, size_bytes, rows in each.rows()
+            if key in there
         },
     )

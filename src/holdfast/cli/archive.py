@@ -53,7 +53,8 @@ def archive(
     else:
         _print(report, dry_run)
     behind = not dry_run and any(each.lacking for each in report.units)
-    return UNREACHED if behind or report.trouble or report.away else GOOD
+    behind |= bool(report.trouble or report.away or report.untabled)
+    return UNREACHED if behind else GOOD
 
 
 def report_object(report: ArchiveReport) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def report_object(report: ArchiveReport) -> dict[str, Any]:
         "waiting": report.waiting,
         "trouble": report.trouble,
         "away": dict(report.away),
+        "untabled": dict(report.untabled),
         "units": [
             {
                 "unit": each.unit,
@@ -85,7 +87,10 @@ def _print(report: ArchiveReport, dry_run: bool) -> None:
         head = ("unit", "segments", "events", "parts", "bytes", "archived in", "lacking")
         printer.table(head, [_row(each, dry_run) for each in report.units])
     away = [f"{id} could not be looked at: {why}" for id, why in report.away]
-    for line in (*away, report.trouble, report.waiting):
+    untabled = [
+        f"the Iceberg table of {id} is not what it holds: {why}" for id, why in report.untabled
+    ]
+    for line in (*away, *untabled, report.trouble, report.waiting):
         if line:
             printer.line(printer.safe(line))
     printer.line(f"units in the archive of every region: {report.archived}")

@@ -13,7 +13,7 @@ from configparser import ConfigParser, Error
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
@@ -77,6 +77,15 @@ def parse_bucket(url: str) -> Bucket:
     if prefix and (not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/"))):
         raise ValueError(f"a prefix is parts of A-Z, a-z, 0-9, . _ and -, is {url!r}")
     return Bucket(parts.scheme, parts.netloc, prefix)
+
+
+def uri_of(url: str, account: str) -> str:
+    """The same place as engines for large data are told it. account: of Azure. Pure."""
+    parts = urlsplit(url)
+    path = unquote(parts.path).rstrip("/")
+    if parts.scheme == AZURE:
+        return f"abfss://{parts.netloc}@{account}.dfs.core.windows.net{path}"
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def why_unfit(scheme: str, access: Access) -> str:

@@ -126,9 +126,16 @@ class Archive(Certified):
 
     def objects(self) -> dict[str, int]:
         """The keys of what it names, with their sizes in bytes; 0: it does not say."""
+        evidence = layout.archived_key(units.day_of(self.unit), "", self.evidence)
+        return {key: size for key, size, _ in self.rows()} | {evidence: 0}
+
+    def rows(self) -> list[tuple[str, int, int]]:
+        """The key, bytes and rows of each part."""
         day = units.day_of(self.unit)
-        named = {layout.archived_key(day, of, sha256): size for of, sha256, size, _ in self.parts}
-        return named | {layout.archived_key(day, "", self.evidence): 0}
+        return [
+            (layout.archived_key(day, of, sha256), size, rows)
+            for of, sha256, size, rows in self.parts
+        ]
 
     def check(self) -> None:
         statements.check_ascending([node for node, *_ in self.ledgers])

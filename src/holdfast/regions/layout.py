@@ -19,6 +19,8 @@ GAPS_PREFIX = "ev/gap/"
 ARCHIVE_PREFIX = "ev/arc/"
 RETENTION_PREFIX = "ev/ret/"
 HEARTBEATS_PREFIX = "ctl/hb/"
+# Derived, for engines that read the archive; may be deleted at any time.
+LAKE_PREFIX = "lake/"
 # What a probe of a store leaves: no evidence, and every reader passes over it.
 PROBES_PREFIX = "ev/probe/"
 PROBED_KEY = "ctl/probe.note"

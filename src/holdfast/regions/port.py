@@ -114,7 +114,7 @@ class Store(Protocol):
         """
 
     async def replace(self, key: str, data: bytes) -> Stored | Unknown:
-        """Write or overwrite. Only for control objects (`ctl/`)."""
+        """Write or overwrite. Only for what is no evidence (`ctl/`, `lake/`)."""
 
     async def read(self, key: str) -> Present | Absent | Unknown:
         """The whole object."""

@@ -1,6 +1,7 @@
 """A region: one failure domain as the rest of Holdfast meets it.
 
-It stands before two stores (evidence under `ev/`, control under `ctl/`; often the same one) and
+It stands before two stores (evidence under `ev/`; control under `ctl/`, with what is derived for
+engines under `lake/`; often the same one) and
 makes three promises about them. Every call ends within its time-out. A region that fails is left
 alone for a while. And one that hangs holds a bounded number of calls in memory: neither a thread
 in a dead disk nor an upload under way can be stopped, so a call that timed out keeps its place
@@ -32,7 +33,7 @@ from holdfast.regions.port import (
 )
 
 EVIDENCE = "ev/"
-CONTROL = "ctl/"
+REPLACEABLE = ("ctl/", "lake/")
 CREATES_MAX = 2
 OPERATIONS = ("create", "replace", "read", "list", "remove")
 
@@ -128,7 +129,8 @@ class _Lane:
 class Region:
     """See the module. Implements `Store`.
 
-    id: the region's name in the settings. url: for a person. store_uuid: what the cookie showed
+    id: the region's name in the settings. url: for a person. uris: of the two stores, as engines
+    for large data take them; None: none reaches them. store_uuid: what the cookie showed
     when `Regions.verify` last read it, else "". named_uuid: what the store was last known to be;
     former_uuids: before another took its place. why_unverified: what `Regions.verify` or a writer's
     `look`, whichever was last, found wrong with the cookie; "" while it is right. why_unfit: what a
@@ -144,9 +146,11 @@ class Region:
         *,
         url: str = "",
         limits: RegionLimits | None = None,
+        uris: tuple[str, str] | None = None,
     ) -> None:
         self.id = id
         self.url = url
+        self.uris = uris
         self.store_uuid = ""
         self.named_uuid = ""
         self.former_uuids: set[str] = set()
@@ -179,7 +183,7 @@ class Region:
         return await self._call(self._writing, "create", lambda: store.create(key, data))
 
     async def replace(self, key: str, data: bytes) -> Stored | Unknown:
-        if not key.startswith(CONTROL):
+        if not key.startswith(REPLACEABLE):
             raise ValueError(f"evidence is never overwritten: {key!r}")
         return await self._call(self._writing, "replace", lambda: self._control.replace(key, data))
 
@@ -287,9 +291,9 @@ class Region:
     def _store_of(self, key: str) -> Store:
         if key.startswith(EVIDENCE):
             return self._evidence
-        if key.startswith(CONTROL):
+        if key.startswith(REPLACEABLE):
             return self._control
-        raise ValueError(f"neither evidence nor control: {key!r}")
+        raise ValueError(f"neither evidence nor what may be replaced: {key!r}")
 
     async def _call(
         self,
