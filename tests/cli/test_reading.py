@@ -243,6 +243,15 @@ def test_a_tail_prints_events_as_they_come(capsys: Capture) -> None:
     assert "the server ended the stream" in printed.err
 
 
+def test_a_tail_that_the_server_ends_says_why(capsys: Capture) -> None:
+    body = b'event: problem\ndata: {"detail":"the listener is too slow"}\n\n'
+    with serving(then=lambda _: answering(body)) as server:
+        code = ask(server, "tail")
+
+    assert code == 3
+    assert "the listener is too slow" in capsys.readouterr().err
+
+
 def test_the_environment_names_the_server_and_options_overrule_it(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -1,5 +1,6 @@
 import json
 import socket
+import threading
 
 import pytest
 
@@ -155,3 +156,28 @@ def test_a_server_that_answers_well_is_not_asked_twice() -> None:
             client.send(LINES)
 
     assert len(server.requests) == 1
+
+
+def test_a_stream_that_says_nothing_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.client.client.SILENCE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def speak_once() -> None:
+            there, _ = listening.accept()
+            there.recv(65536)
+            there.sendall(b"HTTP/1.1 200 OK\r\n\r\nretry: 2000\n")
+            over.wait(10)
+            there.close()
+
+        over = threading.Event()
+        speaker = threading.Thread(target=speak_once)
+        speaker.start()
+        heard: list[bytes] = []
+        with Client(Endpoint(f"http://127.0.0.1:{listening.getsockname()[1]}")) as client:
+            with pytest.raises(UnreachableError, match="timed out"):
+                heard.extend(client.stream("/v1/tail"))
+            heard.append(b"ended")
+        over.set()
+        speaker.join()
+
+    assert heard[-1] == b"ended"

@@ -195,6 +195,8 @@ class ServerSource:
                 kind = value.strip()
             elif name == b"data" and not kind:  # messages of other kinds are not events
                 yield value.strip()
+            elif name == b"data" and kind == b"problem":
+                raise UnreachableError(f"{self._client.url}: {decode(value)['detail']}")
             elif not line:
                 kind = b""
         raise UnreachableError(f"{self._client.url}: the server ended the stream")

@@ -6,9 +6,9 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from http.client import HTTPResponse
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
@@ -21,6 +21,7 @@ from holdfast.client.errors import (
 )
 from holdfast.client.retry import Outcome, Patience, outcome_of, plan_pause
 from holdfast.client.transport import (
+    SILENCE_SECONDS,
     Answer,
     BrokenError,
     ConnectError,
@@ -157,22 +158,19 @@ class Client:
         Raises:
             RefusedError: the server said no. UnreachableError: it is gone.
         """
-        return self._streamed(path, parameters, "text/event-stream", lines_of)
+        target, kind = with_parameters(path, parameters), "text/event-stream"
+        return self._streamed(self._transport.stream(target, kind, lines_of, SILENCE_SECONDS))
 
     def download(self, path: str, parameters: Mapping[str, str] | None = None) -> Iterator[bytes]:
         """The body of a long answer, in blocks as they come. Raises as `stream`."""
-        return self._streamed(path, parameters, NDJSON, blocks_of)
+        target = with_parameters(path, parameters)
+        return self._streamed(self._transport.stream(target, NDJSON, blocks_of))
 
     def _streamed(
-        self,
-        path: str,
-        parameters: Mapping[str, str] | None,
-        accept: str,
-        read: Callable[[HTTPResponse], Iterator[bytes]],
+        self, coming: AbstractContextManager[tuple[Answer, Iterator[bytes]]]
     ) -> Iterator[bytes]:
-        target = with_parameters(path, parameters)
         try:
-            with self._transport.stream(target, accept, read) as (answer, parts):
+            with coming as (answer, parts):
                 if answer.status != 200:
                     raise refused(answer)
                 yield from parts

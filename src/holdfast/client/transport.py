@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
 EVENT_LINE_BYTES_MAX = 4 * 1024 * 1024
+SILENCE_SECONDS = 45.0  # a stream without events says every 10 that it is alive
+KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 BLOCK_BYTES = 256 * 1024
 USER_AGENT = "holdfast-client/1"
 
@@ -111,18 +113,23 @@ class Transport:
 
     @contextlib.contextmanager
     def stream(
-        self, path: str, accept: str, read: Callable[[http.client.HTTPResponse], Iterator[bytes]]
+        self,
+        path: str,
+        accept: str,
+        read: Callable[[http.client.HTTPResponse], Iterator[bytes]],
+        silence_seconds: float | None = None,
     ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
         """GET something long: its head, and its parts as they come, on its own connection.
 
-        read: takes them off the response; `lines_of` or `blocks_of`.
+        read: takes them off the response; `lines_of` or `blocks_of`. silence_seconds: how long
+        nothing may come; None: as long as the other machine is there.
 
         The body of the answer is there only when its status is not 200.
 
         Raises:
             ConnectError: no connection. BrokenError: it broke.
         """
-        connection = self._connect(None)
+        connection = self._connect(silence_seconds)
         try:
             connection.request("GET", self._path(path), None, self._headers({"Accept": accept}))
             response = connection.getresponse()
@@ -168,6 +175,11 @@ class Transport:
             connection.close()
             raise ConnectError(_reason(error)) from error
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A machine that is gone is found out within a minute, also where its answer takes long.
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE:
+            if hasattr(socket, name):  # not every system has them
+                connection.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         connection.sock.settimeout(timeout_seconds)
         return connection
 
