@@ -1,7 +1,12 @@
 """Every reading command, straight from the regions, with no server alive."""
 
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +264,32 @@ def test_the_doctor_shows_every_setting_and_a_key_that_others_can_read(
     assert found["settings"]["quorum"] == 2
 
 
+def test_the_doctor_takes_a_token_where_the_server_does(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    token = tmp_path / "token"
+    monkeypatch.setenv("HOLDFAST_TOKEN_FILE", str(token))
+    states = []
+    for text, mode in (("t" * 32, 0o640), ("t" * 32, 0o644), ("with some spaces in it", 0o600)):
+        token.write_text(text)
+        token.chmod(mode)
+        _, found = ask(data, capsys, "doctor")
+        states += [each["state"] for each in found["checks"] if each["check"] == "token"]
+
+    assert states == ["ok", "warning", "bad"]
+
+
+def test_the_doctor_shows_no_password_of_a_collector(
+    data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    config = tmp_path / "traces.toml"
+    config.write_text('[traces]\nurl = "https://user:secret@collector.example/v1/traces"\n')
+
+    _, found = ask(data, capsys, "doctor", "--config", str(config))
+
+    assert found["settings"]["traces"]["url"] == "https://collector.example/v1/traces"
+
+
 def test_the_doctor_counts_no_region_that_leaves_among_those_that_are_written_to(
     data: Path, capsys: Capture
 ) -> None:
@@ -363,3 +394,37 @@ def test_a_data_directory_that_is_a_file_is_said_in_one_line(
     said = capsys.readouterr().err.strip()
     assert said.endswith("plain is no directory: name one that may hold the data")
     assert "\n" not in said
+
+
+def test_who_does_not_wait_for_regions_that_hang_is_let_go(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never answers
+        (tmp_path / "holdfast.toml").write_text(
+            f'[regions.a]\nurl = "s3://bucket/a"\nendpoint = "http://127.0.0.1:{_port(silent)}"\n'
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+            env={**os.environ, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
+        )
+        try:
+            silent.settimeout(30)
+            asked, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+
+            assert process.wait(3) == 130
+        finally:
+            process.kill()
+            process.wait()
+        asked.close()
+
+
+INTERRUPTED = """
+import sys
+from holdfast.cli.main import main
+sys.argv[1:] = ["search", "--config", f"{sys.argv[1]}/holdfast.toml", "--data", sys.argv[1]]
+main()
+"""
+
+
+def _port(listening: socket.socket) -> int:
+    port: int = listening.getsockname()[1]
+    return port

@@ -34,11 +34,11 @@ from holdfast.regions.probe import Tried, Verdict, try_all, try_places, why_unfi
 from holdfast.regions.signing import public_key
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.versions import Protection, S3Versions
+from holdfast.serve.process import read_token
 from holdfast.settings import Settings
 from holdfast.write.keyfiles import KeyFiles, node_directories, node_directory
 
 FREE_BYTES_LOW = 1024 * 1024 * 1024
-TOKEN_BYTES_MIN = 16
 LIBRARIES = ("cryptography", "duckdb", "litestar", "msgspec", "obstore", "pyarrow", "uvicorn")
 
 
@@ -74,11 +74,12 @@ def doctor(
 
 
 def _shown(settings: Settings) -> dict[str, Any]:
-    """As they are in force, but for what is secret in the ways that alerts go."""
+    """As they are in force, but for what is secret in the ways that alerts and traces go."""
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     alerts = settings.alerts
     shown["alerts"]["apprise"] = [f"{url.partition('://')[0]}://..." for url in alerts.apprise]
     shown["alerts"]["alertmanager"] = [without_password(url)[0] for url in alerts.alertmanager]
+    shown["traces"]["url"] = without_password(settings.traces.url)[0]
     return shown
 
 
@@ -110,6 +111,8 @@ def _data(data: Path) -> Iterator[Check]:
         return
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         yield Check("data", "bad", f"{data} cannot be read and written by this user")
+    if data.stat().st_mode & 0o007:
+        yield Check("data", "warning", f"{data} can be read by everybody here, and has events")
     free = shutil.disk_usage(data).free
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
@@ -140,7 +143,7 @@ def _secrets(settings: Settings) -> Iterator[Check]:
     if not settings.token_file:
         yield Check("token", "warning", "none: the server answers this machine alone")
     else:
-        yield _token(Path(settings.token_file))
+        yield _token(settings)
     if settings.tls_certificate:
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -185,14 +188,16 @@ async def _cosignatures(regions: Regions, nodes: Sequence[str]) -> Sequence[Kept
     return await asyncio.gather(*(look_for_cosignatures(regions, node) for node in nodes))
 
 
-def _token(path: Path) -> Check:
+def _token(settings: Settings) -> Check:
+    """Whether the server takes it. A group may read it, as in a container that is given secrets."""
     try:
-        size = len(path.read_bytes().strip())
-    except OSError as error:
+        read_token(settings)
+        everybody = Path(settings.token_file).stat().st_mode & 0o007
+    except (HoldfastError, OSError) as error:
         return Check("token", "bad", text_of(error))
-    if size < TOKEN_BYTES_MIN:
-        return Check("token", "bad", f"{path} holds {size} bytes, fewer than {TOKEN_BYTES_MIN}")
-    return Check("token", "ok", str(path))
+    if everybody:
+        return Check("token", "warning", f"{settings.token_file} can be read by everybody here")
+    return Check("token", "ok", settings.token_file)
 
 
 def _regions(settings: Settings) -> Iterator[Check]:

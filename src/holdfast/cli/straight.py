@@ -50,22 +50,28 @@ def opened(data: Path | None, config: Path | None) -> Iterator[Opened]:
         try:
             async with open_system(settings, write=False) as system:
                 ended = asyncio.Event()
-                ready.set_result((system, asyncio.get_running_loop(), ended))
-                await ended.wait()
+                if ready.set_running_or_notify_cancel():
+                    ready.set_result((system, asyncio.get_running_loop(), ended))
+                    await ended.wait()
         except BaseException as error:
             if ready.done():
                 raise
             ready.set_exception(error)
 
-    thread = threading.Thread(target=lambda: asyncio.run(live()), name="regions")
+    thread = threading.Thread(target=lambda: asyncio.run(live()), name="regions", daemon=True)
     thread.start()
     try:
         system, loop, ended = ready.result()
-        try:
-            yield Opened(system, loop)
-        finally:
-            loop.call_soon_threadsafe(ended.set)
+    except KeyboardInterrupt:
+        ready.cancel()  # regions that hang are not waited for: it ends by itself, or with us
+        raise
+    except BaseException:
+        thread.join()
+        raise
+    try:
+        yield Opened(system, loop)
     finally:
+        loop.call_soon_threadsafe(ended.set)
         thread.join()
 
 
