@@ -1,10 +1,10 @@
 """Send a body to somebody else's server: a witness, an Alertmanager. It speaks HTTP as the client
 does."""
 
-import asyncio
 from collections.abc import Mapping
 
 from holdfast.client.transport import BrokenError, ConnectError, Endpoint, Transport
+from holdfast.regions.threads import Threads
 
 POST_SECONDS = 10.0
 _BYTES = {"Content-Type": "application/octet-stream"}
@@ -16,11 +16,12 @@ async def post(url: str, body: bytes, headers: Mapping[str, str] = _BYTES) -> tu
     Raises:
         OSError: no answer came.
     """
-    transport = Transport(Endpoint(url), POST_SECONDS)
+    transport, thread = Transport(Endpoint(url), POST_SECONDS), Threads("post", 1)
     try:
-        answer = await asyncio.to_thread(transport.exchange, "POST", "", body, headers)
+        answer = await thread(transport.exchange, "POST", "", body, headers)
     except (ConnectError, BrokenError) as error:
         raise OSError(str(error)) from error
     finally:
         transport.close()
+        thread.close()
     return answer.status, answer.body

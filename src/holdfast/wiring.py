@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.archive.sweep import Sweeper
+from holdfast.beside import at_work
 from holdfast.errors import HoldfastError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.scrub import Scrub, corrupt_copies
@@ -213,7 +214,7 @@ async def open_writer(settings: Settings, number: int, entered: Entered) -> Asyn
         closing.push_async_callback(node.stop)
         work = _work_of(settings, node, Checkpoints(regions), witnesses)
         work.append(prober.probe_forever(node.ready))
-        await closing.enter_async_context(_at_work(work))
+        await closing.enter_async_context(at_work(work))
         yield Writer(settings, host, regions, node, witnesses)
 
 
@@ -333,7 +334,7 @@ async def _alive(
             closing.push_async_callback(node.stop)
             await node.start()
             work += _work_of(settings, node, system.checkpoints, system.witnesses)
-        await closing.enter_async_context(_at_work(work))
+        await closing.enter_async_context(at_work(work))
         yield
 
 
@@ -346,18 +347,6 @@ def _work_of(
     if witnesses is not None:
         work.append(witnesses.ask_forever(min(EVERY_SECONDS, every_seconds)))
     return work
-
-
-@asynccontextmanager
-async def _at_work(work: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Let it go on meanwhile."""
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager

@@ -1,11 +1,17 @@
 """A verification that a page asked for: one at a time, and gone with its reader."""
 
+import asyncio
+import errno
+import multiprocessing
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from holdfast.serve.console.verifying import Verifier
+from holdfast.settings import load
+from holdfast.verify.run import Question
 from tests.serve.running import EVENT, Running, running
 from tests.serve.test_html import read
 
@@ -75,3 +81,20 @@ def test_a_depth_that_is_none_is_refused(verifying: Running) -> None:
 def _ask(connection: socket.socket) -> None:
     connection.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_process_that_cannot_be_made_keeps_no_later_verification_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_files(duplex: bool = True) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def ask(verifier: Verifier) -> bool:
+        with pytest.raises(OSError, match="too many"):
+            await anext(verifier.run(Question(depth="names")))
+        return verifier.is_busy
+
+    spawn = multiprocessing.get_context("spawn")
+    monkeypatch.setattr(spawn, "Pipe", no_files)
+
+    assert asyncio.run(ask(Verifier(load(None, {}, {}), ""))) is False

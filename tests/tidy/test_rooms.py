@@ -10,12 +10,13 @@ SHARED = {"errors", "model", "ports", "times", "proof"}
 MAY_IMPORT = {
     "__init__": set(),
     "__main__": {"cli"},
+    "beside": set(),
     "errors": set(),
     "model": set(),
     "ports": set(),
     "times": set(),
     "proof": set(),
-    "posting": {"client"},
+    "posting": {"client", "regions"},
     "client": set(),  # an application carries it alone
     "regions": SHARED,
     "write": SHARED | {"regions"},
@@ -32,12 +33,12 @@ MAY_IMPORT = {
     "limits": SHARED | {"write", "read", "settings"},
     "wiring": SHARED
     | {"regions", "write", "read", "archive", "prove", "keep", "watch", "receivers", "settings"}
-    | {"limits", "restore", "posting"},
+    | {"limits", "restore", "posting", "beside"},
     "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring", "posting"},
     "tracing": SHARED | {"write", "settings", "__init__"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"archive", "verify", "prove", "restore", "__init__", "alerting", "tracing"},
+    | {"archive", "verify", "prove", "restore", "__init__", "alerting", "tracing", "beside"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
     | {"client", "archive", "verify", "restore", "witness", "__init__", "alerting"},

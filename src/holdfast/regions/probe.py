@@ -323,6 +323,10 @@ class Prober:
         """At the beginning of an epoch, and then in a period. ready: waits until one is open."""
         while True:
             await ready()
-            await self.probe()
+            try:
+                await self.probe()
+            except Exception:
+                # Whatever it is, the next one comes; what was found before holds until then.
+                log.exception("regions were not probed")
             unfit = any(region.why_unfit for region in self._regions)
             await asyncio.sleep(EVERY_SECONDS_UNFIT if unfit else EVERY_SECONDS)

@@ -16,6 +16,7 @@ import uvicorn
 import uvloop
 
 from holdfast import __version__
+from holdfast.beside import begin
 from holdfast.errors import UnavailableError
 from holdfast.serve.app import Front, create_app
 from holdfast.serve.process import Say, address_of, on_signal, prepare, read_token
@@ -65,7 +66,7 @@ class Server(uvicorn.Server):
 
     async def serve(self, sockets: list[Any] | None = None) -> None:
         """Serve, and watch over what is served meanwhile."""
-        watching = asyncio.create_task(self.front.watch())
+        watching = begin(self.front.watch())
         try:
             await super().serve(sockets)
         finally:

@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 from socket import create_server
 from typing import Final
 
+from holdfast import beside
 from holdfast.alerting import store_in
 from holdfast.regions.clock import ClockInterval
 from holdfast.serve.app import Front, ingest_of
@@ -40,7 +41,7 @@ async def _write(orders: Orders, number: int, line: Line) -> None:
         gate, bounds = Gate(token), Bounds()
         traces = traces_of(settings, number, writer.host)
         ingest = ingest_of(settings, writer.node, gate, traces)
-        telling = asyncio.create_task(
+        telling = beside.begin(
             doorway.tell_forever(
                 lambda: _told(number, writer, ingest.metrics), store_in(writer.node)
             )

@@ -54,15 +54,8 @@ class Verifier:
         if self.is_busy:
             raise UnavailableError("a verification is running already", retry_after_seconds=30)
         self.is_busy = True
-        spawn = multiprocessing.get_context("spawn")
-        here, there = spawn.Pipe(duplex=False)
-        process = spawn.Process(
-            target=_verify, args=(self._settings, self._trail, question, there), daemon=True
-        )
         try:
-            await asyncio.to_thread(process.start)
-            there.close()
-            async with asyncio.timeout(seconds), aclosing(_told(here)) as telling:
+            async with asyncio.timeout(seconds), aclosing(self._told(question)) as telling:
                 async for said in telling:
                     if isinstance(said, Report):
                         self.last = Verified(said, question.from_us, question.to_us)
@@ -73,13 +66,27 @@ class Verifier:
             ) from None
         finally:
             self.is_busy = False
+
+    async def _told(self, question: Question) -> AsyncGenerator[Progress | Report, None]:
+        """What a process says that verifies, as long as somebody listens."""
+        spawn = multiprocessing.get_context("spawn")
+        here, there = spawn.Pipe(duplex=False)
+        process = spawn.Process(
+            target=_verify, args=(self._settings, self._trail, question, there), daemon=True
+        )
+        try:
+            await asyncio.to_thread(process.start)
+            there.close()
+            async for said in _heard(here):
+                yield said
+        finally:
             here.close()
             if process.pid is not None:
                 process.kill()
                 await asyncio.shield(asyncio.to_thread(process.join))
 
 
-async def _told(pipe: Connection) -> AsyncGenerator[Progress | Report, None]:
+async def _heard(pipe: Connection) -> AsyncGenerator[Progress | Report, None]:
     """What the process says, up to its report."""
     while True:
         await readable(pipe.fileno())

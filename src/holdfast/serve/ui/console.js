@@ -138,9 +138,9 @@
   let source = null;
 
   // As the server does: what is read must be what is there, so what is not seen is written out.
-  const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
   const plain = (text) => String(text || "").replace(
-    UNSEEN, (one) => `«U+${one.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}»`);
+    UNSEEN, (one) => `«U+${one.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}»`);
 
   function cell(row, css, text, title) {
     const td = row.appendChild(document.createElement("td"));
@@ -155,7 +155,8 @@
   function rowOf(event) {
     const row = document.createElement("tr");
     const name = (party) => (party && (party.name || party.id || party.type)) || "";
-    const time = new Date(event.time || event.received).toISOString();
+    const sent = event.time || event.received, read = new Date(sent);
+    const time = isNaN(read) ? sent : read.toISOString();  // a leap second is no date here
     cell(row, "d-x", "");
     const link = document.createElement("a");
     link.href = `/events/${encodeURIComponent(event.id)}?node=${event.node}&position=${event.position}`;
