@@ -18,7 +18,7 @@ from holdfast.errors import UnavailableError
 from holdfast.proof import ProofError, note
 from holdfast.proof.note import VerifierKey
 from holdfast.regions.cosignature import WitnessKey
-from holdfast.regions.disk import PosixDisk
+from holdfast.regions.disk import PRIVATE_MODE, PosixDisk, write_whole
 from holdfast.regions.signing import SigningKey
 
 KEY_LINE = "holdfast-witness-key/1"
@@ -143,10 +143,15 @@ def _key(path: Path, name: str) -> SigningKey:
     except ProofError as error:
         raise rejected("--name", str(error)) from None
     text = f"{KEY_LINE}\n{made.name}\n{note.encode_base64(seed)}\n"
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, text.encode())
-        os.fsync(file)
+    disk = PosixDisk()
+    folder = disk.open_root(path.absolute().parent)
+    try:  # durably: whoever trusts this key would not trust the one after it
+        file = disk.create(folder, path.name, PRIVATE_MODE)
+        try:
+            write_whole(disk, file, text.encode())
+        finally:
+            disk.close(file)
+        disk.fsync(folder)
     finally:
-        os.close(file)
+        disk.close(folder)
     return made

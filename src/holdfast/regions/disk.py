@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 FILE_MODE = 0o640
+PRIVATE_MODE = 0o600  # of what only its owner may read: keys
 DIRECTORY_MODE = 0o750
 
 
@@ -179,6 +180,21 @@ def write_whole(disk: Disk, file: int, data: bytes) -> None:
     while rest:
         rest = rest[disk.write(file, rest) :]
     disk.fsync(file)
+
+
+def put_file(disk: Disk, root: int, name: str, data: bytes, mode: int = FILE_MODE) -> None:
+    """Write a small file aside and move it onto its name, durably when this returns. Dying before
+    leaves the file that was there, or none."""
+    unfinished = f"{name}.unfinished"
+    with contextlib.suppress(FileNotFoundError):
+        disk.unlink(root, unfinished)  # of a process that died here
+    file = disk.create(root, unfinished, mode)
+    try:
+        write_whole(disk, file, data)
+    finally:
+        disk.close(file)
+    disk.rename(root, unfinished, name)
+    disk.fsync(root)
 
 
 def make_directory(disk: Disk, path: Path) -> None:

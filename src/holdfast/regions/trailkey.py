@@ -25,7 +25,7 @@ from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.ports import Offload
 from holdfast.proof import names
 from holdfast.regions import signing
-from holdfast.regions.disk import Disk, ForeignError, make_directory, write_whole
+from holdfast.regions.disk import PRIVATE_MODE, Disk, ForeignError, make_directory, put_file
 from holdfast.regions.kinds import Cookie
 from holdfast.regions.signing import SigningKey, public_key
 
@@ -33,7 +33,6 @@ KEY_FILE = "trail.key"
 BEGUN_FILE = "trail.key.new"
 FILE_BYTES_MAX = 4096
 SEED_BYTES = 32
-PRIVATE_MODE = 0o600
 
 Result = TypeVar("Result")
 
@@ -179,19 +178,7 @@ class KeyHome:
 
     def _begin(self, data: bytes) -> None:
         make_directory(self._disk, self.directory)
-        self._in_directory(lambda root: self._write_begun(root, data))
-
-    def _write_begun(self, root: int, data: bytes) -> None:
-        unfinished = f"{BEGUN_FILE}.unfinished"
-        with contextlib.suppress(FileNotFoundError):
-            self._disk.unlink(root, unfinished)  # of a start that died here
-        file = self._disk.create(root, unfinished, PRIVATE_MODE)
-        try:
-            write_whole(self._disk, file, data)
-        finally:
-            self._disk.close(file)
-        self._disk.rename(root, unfinished, BEGUN_FILE)
-        self._disk.fsync(root)
+        self._in_directory(lambda root: put_file(self._disk, root, BEGUN_FILE, data, PRIVATE_MODE))
 
     def _finish(self) -> None:
         def link(root: int) -> None:

@@ -5,7 +5,6 @@ answered: whoever has a cosignature knows that this witness will not forget it. 
 rename leaves the file of before; after it, an asker that was not answered is told the new size.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.proof import ProofError, note
 from holdfast.proof.note import Checkpoint
-from holdfast.regions.disk import Disk, make_directory, write_whole
+from holdfast.regions.disk import Disk, make_directory, put_file
 
 FILE_BYTES_MAX = note.NOTE_BYTES_MAX
 LOCK_FILE = "lock"
@@ -70,13 +69,4 @@ class State:
 
     def keep(self, origin: str, data: bytes) -> None:
         """Take a note for the log's last one, durably when this returns."""
-        name = f"{name_of(origin)}.note"
-        with contextlib.suppress(FileNotFoundError):
-            self._disk.unlink(self._root, f"{name}.new")
-        file = self._disk.create(self._root, f"{name}.new")
-        try:
-            write_whole(self._disk, file, data)
-        finally:
-            self._disk.close(file)
-        self._disk.rename(self._root, f"{name}.new", name)
-        self._disk.fsync(self._root)
+        put_file(self._disk, self._root, f"{name_of(origin)}.note", data)

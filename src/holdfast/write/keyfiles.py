@@ -15,7 +15,7 @@ from pathlib import Path
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.proof import names
-from holdfast.regions.disk import Disk, make_directory, write_whole
+from holdfast.regions.disk import PRIVATE_MODE, Disk, make_directory, put_file
 from holdfast.regions.signing import public_key
 
 KEY_FILE = "node.key"
@@ -23,7 +23,6 @@ CERTIFICATE_FILE = "node.cert"
 SELF_MADE_FILE = "self.cert"
 FILE_BYTES_MAX = 64 * 1024
 SEED_BYTES = 32
-PRIVATE_MODE = 0o600
 
 _FIRST_LINE = "holdfast-node-key/1"
 
@@ -62,11 +61,11 @@ class KeyFiles:
             root = self._disk.open_root(self.directory)
             try:
                 self._set_aside(root, seed)
-                self._put(root, KEY_FILE, _text(seed))
+                put_file(self._disk, root, KEY_FILE, _text(seed), PRIVATE_MODE)
                 if certificate is not None:
                     with contextlib.suppress(FileNotFoundError):
                         self._disk.unlink(root, CERTIFICATE_FILE)  # it is not of this key
-                    self._put(root, SELF_MADE_FILE, certificate)
+                    put_file(self._disk, root, SELF_MADE_FILE, certificate, PRIVATE_MODE)
             finally:
                 self._disk.close(root)
         except OSError as error:
@@ -91,18 +90,6 @@ class KeyFiles:
         node = names.node_id(public_key(self._parse(old)))
         with contextlib.suppress(FileExistsError):
             self._disk.link(root, KEY_FILE, f"node-{node}.key")
-
-    def _put(self, root: int, name: str, data: bytes) -> None:
-        unfinished = f"{name}.unfinished"
-        with contextlib.suppress(FileNotFoundError):
-            self._disk.unlink(root, unfinished)
-        file = self._disk.create(root, unfinished, PRIVATE_MODE)
-        try:
-            write_whole(self._disk, file, data)
-        finally:
-            self._disk.close(file)
-        self._disk.rename(root, unfinished, name)
-        self._disk.fsync(root)
 
     def _parse(self, data: bytes) -> bytes:
         with contextlib.suppress(ValueError):
