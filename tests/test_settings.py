@@ -90,6 +90,15 @@ def test_control_objects_may_lie_in_a_directory_of_their_own(tmp_path: Path) -> 
     assert found.regions["d"].urls == ("file:///mnt/d", "file:///control/d")
 
 
+def test_two_regions_do_not_share_a_place_for_control_objects(tmp_path: Path) -> None:
+    table = '[regions.{}]\nurl = "file:///{}"\ncontrol_url = "file:///{}"\n'
+
+    for control in ("control", "mnt/a"):
+        with pytest.raises(RejectedError, match="two regions have the same url"):
+            tail = table.format("x", "x", "control") + table.format("y", "y", control)
+            settings(tmp_path, tail=tail)
+
+
 def test_one_bucket_name_at_two_endpoints_is_two_places(tmp_path: Path) -> None:
     table = '[regions.{}]\nurl = "s3://trail"\nendpoint = "http://127.0.0.1:{}"\n'
 

@@ -270,7 +270,11 @@ def _checked(settings: Settings) -> Settings:
     _check_traces(settings.traces)
     if wrong := find_wrong(settings.retention):
         raise _rejected(f"retention ({wrong[0]})", wrong[1])
-    places = [(r.url.rstrip("/"), r.endpoint, r.account) for r in settings.regions.values()]
+    places = [
+        (url.rstrip("/"), region.endpoint, region.account)
+        for region in settings.regions.values()
+        for url in dict.fromkeys(region.urls)
+    ]
     if len(set(places)) < len(places):
         raise _rejected("regions", "two regions have the same url: they would fail together")
     for key in _POSITIVE:

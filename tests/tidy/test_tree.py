@@ -79,7 +79,7 @@ def test_the_core_installs_without_the_servers_dependencies() -> None:
 
     names = {re.split(r"[^\w.]", requirement)[0] for requirement in project["dependencies"]}
 
-    assert names == {"cryptography", "backports.zstd"}
+    assert names == {"cryptography"}
 
 
 def test_make_without_a_target_lists_the_targets() -> None:
