@@ -204,7 +204,8 @@ def test_nobody_is_answered_before_the_state_is_durable(tmp_path: Path, call: st
     app = witness(tmp_path, disk)
     asked(app, request(0, 2))
     name = f"{name_of(LOG.name)}.note"
-    disk.fail[call, name if call == "rename" else f"{name}.unfinished"] = OSError(5, "input/output error")
+    path = name if call == "rename" else f"{name}.unfinished"
+    disk.fail[call, path] = OSError(5, "input/output error")
 
     status = asked(app, request(2, 5))[0]
     told = asked(app, request(0, 5))
