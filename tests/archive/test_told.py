@@ -3,20 +3,32 @@
 from msgspec import structs
 
 from holdfast.archive.archivist import ArchiveReport, Archiving
+from holdfast.archive.shelves import Shelf, Shelves
 from holdfast.serve.status import ArchiveShape, _archive
 from holdfast.watch.metrics import _of_archives
 from tests.watch.standings import NOW_US, WELL
 
 UNIT = Archiving("2026-11-28", 10, 100, 1, 5000, ("a",), (("b", "away"),))
-REPORT = ArchiveReport(NOW_US - 9, NOW_US, 31, (UNIT,), "tomorrow", "segment 3 cannot be read")
+REPORT = ArchiveReport(
+    NOW_US - 9,
+    NOW_US,
+    31,
+    (UNIT,),
+    "tomorrow",
+    "segment 3 cannot be read",
+    due_us=NOW_US - 7_000_000,
+)
+SHELVES = Shelves(
+    NOW_US, {"a": Shelf({"2026-11-27": 70, "2026-11-28": 5000}), "b": Shelf({}, frozenset({"x"}))}
+)
 
 
 def test_nothing_is_told_before_the_first_run() -> None:
-    assert [each.samples for each in _of_archives(WELL)] == [[]] * 4
+    assert [each.samples for each in _of_archives(WELL)] == [[]] * 8
 
 
 def test_figures_say_what_each_region_lacks() -> None:
-    standing = structs.replace(WELL, archived=REPORT)
+    standing = structs.replace(WELL, archived=REPORT, shelves=SHELVES)
 
     told = {
         (sample.name, *sample.labels.values()): sample.value
@@ -28,6 +40,13 @@ def test_figures_say_what_each_region_lacks() -> None:
         ("holdfast_archive_timestamp_seconds",): NOW_US / 1e6,
         ("holdfast_archive_units",): 31,
         ("holdfast_archive_stopped",): 1,
+        ("holdfast_archive_due_seconds",): 7,
+        ("holdfast_archive_region_units", "a"): 2,
+        ("holdfast_archive_region_units", "b"): 0,
+        ("holdfast_archive_region_bytes", "a"): 5070,
+        ("holdfast_archive_region_bytes", "b"): 0,
+        ("holdfast_archive_region_spoilt_units", "a"): 0,
+        ("holdfast_archive_region_spoilt_units", "b"): 1,
         ("holdfast_archive_lacking_units", "a"): 0,
         ("holdfast_archive_lacking_units", "b"): 1,
         ("holdfast_archive_lacking_units", "c"): 0,

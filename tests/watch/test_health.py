@@ -6,12 +6,15 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from holdfast.archive.archivist import ArchiveReport
 from holdfast.keep.keeper import RegionDrift
 from holdfast.keep.repair import Finding
 from holdfast.keep.witnesses import WitnessesReport, WitnessReport
 from holdfast.model import Holding
 from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Stray
+from holdfast.restore.choice import Tried
+from holdfast.restore.restorer import RestoreReport
 from holdfast.watch.health import Diagnosis, Norms, Trouble, diagnose, reasons_not_ready
 from holdfast.watch.kinds import KINDS
 from holdfast.watch.standing import Room, Standing
@@ -92,6 +95,18 @@ def witnessed() -> Standing:
     return but(writers=(structs.replace(WELL.writers[0], witnesses=late),))
 
 
+def archived(**changes: Any) -> Standing:
+    plain = ArchiveReport(NOW_US - 9, NOW_US - 3, 31, (), "tomorrow", "")
+    return but(archives=True, archived=structs.replace(plain, **changes))
+
+
+def restored(tried: Tried, waits_s: int) -> Standing:
+    oldest_us = dict.fromkeys("abc", NOW_US - SECOND_US) | {"b": NOW_US - waits_s * SECOND_US}
+    places = {"b": {"2026-03-01": tried}}
+    report = RestoreReport(1, places=places, oldest_us=oldest_us, allowed_us=100 * SECOND_US)
+    return but(restored=report)
+
+
 def read(**changes: Any) -> Standing:
     return but(reader=structs.replace(READER, **changes))
 
@@ -141,6 +156,11 @@ CASES: dict[str, tuple[Standing, set[str]]] = {
         but(scrubbed=structs.replace(SCRUBBED, ended_us=NOW_US - 49 * 3600 * SECOND_US)),
         {"checks-late:scrub"},
     ),
+    "late for the archive": (archived(due_us=NOW_US - 86401 * SECOND_US), {"archive-behind"}),
+    "no run of the archivist": (archived(ended_us=NOW_US - 10801 * SECOND_US), {"archive-behind"}),
+    "archiving stops": (archived(trouble="segment 3 is not held"), {"archive-stopped"}),
+    "a restore failed": (restored(Tried(5, 4, why="rotten"), 1), {"restore-failed:b"}),
+    "a restore is overdue": (restored(Tried(5, 4), 101), {"restore-overdue:b"}),
     "full disk": (but(rooms=(Room("data", 4, 100),)), {"disk-full:data"}),
 }
 
@@ -208,6 +228,14 @@ def test_what_no_pass_and_no_survey_has_looked_at_is_unknown_and_not_well() -> N
     assert found.unknown >= {"corruption", "open-gap", "lag"}
     assert before.unknown >= {"region-suspect", "divergence"}
     assert diagnose(but(writers=(), reconciled=None, scrubbed=None), NORMS).unknown == frozenset()
+
+
+def test_what_no_run_and_no_restore_has_shown_yet_is_unknown_where_there_is_to_be_one() -> None:
+    before = but(archives=True, restored=RestoreReport(every_us=1))
+
+    assert diagnose(before, NORMS).unknown == {
+        *("archive-behind", "archive-stopped", "restore-failed", "restore-overdue")
+    }
 
 
 def test_where_nothing_is_written_the_quorum_is_nobodys_trouble() -> None:

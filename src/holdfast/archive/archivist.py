@@ -23,6 +23,7 @@ from holdfast.archive.make import Copied, Job, check, make
 from holdfast.archive.parts import Made
 from holdfast.archive.plan import HoleError, Unit
 from holdfast.archive.rules import Rule
+from holdfast.archive.shelves import Shelf, Shelves, shelf_of
 from holdfast.archive.whole import whole_in
 from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.model import NodeId
@@ -66,7 +67,8 @@ class ArchiveReport(Struct, frozen=True):
     """One run. archived: units in the archive of every region. units: those that were worked on,
     or are to be. waiting: when the next day is due; "": nothing is left. trouble: what stopped it.
     away: (region, why) of those whose archives could not be looked at. untabled: (region, why) of
-    those whose Iceberg table could not be brought to what is archived there.
+    those whose Iceberg table could not be brought to what is archived there. due_us: since when the
+    oldest unit is due that some region lacks; 0: there is none.
     """
 
     started_us: int
@@ -77,6 +79,7 @@ class ArchiveReport(Struct, frozen=True):
     trouble: str
     away: tuple[tuple[RegionId, str], ...] = ()
     untabled: tuple[tuple[RegionId, str], ...] = ()
+    due_us: int = 0
 
 
 class Workshop(Struct, frozen=True):
@@ -133,6 +136,7 @@ class Archivist:
         """regions: patient ones, since objects are large. identity: in whose name manifests are;
         None while there is nobody. corrupt: the copies that were found to be, by region and key."""
         self.last: ArchiveReport | None = None
+        self.shelves: Shelves | None = None
         self._regions = regions
         self._reader = reader
         self._host = host
@@ -181,6 +185,7 @@ class Archivist:
     async def _look(self, identity: Identity | None, progress: Progress) -> _Round:
         await self._regions.verify()
         looked = _Round({}, {}, {}, {}, identity, progress)
+        shelves: dict[RegionId, Shelf] = {}
         for region in self._regions.members:
             found = await whole_in(region, self._manifests, self._regions.trail, self._corrupt())
             if isinstance(found, Unknown):
@@ -192,6 +197,8 @@ class Archivist:
             looked.parts[region.id] = found.parts
             for unit, generation in found.spoilt.items():
                 looked.spoilt[unit] = max(looked.spoilt.get(unit, 0), generation)
+            shelves[region.id] = shelf_of(found)
+        self.shelves = Shelves(self._host.now_us(), shelves)
         return looked
 
     async def _run(self, found: _Round, after_us: int) -> ArchiveReport:
@@ -206,6 +213,8 @@ class Archivist:
             trouble = str(error)
             log.warning("archiving stops here: %s", error)
         untabled = await self._publish(found, bool(done)) if found.identity else {}
+        behind = {each.unit for each in done if each.lacking} | ({due.at} if trouble else set())
+        oldest = min(filter(None, behind), default="")
         return ArchiveReport(
             started_us=started_us,
             ended_us=self._host.now_us(),
@@ -215,6 +224,7 @@ class Archivist:
             trouble=trouble,
             away=tuple(sorted(found.away.items())),
             untabled=tuple(sorted(untabled.items())),
+            due_us=units.end_us(oldest) + after_us if oldest else 0,
         )
 
     async def _publish(self, found: _Round, is_old: bool) -> dict[RegionId, str]:

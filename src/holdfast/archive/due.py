@@ -19,12 +19,13 @@ NAMES_AT_ONCE = 4096
 class Due:
     """The units that are due and that no region's archive has, one after the other.
 
-    waiting: once all were given: why the next day is not due yet; "": nothing more is there.
+    waiting: once all were given: why the next day is not due yet; "": nothing more is there. at:
+    the unit, or the day, that was looked at last.
     """
 
     def __init__(self, reader: Reader, known: Iterable[Units]) -> None:
         """known: what each region's archive has."""
-        self.waiting = ""
+        self.waiting = self.at = ""
         self._reader = reader
         self._ends: dict[NodeId, int] = {}
         self._by_hour: set[str] = set()
@@ -37,6 +38,7 @@ class Due:
 
     async def again(self, archive: Archive) -> Unit:
         """The unit of a manifest, by what the reader holds. Raises HoleError."""
+        self.at = archive.unit
         ledgers = {}
         for node, start, end, *_ in archive.ledgers:
             names = [SegmentName.parse(text) for text in await self._reader.names(node, start, end)]
@@ -65,6 +67,7 @@ class Due:
                 self.waiting = f"{day} is due once everything through {format_us(end + after_us)}"
                 self.waiting += " is known to be complete"
                 return
+            self.at = day
             for name, until in await self._windows(day, end):
                 ledgers = {n: await self._ledger(n, until) for n in self._reader.nodes()}
                 unit = unit_of(name, ledgers)

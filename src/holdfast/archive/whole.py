@@ -1,6 +1,6 @@
 """Which units a region's archive has whole, as its listing and what is known to be corrupt tell."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 
 from msgspec import Struct
 
@@ -35,7 +35,11 @@ async def whole_in(
     if isinstance(found, Unknown):
         return found
     rotten = {key for id, key in corrupt if id == region.id}
-    there = {entry.key for entry in listing}
+    return holding_of(found, {entry.key for entry in listing}, rotten)
+
+
+def holding_of(found: Units, there: Set[str], rotten: Set[str]) -> Holding:
+    """What manifests come to. there: what is listed beside them; rotten: what is corrupt of it."""
     return Holding(
         {name: each for name, each in found.items() if each.objects().keys() <= there - rotten},
         {

@@ -270,11 +270,29 @@ def _surveys(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
         read = f"read {scrub['objects']:,} objects, {size(scrub['bytes'])}"
         ok: Mood = "down" if scrub["findings"] else "held"
         yield below(sign(ok, f"bytes  {ago(scrub['ended'], now_us)}: {read}"))
+    yield from _kept(said, now_us)
     findings = [each for part in (survey, scrub) if part for each in part["findings"]]
     for finding in findings[:SHOWN_MAX]:
         yield from _finding(finding)
     if len(findings) > SHOWN_MAX:
         yield below(Text(f"and {len(findings) - SHOWN_MAX} more findings", "dim"), 4)
+
+
+def _kept(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
+    """The archive, and what came back from regions alone."""
+    archive, restores = said["archive"], said["restores"]
+    if archive is not None:
+        wrong: Mood = "behind" if archive["trouble"] or archive["due"] else "held"
+        text = (
+            f"archive  {ago(archive['ended'], now_us)}: every region has {archive['units']:,} units"
+        )
+        yield below(
+            sign(wrong, f"{text}{'; ' if archive['trouble'] else ''}{safe(archive['trouble'])}")
+        )
+    for each in restores["regions"] if restores is not None else ():
+        for failed in each["failed"][:SHOWN_MAX]:
+            told = f"{failed['day']} does not come back from {safe(each['region'])}"
+            yield below(sign("down", f"{told}: {safe(failed['why'])}"))
 
 
 def _finding(finding: JsonObject) -> Iterator[RenderableType]:

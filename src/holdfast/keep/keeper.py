@@ -8,6 +8,8 @@ from typing import get_args
 
 from msgspec import Struct
 
+from holdfast.archive.shelves import Shelves, shelf_of
+from holdfast.archive.whole import holding_of
 from holdfast.keep.drift import (
     Drift,
     Lack,
@@ -131,6 +133,7 @@ class Keeper:
         suspects: the regions that were seen to have lost something."""
         self.last: Reconciliation | None = None
         self.repaired_count = 0
+        self.shelves: Shelves | None = None
         self._regions = regions
         self._host = host
         self._closer = closer
@@ -186,6 +189,8 @@ class Keeper:
                 self._surveyor.settle(ledger_sizes(survey.extents))
             self._standing = tuple(f for f in findings if f.kind in REMEMBERED)
             self.repaired_count += sum(repaired.values())
+            if survey.archives:
+                self.shelves = _shelves_of(survey, findings, self._host.now_us())
             self.last = Reconciliation(
                 started_us=started_us,
                 ended_us=self._host.now_us(),
@@ -260,6 +265,18 @@ class Keeper:
             stores = [(other, self._regions.by_id[other].store_uuid) for other in sorted(compared)]
             findings.append(await say_whole(region, stores, self._regions, identity, self._host))
         return findings
+
+
+def _shelves_of(survey: Survey, findings: Sequence[Finding], now_us: int) -> Shelves:
+    """What archives had when they were listed; what was copied since is seen the next time."""
+    rotten = {(each.region, each.key) for each in findings if each.kind == "corrupt"}
+    of = {
+        id: holding_of(
+            found, survey.held[id].keys(), {key for region, key in rotten if region == id}
+        )
+        for id, found in survey.archives.items()
+    }
+    return Shelves(now_us, {id: shelf_of(each) for id, each in of.items()})
 
 
 def _gravest_first(findings: Iterable[Finding]) -> list[Finding]:

@@ -66,3 +66,10 @@ def hour_at(us: int) -> str:
 def start_us(day: str) -> int:
     """When a day begins."""
     return parse_time(f"{day}T00:00:00Z")
+
+
+def end_us(unit: str) -> int:
+    """When a day, or an hour of one, is over."""
+    if is_hour(unit):
+        return start_us(day_of(unit)) + (int(unit[-2:]) + 1) * HOUR_US
+    return start_us(unit) + DAY_US

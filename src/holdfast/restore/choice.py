@@ -13,6 +13,7 @@ from holdfast.regions import units
 from holdfast.regions.port import RegionId
 
 WAYS: Final = 3
+ROUND_MIN: Final = 12  # places: of a young trail, a day that a region is away is none to wait for
 
 
 class Tried(Struct, frozen=True, array_like=True):
@@ -62,14 +63,16 @@ def of(known: Known, region: RegionId, day: str) -> Tried:
     return known.get(region, {}).get(day, NEVER)
 
 
+def allowed_us(days_count: int, regions_count: int, every_us: int) -> int:
+    """How long a day may wait to be restored well: twice as long as it takes to come round to all,
+    when two thirds of the turns are lost to chance and to what fails."""
+    return 2 * WAYS * max(ROUND_MIN, days_count * regions_count) * every_us
+
+
 def oldest_us(days: Sequence[str], known: Mapping[str, Tried], since_us: int) -> int | None:
     """Since when the day of a region that has waited longest was not restored well; None: no day.
 
     known: of that region. since_us: when all this began. A day counts from its end.
     """
-    waits = (max(since_us, known.get(day, NEVER).good_us, _end_us(day)) for day in days)
+    waits = (max(since_us, known.get(day, NEVER).good_us, units.end_us(day)) for day in days)
     return min(waits, default=None)
-
-
-def _end_us(day: str) -> int:
-    return units.start_us(day) + units.DAY_US

@@ -19,7 +19,7 @@ from holdfast.regions import Region, Regions
 from holdfast.regions.port import RegionId
 from holdfast.restore import kept
 from holdfast.restore.bring import Bringer, Brought, in_words
-from holdfast.restore.choice import Known, Tried, choose, days_of, of, oldest_us
+from holdfast.restore.choice import Known, Tried, allowed_us, choose, days_of, of, oldest_us
 from holdfast.restore.kept import DAYS_MAX, WHY_CHARS_MAX, Kept
 from holdfast.restore.ranges import Stretch, first_us, ranges_of
 
@@ -59,7 +59,7 @@ class RestoreReport(Struct, frozen=True):
     every_us: how often something is restored; 0: never. last: the newest runs of this process,
     the newest first. runs: of it, by region and verdict; size_bytes: that they brought back, by
     region. places: by region and day. oldest_us: by region, since when some day of it was not
-    restored well; none before the first run. days: how many there are.
+    restored well; none before the first run. allowed_us: how long a day may wait.
     """
 
     every_us: int = 0
@@ -68,7 +68,16 @@ class RestoreReport(Struct, frozen=True):
     size_bytes: Mapping[RegionId, int] = {}
     places: Known = {}
     oldest_us: Mapping[RegionId, int] = {}
-    days: int = 0
+    allowed_us: int = 0
+
+    def good_us(self, id: RegionId) -> int:
+        """When anything of a region was last restored well; 0: never."""
+        return max((each.good_us for each in self.places.get(id, {}).values()), default=0)
+
+    def failed(self, id: RegionId) -> tuple[tuple[str, str], ...]:
+        """(day, why) of what was not restored well since it failed."""
+        places = sorted(self.places.get(id, {}).items())
+        return tuple((day, each.why) for day, each in places if each.why)
 
 
 class Progress(Protocol):
@@ -154,7 +163,7 @@ class Restorer:
             size_bytes=dict(self._bytes),
             places=known.places,
             oldest_us={id: us for id, us in waits.items() if us is not None},
-            days=len(self._days),
+            allowed_us=allowed_us(len(self._days), len(self._regions.members), self._every_us),
         )
 
     async def _restore(self, run: "_Run") -> Restored:

@@ -9,12 +9,14 @@ from msgspec import Struct
 
 from holdfast import __version__
 from holdfast.archive.archivist import ArchiveReport
+from holdfast.archive.shelves import newer
 from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.repair import Finding
 from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import lag_seconds
 from holdfast.regions.region import RegionReport
 from holdfast.regions.regions import Regions
+from holdfast.restore.restorer import HOUR_US, RestoreReport
 from holdfast.serve.answers import (
     BasisShape,
     GapShape,
@@ -172,13 +174,40 @@ class ScrubShape(Struct, frozen=True):
 
 
 class ArchiveShape(Struct, frozen=True):
-    """The last run of this process's archivist. units: in the archive of every region."""
+    """The last run of this process's archivist. units: in the archive of every region. due: since
+    when a day is due that some region lacks."""
 
     ended: Time
     units: int
     lacking: dict[str, int]
     waiting: str
     trouble: str
+    due: Time | None
+
+
+class FailedShape(Struct, frozen=True):
+    """A day that did not come back."""
+
+    day: str
+    why: str
+
+
+class RestoringShape(Struct, frozen=True):
+    """Restores from a region alone. good: the last that went well. oldest: since when some day was
+    not restored well. failed: days that were not since they failed."""
+
+    region: str
+    good: Time | None
+    oldest: Time
+    failed: tuple[FailedShape, ...]
+
+
+class RestoresShape(Struct, frozen=True):
+    """How restores go, one in so many hours. allowed_seconds: how long a day may wait for one."""
+
+    hours: int
+    allowed_seconds: float
+    regions: tuple[RestoringShape, ...]
 
 
 class WitnessShape(Struct, frozen=True):
@@ -223,8 +252,8 @@ class AlertsShape(Struct, frozen=True):
 
 class StatusAnswer(Struct, frozen=True):
     """How everything stands. node: the first of `nodes`, null where there is none; survey, scrub,
-    archive: null where nothing is written, and before the first. witnesses: null where none are
-    configured. alerts: null where no server is alive to look after them."""
+    archive, restores: null where nothing is written, and before the first. witnesses: null where
+    none are configured. alerts: null where no server is alive to look after them."""
 
     version: str
     now: Time
@@ -238,6 +267,7 @@ class StatusAnswer(Struct, frozen=True):
     survey: SurveyShape | None
     scrub: ScrubShape | None
     archive: ArchiveShape | None
+    restores: RestoresShape | None
     witnesses: WitnessesShape | None
     alerts: AlertsShape | None
     complete_through: Time | None
@@ -266,7 +296,10 @@ def standing_of(
         nodes=system.reader.nodes(),
         clock_error_us=system.settings.clock_error_ms * 1000,
         rooms=rooms,
+        archives=bool(writers) and system.settings.archive_after_hours > 0,
         archived=system.archivist.last,
+        shelves=newer(system.archivist.shelves, system.keeper.shelves),
+        restored=system.restorer.report(),
     )
 
 
@@ -312,6 +345,7 @@ def status_answer(
         survey=_survey(standing.reconciled) if standing.reconciled else None,
         scrub=_scrub(standing.scrubbed) if standing.scrubbed else None,
         archive=_archive(standing.archived) if standing.archived else None,
+        restores=_restores(standing.restored) if standing.restored.oldest_us else None,
         witnesses=_witnesses(standing),
         alerts=_alerts(alarms) if alarms else None,
         **under,
@@ -409,9 +443,24 @@ def _scrub(last: ScrubReport) -> ScrubShape:
 
 def _archive(last: ArchiveReport) -> ArchiveShape:
     lacking = Counter(region for unit in last.units for region, _ in unit.lacking)
+    due = time_of(last.due_us)
     return ArchiveShape(
-        format_us(last.ended_us), last.archived, dict(lacking), last.waiting, last.trouble
+        format_us(last.ended_us), last.archived, dict(lacking), last.waiting, last.trouble, due
     )
+
+
+def _restores(report: RestoreReport) -> RestoresShape:
+    regions = [
+        RestoringShape(
+            region=id,
+            good=time_of(report.good_us(id)),
+            oldest=format_us(oldest_us),
+            failed=tuple(FailedShape(day, why) for day, why in report.failed(id)),
+        )
+        for id, oldest_us in sorted(report.oldest_us.items())
+    ]
+    hours = report.every_us // HOUR_US
+    return RestoresShape(hours, report.allowed_us / 1e6, tuple(regions))
 
 
 def _witnesses(standing: Standing) -> WitnessesShape | None:

@@ -23,6 +23,8 @@ SUMMARY_CHARS_MAX: Final = 1000
 _OF_PASS: Final = ("open-gap", "divergence", "corruption", "tampering", "region-suspect")
 _OF_SURVEY: Final = ("open-gap", "divergence", "corruption", "tampering", "lag", "checks-late")
 _OF_SCRUB: Final = ("corruption", "tampering", "checks-late")
+_OF_ARCHIVE: Final = ("archive-behind", "archive-stopped")
+_OF_RESTORES: Final = ("restore-failed", "restore-overdue")
 _FINDINGS: Final = {  # kinds of findings of survey and scrub: what they are told as
     "corrupt": "corruption",
     "differs": "divergence",
@@ -35,13 +37,16 @@ _HOLDINGS: Final = {"hole": "open-gap", "unreadable": "open-gap", "conflict": "d
 
 
 class Norms(Struct, frozen=True):
-    """What is still well. survey_us, scrub_us: since the last one ended."""
+    """What is still well. survey_us, scrub_us, archive_us: since the last one ended. due_us: that a
+    day is due and not in every archive."""
 
     watermark_us: int = 60_000_000
     lag_us: int = 60_000_000
     clock_us: int = 2_000_000
     survey_us: int = 1_800_000_000
     scrub_us: int = 2 * 86_400_000_000
+    archive_us: int = 3 * 3_600_000_000
+    due_us: int = 86_400_000_000
     free_ratio: float = 0.05
 
 
@@ -111,6 +116,8 @@ def diagnose(
         _of_findings(standing),
         _of_clocks(standing, norms),
         _of_keeping(standing, norms),
+        _of_archive(standing, norms),
+        _of_restores(standing),
         (Trouble("unknown-node", node, "It was not seen before.") for node in strangers),
         more,
     )
@@ -127,11 +134,14 @@ def _one_of_each(found: Iterable[Trouble]) -> Iterator[Trouble]:
 
 
 def _unknown(standing: Standing) -> frozenset[str]:
+    restored = standing.restored
     return frozenset(
         [
             *(_OF_PASS if not standing.reader.passes else ()),
             *(_OF_SURVEY if standing.writers and standing.reconciled is None else ()),
             *(_OF_SCRUB if standing.writers and standing.scrubbed is None else ()),
+            *(_OF_ARCHIVE if standing.archives and standing.archived is None else ()),
+            *(_OF_RESTORES if restored.every_us and not restored.oldest_us else ()),
         ]
     )
 
@@ -246,3 +256,30 @@ def _of_keeping(standing: Standing, norms: Norms) -> Iterator[Trouble]:
         if room.free_bytes < room.size_bytes * norms.free_ratio:
             told = f"{room.free_bytes:,} of {room.size_bytes:,} bytes are free"
             yield Trouble("disk-full", room.place, told)
+
+
+def _of_archive(standing: Standing, norms: Norms) -> Iterator[Trouble]:
+    last = standing.archived
+    if last is None:
+        return
+    if last.trouble:
+        yield Trouble("archive-stopped", "", last.trouble)
+    late_us = standing.now_us - last.due_us
+    if last.due_us and late_us > norms.due_us:
+        lacking = sorted({f"{id}: {why}" for unit in last.units for id, why in unit.lacking})
+        told = f"a day is due since {format_us(last.due_us)} that not every region has"
+        yield Trouble("archive-behind", "", "; ".join([told, *lacking]))
+    elif standing.archives and standing.now_us - last.ended_us > norms.archive_us:
+        yield Trouble("archive-behind", "", f"the last run ended at {format_us(last.ended_us)}")
+
+
+def _of_restores(standing: Standing) -> Iterator[Trouble]:
+    restored = standing.restored
+    for id in restored.places:
+        for day, why in restored.failed(id):
+            yield Trouble("restore-failed", id, f"{day}: {why}")
+    for id, since_us in restored.oldest_us.items():
+        if restored.every_us and standing.now_us - since_us > restored.allowed_us:
+            told = f"some day did not come back well from there since {format_us(since_us)}"
+            others = [each for each in restored.last if each.region == id and each.why]
+            yield Trouble("restore-overdue", id, "; ".join([told, *(e.why for e in others[:1])]))

@@ -41,6 +41,7 @@ class Kind(Struct, frozen=True):
 
 _STATUS: Final = Step("See how everything stands:", "holdfast status")
 _REGIONS: Final = ("/regions", "Regions")
+_ARCHIVE: Final = ("/integrity", "Integrity")
 _RECONCILE: Final = Step("Have everything compared now:", "holdfast reconcile --data DIR")
 _VERIFY: Final = Step("Check what the regions hold:", "holdfast verify --data DIR --depth events")
 _ASIDE: Final = Step("Change nothing in any region. Keep copies of all before anything is moved.")
@@ -189,6 +190,50 @@ KINDS: Final[Mapping[str, Kind]] = {
         "No {} for too long",
         "Nobody compares or reads what is stored, so what rots or goes missing is not found.",
         (Step("The server's log says why it ended early."), _RECONCILE),
+    ),
+    "archive-behind": Kind(
+        "warning",
+        60,
+        "Days are late for the archive",
+        "Their segments stay until every region's archive has them. Nothing is lost, and all of it "
+        "is found; there are more objects to keep.",
+        (
+            Step("See what is due, and what each region lacks:", "holdfast archive --dry-run"),
+            Step("Is complete-through where it should be?", "holdfast completeness"),
+        ),
+        _ARCHIVE,
+    ),
+    "archive-stopped": Kind(
+        "warning",
+        7200,
+        "Archiving stops each time",
+        "Two runs in a row could not do all that is due. Nothing was changed that is not whole.",
+        (Step("The reason is given with it. Mend that, then:", "holdfast archive --data DIR"),),
+        _ARCHIVE,
+    ),
+    "restore-failed": Kind(
+        "critical",
+        0,
+        "A restore from region {} failed",
+        "With all other regions gone, this one would not give that day back. Today the others do.",
+        (
+            Step("Try all of the day again:", "holdfast rehearse --region ID --day DAY"),
+            Step("Is an object corrupt, or gone? Move it aside, and:", "holdfast reconcile"),
+            Step("Was another root signed? Then change nothing: see docs/ALERTS.md."),
+        ),
+        _ARCHIVE,
+    ),
+    "restore-overdue": Kind(
+        "warning",
+        60,
+        "A restore from region {} is overdue",
+        "Some day was not seen to come back from there for longer than it takes to come round to "
+        "all of them: nobody knows whether it would.",
+        (
+            Step("Is the region away, or a day too large to try?", "holdfast status"),
+            Step("Try it by hand:", "holdfast rehearse --region ID --day DAY"),
+        ),
+        _ARCHIVE,
     ),
     "disk-full": Kind(
         "critical",

@@ -27,6 +27,7 @@ from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport, lag_seconds
 from holdfast.model import Completeness, HoldingKind
 from holdfast.read.reader import ReaderReport
+from holdfast.restore.restorer import RestoreReport
 from holdfast.watch.alarms import AlarmsReport
 from holdfast.watch.standing import LATENCY_SECONDS, Exemplar, Standing, WriterReport
 from holdfast.write.node import NodeReport, RegionBacklog
@@ -74,6 +75,7 @@ class Exposition(Collector):
         yield from _of_statement(standing.said, standing.now_us)
         yield from _of_reader(standing.reader)
         yield from _of_keeping(standing)
+        yield from _of_restores(standing.restored, standing.now_us)
         yield from _of_witnesses(standing)
         yield from _of_rooms(standing)
         yield from _of_alerts(self._alarms())
@@ -302,6 +304,8 @@ def _of_archives(standing: Standing) -> Iterator[Metric]:
     yield _gauge("archive_units", "Days or hours in the archive of every region.", units)
     stopped = [((), float(bool(each.trouble))) for each in runs]
     yield _gauge("archive_stopped", "1 when it could not do all that was due.", stopped)
+    due = [((), max(0, standing.now_us - e.due_us) / 1e6 if e.due_us else 0.0) for e in runs]
+    yield _gauge("archive_due_seconds", "A day is due that a region lacks; 0: none.", due)
     lacking = [
         ((region.id,), float(sum(region.id in dict(unit.lacking) for unit in each.units)))
         for each in runs
@@ -310,6 +314,28 @@ def _of_archives(standing: Standing) -> Iterator[Metric]:
     yield _gauge(
         "archive_lacking_units", "Units that the region lacked after it.", lacking, "region"
     )
+    shelves = standing.shelves.of.items() if standing.shelves else ()
+    whole = [((id,), float(len(each.whole))) for id, each in shelves]
+    yield _gauge("archive_region_units", "Whole in the region's archive.", whole, "region")
+    size = [((id,), float(sum(each.whole.values()))) for id, each in shelves]
+    yield _gauge("archive_region_bytes", "Bytes of their parts.", size, "region")
+    spoilt = [((id,), float(len(each.spoilt))) for id, each in shelves]
+    yield _gauge("archive_region_spoilt_units", "With a corrupt object.", spoilt, "region")
+
+
+def _of_restores(report: RestoreReport, now_us: int) -> Iterator[Metric]:
+    runs = [((id, verdict), float(count)) for (id, verdict), count in sorted(report.runs.items())]
+    yield _counter("restores", "By what they came to.", runs, "region", "verdict")
+    size = [((id,), float(count)) for id, count in sorted(report.size_bytes.items())]
+    yield _counter("restored_bytes", "Brought back and checked.", size, "region")
+    good = [((id,), us / 1e6) for id in report.oldest_us if (us := report.good_us(id))]
+    yield _gauge("restore_timestamp_seconds", "The last that went well.", good, "region")
+    ages = [((id,), max(0, now_us - us) / 1e6) for id, us in report.oldest_us.items()]
+    yield _gauge("restore_oldest_seconds", "The day that waits longest.", ages, "region")
+    allowed = [((), report.allowed_us / 1e6)] if report.oldest_us and report.every_us else []
+    yield _gauge("restore_allowed_seconds", "How long a day may wait.", allowed)
+    failed = [((id,), float(len(report.failed(id)))) for id in report.oldest_us]
+    yield _gauge("restore_failed_days", "Not restored well since they failed.", failed, "region")
 
 
 def _of_findings(what: str, reports: Sequence[Reconciliation | ScrubReport]) -> Metric:

@@ -8,12 +8,14 @@ from typing import Final
 from msgspec import Struct, field
 
 from holdfast.archive.archivist import ArchiveReport
+from holdfast.archive.shelves import Shelves
 from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport
 from holdfast.model import Completeness, NodeId
 from holdfast.read.reader import ReaderReport
 from holdfast.regions.region import Counter, RegionReport
+from holdfast.restore.restorer import RestoreReport
 from holdfast.write.node import NodeReport
 
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -103,7 +105,9 @@ class Standing(Struct, frozen=True):
     writers: behind this port, in the order of their numbers; none where nothing is written. calls:
     of this process, which is `side`. leaving: regions that no event is written to any more. nodes:
     that any region has shown. clock_error_us: how far clocks may differ. rooms: of the disks that
-    are looked at, once they were. archived: by the last run, once there was one.
+    are looked at, once they were. archives: whether this server is to archive; archived: by its
+    last run, once there was one. shelves: what archives were last seen to have. restored: how
+    restores went.
     """
 
     now_us: int
@@ -121,4 +125,7 @@ class Standing(Struct, frozen=True):
     nodes: tuple[NodeId, ...] = ()
     clock_error_us: int = 0
     rooms: tuple[Room, ...] = ()
+    archives: bool = False
     archived: ArchiveReport | None = None
+    shelves: Shelves | None = None
+    restored: RestoreReport = RestoreReport()

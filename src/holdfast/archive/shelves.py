@@ -1,0 +1,34 @@
+"""What each region's archive was last seen to have, unit by unit. Pure."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from holdfast.archive.whole import Holding
+from holdfast.regions.port import RegionId
+
+
+class Shelf(Struct, frozen=True):
+    """One region's. whole: units all of whose objects lie there and are not known to be corrupt,
+    with the bytes of their parts. spoilt: those with an object that is corrupt."""
+
+    whole: Mapping[str, int]
+    spoilt: frozenset[str] = frozenset()
+
+
+class Shelves(Struct, frozen=True):
+    """seen_us: when. of: the regions that could be looked at."""
+
+    seen_us: int
+    of: Mapping[RegionId, Shelf]
+
+
+def shelf_of(holding: Holding) -> Shelf:
+    """What a look at an archive came to."""
+    sizes = {name: sum(each.objects().values()) for name, each in holding.units.items()}
+    return Shelf(sizes, frozenset(holding.spoilt))
+
+
+def newer(one: Shelves | None, other: Shelves | None) -> Shelves | None:
+    """Of two looks the later one."""
+    return max(filter(None, (one, other)), key=lambda each: each.seen_us, default=None)
