@@ -16,6 +16,7 @@ from holdfast.proof.statements import Closed, Heartbeat
 from holdfast.prove import paths
 from holdfast.prove.certificate import shown, whole
 from holdfast.prove.event import Standing, prove_event
+from holdfast.read.contents import Stored
 from holdfast.regions import segment, signing
 from tests.proof import samples
 
@@ -42,9 +43,9 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     files["event-closed.proof"] = _proof(name, data, closed_note)
     for tenant, file in (("acme", "present.certificate"), ("nobody", "absent.certificate")):
         salt = segment.tenant_salt(samples.TAG_KEY, tenant)
-        opened = shown(name, data, samples.NODE, samples.TAG_KEY, salt, False)
+        opened = shown(Stored(name, data), samples.NODE, samples.TAG_KEY, salt, False)
         files[file] = _certificate(name, end, opened, lambda *of: Head(tenant, salt, *of))  # noqa: B023
-    opened = whole(name, data, samples.NODE, samples.TAG_KEY, False)
+    opened = whole(Stored(name, data), samples.NODE, samples.TAG_KEY, False)
     files["all.certificate"] = _certificate(name, end, opened, HeadOfAll)
     return files
 
@@ -94,7 +95,7 @@ def _proof(name: SegmentName, data: bytes, head: bytes) -> bytes:
     standing = Standing(name.text, path, own, head.decode())
     opened = segment.verify(data, name, key.public, key.name)
     line = opened.records.index(samples.GROUPS["acme"][3])
-    return objects.form(prove_event(data, key, samples.TAG_KEY, line, standing))
+    return objects.form(prove_event(Stored(name, data), key, samples.TAG_KEY, line, standing))
 
 
 def _json(value: object) -> bytes:

@@ -9,6 +9,7 @@ from holdfast.proof.event import EventProof, ProvenEvent
 from holdfast.proof.statements import Closed
 from holdfast.prove import paths
 from holdfast.prove.event import Standing, prove_event
+from holdfast.read.contents import Stored
 from holdfast.regions import signing
 from tests.proof import samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE_KEY, ORIGIN, TAG_KEY, TRAIL
@@ -28,8 +29,9 @@ def genuine(segment: int = 2, line: int = 4, *, closed: bool = False) -> EventPr
         said = Closed(1, ends[-1], CLOSER, "lost", samples.STARTED_US + 9, certificate)
         head = signing.write(said, ORIGIN, CLOSER_KEY)
     own = samples.certificate_of(NODE_KEY).decode()
+    held = Stored(sealed[segment].name, sealed[segment].data)
     standing = Standing(names[segment], path, own, head.decode())
-    return prove_event(sealed[segment].data, NODE_KEY.verifier, TAG_KEY, line, standing)
+    return prove_event(held, NODE_KEY.verifier, TAG_KEY, line, standing)
 
 
 def checked(data: bytes, trail: str = TRAIL) -> tuple[ProvenEvent | ProofError, list[str]]:

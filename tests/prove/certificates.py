@@ -13,6 +13,7 @@ from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.statements import Heartbeat
 from holdfast.prove.certificate import shown, whole
 from holdfast.prove.prover import Prover
+from holdfast.read.contents import Stored
 from holdfast.regions import segment, signing
 from tests.proof import samples
 from tests.read.trails import START_US, TRAIL, World
@@ -124,6 +125,6 @@ def small(tenant: str | None = "acme") -> bytes:
         objects.form(Stretch((), certified, samples.checkpoint(end).decode(), 0, 4, (), (), word)),
     ]
     for each in sealed:
-        at = (each.name, each.data, samples.NODE, samples.TAG_KEY)
+        at = (Stored(each.name, each.data), samples.NODE, samples.TAG_KEY)
         lines += whole(*at, True) if tenant is None else shown(*at, salt, True)
     return b"".join(lines)

@@ -11,12 +11,11 @@ from holdfast.model import Place
 from holdfast.read import slot
 from holdfast.read.catalog import (
     Catalog,
-    ClosedError,
-    DamagedError,
     Entry,
     RegionFacts,
     Settled,
 )
+from holdfast.read.database import ClosedError, DamagedError
 from holdfast.read.decode import Part
 from holdfast.read.repeats import Copy, Standing
 from holdfast.read.slot import claim, set_aside

@@ -11,8 +11,8 @@ from holdfast.errors import RejectedError, UnavailableError
 from holdfast.model import Query
 from holdfast.proof import ledger
 from holdfast.proof.ledger import EMPTY_END
+from holdfast.read.arrival import Arrival
 from holdfast.read.decode import contents_of, facts
-from holdfast.read.holdings import Arrival
 from holdfast.read.ids import PLACES_MAX
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits

@@ -13,7 +13,8 @@ from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import Birth, Certificate, Closed, Gap, Heartbeat
-from holdfast.read.follow import Clocks, FollowLimits
+from holdfast.read.clocks import Clocks
+from holdfast.read.follow import FollowLimits
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.read.shelf import FoldLimits

@@ -5,7 +5,7 @@ import msgspec
 from holdfast.keep.keeper import Reconciliation, RegionDrift
 from holdfast.keep.scrub import ScrubReport
 from holdfast.model import Basis, Completeness
-from holdfast.read.reader import ReaderReport
+from holdfast.read.report import ReaderReport
 from holdfast.regions.region import RegionReport
 from holdfast.watch.standing import IngestMetrics, Standing, WriterReport
 from holdfast.write.node import NodeReport, RegionBacklog

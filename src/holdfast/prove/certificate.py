@@ -11,10 +11,10 @@ from holdfast.errors import CorruptError, Problem, RejectedError
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, merkle, objects, tenants
 from holdfast.proof.certificate import Head, HeadOfAll, Named, Shown, Whole
-from holdfast.proof.names import SegmentName
 from holdfast.prove import paths
 from holdfast.prove.stretches import Span
 from holdfast.prove.walk import Batch, Walk
+from holdfast.read.contents import Preserved
 from holdfast.regions import segment
 from holdfast.regions.regions import Regions
 from holdfast.times import format_us
@@ -92,30 +92,28 @@ def _lines(
     salt: bytes | None,
     with_records: bool,
 ) -> bytes:
-    """In a worker: the lines of some segments; those without bytes are not in question.
+    """In a worker: the lines of some segments.
 
     Raises CorruptError: bytes that are not what the name says.
     """
     parts: list[bytes] = []
-    for name, data in found:
-        if not data:
+    for name, held in found:
+        if held is None:
             parts.append(objects.form(Named(name.text)))
             continue
         try:
             if salt is None:
-                parts += whole(name, data, node, tag_key, with_records)
+                parts += whole(held, node, tag_key, with_records)
             else:
-                parts += shown(name, data, node, tag_key, salt, with_records)
+                parts += shown(held, node, tag_key, salt, with_records)
         except ProofError as error:
             raise CorruptError(f"segment {name.index} of node {node}: {error}") from error
     return b"".join(parts)
 
 
-def whole(
-    name: SegmentName, data: bytes, node: NodeId, tag_key: bytes, with_records: bool
-) -> list[bytes]:
+def whole(held: Preserved, node: NodeId, tag_key: bytes, with_records: bool) -> list[bytes]:
     """All that a segment holds: a line, and its records. Pure. Raises as `shown`."""
-    opened, members = _opened(name, data, node, tag_key)
+    name, (opened, members) = held.name, _opened(held, node, tag_key)
     tags, blinds = tuple(each.tag for each in members), tuple(each.blind for each in members)
     counts = tuple(each.count for each in members)
     if with_records:
@@ -126,9 +124,9 @@ def whole(
 
 
 def _opened(
-    name: SegmentName, data: bytes, node: NodeId, tag_key: bytes
+    held: Preserved, node: NodeId, tag_key: bytes
 ) -> tuple[segment.Opened, tuple[segment.Member, ...]]:
-    opened = segment.take_out(data, name, segment.read_trailer(data).statement)
+    opened = held.opened()
     starts, at = [], 0
     for _, count in opened.trailer.tenants:
         starts.append(at)
@@ -139,13 +137,13 @@ def _opened(
 
 
 def shown(
-    name: SegmentName, data: bytes, node: NodeId, tag_key: bytes, salt: bytes, with_records: bool
+    held: Preserved, node: NodeId, tag_key: bytes, salt: bytes, with_records: bool
 ) -> list[bytes]:
     """What a segment holds of the tenant with that salt: a line, and its records. Pure.
 
-    Raises ProofError: the bytes do not make the name's root.
+    Raises ProofError: what is held does not make the name's root.
     """
-    opened, members = _opened(name, data, node, tag_key)
+    name, (opened, members) = held.name, _opened(held, node, tag_key)
     own, tags = tenants.tag(salt, node, name.index), [member.tag for member in members]
     leaves = merkle.leaf_hashes([member.leaf for member in members])
     if own in tags:

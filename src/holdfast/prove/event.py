@@ -1,13 +1,14 @@
-"""An event's proof, out of its segment's bytes and where that stands in its ledger. Pure."""
+"""An event's proof, out of its segment and where that stands in its ledger. Pure."""
 
 from dataclasses import dataclass
 from itertools import accumulate
 
 from holdfast.proof import merkle
 from holdfast.proof.event import EventProof
-from holdfast.proof.names import SegmentName, parse_ledger_origin
+from holdfast.proof.names import parse_ledger_origin
 from holdfast.proof.note import VerifierKey
 from holdfast.prove import paths
+from holdfast.read.contents import Preserved
 from holdfast.regions import segment
 
 
@@ -22,20 +23,19 @@ class Standing:
 
 
 def prove_event(
-    data: bytes, node_key: VerifierKey, tag_key: bytes, line: int, standing: Standing
+    held: Preserved, node_key: VerifierKey, tag_key: bytes, line: int, standing: Standing
 ) -> EventProof:
     """The proof that a line of a segment is in the trail.
 
     Args:
-        data: The segment's bytes.
+        held: What there is of the segment.
         node_key: Of its node, under the ledger's origin.
         tag_key: The trail's secret, 32 bytes.
         line: 0-based, in stored order; below the name's count.
     Raises:
-        ProofError: the bytes are not that segment.
+        ProofError: that is not it.
     """
-    name = SegmentName.parse(standing.segment)
-    opened = segment.verify(data, name, node_key.public, node_key.name)
+    opened = held.opened(node_key)
     members = segment.verify_tenants(opened, tag_key, parse_ledger_origin(node_key.name)[1])
     starts = [*accumulate((member.count for member in members), initial=0)]
     at = max(n for n, start in enumerate(starts[:-1]) if start <= line)

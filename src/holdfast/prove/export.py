@@ -19,10 +19,10 @@ from holdfast.ports import Host
 from holdfast.proof import ProofError, merkle, names, note, statements
 from holdfast.proof.certificate import time_text
 from holdfast.proof.export import PROVABLE, Export, Ledger, Listed, Missing, completeness_of
-from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Gap
 from holdfast.prove.stretches import Span
 from holdfast.prove.walk import Batch, Plan, Walk
+from holdfast.read.contents import Archived, Preserved
 from holdfast.read.decode import Lines
 from holdfast.read.search import run_matching
 from holdfast.regions import segment, signing
@@ -253,10 +253,10 @@ def _piece(found: Batch, node: NodeId, asked: Asked, tag_key: bytes, form: Form)
     Raises CorruptError: bytes that are not what the name says.
     """
     events: list[Found] = []
-    for name, data in found:
-        if data:
+    for name, held in found:
+        if held is not None:
             try:
-                events += _in_reach(name, data, node, asked.query.tenant, tag_key)
+                events += _in_reach(held, node, asked.query.tenant, tag_key)
             except ProofError as error:
                 raise CorruptError(f"segment {name.index} of node {node}: {error}") from error
     if completeness_of(asked.filters) != PROVABLE:
@@ -267,11 +267,11 @@ def _piece(found: Batch, node: NodeId, asked: Asked, tag_key: bytes, form: Form)
     return Piece(form(events), tuple(merkle.leaf_hashes(bytes(each.record) for each in events)))
 
 
-def _in_reach(
-    name: SegmentName, data: bytes, node: NodeId, tenant: str | None, tag_key: bytes
-) -> list[Found]:
+def _in_reach(held: Preserved, node: NodeId, tenant: str | None, tag_key: bytes) -> list[Found]:
     """A segment's records; of one tenant only where that is asked for."""
-    opened = segment.take_out(data, name, segment.read_trailer(data).statement)
+    name, opened = held.name, held.opened()
+    if isinstance(held, Archived):
+        segment.verify_tenants(opened, tag_key, node)
     start, end = 0, name.count
     if tenant is not None:
         own, at = segment.hide(tag_key, tenant, node, name.index)[0], 0

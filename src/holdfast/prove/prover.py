@@ -20,6 +20,7 @@ from holdfast.prove.export import Exporter, Speaker, nobody
 from holdfast.prove.heads import certified, gaps_in, heads
 from holdfast.prove.trees import Trees
 from holdfast.prove.walk import Walk
+from holdfast.read.contents import Preserved
 from holdfast.read.reader import Reader
 from holdfast.regions.regions import Regions
 
@@ -69,18 +70,18 @@ class Prover:
 
     async def prove(self, found: Found) -> bytes:
         """The same of an event that was found."""
-        data, standing, key = await self._standing(found.node, found.segment)
+        held, standing, key = await self._standing(found.node, found.segment)
         line = found.position - int(standing.segment.split("-")[2], 16)
         tag_key, trail = self._regions.tag_key, self._regions.trail
-        made = self._host.compute.submit(_make, data, key, tag_key, line, standing, trail)
+        made = self._host.compute.submit(_make, held, key, tag_key, line, standing, trail)
         return await asyncio.wrap_future(made)
 
-    async def _standing(self, node: str, index: int) -> tuple[bytes, Standing, VerifierKey]:
+    async def _standing(self, node: str, index: int) -> tuple[Preserved, Standing, VerifierKey]:
         kept = await self._reader.notes(node)
         of = certified(node, self._regions.trail, kept)
         if of is None:
             raise UnavailableError(f"no birth of node {node} was read yet")
-        name, data = await self._reader.segment(node, index)
+        held = await self._reader.segment(node, index)
         signed = await heads(self._regions, of, kept, index)
         lost = [gap.start for gap in gaps_in(kept)]
         why: UnavailableError | None = None
@@ -91,7 +92,8 @@ class Prover:
             except UnavailableError as error:
                 why = error
                 continue
-            return data, Standing(name.text, path, of.note.decode(), each.note.decode()), of.key
+            said = Standing(held.name.text, path, of.note.decode(), each.note.decode())
+            return held, said, of.key
         if signed and lost and min(lost) < signed[-1].head.size:
             reason = (
                 f"segments of node {node} from {min(lost)} on are lost, and the path needs them"
@@ -122,11 +124,11 @@ def _one_of(found: Sequence[Found], id: str, node: str, position: int | None) ->
 
 
 def _make(
-    data: bytes, key: VerifierKey, tag_key: bytes, line: int, standing: Standing, trail: str
+    held: Preserved, key: VerifierKey, tag_key: bytes, line: int, standing: Standing, trail: str
 ) -> bytes:
     """In a worker: a proof, checked. Raises CorruptError."""
     try:
-        made = objects.form(prove_event(data, key, tag_key, line, standing))
+        made = objects.form(prove_event(held, key, tag_key, line, standing))
         for _ in event.check(made, trail):
             pass
     except ProofError as error:

@@ -23,7 +23,7 @@ from holdfast.prove import paths
 from holdfast.prove.heads import Certified, Signed, certified, heads
 from holdfast.prove.trees import Trees
 from holdfast.read.reader import Reader
-from holdfast.regions import layout, segment
+from holdfast.regions import layout
 from holdfast.regions.port import Present
 from holdfast.regions.regions import Regions
 
@@ -250,8 +250,8 @@ class Planner:
                 continue
         power = 1 << (offset - 1).bit_length()
         while power < size:
-            name, data = await self._reader.segment(of.node.node, power)
-            before = segment.read_trailer(data).statement.root_before
+            held = await self._reader.segment(of.node.node, power)
+            name, before = held.name, held.trailer().root_before
             known.append(
                 LedgerEnd(power, name.first, name.sealed_us - 1, CompactRange(power, (before,)))
             )

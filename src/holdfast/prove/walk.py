@@ -18,6 +18,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.prove.stretches import Planner, Span
 from holdfast.prove.trees import Trees
 from holdfast.read.compute import outcome_of
+from holdfast.read.contents import Preserved
 from holdfast.read.reader import Reader
 from holdfast.regions.regions import Regions
 from holdfast.times import format_us
@@ -27,8 +28,8 @@ BATCH_EVENTS = 20_000
 BATCH_BYTES = 4 << 20  # as they are stored
 ATTEMPTS_MAX = 4
 
-Batch = Sequence[tuple[SegmentName, bytes]]
-"""Neighbouring segments, each with its bytes; b"" for those that are not in question."""
+Batch = Sequence[tuple[SegmentName, Preserved | None]]
+"""Neighbouring segments, each with what there is of it; None for those that are not in question."""
 
 Result = TypeVar("Result")
 
@@ -109,12 +110,13 @@ class Walk:
                 if span.holds(name, before):
                     asked.append(name.index)
                 before = name
-            data: dict[SegmentName, bytes] = {}
+            held: dict[SegmentName, Preserved] = {}
             if asked:
-                data = dict(await self._reader.segments(node, asked[0], asked[-1] + 1))
-            yield [(name, data.get(name, b"")) for name in names]
+                several = await self._reader.segments(node, asked[0], asked[-1] + 1)
+                held = {each.name: each for each in several}
+            yield [(name, held.get(name)) for name in names]
             at += len(names)
-            size = sum(map(len, data.values()))
+            size = sum(each.size_bytes for each in held.values())
             fitting = len(names) * BATCH_BYTES // size if size else BATCH_SEGMENTS
             width = max(1, min(fitting, 2 * width, BATCH_SEGMENTS))
 

@@ -1,6 +1,7 @@
 """The catalog: what a reader knows, so that it need not look again. SQLite, derived, disposable.
 
-A row a segment whose bytes were verified and entered; the local folds; the groups of records that
+A row a segment whose bytes were verified and entered, and a row a unit of the archive that was
+adopted in place of its segments' rows; the local folds; the groups of records that
 share (tenant, id); the verified statements of nodes; what each region has shown. Nothing here is
 evidence: damaged, truncated, of another version or of another trail, the file is set aside and
 everything is read again from the regions. So nothing waits for fsync (a crash of the machine may
@@ -11,35 +12,27 @@ catalog (`slot`). A call that finds the disk full raises OSError and has changed
 is not damaged by that, and what was reported stays true.
 """
 
-import errno
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Self
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
 
-from holdfast.errors import HoldfastError
 from holdfast.model import NodeId, Place
+from holdfast.read.archive import Span, Unit
+from holdfast.read.database import DamagedError, Database
 from holdfast.read.decode import Part
 from holdfast.read.repeats import Copy, Standing
-from holdfast.read.tables import SCHEMA, SEGMENT_COLUMNS, VERSION
+from holdfast.read.tables import SEGMENT_COLUMNS
 from holdfast.read.watermark import End
 
-QUICK_CHECK_BYTES_MAX = 64 << 20
-BUSY_S = 5.0
 NAMES_A_QUERY = 500
-
-
-class DamagedError(HoldfastError):
-    """The catalog cannot be used: set it aside and build it again."""
-
-
-class ClosedError(HoldfastError):
-    """The catalog was closed, perhaps to be made anew: look again soon."""
+_COUNT_LOST = (
+    "UPDATE nodes SET (lost, lost_events) = ("
+    " SELECT settled - archived - count(s.idx),"
+    " settled_first - archived_first - coalesce(sum(s.count), 0)"
+    " FROM segments s WHERE s.n = nodes.n AND s.idx >= archived AND s.idx < settled)"
+    " WHERE n = ?"
+)
 
 
 class Entry(Struct, frozen=True, array_like=True):
@@ -93,124 +86,27 @@ class RegionFacts(Struct, frozen=True):
     gone: int = 0
 
 
-class Catalog:
+class Catalog(Database):
     """One open catalog. Calls may come from any thread; they take turns."""
 
-    def __init__(self, path: Path, trail: str) -> None:
-        """Open or create.
-
-        Raises:
-            DamagedError: the file is there and cannot be used, and why.
-        """
-        self._turn = threading.RLock()
-        self._numbers: dict[NodeId, int] = {}
-        self._closed = False
-        self.path = path
-        try:
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise DamagedError(f"it cannot be opened: {error}") from error
-        try:
-            self._prepare(trail)
-        except OSError as error:
-            self._db.close()
-            raise DamagedError(f"it cannot be opened: {error}") from error  # anew, it is smaller
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file; idempotent."""
-        with self._turn:
-            self._closed = True
-            self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _prepare(self, trail: str) -> None:
-        with self._damage():
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if version == 0 and tables == 0:
-                self._create(trail)
-            elif version != VERSION:
-                raise DamagedError(f"it has version {version}, this program writes {VERSION}")
-            if self.path.stat().st_size <= QUICK_CHECK_BYTES_MAX:
-                said = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-                if said != "ok":
-                    raise DamagedError(str(said))
-            if self._meta("trail") != trail:
-                raise DamagedError("it belongs to another trail")
-            self._numbers = dict(self._db.execute("SELECT node, n FROM nodes"))
-            self._check_settled()
-
-    def _create(self, trail: str) -> None:
-        self._db.executescript(
-            f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-        )
-        self._db.execute("INSERT INTO meta VALUES ('trail', ?)", (trail,))
-
     def _check_settled(self) -> None:
-        """Every ledger holds exactly the rows that its settled end says, less what is lost."""
+        """Behind what units have, every ledger holds exactly the rows that its settled end says,
+        less what is lost; and units have it to where it is said to be archived."""
         rows = self._db.execute(
-            "SELECT node, settled - lost, settled_first - lost_events,"
-            " count(s.idx), coalesce(sum(s.count), 0)"
-            " FROM nodes LEFT JOIN segments s ON s.n = nodes.n AND s.idx < settled"
+            "SELECT node, settled - archived - lost, settled_first - archived_first - lost_events,"
+            " count(s.idx), coalesce(sum(s.count), 0), archived"
+            " FROM nodes"
+            " LEFT JOIN segments s ON s.n = nodes.n AND s.idx >= archived AND s.idx < settled"
             " GROUP BY nodes.n"
-        )
-        for node, size, first, segments, events in rows:
+        ).fetchall()
+        ends: dict[NodeId, int] = {}
+        for unit in self.units():
+            ends |= {s.node: max(s.end, ends.get(s.node, 0)) for s in unit.spans}
+        for node, size, first, segments, events, archived in rows:
             if (size, first) != (segments, events):
                 raise DamagedError(f"rows of node {node} are missing")
-
-    @contextmanager
-    def _damage(self) -> Iterator[None]:
-        with self._turn:
-            if self._closed:
-                raise ClosedError("the catalog is closed")
-            try:
-                yield
-            except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                    raise OSError(errno.ENOSPC, str(error), str(self.path)) from error
-                raise DamagedError(str(error)) from error
-            except (msgspec.MsgspecError, ValueError, TypeError) as error:
-                raise DamagedError(f"it holds what cannot be read: {error}") from error
-            except OSError as error:
-                raise DamagedError(f"it is gone: {error}") from error
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._damage():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite has rolled some back by itself
-                    self._db.execute("ROLLBACK")
-                self._numbers = dict(self._db.execute("SELECT node, n FROM nodes"))
-                raise
-
-    def _number(self, node: NodeId) -> int:
-        """A node's small number; makes one inside the transaction that is open."""
-        number = self._numbers.get(node)
-        if number is None:
-            self._db.execute("INSERT OR IGNORE INTO nodes (node) VALUES (?)", (node,))
-            row = self._db.execute("SELECT n FROM nodes WHERE node = ?", (node,)).fetchone()
-            number = self._numbers[node] = int(row[0])
-        return number
-
-    def _meta(self, key: str) -> str | None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+            if ends.get(node, 0) != archived:
+                raise DamagedError(f"units of node {node} are missing")
 
     # -- what was ever reported ----------------------------------------------------------------
 
@@ -291,11 +187,12 @@ class Catalog:
         self._db.execute(
             "UPDATE nodes SET settled = s.idx, settled_first = s.first, settled_epoch ="
             " coalesce((SELECT max(epoch) FROM segments WHERE n = s.n AND idx = s.idx - 1), 0),"
-            " lost = s.idx - (SELECT count(*) FROM segments WHERE n = s.n AND idx < s.idx),"
-            " lost_events = s.first - (SELECT coalesce(sum(count), 0) FROM segments"
-            "  WHERE n = s.n AND idx < s.idx)"
-            " FROM segments s"
-            " WHERE nodes.n = ? AND s.n = nodes.n AND s.idx = ? AND settled > s.idx",
+            " lost = s.idx - archived - (SELECT count(*) FROM segments"
+            "  WHERE n = s.n AND idx >= archived AND idx < s.idx),"
+            " lost_events = s.first - archived_first - (SELECT coalesce(sum(count), 0)"
+            "  FROM segments WHERE n = s.n AND idx >= archived AND idx < s.idx)"
+            " FROM segments s WHERE nodes.n = ? AND s.n = nodes.n AND s.idx = ?"
+            " AND archived <= s.idx AND settled > s.idx",
             (number, index),
         )
 
@@ -377,6 +274,41 @@ class Catalog:
                 )
                 for row in rows
             )
+
+    # -- units of the archive ------------------------------------------------------------------
+
+    def units(self) -> tuple[Unit, ...]:
+        """All that were adopted."""
+        with self._damage():
+            rows = self._db.execute("SELECT facts FROM units ORDER BY unit").fetchall()
+            return tuple(msgspec.msgpack.decode(facts, type=Unit) for (facts,) in rows)
+
+    def adopt(self, units: Iterable[Unit], folds: Iterable[int]) -> None:
+        """Let units hold their events, in place of their segments and of the folds with these."""
+        with self._write() as db:
+            for unit in units:
+                facts = msgspec.msgpack.encode(unit)
+                db.execute("INSERT OR REPLACE INTO units VALUES (?, ?)", (unit.name, facts))
+                for span in unit.spans:
+                    self._adopt(span)
+            db.executemany("DELETE FROM folds WHERE id = ?", [(fold,) for fold in folds])
+
+    def _adopt(self, span: Span) -> None:
+        number, end = self._number(span.node), (span.end, span.after)
+        self._db.execute(
+            "DELETE FROM segments WHERE n = ? AND idx >= ? AND idx < ?",
+            (number, span.start, span.end),
+        )
+        self._db.execute(
+            "UPDATE nodes SET settled_epoch = 0, settled = ?, settled_first = ?"
+            " WHERE n = ? AND settled < ?",
+            (*end, number, span.end),
+        )
+        self._db.execute(
+            "UPDATE nodes SET archived = ?, archived_first = ? WHERE n = ? AND archived < ?",
+            (*end, number, span.end),
+        )
+        self._db.execute(_COUNT_LOST, (number,))
 
     # -- folds ---------------------------------------------------------------------------------
 

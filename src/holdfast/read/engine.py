@@ -21,12 +21,20 @@ from msgspec import Struct
 from holdfast.errors import Problem, RejectedError
 from holdfast.read import sql
 from holdfast.read.hot import HotMemo
-from holdfast.read.indexed import Indexed
+from holdfast.read.indexed import Indexed, Line
 from holdfast.read.lookup import Question, question
 from holdfast.read.matching import Rows, matching, newest
 from holdfast.read.query import Spot, Wanted
 from holdfast.read.segments import SourceError, check_fold
-from holdfast.read.sources import FoldSource, Hit, Places, SegmentSource, Source, hidden_in
+from holdfast.read.sources import (
+    FoldSource,
+    Hit,
+    Places,
+    SegmentSource,
+    Source,
+    Stretch,
+    hidden_in,
+)
 from holdfast.read.tally import Tally
 
 FOLDS_KNOWN_MAX = 4_096
@@ -118,8 +126,8 @@ class Engine:
         wanted = asked.wanted
         for table, rows in self._hot(sources, wanted, hidden):
             hits += newest(table, rows, limit)
-        if left:
-            with self._files(left, hidden) as (relation, hiding):
+        for some in _alike(left):
+            with self._files(some, hidden) as (relation, hiding):
                 ask = sql.page(relation, sql.matches(wanted), hiding=hiding, limit=limit)
                 hits += [
                     Hit(Spot(time, node, position), segment, size, fold, row)
@@ -144,8 +152,8 @@ class Engine:
             if len(tally) > most:
                 break
         yield tally.rows()
-        if left:
-            with self._files(left, hidden) as (relation, hiding):
+        for some in _alike(left):
+            with self._files(some, hidden) as (relation, hiding):
                 parts = sql.matches(wanted)
                 ask = sql.counts(relation, parts, by, bucket_us, hiding=hiding, limit=most)
                 yield self._ask(ask)
@@ -159,6 +167,17 @@ class Engine:
             values = ([fold.path], *question.values)
             found = {row: text.encode() for row, text in self._ask(sql.Part(question.text, values))}
         return found
+
+    def within(self, parts: Sequence[FoldSource], stretch: Stretch) -> list[Line]:
+        """The records at some positions of a node, in order, as far as parts have them.
+
+        Raises:
+            SourceError: a part or its index is missing, or is not what it was.
+        """
+        found: list[Line] = []
+        for part in parts:
+            found += self._indexed.within(part, stretch)
+        return sorted(found)
 
     def _hot(
         self, sources: Sequence[Source], wanted: Wanted, hidden: Places
@@ -174,8 +193,8 @@ class Engine:
     def _files(
         self, folds: Sequence[FoldSource], hidden: Places
     ) -> Iterator[tuple[sql.Part, bool]]:
-        """What folds are to SQL, and whether the table of what is hidden, which is there meanwhile,
-        has any of their events."""
+        """What folds, or parts, are to SQL; and whether the table of what is hidden, which is there
+        meanwhile, has any of their events."""
         for fold in folds:
             self._check_time()
             self._check_whole(fold)
@@ -183,7 +202,8 @@ class Engine:
         if len(table):
             self._database.register(sql.HIDDEN, table)
         try:
-            yield sql.Part(sql.FOLDS, ([fold.path for fold in folds],)), bool(len(table))
+            files = sql.PARTS if folds[0].is_part else sql.FOLDS
+            yield sql.Part(files, ([fold.path for fold in folds],)), bool(len(table))
         finally:
             if len(table):
                 self._database.unregister(sql.HIDDEN)
@@ -222,6 +242,13 @@ class Engine:
     def _too_long(self) -> RejectedError:
         reason = f"took longer than {self.limits.timeout_s:g} s: narrow its times or filters"
         return RejectedError("too-slow", Problem(0, "", f"the search {reason}"))
+
+
+def _alike(folds: Sequence[FoldSource]) -> Iterator[list[FoldSource]]:
+    """Folds, and parts, whose columns are others."""
+    for is_part in (False, True):
+        if some := [fold for fold in folds if fold.is_part is is_part]:
+            yield some
 
 
 def _table_of(sources: Sequence[Source], hidden: Places) -> pa.Table:

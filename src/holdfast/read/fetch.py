@@ -92,6 +92,14 @@ class Fetcher:
             self._missed[node, name.text] = _Miss(now + pause, pause, trouble)
         return None
 
+    async def fetch_object(self, key: str, sha256: bytes, holders: Iterable[str]) -> bytes | None:
+        """An object of the archive, from any region that gives the right bytes. As `fetch`."""
+        for region in self._in_order(set(holders)):
+            data = await self._read(region, key, sha256)
+            if isinstance(data, bytes):
+                return data
+        return None
+
     def trouble(self, node: NodeId, name: SegmentName) -> Trouble | None:
         """What regions said when a segment was last asked for, if none of them gave it."""
         miss = self._missed.get((node, name.text))

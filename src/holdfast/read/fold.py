@@ -42,6 +42,7 @@ PART_GROUP_BYTES = 2 << 20
 PAGE_BYTES = 64 << 10
 PAGE_CHECK_ROWS = 64
 HELD_BYTES = 96 << 20  # about 90,000 usual events
+LAKE_TIMES = {"time": "time_us", "received": "received_us"}  # columns of parts, and of folds
 _INT64_MAX = (1 << 63) - 1
 _ORDER = [(name, "ascending") for name in ("tenant", "time_us", "node", "position")]
 _BLOOMS = {
@@ -52,7 +53,7 @@ _BLOOMS = {
 
 
 class FoldFacts(Struct, frozen=True):
-    """What the catalog keeps of a fold."""
+    """What the catalog keeps of a fold. day: when its segments were sealed, in days since 1970."""
 
     count: int
     size_bytes: int
@@ -63,6 +64,7 @@ class FoldFacts(Struct, frozen=True):
     received_max_us: int
     tenants: tuple[str, ...]
     stretches: tuple[Stretch, ...]
+    day: int = 0
 
     def source(self, path: str) -> FoldSource:
         """The fold as a search takes it."""
@@ -77,12 +79,12 @@ class FoldFacts(Struct, frozen=True):
         )
 
 
-def fold(sources: Sequence[Source], destination: str) -> FoldFacts:
+def fold(sources: Sequence[Source], destination: str, day: int = 0) -> FoldFacts:
     """Write the events of segments, and of older folds, into one new fold, and its index.
 
     Runs in a worker. Holds HELD_BYTES of records, and 2 to 50 MB for each fold that goes in: what
     segments hold beyond that is sorted through files beside the new one. No two sources may share
-    an event.
+    an event, and all were sealed on that day.
 
     Raises:
         SourceError: a source that cannot be read, or holds other bytes than it must.
@@ -116,6 +118,7 @@ def fold(sources: Sequence[Source], destination: str) -> FoldFacts:
         received_max_us=seen.received_us[1],
         tenants=tuple(sorted(seen.tenants)),
         stretches=joined([s for source in sources for s in stretches_of(source)]),
+        day=day,
     )
 
 
@@ -129,7 +132,7 @@ def ordered(segments: Sequence[SegmentSource], path: Path, parts: ExitStack) -> 
 
 
 def index_fold(source: FoldSource) -> None:
-    """Make the index of a fold again. Runs in a worker.
+    """Make the index of a fold again, or that of a part. Runs in a worker.
 
     Raises:
         SourceError: a fold that cannot be read, or holds other bytes than it must.
@@ -180,7 +183,13 @@ def _stored(source: FoldSource) -> Iterator[pa.Table]:
 def _row_groups(path: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, pre_buffer=False) as file:
         for number in range(file.num_row_groups):
-            yield file.read_row_group(number, use_threads=False).cast(SCHEMA)
+            yield _as_fold(file.read_row_group(number, use_threads=False))
+
+
+def _as_fold(table: pa.Table) -> pa.Table:
+    """Rows with the columns of a fold, if they are those of a part."""
+    names = [LAKE_TIMES.get(name, name) for name in table.column_names]
+    return table.rename_columns(names).select(SCHEMA.names).cast(SCHEMA)
 
 
 def _sorted_streams(

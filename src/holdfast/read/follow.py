@@ -13,7 +13,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 from msgspec import Struct, structs
 
@@ -21,7 +21,9 @@ from holdfast.model import Gap, NodeId
 from holdfast.ports import Host
 from holdfast.proof import ProofError
 from holdfast.read import notes, shown
+from holdfast.read.archives import Archives
 from holdfast.read.catalog import RegionFacts
+from holdfast.read.clocks import Clocks, start_of
 from holdfast.read.ledgers import NodeLedger
 from holdfast.read.listings import Plan, plan_listings, with_newest
 from holdfast.read.memory import Changes, Memory
@@ -30,7 +32,7 @@ from holdfast.read.watermark import Ledger, Looked, View, missing
 from holdfast.regions import layout
 from holdfast.regions.cookie import Foreign, read_cookie
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.layout import EpochKey, GapKey, HeartbeatKey, SegmentKey
+from holdfast.regions.layout import ArchiveKey, EpochKey, GapKey, HeartbeatKey, SegmentKey
 from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
@@ -42,15 +44,6 @@ STRAYS_MAX = 100
 ROUND_LISTINGS = 4  # shards of a round in one pass
 
 _INDEX = re.compile(r"[0-9a-f]{10}")
-
-
-class Offset(Protocol):
-    """How far a region's clock is from ours, as far as one can tell: an interval in µs."""
-
-    def is_within(self, allowed_us: int, /) -> bool: ...
-
-
-Clocks = Callable[[], Mapping[str, Offset | Unknown]]
 
 
 class FollowLimits(Struct, frozen=True):
@@ -106,6 +99,7 @@ class Follow:
         self.ledgers: dict[NodeId, NodeLedger] = {}
         self.strays: dict[tuple[str, str], Stray] = {}
         self.memory = Memory()
+        self.archives = Archives(regions)
         self._regions = regions
         self._host = host
         self._limits = limits
@@ -125,8 +119,12 @@ class Follow:
     ) -> None:
         """Take up what an earlier process saw; notes are verified again."""
         self.memory.facts = dict(facts)
-        for region, key, data in found:
-            self._take_note(region, key, data)
+        for region, text, data in found:
+            key = layout.known_key(text)
+            if isinstance(key, ArchiveKey):
+                self.archives.restore(region, self.memory.of(region).store, key, data)
+            else:
+                self._take_note(region, text, data)
 
     def ledger(self, node: NodeId) -> NodeLedger:
         """The node's ledger, known before or not."""
@@ -150,7 +148,9 @@ class Follow:
         self.memory.changes = Changes()
         tours = [_Tour(region, begun) for region in self._regions]
         await self._step(tours, self._look_for_heartbeats)
-        started, why = self._start_of(begun, tours)
+        newest = max((tour.modified_us for tour in tours if not tour.failed), default=0)
+        allowed_us = self._limits.clock_error_us // 2
+        started, why = start_of(begun, self._regions, allowed_us, self._clocks, newest)
         await self._step(tours, self._look_for_epochs)
         await self._step(tours, self._look_for_gaps)
         self._hear_heartbeats()
@@ -312,7 +312,8 @@ class Follow:
         region = tour.region
         for node, calls in self._plan.items():
             ledger = self.ledgers[node]
-            before = shown.minus(self.memory.of(region.id).shown.get(node, ()), ledger.lost_ranges)
+            explained = self._explained(region.id, node)
+            before = shown.minus(self.memory.of(region.id).shown.get(node, ()), explained)
             newest = shown.last(before) if calls or region.id in self._back else ()
             now: shown.Ranges = ()
             for prefix, after in with_newest(node, calls, ledger.listed_from, newest):
@@ -349,9 +350,18 @@ class Follow:
             round.saw(node, shown.of_indexes(found))
         if not round.left:
             del self._rounds[id]
-            self.memory.note_whole(id, round.now, round.gone(self.ledgers), round.begun_us)
+            if round.gone(partial(self._explained, id)):
+                await self.archives.look_into(tour.region, tour.from_us)
+            gone = round.gone(partial(self._explained, id))
+            self.memory.note_whole(id, round.now, gone, round.begun_us)
             self._to_look_at_all.discard(id)
         return ""
+
+    def _explained(self, region: str, node: NodeId) -> shown.Ranges:
+        """What of a ledger need not lie in a region."""
+        ledger = self.ledgers.get(node)
+        lost = ledger.lost_ranges if ledger else ()
+        return shown.union(lost, self.archives.covered(region, node))
 
     async def _look_at_cookie(self, tour: _Tour) -> str:
         """Last: the store that was listed is the one whose cookie was there before and is now. One
@@ -399,26 +409,6 @@ class Follow:
         for tour in tours:
             if not tour.failed and first.setdefault(tour.store, tour.region.id) != tour.region.id:
                 tour.failed = f"it is the same store as {first[tour.store]}"
-
-    # -- the clock -----------------------------------------------------------------------------
-
-    def _start_of(self, begun: int, tours: Iterable[_Tour]) -> tuple[int | None, str]:
-        """The time at which the pass began, by a clock that R regions agree with.
-
-        Where no own clock could be compared with theirs (whoever may not write cannot), the newest
-        heartbeat that was seen takes its place: a region's clock showed that time before any birth
-        was listed. If the own clock is behind even that, it is believed: earlier is safe.
-        """
-        if self._clocks is not None:
-            allowed = self._limits.clock_error_us // 2
-            offsets = self._clocks().items()
-            good = [id for id, o in offsets if not isinstance(o, Unknown) and o.is_within(allowed)]
-            if self._regions.are_enough(good):
-                return begun, ""
-        newest = max((tour.modified_us for tour in tours if not tour.failed), default=0)
-        if not newest:
-            return None, "no region shows a heartbeat, which would tell what time it is there"
-        return min(begun, newest), ""
 
     # -- segments ------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ next start completes:
     enter   file, then row (matched = no, where an event may be a repeat), then memory
     match   standings and matched = yes in one transaction; until then the row is matched again
     fold    file (durable under its final name), then row; a fold without a row is deleted
+    adopt   files of the archive, index of ids, then the unit's row in place of the rows of its
+            segments and folds, in one transaction, then memory; the files of folds go last
     drop    row and standings, then index: a place in the index without a row is passed over
 """
 
@@ -14,19 +16,22 @@ import asyncio
 import logging
 import shutil
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
-from holdfast.model import Contents, NodeId, Place
+from holdfast.model import NodeId, Place
 from holdfast.ports import Host
-from holdfast.proof.names import SegmentName
 from holdfast.read import jobs
-from holdfast.read.catalog import Catalog, DamagedError, Entry
-from holdfast.read.decode import SegmentFacts, facts_of
+from holdfast.read.archive import Adopted, Unit, Within
+from holdfast.read.arrival import Arrival, entry_of
+from holdfast.read.catalog import Catalog, Entry
+from holdfast.read.comparing import JOB_SEGMENTS_MAX, Comparing, Matches, Unmatched, Ways
+from holdfast.read.database import DamagedError
+from holdfast.read.decode import facts_of
 from holdfast.read.fold import FoldFacts, fold, index_fold
 from holdfast.read.ids import IdIndex
 from holdfast.read.index import path_of, remove, without_index
@@ -44,33 +49,12 @@ from holdfast.read.shelf import (
     spot_of,
 )
 from holdfast.read.slot import Slot, claim, set_aside
+from holdfast.read.sources import FoldSource, Source, Stretch
 
 log = logging.getLogger("holdfast.read")
 
-JOB_SEGMENTS_MAX = 64
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
-
-Matches = tuple[tuple[int, Place], ...]  # (index in the segment, where its key was seen before)
-
-
-class Arrival(Struct, frozen=True):
-    """A verified segment to enter. Either its bytes are in the cache, at `spot`, and its facts are
-    known, or it is an own one, in `data`, with its facts, or the contents that tell them."""
-
-    node: NodeId
-    name: SegmentName
-    facts: SegmentFacts | None = None
-    spot: Spot | None = None
-    data: bytes = b""
-    contents: Contents | None = None
-
-
-class Unmatched(Struct, frozen=True):
-    """An entered segment some of whose events may be repeats."""
-
-    entry: Entry
-    matches: Matches
 
 
 class Holdings:
@@ -142,21 +126,45 @@ class Holdings:
 
     def _discard(self, folder: Path, catalog: Path) -> None:
         set_aside(catalog)
-        for derived in ("ids", "folds", "packs"):
+        for derived in ("ids", "folds", "packs", "parts"):
             shutil.rmtree(folder / derived, ignore_errors=True)
 
     def _load(self, folder: Path, path: Path) -> None:
         self.catalog = Catalog(path, self._trail)
         try:
             (folder / "folds").mkdir(exist_ok=True)
+            self.parts_folder = folder / "parts"
+            self.parts_folder.mkdir(exist_ok=True)
             self.packs = Packs(folder / "packs", self._size_bytes_max)
             self.shelf = Shelf(self.packs, folder / "folds")
             self.ids = IdIndex(folder / "ids")
+            self._load_units()
             self._load_folds()
             self._load_hot()
         except BaseException:
             self.catalog.close()
             raise
+
+    def _load_units(self) -> None:
+        self.adopted = Adopted()
+        for unit in self.catalog.units():
+            self._put_unit(unit)
+        self.unindexed: set[str] = set()  # units whose ids are not known
+        self._comparing = Comparing(
+            *(self._host, self.catalog, self.packs, self.adopted, str(self.parts_folder))
+        )
+
+    def _put_unit(self, unit: Unit) -> None:
+        self.adopted.put(unit)
+        self.shelf.put_parts(unit.name, self.parts_of(unit))
+
+    def parts(self, name: str) -> tuple[FoldSource, ...]:
+        """Those of a unit by its name."""
+        return self.parts_of(self.adopted.units[name])
+
+    def parts_of(self, unit: Unit) -> tuple[FoldSource, ...]:
+        """Its parts as a search takes them."""
+        return tuple(piece.source(str(self.parts_folder), unit.spans) for piece in unit.pieces)
 
     def _load_folds(self) -> None:
         for number, data in self.catalog.folds():
@@ -184,7 +192,9 @@ class Holdings:
         self._count()
 
     def _count(self) -> None:
-        self.segments_count, self.events_count = self.catalog.totals()
+        segments, events = self.catalog.totals()
+        self.segments_count = segments + sum(u.segments for u in self.adopted.units.values())
+        self.events_count = events + sum(unit.events for unit in self.adopted.units.values())
 
     def _close(self) -> None:
         self.catalog.close()
@@ -199,23 +209,29 @@ class Holdings:
 
     async def _index_again(self) -> None:
         """Give the id index what a crash, or a damaged run, cost it."""
-        known = self.ids.known()
-
-        def is_known(start: int, end: int, node: NodeId) -> bool:
-            return any(s.node == node and s.start <= start and end <= s.end for s in known)
-
+        is_known = self._known()
         for one in self.shelf.folds:
-            if not all(is_known(s.start, s.end, s.node) for s in one.facts.stretches):
+            if not all(map(is_known, one.facts.stretches)):
                 await self._index_fold(one)
+        self.unindexed = {
+            name
+            for name, unit in self.adopted.units.items()
+            if not all(map(is_known, unit.stretches))
+        }
         unmatched = await self._host.offload(self.catalog.unmatched)
         again = {entry.name: entry for entry in unmatched}
         for hot in self.shelf.hot:
             entry = hot.entry
-            if not is_known(entry.first, entry.first + entry.count, entry.node):
+            if not is_known(Stretch(entry.node, entry.first, entry.first + entry.count)):
                 again[entry.name] = entry
         todo = list(again.values())
         for start in range(0, len(todo), JOB_SEGMENTS_MAX):
             await self._index_segments(todo[start : start + JOB_SEGMENTS_MAX])
+
+    def _known(self) -> Callable[[Stretch], bool]:
+        """Whether the id index has some events."""
+        known = self.ids.known()
+        return lambda one: any(_is_within(one, other) for other in known)
 
     async def _index_fold(self, one: Fold) -> None:
         try:
@@ -237,6 +253,54 @@ class Holdings:
                 continue
             matches = await self._host.offload(self.ids.add, entry.node, entry.first, known.keys)
             self._match_later(entry, matches)
+
+    # -- units of the archive ------------------------------------------------------------------
+
+    async def adopt(self, units: Sequence[Unit]) -> bool:
+        """Let what the archive has of some units take the place of all else that has it here.
+
+        Returns:
+            Whether that was done: not while a fold has more than these, or something in them is not
+            compared yet.
+        """
+        async with self._folding, self._matching:
+            within = Within([span for unit in units for span in unit.spans])
+            folds = [one for one in self.shelf.folds if within.touches(one.facts.stretches)]
+            busy = [one.entry for one in self.unmatched if one.entry]
+            if any(within.holds(entry.node, entry.index) for entry in busy) or not all(
+                within.covers(one.facts.stretches) for one in folds
+            ):
+                return False
+            hot = [e.entry for e in self.shelf.hot if within.holds(e.entry.node, e.entry.index)]
+            await self._host.offload(self.ids.flush)
+            numbers = [one.number for one in folds]
+            await self._host.offload(self.catalog.adopt, units, numbers)
+            is_known = self._known()
+            for unit in units:
+                self._put_unit(unit)
+                if not all(map(is_known, unit.stretches)):
+                    self.unindexed.add(unit.name)
+            self.shelf.remove(hot)
+            self.shelf.remove_folds(numbers)
+            await self._host.offload(self._count)
+        for one in folds:
+            await self._host.offload(remove, one.source.path)
+        return True
+
+    async def index_unit(self, unit: Unit) -> None:
+        """Give the id index the events of a unit, and have those compared that may be repeats.
+
+        Raises:
+            SourceError: a part must be fetched again.
+        """
+        found = await asyncio.wrap_future(
+            self._host.background.submit(jobs.keys_of_parts, self.parts_of(unit), unit.stretches)
+        )
+        for stretch, keys in found:
+            matches = await self._host.offload(self.ids.add, stretch.node, stretch.start, keys)
+            if matches:
+                self.unmatched.append(Unmatched(stretch.node, stretch.start, matches))
+        self.unindexed.discard(unit.name)
 
     # -- segments ------------------------------------------------------------------------------
 
@@ -263,7 +327,7 @@ class Holdings:
                 assert one.contents is not None, "an arrival has facts or contents"
                 known = facts_of(one.contents)
             matches = self.ids.add(one.node, one.name.first, known.keys)
-            entered.append((_entry(one, spot, known, not matches), matches))
+            entered.append((entry_of(one, spot, known, matched=not matches), matches))
         self.catalog.enter(entry for entry, _ in entered)
         return entered
 
@@ -272,14 +336,20 @@ class Holdings:
         match any more: after a crash the other record's key comes later, and matches it from there.
         """
         if matches or not entry.matched:
-            self.unmatched.append(Unmatched(entry, matches))
+            self.unmatched.append(Unmatched(entry.node, entry.first, matches, entry))
+
+    def _forget_unmatched(self, names: set[str]) -> None:
+        """Segments that are no longer there need not be compared."""
+        self.unmatched = deque(
+            one for one in self.unmatched if one.entry is None or one.entry.name not in names
+        )
 
     async def drop(self, entries: Sequence[Entry]) -> None:
         """Take orphans out: of the catalog, of what searches see, of the id index."""
         gone = {entry.name for entry in entries}
         async with self._matching:
             self.shelf.remove(entries)
-            self.unmatched = deque(one for one in self.unmatched if one.entry.name not in gone)
+            self._forget_unmatched(gone)
             changed, shared = await self._host.offload(self._drop, entries)
             for entry in entries:
                 self.shelf.forget_places(entry.node, entry.first, entry.first + entry.count)
@@ -319,7 +389,7 @@ class Holdings:
 
     async def _lose(self, entries: Sequence[Entry]) -> None:
         gone = {entry.name for entry in entries}
-        self.unmatched = deque(one for one in self.unmatched if one.entry.name not in gone)
+        self._forget_unmatched(gone)
         self.shelf.remove(entries)
         self.damaged = True
         await self._host.offload(self.catalog.remove, entries)
@@ -341,68 +411,25 @@ class Holdings:
 
     # -- repeats -------------------------------------------------------------------------------
 
-    async def match(
-        self,
-        fetch: Callable[[Entry], Awaitable[Entry | None]],
-        matched: Callable[[Sequence[Entry]], None],
-    ) -> None:
-        """Decide which events of the segments that are unmatched now are repeats.
+    async def match(self, ways: Ways, matched: Callable[[Sequence[Entry]], None]) -> None:
+        """Decide which events of those that are unmatched now are repeats.
 
         A segment leaves `unmatched` only once it is matched, whatever ends this before.
 
         Args:
-            fetch: brings a segment into the cache, if it is not there, and says where it lies now.
             matched: told of segments as they are matched; the others stay to be tried again.
         """
         async with self._matching:
             batch = list(self.unmatched)
             for start in range(0, len(batch), JOB_SEGMENTS_MAX):
                 some = batch[start : start + JOB_SEGMENTS_MAX]
-                found = await self._copies(some, fetch)
-                ready = [one for one in some if _places(one) <= found.keys()]
-                entries = [structs.replace(one.entry, matched=True) for one in ready]
+                found = await self._comparing.copies(some, ways)
+                ready = [one for one in some if one.places <= found.keys()]
+                entries = [structs.replace(one.entry, matched=True) for one in ready if one.entry]
                 await self._stand(ready, found, entries)
-                names = {entry.name for entry in entries}
-                self.unmatched = deque(one for one in self.unmatched if one.entry.name not in names)
+                done = set(map(id, ready))
+                self.unmatched = deque(one for one in self.unmatched if id(one) not in done)
                 matched(entries)
-
-    async def _copies(
-        self, some: Sequence[Unmatched], fetch: Callable[[Entry], Awaitable[Entry | None]]
-    ) -> dict[Place, Copy | None]:
-        """Every record that is concerned, digested; None for places that no longer are any."""
-        places = set().union(*map(_places, some))
-        found: dict[Place, Copy | None] = {}
-        by_segment: dict[str, tuple[Entry, list[int]]] = {}
-        for place, entry in (await self._host.offload(self._entries_at, sorted(places))).items():
-            if entry is None:
-                found[place] = None
-            else:
-                by_segment.setdefault(entry.name, (entry, []))[1].append(place.position)
-        wanted: list[jobs.Wanted] = []
-        for entry, positions in by_segment.values():
-            there = await fetch(entry)
-            if there is not None:
-                source = segment_source(self.packs, there)
-                wanted.append(jobs.Wanted(source, tuple(positions)))
-        for start in range(0, len(wanted), JOB_SEGMENTS_MAX):
-            part = wanted[start : start + JOB_SEGMENTS_MAX]
-            for answer in await self._run(jobs.copies_in, part):
-                if not isinstance(answer, jobs.Refused):
-                    found |= {copy.place: copy for copy in answer}
-        return found
-
-    def _entries_at(self, places: Sequence[Place]) -> dict[Place, Entry | None]:
-        found: dict[Place, Entry | None] = {}
-        entry: Entry | None = None
-        for place in places:
-            inside = (
-                entry is not None
-                and entry.node == place.node
-                and entry.first <= place.position < entry.first + entry.count
-            )
-            entry = entry if inside else self.catalog.at(place)
-            found[place] = entry
-        return found
 
     async def _stand(
         self,
@@ -411,7 +438,7 @@ class Holdings:
         entries: Sequence[Entry],
     ) -> None:
         groups: dict[bytes, dict[Place, Copy]] = {}
-        for place in set().union(*map(_places, ready)):
+        for place in set().union(*(one.places for one in ready)):
             copy = found[place]
             if copy is not None:
                 groups.setdefault(copy.name, {})[place] = copy
@@ -443,7 +470,7 @@ class Holdings:
     async def _tidy(self, settled: dict[NodeId, int], limits: FoldLimits) -> bool:
         if self.ids.due:
             await self._host.offload(self.ids.maintain)
-        busy = {one.entry.name for one in self.unmatched}
+        busy = {one.entry.name for one in self.unmatched if one.entry}
         hot = plan_fold(
             [one for one in self.shelf.hot if one.entry.name not in busy],
             settled,
@@ -466,9 +493,11 @@ class Holdings:
 
     async def _fold(self, hot: Sequence[Hot], folds: Sequence[Fold]) -> None:
         number, self._next_fold = self._next_fold, self._next_fold + 1
-        sources = [*(one.source for one in hot), *(one.source for one in folds)]
+        sources: list[Source] = [one.source for one in hot]
+        sources += [one.source for one in folds]
         path = self.shelf.fold_path(number)
-        made = await self._run_fold(sources, str(path))
+        day = hot[0].day if hot else folds[0].facts.day
+        made = await self._run_fold(sources, str(path), day)
         await self._host.offload(self.ids.flush)
         entries = [one.entry for one in hot]
         data = msgspec.msgpack.encode(made)
@@ -480,37 +509,12 @@ class Holdings:
         for one in folds:
             await self._host.offload(remove, one.source.path)
 
-    async def _run_fold(self, sources: Sequence[object], destination: str) -> FoldFacts:
-        return await asyncio.wrap_future(
-            self._host.background.submit(fold, sources, destination)  # type: ignore[arg-type]
-        )
+    async def _run_fold(self, sources: Sequence[Source], path: str, day: int) -> FoldFacts:
+        return await asyncio.wrap_future(self._host.background.submit(fold, sources, path, day))
 
     async def _run(self, job: Callable[[Argument], Result], argument: Argument) -> Result:
         return await asyncio.wrap_future(self._host.compute.submit(job, argument))
 
 
-def _places(one: Unmatched) -> set[Place]:
-    """All places that a segment's matches speak of."""
-    own = {Place(one.entry.node, one.entry.first + index) for index, _ in one.matches}
-    return own | {place for _, place in one.matches}
-
-
-def _entry(one: Arrival, spot: Spot, known: SegmentFacts, matched: bool) -> Entry:
-    return Entry(
-        node=one.node,
-        index=one.name.index,
-        epoch=one.name.epoch,
-        first=one.name.first,
-        count=one.name.count,
-        name=one.name.text,
-        size_bytes=spot.size_bytes,
-        time_min_us=known.time_min_us,
-        time_max_us=known.time_max_us,
-        received_min_us=known.received_min_us,
-        received_max_us=known.received_max_us,
-        tenants=known.tenants,
-        fold=None,
-        matched=matched,
-        pack=spot.pack,
-        offset=spot.offset,
-    )
+def _is_within(one: Stretch, other: Stretch) -> bool:
+    return one.node == other.node and other.start <= one.start and one.end <= other.end

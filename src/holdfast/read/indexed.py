@@ -22,13 +22,14 @@ from holdfast.read.matching import Rows, matching
 from holdfast.read.pages import read_page
 from holdfast.read.query import Wanted
 from holdfast.read.segments import SourceError
-from holdfast.read.sources import FoldSource, Hit, Places, hidden_in
+from holdfast.read.sources import FoldSource, Hit, Places, Stretch, hidden_in
 from holdfast.read.tally import GROUPS, Tally
 
 PAGES_BYTES = 32 << 20
 AHEAD_BYTES = 16 << 20  # of pages, read by all threads before one of them is looked at
 
 Wish = tuple[Index, int]  # a fold's page, by its number
+Line = tuple[int, int, bytes]  # position, segment, record
 
 
 def _read(wishes: Sequence[Wish]) -> list[bytes]:
@@ -124,6 +125,23 @@ class Indexed:
         """The records at some rows of a fold; None: it has no index."""
         index = self._index(fold)
         return None if index is None else records(index, self._reader(index), rows)
+
+    def within(self, fold: FoldSource, stretch: Stretch) -> list[Line]:
+        """The records at some positions of a node, in any order.
+
+        Raises:
+            SourceError: a fold, or index, that must be made again.
+        """
+        index = self._index(fold)
+        if index is None:
+            raise SourceError("a fold has no index", fold.path)
+        cuts = index.footer.cuts
+        cut, positions = index.positions(slice(None))
+        there = np.array([each.node == stretch.node for each in cuts])[cut]
+        there &= (positions >= stretch.start) & (positions < stretch.end)
+        rows = np.flatnonzero(there).tolist()
+        found = records(index, self._reader(index), rows) if rows else {}
+        return [(int(positions[row]), cuts[cut[row]].index, found[row]) for row in rows]
 
     def _sure(self, lookup: Lookup, rows: Rows, asked: Question) -> Rows:
         """Those rows of which the record itself matches."""

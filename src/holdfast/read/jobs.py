@@ -15,9 +15,11 @@ from holdfast.errors import CorruptError
 from holdfast.model import NodeId, Place
 from holdfast.proof import ProofError
 from holdfast.proof.names import SegmentName
-from holdfast.read.decode import SegmentFacts, facts, keys_of, times_us
+from holdfast.read.decode import Int64s, SegmentFacts, facts, keys_of, times_us
 from holdfast.read.packs import Spot
 from holdfast.read.repeats import Copy, digests
+from holdfast.read.runs import UInt64s
+from holdfast.read.search import lines_within
 from holdfast.read.segments import SourceError, check_fold, read_lines
 from holdfast.read.sources import FoldSource, SegmentSource, Stretch
 from holdfast.regions import segment
@@ -86,6 +88,68 @@ def keys_of_fold(one: FoldSource) -> tuple[tuple[Stretch, bytes], ...]:
             start = int(positions[some[0]])
             keys = keys_of([tenants[row] for row in some], [ids[row] for row in some])
             found.append((Stretch(node, start, start + len(some)), keys))
+    return tuple(found)
+
+
+def keys_of_parts(
+    parts: Sequence[FoldSource], stretches: Sequence[Stretch]
+) -> tuple[tuple[Stretch, bytes], ...]:
+    """The same of all parts of a unit together, whose events lie in these stretches, one a node. A
+    place that no event is in (it is lost, or was let go) has a key that no event has.
+
+    Raises:
+        SourceError: as `keys_of_fold`.
+    """
+    keys = {each.node: _Keys(each) for each in stretches}
+    for part in parts:
+        check_fold(part)
+        with pq.ParquetFile(part.path, pre_buffer=False) as file:
+            for number in range(file.num_row_groups):
+                table = file.read_row_group(
+                    number, columns=["node", "position", "tenant", "id"], use_threads=False
+                )
+                nodes = np.array(table["node"].to_pylist(), dtype=object)
+                positions = table["position"].to_numpy()
+                every = keys_of(table["tenant"].to_pylist(), table["id"].to_pylist())
+                for node in set(nodes.tolist()):
+                    own = nodes == node
+                    keys[node].put(positions[own], np.frombuffer(every, "<u8")[own])
+    return tuple((each, keys[each.node].whole()) for each in stretches)
+
+
+class _Keys:
+    """The keys of a stretch, as they come."""
+
+    def __init__(self, stretch: Stretch) -> None:
+        self._stretch = stretch
+        self._keys = np.zeros(stretch.end - stretch.start, "<u8")
+        self._seen = np.zeros(stretch.end - stretch.start, np.bool_)
+
+    def put(self, positions: Int64s, keys: UInt64s) -> None:
+        self._keys[positions - self._stretch.start] = keys
+        self._seen[positions - self._stretch.start] = True
+
+    def whole(self) -> bytes:
+        empty = np.flatnonzero(~self._seen)
+        names = [f"\n{self._stretch.node} {at}" for at in (empty + self._stretch.start).tolist()]
+        self._keys[empty] = np.frombuffer(keys_of(names, names), "<u8")
+        return self._keys.tobytes()
+
+
+def copies_at(
+    parts: Sequence[FoldSource], node: NodeId, positions: Sequence[int]
+) -> tuple[Copy, ...]:
+    """Digest records of a unit that may be copies of others; those that are there.
+
+    Raises:
+        SourceError: a part or its index must be fetched or made again.
+    """
+    found = []
+    for position in positions:
+        for lines in lines_within(parts, Stretch(node, position, position + 1)):
+            record = lines.data[:-1]
+            (received_us,) = times_us([_received(record)]).tolist()
+            found.append(_copy(node, position, record, received_us))
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ from holdfast.model import Gap, NodeId
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.read import shown
+from holdfast.read.archive import Span
 from holdfast.read.catalog import Entry, Settled
 from holdfast.read.watermark import Born, End, Ledger, Promise, Run, Sighting, Trouble
 from holdfast.regions.layout import SHARD_SEGMENTS
@@ -249,6 +250,20 @@ class NodeLedger:
         for seen in final:
             del self.seen[seen.name.text]
         return True
+
+    def adopt(self, span: Span) -> None:
+        """All segments of a span are final, and searches see what the archive has of them. What of
+        it is declared lost is looked for anew, as if no region had shown it."""
+        for text, seen in [*self.seen.items()]:
+            if span.start <= seen.name.index < span.end:
+                del self.seen[text]
+        lost = [gap for gap in self._gaps if gap[0] < span.end and span.start < gap[1]]
+        self._found -= {index for index in self._found if span.start <= index < span.end}
+        self._unlooked.update(lost)
+        self.tip = max(self.tip, span.after)
+        if self.settled.end.size < span.end:
+            self.settled = Settled(self.node, End(span.end, span.after), 0)
+            self.run = None
 
     def entered(self, seen: Seen, entry: Entry) -> None:
         """Searches see a segment now."""

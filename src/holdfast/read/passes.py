@@ -21,11 +21,16 @@ from holdfast.ports import Host
 from holdfast.proof import names
 from holdfast.proof.names import SegmentName
 from holdfast.read import jobs
-from holdfast.read.catalog import DamagedError, Entry, Settled
+from holdfast.read.adopting import Adopting
+from holdfast.read.arrival import Arrival
+from holdfast.read.catalog import Entry, Settled
+from holdfast.read.clocks import Clocks
+from holdfast.read.comparing import Ways
+from holdfast.read.database import DamagedError
 from holdfast.read.decode import SegmentFacts
 from holdfast.read.fetch import Fetcher
-from holdfast.read.follow import Clocks, Follow, FollowLimits
-from holdfast.read.holdings import Arrival, Holdings
+from holdfast.read.follow import Follow, FollowLimits
+from holdfast.read.holdings import Holdings
 from holdfast.read.ledgers import NodeLedger, Seen
 from holdfast.read.packs import Spot
 from holdfast.read.segments import SourceError
@@ -66,18 +71,19 @@ class Passes:
         limits: PassLimits,
         clocks: Clocks | None,
     ) -> None:
+        self._regions = regions
+        self._host = host
+        self._limits = limits
         self.judgement = Judgement()
         self.holdings = Holdings(cache, regions.trail, limits.cache_bytes, host)
         self.follow = Follow(regions, host, limits.follow, clocks)
+        self.adopting = self._adopting()
         self.changed: Callable[[], None] = lambda: None
         self.taken_back: Callable[[NodeId, int], None] = lambda node, position: None
         self.wake = asyncio.Event()  # a pass is wanted now
         self.count = 0
         self.ended_us = 0
         self.seconds = 0.0
-        self._regions = regions
-        self._host = host
-        self._limits = limits
         self._clocks = clocks
         self._turn = asyncio.Lock()
         self._fetching = asyncio.Semaphore(limits.fetches)
@@ -134,6 +140,7 @@ class Passes:
         facts = self.follow.memory.facts
         self.follow.close()
         self.follow = Follow(self._regions, self._host, self._limits.follow, self._clocks)
+        self.adopting = self._adopting()
         self._lost.clear()
         await self.holdings.reopen(why)
         self._spoilt = ""
@@ -164,10 +171,18 @@ class Passes:
 
     async def _pass(self) -> None:
         await self._forget_lost()
+        archives = self.follow.archives
+        await archives.look(self._host.now_us())
+        await self._adopt()
         view = await self.follow.look()
         await self._host.offload(self._remember)
         await self._recognise_late()
         first = judge(view, self.judgement)
+        if any(holding.kind == "hole" for holding in first.holding_back):
+            # It may have come into an archive, and gone, since that was looked at.
+            await archives.look_again(self._regions, self._host.now_us())
+            await self._adopt()
+            first = judge(self.follow.again(view), self.judgement)
         await self._drop_orphans(first)
         todo = self._to_fetch({orphan.name for orphan in first.orphans})
         for start in range(0, len(todo), STEP_SEGMENTS):
@@ -182,6 +197,19 @@ class Passes:
             await self.match()
             judgement = judge(self.follow.again(view), self.judgement)
         await self._conclude(judgement)
+
+    def _adopting(self) -> Adopting:
+        return Adopting(self.holdings, self.follow.archives, lambda: self.fetcher, self._host)
+
+    async def _adopt(self) -> None:
+        """Take from the archive what it has."""
+        fresh, self.follow.archives.fresh = self.follow.archives.fresh, []
+        if fresh:
+            await self._host.offload(self.holdings.catalog.keep_statements, fresh)
+        for unit in await self.adopting.adopt():
+            for span in unit.spans:
+                self.follow.ledger(span.node).adopt(span)
+        await self.adopting.index()
 
     def _remember(self) -> None:
         catalog, memory = self.holdings.catalog, self.follow.memory
@@ -358,7 +386,8 @@ class Passes:
         Whoever gives up waiting leaves the comparison running: ended half-way, it would have told
         the catalog what searches were not told.
         """
-        comparing = asyncio.ensure_future(self.holdings.match(self.bring, self._matched))
+        ways = Ways(self.bring, self.adopting.bring)
+        comparing = asyncio.ensure_future(self.holdings.match(ways, self._matched))
         self._comparing.add(comparing)
         comparing.add_done_callback(self._comparing.discard)
         await asyncio.shield(comparing)
@@ -406,10 +435,16 @@ class Passes:
     # -- losses --------------------------------------------------------------------------------
 
     async def heal(self, error: SourceError) -> None:
-        """A file that searches read is gone or damaged: get it again, or withdraw the statement."""
+        """A file that searches read is gone or damaged: get it again, or withdraw the statement.
+
+        Raises:
+            UnavailableError: it is the archive's, and no region has it now.
+        """
         log.warning("%s", error)
         if not self.holdings.is_alive():
             self.spoil("its folder is gone")
+            return
+        if await self.adopting.heal(error.path):
             return
         for hot in self.holdings.shelf.hot:
             if hot.source.path == error.path and await self.bring(hot.entry) is None:

@@ -13,11 +13,10 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
-    Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -30,7 +29,6 @@ from holdfast.model import (
     Contents,
     Counts,
     Found,
-    Gap,
     NodeId,
     Page,
     Place,
@@ -38,23 +36,24 @@ from holdfast.model import (
 )
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
-from holdfast.read.catalog import Catalog, ClosedError, DamagedError, Entry
+from holdfast.read.arrival import Arrival
+from holdfast.read.catalog import Catalog, Entry
+from holdfast.read.clocks import Clocks
+from holdfast.read.contents import Preserved, Stored
 from holdfast.read.counting import Counting, Question
+from holdfast.read.database import ClosedError, DamagedError
 from holdfast.read.decode import key_of
-from holdfast.read.fetch import CorruptCopy
-from holdfast.read.follow import Clocks, Stray
-from holdfast.read.holdings import Arrival
+from holdfast.read.evidence import contents_of
 from holdfast.read.ids import PLACES_MAX
 from holdfast.read.lives import Life, lives_of
 from holdfast.read.passes import Passes, PassLimits
 from holdfast.read.query import LIMIT_MAX, Wanted, check
+from holdfast.read.report import ReaderReport, report_of
 from holdfast.read.search import run_page
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source, spot_of
-from holdfast.read.sources import SegmentSource, Source, prune, stretches_of
-from holdfast.read.tail import Ends, Tail, matches
-from holdfast.regions import layout
-from holdfast.regions.layout import SegmentKey
+from holdfast.read.sources import SegmentSource, Source, Stretch, prune, stretches_of
+from holdfast.read.tail import EVENTS_A_STEP, Ends, Step, Tail, matches, matches_in
 from holdfast.regions.port import RegionId
 from holdfast.regions.regions import Regions
 
@@ -76,37 +75,6 @@ class ReaderLimits(Struct, frozen=True, kw_only=True):
     interval_s: float = 0.5
     match_wait_s: float = 5.0
     lost_wait_s: float = 20.0
-
-
-class ReaderReport(Struct, frozen=True):
-    """How reading stands.
-
-    passed_us: when the last whole pass ended, 0: none yet. failed: why the last one ended early, ""
-    when it did not. lost: why the cache was made anew, "" if it was not. alarms: what is missing or
-    contradicts itself, by node; corrupt: copies: neither of what is declared lost. suspects:
-    regions that do not count for what they lost, and what.
-    """
-
-    complete_through_us: int | None
-    segments: int
-    events: int
-    hot_segments: int
-    hot_events: int
-    folds: int
-    repeats: int
-    conflicts: int
-    unmatched: int
-    cache_bytes: int
-    passes: int
-    passed_us: int
-    pass_s: float
-    failed: str
-    lost: str
-    tails: int
-    alarms: tuple[tuple[NodeId, str], ...]
-    corrupt: tuple[CorruptCopy, ...]
-    strays: tuple[Stray, ...]
-    suspects: tuple[tuple[RegionId, str], ...] = ()
 
 
 class Reader:
@@ -267,8 +235,19 @@ class Reader:
     # -- what proofs are made of; errors as `search` ---------------------------------------------
 
     async def names(self, node: NodeId, start: int, end: int) -> tuple[str, ...]:
-        """The names of a node's segments [start, end) that are held, in order."""
-        return await self._catalog(lambda catalog: catalog.names(node, start, end))
+        """The names of a node's segments [start, end) that are held, in order. One that is not is
+        left out, an index that two claim has both."""
+        return await self._answer(lambda: self._names(node, start, end), None)
+
+    async def _names(self, node: NodeId, start: int, end: int) -> tuple[str, ...]:
+        passes = self._passes
+        while True:
+            until = passes.holdings.adopted.end(node)
+            archived = await passes.adopting.names(node, start, end)
+            catalog = passes.holdings.catalog
+            others = await self._host.offload(catalog.names, node, start, end)
+            if until == passes.holdings.adopted.end(node):
+                return tuple(sorted([*archived, *others]) if archived else others)
 
     async def notes(self, node: NodeId) -> tuple[tuple[str, bytes], ...]:
         """The node's births, closed notes and gaps as regions showed them, with their keys."""
@@ -288,8 +267,12 @@ class Reader:
         return await self._host.offload(lives_of, listed, passes.judgement.runs, kept)
 
     async def received(self, from_us: int, to_us: int) -> tuple[int, int] | None:
-        """See `Catalog.received`."""
-        return await self._catalog(lambda catalog: catalog.received(from_us, to_us))
+        """When the segments were received that may hold events of [from_us, to_us): from, to."""
+        found = await self._catalog(lambda catalog: catalog.received(from_us, to_us))
+        archived = self._passes.holdings.adopted.received(from_us, to_us)
+        if found is None or archived is None:
+            return found or archived
+        return min(found[0], archived[0]), max(found[1], archived[1])
 
     async def _catalog(self, question: Callable[[Catalog], Result]) -> Result:
         """Ask the one that there is, also where it was made anew meanwhile."""
@@ -303,16 +286,18 @@ class Reader:
         else:
             await self.pass_once()
 
-    async def segments(
-        self, node: NodeId, start: int, end: int
-    ) -> tuple[tuple[SegmentName, bytes], ...]:
-        """The segments [start, end) that are held there; their bytes hash to their names."""
-        holdings = self._passes.holdings
-        held = await self._answer(
-            lambda: self._host.offload(holdings.catalog.within, node, start, end), None
-        )
-        found = []
-        for entry in held:
+    async def segments(self, node: NodeId, start: int, end: int) -> tuple[Preserved, ...]:
+        """What there is of the segments [start, end) that are held, in order. Bytes hash to their
+        names."""
+        return await self._answer(lambda: self._segments(node, start, end), None)
+
+    async def _segments(self, node: NodeId, start: int, end: int) -> tuple[Preserved, ...]:
+        holdings, found = self._passes.holdings, list[Preserved]()
+        for unit, _ in [*holdings.adopted.within(node, start, end)]:
+            path = await self._passes.adopting.evidence_of(unit)
+            parts = holdings.parts_of(unit)
+            found += await self._run(contents_of, path, parts, node, start, end)
+        for entry in await self._host.offload(holdings.catalog.within, node, start, end):
             there = await self._passes.bring(entry)
             name = SegmentName.parse(entry.name)
             data = None
@@ -320,11 +305,11 @@ class Reader:
                 data = await self._host.offload(holdings.packs.read, spot_of(there), name)
             if data is None:
                 raise UnavailableError(f"segment {name.index} of node {node} cannot be read now")
-            found.append((name, data))
-        return tuple(found)
+            found.append(Stored(name, data))
+        return tuple(sorted(found, key=lambda one: one.name.index))
 
-    async def segment(self, node: NodeId, index: int) -> tuple[SegmentName, bytes]:
-        """The segment that is held there. Its bytes hash to its name."""
+    async def segment(self, node: NodeId, index: int) -> Preserved:
+        """The segment that is held there."""
         found = await self.segments(node, index, index + 1)
         if len(found) != 1:
             raise UnavailableError(f"segment {index} of node {node} cannot be read now")
@@ -403,10 +388,16 @@ class Reader:
         found = prune(self._passes.holdings.shelf.sources, wanted)
         if not wanted.id or wanted.tenant is None:
             return found
-        places = self._passes.holdings.ids.find(key_of(wanted.tenant, wanted.id))
+        holdings = self._passes.holdings
+        places = holdings.ids.find(key_of(wanted.tenant, wanted.id))
         if len(places) == PLACES_MAX:
             return found  # the index may know no more of them
-        return [source for source in found if any(_holds(source, place) for place in places)]
+        unknown = {part.sha256 for name in holdings.unindexed for part in holdings.parts(name)}
+        return [
+            source
+            for source in found
+            if source.sha256 in unknown or any(_holds(source, place) for place in places)
+        ]
 
     async def _run(
         self,
@@ -429,10 +420,15 @@ class Reader:
         """See `tail.Feed`."""
         return self._news
 
-    async def entered(self, node: NodeId, position: int) -> Sequence[Entry]:
+    async def entered(self, node: NodeId, position: int) -> Sequence[Step]:
         """See `tail.Feed`."""
         end = self.ends()[node].known
         catalog = self._passes.holdings.catalog
+        archived = self._passes.holdings.adopted.after(node, position)
+        if archived is not None:
+            _, span = archived
+            first = max(position, span.first)
+            return [Stretch(node, first, min(span.after, first + EVENTS_A_STEP))]
         found: list[Entry] = []
         for entry in await self._host.offload(catalog.after, node, position, 64):
             if entry.first + entry.count > end or (found and entry.first != position):
@@ -441,16 +437,30 @@ class Reader:
             found.append(entry)
         return found
 
-    async def matching(self, entries: Sequence[Entry], query: Query) -> Sequence[Found]:
+    async def matching(self, steps: Sequence[Step], query: Query) -> Sequence[Found]:
         """See `tail.Feed`."""
-        shelf, packs = self._passes.holdings.shelf, self._passes.holdings.packs
+        holdings = self._passes.holdings
+        shelf, packs = holdings.shelf, holdings.packs
         sources: list[SegmentSource] = []
-        for entry in entries:
+        found: list[Found] = []
+        for entry in steps:
+            if isinstance(entry, Stretch):
+                found += await self._answer(partial(self._in_unit, entry, query), None)
+                continue
             there = await self._passes.bring(entry)
             if there is None:
                 raise UnavailableError(f"segment {entry.index} of {entry.node} cannot be read now")
             sources.append(segment_source(packs, there))
-        return await self._run(matches, sources, query, shelf.repeats, shelf.conflicts)
+        found += await self._run(matches, sources, query, shelf.repeats, shelf.conflicts)
+        return sorted(found, key=lambda one: (one.node, one.position))
+
+    async def _in_unit(self, stretch: Stretch, query: Query) -> tuple[Found, ...]:
+        holdings = self._passes.holdings
+        there = holdings.adopted.at(stretch.node, stretch.start)
+        assert there is not None, "what was adopted stays so"
+        shelf, parts = holdings.shelf, holdings.parts_of(there[0])
+        of = (query, shelf.repeats, shelf.conflicts)
+        return await self._run(matches_in, parts, stretch, *of)
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
@@ -464,43 +474,9 @@ class Reader:
         """The regions that lost something that was seen in them."""
         return self._passes.follow.memory.suspects if self._opened else ()
 
-    # -- report --------------------------------------------------------------------------------
-
     def report(self) -> ReaderReport:
         """How reading stands. Only once it is open."""
-        passes, shelf = self._passes, self._passes.holdings.shelf
-        return ReaderReport(
-            complete_through_us=passes.judgement.complete_through_us,
-            segments=passes.holdings.segments_count,
-            events=passes.holdings.events_count,
-            hot_segments=shelf.hot_count,
-            hot_events=shelf.hot_events,
-            folds=len(shelf.folds),
-            repeats=shelf.repeats_count,
-            conflicts=shelf.conflicts_count,
-            unmatched=len(passes.holdings.unmatched),
-            cache_bytes=passes.holdings.packs.size_bytes,
-            passes=passes.count,
-            passed_us=passes.ended_us,
-            pass_s=passes.seconds,
-            failed=self._failed,
-            lost=passes.holdings.lost,
-            tails=len(self._tails),
-            alarms=tuple((run.node, run.alarm) for run in passes.judgement.runs if run.alarm),
-            corrupt=tuple(_untold(passes.fetcher.corrupt.values(), passes.judgement.gaps)),
-            strays=tuple(passes.follow.strays.values()),
-            suspects=tuple(sorted(passes.follow.memory.suspects.items())),
-        )
-
-
-def _untold(copies: Iterable[CorruptCopy], gaps: Sequence[Gap]) -> Iterator[CorruptCopy]:
-    """The corrupt copies but for those of segments that are missing as declared."""
-    for copy in copies:
-        key = layout.parse_key(copy.key)
-        if not isinstance(key, SegmentKey) or not any(
-            gap.node == key.node and gap.start <= key.name.index < gap.end for gap in gaps
-        ):
-            yield copy
+        return report_of(self._passes, self._failed, len(self._tails))
 
 
 def _holds(source: Source, place: Place) -> bool:

@@ -6,7 +6,7 @@ began; what came since may lie in shards that the round had passed already.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from holdfast.model import NodeId
@@ -14,6 +14,9 @@ from holdfast.read import shown
 from holdfast.read.catalog import RegionFacts
 from holdfast.read.ledgers import NodeLedger
 from holdfast.read.listings import shards_of
+
+Explained = Callable[[NodeId], shown.Ranges]
+"""What of a ledger need not be in the region: it is declared lost, or in the region's archive."""
 
 
 @dataclass(slots=True)
@@ -33,16 +36,15 @@ class Round:
         self.left.popleft()
         self.now[node] = shown.union(self.now.get(node, ()), found)
 
-    def gone(self, ledgers: Mapping[NodeId, NodeLedger]) -> int:
-        """Once nothing is left: how many segments it showed and does not; but for what is declared
-        lost, which nobody misses."""
+    def gone(self, explained: Explained) -> int:
+        """Once nothing is left: how many segments it showed and does not; but for what is
+        explained, which nobody misses."""
         missed = {
             node: shown.minus(ranges, self.now.get(node, ()))
             for node, ranges in self.before.items()
         }
         return sum(
-            shown.count(shown.minus(ranges, ledgers[node].lost_ranges))
-            for node, ranges in missed.items()
+            shown.count(shown.minus(ranges, explained(node))) for node, ranges in missed.items()
         )
 
 

@@ -12,6 +12,7 @@ import atexit
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import groupby
 
 import pyarrow as pa
 from msgspec import Raw, structs
@@ -31,6 +32,7 @@ from holdfast.read.sources import (
     Places,
     SegmentSource,
     Source,
+    Stretch,
     prune,
 )
 
@@ -128,6 +130,25 @@ def run_matching(parts: Sequence[Lines], query: Query) -> frozenset[Place]:
     rows = matching(table, check(query), {})
     found = table.select(["node", "position"]).take(pa.array(rows)).to_pydict()
     return frozenset(map(Place, found["node"], found["position"]))
+
+
+def lines_within(
+    parts: Sequence[FoldSource], stretch: Stretch, limits: Limits = DEFAULTS
+) -> list[Lines]:
+    """The records at some positions of a node, from parts: by segment, in order; from its first one
+    that is there on, and none of them missing but at both ends.
+
+    Raises:
+        SourceError: a part or its index must be fetched or made again.
+    """
+    with engine_of(limits).working() as engine:
+        found = engine.within(parts, stretch)
+    several: list[Lines] = []
+    for index, some in groupby(found, lambda line: line[1]):
+        lines = list(some)
+        data = b"".join(record + b"\n" for _, _, record in lines)
+        several.append(Lines(stretch.node, index, lines[0][0], data))
+    return several
 
 
 def refuse_many(name: str, groups: Sized) -> None:

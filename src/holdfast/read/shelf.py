@@ -17,6 +17,7 @@ from holdfast.read.fold import FoldFacts
 from holdfast.read.packs import Packs, Spot
 from holdfast.read.repeats import Standing
 from holdfast.read.sources import FoldSource, Places, SegmentSource, Source
+from holdfast.regions.units import DAY_US
 
 FOLD_EVENTS_MAX = 65_536  # a fold job holds its events in memory: about 1.3 kB each
 FOLD_WHOLE = FOLD_EVENTS_MAX // 2  # a fold of so many events is not merged any more
@@ -38,10 +39,11 @@ class FoldLimits(Struct, frozen=True):
 
 
 class Hot(Struct, frozen=True):
-    """A segment in no fold."""
+    """A segment in no fold. day: when it was sealed, in days since 1970."""
 
     entry: Entry
     source: SegmentSource
+    day: int = 0
 
 
 class Fold(Struct, frozen=True):
@@ -63,6 +65,7 @@ class Shelf:
         self._folder = folder
         self._hot: dict[Key, Hot] = {}
         self._folds: dict[int, Fold] = {}
+        self._parts: dict[str, tuple[FoldSource, ...]] = {}
         self._sources: tuple[Source, ...] | None = None
         self._repeats = _PlaceSet()
         self._conflicts = _PlaceSet()
@@ -87,6 +90,7 @@ class Shelf:
             self._sources = (
                 *(hot.source for hot in self._hot.values()),
                 *(fold.source for fold in self._folds.values()),
+                *(part for parts in self._parts.values() for part in parts),
             )
         return self._sources
 
@@ -116,7 +120,7 @@ class Shelf:
         """A segment whose file is in the cache. name: the entry's, if it is parsed already."""
         key = (entry.node, entry.index, entry.name)
         if key not in self._hot:
-            self._hot[key] = Hot(entry, segment_source(self._packs, entry, name))
+            self._hot[key] = self._hot_of(entry, name)
             self.hot_events += entry.count
             self._sources = None
 
@@ -124,8 +128,12 @@ class Shelf:
         """The bytes of a segment lie elsewhere in the cache now, if it is hot."""
         key = (entry.node, entry.index, entry.name)
         if key in self._hot:
-            self._hot[key] = Hot(entry, segment_source(self._packs, entry))
+            self._hot[key] = self._hot_of(entry)
             self._sources = None
+
+    def _hot_of(self, entry: Entry, name: SegmentName | None = None) -> Hot:
+        name = name or SegmentName.parse(entry.name)
+        return Hot(entry, segment_source(self._packs, entry, name), name.sealed_us // DAY_US)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Segments that are folded now, or gone."""
@@ -144,6 +152,11 @@ class Shelf:
         """Folds that were merged, or whose file is lost."""
         for number in numbers:
             self._folds.pop(number, None)
+        self._sources = None
+
+    def put_parts(self, unit: str, parts: Sequence[FoldSource]) -> None:
+        """The parts of a unit, in place of those that were its parts before."""
+        self._parts[unit] = tuple(parts)
         self._sources = None
 
     def stand(self, standings: Iterable[tuple[Place, Standing]]) -> None:
@@ -222,7 +235,8 @@ def plan_fold(
 ) -> tuple[Hot, ...]:
     """Which hot segments to fold now, oldest first; none while it is not worth it. Pure.
 
-    Only what is final: an orphan in a fold would have to be cut out of it.
+    Only what is final: an orphan in a fold would have to be cut out of it. Only of one day: what
+    the archive has of a day takes the place of folds.
     """
     final = [one for one in hot if one.entry.index < settled.get(one.entry.node, 0)]
     if not final:
@@ -236,15 +250,16 @@ def plan_fold(
         or (old_s >= limits.old_s and events >= limits.old_events)
         or old_s >= limits.very_old_s
     )
-    return _first_events(final) if worth_it else ()
+    return _first_events([one for one in final if one.day == final[0].day]) if worth_it else ()
 
 
 def plan_merge(folds: Sequence[Fold]) -> tuple[Fold, ...]:
-    """Which small folds to make one of, so that a search opens few files. Pure."""
-    classes: dict[int, list[Fold]] = {}
+    """Which small folds of one day to make one of, so that a search opens few files. Pure."""
+    classes: dict[tuple[int, int], list[Fold]] = {}
     for fold in sorted(folds, key=lambda fold: fold.number):
         if fold.facts.count < FOLD_WHOLE:
-            classes.setdefault(fold.facts.count.bit_length() // _CLASS_BITS, []).append(fold)
+            size = fold.facts.count.bit_length() // _CLASS_BITS
+            classes.setdefault((size, fold.facts.day), []).append(fold)
     for _, group in sorted(classes.items()):
         if len(group) >= MERGE_FAN:
             taken: list[Fold] = []

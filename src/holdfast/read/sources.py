@@ -54,7 +54,10 @@ class Stretch(Struct, frozen=True, order=True, array_like=True):
 
 
 class FoldSource(Struct, frozen=True):
-    """One Parquet file, and what it holds. sha256: of its bytes. tenants: empty: not known."""
+    """One Parquet file, and what it holds. sha256: of its bytes. tenants: empty: not known.
+
+    is_part: of the archive, whose columns of times are named and typed as lakes have them.
+    """
 
     path: str
     sha256: str
@@ -63,6 +66,7 @@ class FoldSource(Struct, frozen=True):
     time_max_us: int
     stretches: tuple[Stretch, ...]
     tenants: tuple[str, ...] = ()
+    is_part: bool = False
 
 
 Source = SegmentSource | FoldSource

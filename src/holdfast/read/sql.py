@@ -15,6 +15,11 @@ from holdfast.read.words import whole
 
 HIDDEN = "hidden"
 FOLDS = "read_parquet(?, file_row_number = true)"
+# Parts of the archive, with the columns of folds.
+PARTS = (
+    "(SELECT epoch_us(time) AS time_us, epoch_us(received) AS received_us,"
+    f" * EXCLUDE (time, received), filename FROM {FOLDS})"
+)
 ALL, GROUP, BUCKET = 0, 1, 2
 ORDER = "ORDER BY time_us DESC, node DESC, position DESC"
 

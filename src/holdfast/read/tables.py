@@ -1,6 +1,6 @@
 """The catalog's tables. A change of any of them needs another version."""
 
-VERSION = 4
+VERSION = 5
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -8,7 +8,9 @@ CREATE TABLE nodes (
     n INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE,
     settled INTEGER NOT NULL DEFAULT 0, settled_first INTEGER NOT NULL DEFAULT 0,
     settled_epoch INTEGER NOT NULL DEFAULT 0,
-    lost INTEGER NOT NULL DEFAULT 0, lost_events INTEGER NOT NULL DEFAULT 0);
+    lost INTEGER NOT NULL DEFAULT 0, lost_events INTEGER NOT NULL DEFAULT 0,
+    archived INTEGER NOT NULL DEFAULT 0, archived_first INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE units (unit TEXT PRIMARY KEY, facts BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE segments (
     n INTEGER NOT NULL, idx INTEGER NOT NULL, epoch INTEGER NOT NULL,
     first INTEGER NOT NULL, count INTEGER NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -22,7 +24,7 @@ CREATE INDEX segments_fold ON segments (fold) WHERE fold IS NOT NULL;
 CREATE INDEX segments_unmatched ON segments (n, idx) WHERE matched = 0;
 CREATE INDEX segments_first ON segments (n, first);
 CREATE TRIGGER segments_late AFTER INSERT ON segments
-    WHEN NEW.idx < (SELECT settled FROM nodes WHERE n = NEW.n)
+    WHEN EXISTS (SELECT 1 FROM nodes WHERE n = NEW.n AND archived <= NEW.idx AND NEW.idx < settled)
     BEGIN UPDATE nodes SET lost = lost - 1, lost_events = lost_events - NEW.count
         WHERE n = NEW.n; END;
 CREATE TABLE folds (id INTEGER PRIMARY KEY, facts BLOB NOT NULL);

@@ -14,19 +14,22 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 
 from holdfast.errors import Problem, RejectedError
-from holdfast.model import Found, NodeId, Query
+from holdfast.model import Found, NodeId, Place, Query
 from holdfast.read.catalog import Entry
 from holdfast.read.query import LIMIT_MAX, check
-from holdfast.read.search import run_page
-from holdfast.read.sources import Places, SegmentSource
+from holdfast.read.search import lines_within, run_matching, run_page
+from holdfast.read.sources import FoldSource, Places, SegmentSource, Stretch
 
 SEGMENTS_A_STEP = 64
 EVENTS_A_STEP = 10_000
 PAUSE_S = 0.25  # between two steps: each costs a search
 _CURSOR_VERSION = 1
+
+
+Step = Entry | Stretch
 
 
 class Ends(Struct, frozen=True):
@@ -45,11 +48,12 @@ class Feed(Protocol):
     def changed(self) -> asyncio.Event:
         """Set when anything was entered, or taken out, after this call."""
 
-    async def entered(self, node: NodeId, position: int) -> Sequence[Entry]:
-        """The next segments of a node from a position on, as far as searches see them."""
+    async def entered(self, node: NodeId, position: int) -> Sequence[Step]:
+        """The next segments of a node from a position on, as far as searches see them; or events of
+        the archive."""
 
-    async def matching(self, entries: Sequence[Entry], query: Query) -> Sequence[Found]:
-        """The events of these segments that match, in the order of their ledgers."""
+    async def matching(self, steps: Sequence[Step], query: Query) -> Sequence[Found]:
+        """The events of these that match, in the order of their ledgers."""
 
 
 class _Cursor(Struct, frozen=True, array_like=True):
@@ -111,7 +115,7 @@ class Tail:
         """Look for more; whether there may be more still. Safe to be cancelled."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._next_step - loop.time())
-        entries: list[Entry] = []
+        entries: list[Step] = []
         for node, end in self._feed.ends().items():
             at = self._positions.get(node, 0)
             if at < end.known:
@@ -123,8 +127,8 @@ class Tail:
         before = dict(self._positions)
         self._ready.extend(one for one in found if one.position >= before.get(one.node, 0))
         self._given = before
-        for entry in batch:
-            self._positions[entry.node] = entry.first + entry.count
+        for step in batch:
+            self._positions[step.node] = _range(step).stop
         self._next_step = loop.time() + PAUSE_S
         return True
 
@@ -145,15 +149,44 @@ def matches(
     return tuple(sorted(found, key=lambda one: (one.node, one.position)))
 
 
-def _bounded(entries: Sequence[Entry]) -> list[Entry]:
+def matches_in(
+    parts: Sequence[FoldSource],
+    stretch: Stretch,
+    query: Query,
+    hidden: Places,
+    conflicts: Places,
+) -> tuple[Found, ...]:
+    """The same of events that a unit of the archive has, from its parts.
+
+    Raises:
+        RejectedError, SourceError: as `run_page`.
+    """
+    several = lines_within(parts, stretch)
+    places = run_matching(several, query)
+    return tuple(
+        Found(Raw(record), stretch.node, lines.segment, position, place in conflicts)
+        for lines in several
+        for position, record in enumerate(lines.data.split(b"\n")[:-1], lines.first)
+        if (place := Place(stretch.node, position)) in places and place not in hidden
+    )
+
+
+def _range(step: Step) -> range:
+    """The positions of its events."""
+    if isinstance(step, Stretch):
+        return range(step.start, step.end)
+    return range(step.first, step.first + step.count)
+
+
+def _bounded(steps: Sequence[Step]) -> list[Step]:
     """The first of them, as many as one step takes."""
-    batch: list[Entry] = []
+    batch: list[Step] = []
     events = 0
-    for entry in entries[:SEGMENTS_A_STEP]:
-        if batch and events + entry.count > EVENTS_A_STEP:
+    for step in steps[:SEGMENTS_A_STEP]:
+        if batch and events + len(_range(step)) > EVENTS_A_STEP:
             break
-        batch.append(entry)
-        events += entry.count
+        batch.append(step)
+        events += len(_range(step))
     return batch
 
 

@@ -40,8 +40,8 @@ from msgspec import Struct, structs
 from holdfast.errors import HoldfastError
 from holdfast.model import Contents, JsonObject, NodeId
 from holdfast.proof.names import SegmentName
+from holdfast.read.arrival import Arrival
 from holdfast.read.decode import SegmentFacts, facts_of
-from holdfast.read.holdings import Arrival
 from holdfast.read.reader import Reader
 from holdfast.regions.clock import ClockInterval
 from holdfast.watch.channels import Store

@@ -13,7 +13,7 @@ from msgspec import Struct
 from holdfast.keep.repair import Finding
 from holdfast.keep.witnesses import lag_seconds
 from holdfast.model import NodeId
-from holdfast.read.reader import ReaderReport
+from holdfast.read.report import ReaderReport
 from holdfast.regions.region import RegionReport, why_too_few
 from holdfast.times import format_us
 from holdfast.watch.standing import Standing

@@ -26,7 +26,7 @@ from holdfast.keep.repair import FindingKind
 from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport, lag_seconds
 from holdfast.model import Completeness, HoldingKind
-from holdfast.read.reader import ReaderReport
+from holdfast.read.report import ReaderReport
 from holdfast.restore.restorer import RestoreReport
 from holdfast.watch.alarms import AlarmsReport
 from holdfast.watch.standing import LATENCY_SECONDS, Exemplar, Standing, WriterReport

@@ -13,7 +13,7 @@ from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport
 from holdfast.model import Completeness, NodeId
-from holdfast.read.reader import ReaderReport
+from holdfast.read.report import ReaderReport
 from holdfast.regions.region import Counter, RegionReport
 from holdfast.restore.restorer import RestoreReport
 from holdfast.write.node import NodeReport

@@ -94,10 +94,10 @@ async def _copies(faces: Faces, found: Found) -> tuple[Copy, ...]:
     system = faces.system
     try:
         async with asyncio.timeout(COPY_SECONDS):
-            name, _ = await system.reader.segment(found.node, found.segment)
+            held = await system.reader.segment(found.node, found.segment)
     except (HoldfastError, TimeoutError):
         return tuple(Copy(each.id, "unk", "was not asked") for each in system.regions)
-    key = layout.segment_key(found.node, name)
+    key, name = layout.segment_key(found.node, held.name), held.name
     return tuple(await asyncio.gather(*(_copy(faces, each, key, name) for each in system.regions)))
 
 

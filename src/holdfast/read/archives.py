@@ -1,0 +1,158 @@
+"""What the archive of each region is stated to hold: its manifests, listed now and then.
+
+A manifest never changes, so it is read once, and kept in the catalog. Most looks list the newest
+days and those without a manifest that is known; all days once an hour, for later generations.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from holdfast.model import NodeId
+from holdfast.read import shown
+from holdfast.regions import layout, manifests, units
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Archive, Cookie
+from holdfast.regions.layout import ArchiveKey
+from holdfast.regions.port import Level, Present, RegionId
+from holdfast.regions.region import Region
+from holdfast.regions.regions import Regions
+
+EVERY_US = 60_000_000
+ALL_EVERY_US = 3_600_000_000
+SOON_US = 10_000_000  # where something is missing that an archive may explain
+NEWEST_DAYS = 2  # which may get another hour
+AT_ONCE = 8  # calls to one region
+_DAY = "day="
+
+Place = tuple[str, int]  # unit, generation
+
+
+class Archives:
+    """See the module. fresh: manifests that were read since they were last taken up, as (region,
+    key, bytes)."""
+
+    def __init__(self, regions: Regions) -> None:
+        self._regions = regions
+        self._stores: dict[RegionId, str] = {}
+        self._known: dict[RegionId, dict[Place, Archive]] = {id: {} for id in regions.by_id}
+        self._spans: dict[RegionId, dict[NodeId, shown.Ranges]] = {}
+        self._refused: set[tuple[RegionId, str, str]] = set()  # region, store, key
+        self._looked: dict[RegionId, int] = {}
+        self._looked_at_all: dict[RegionId, int] = {}
+        self.fresh: list[tuple[str, str, bytes]] = []
+
+    def restore(self, region: RegionId, store: str, key: ArchiveKey, data: bytes) -> None:
+        """Take up what an earlier process read, of the store that the region had then."""
+        if region in self._known:
+            self._stores[region] = store
+            self._take(region, store, key, data)
+
+    def covered(self, region: RegionId, node: NodeId) -> shown.Ranges:
+        """The segments of a ledger that the region's own archive has: they may be gone there."""
+        return self._spans.get(region, {}).get(node, ())
+
+    def units(self) -> Mapping[str, Archive]:
+        """By name; of each a manifest of the largest generation that any region has."""
+        found: dict[str, Archive] = {}
+        for known in self._known.values():
+            for (unit, generation), archive in known.items():
+                if unit not in found or generation > found[unit].generation:
+                    found[unit] = archive
+        return found
+
+    def holders(self, key: str) -> set[RegionId]:
+        """The regions whose archive names an object."""
+        return {
+            region
+            for region, known in self._known.items()
+            if any(key in archive.objects() for archive in known.values())
+        }
+
+    async def look(self, now_us: int) -> None:
+        """Look at the regions whose turn it is."""
+        due = [
+            region
+            for region in self._regions
+            if abs(now_us - self._looked.get(region.id, -EVERY_US)) >= EVERY_US
+        ]
+        await asyncio.gather(*(self.look_into(region, now_us) for region in due))
+
+    async def look_again(self, regions: Iterable[Region], now_us: int) -> None:
+        """Something is missing: look at these regions, if that was not done just now."""
+        due = [r for r in regions if abs(now_us - self._looked.get(r.id, 0)) >= SOON_US]
+        await asyncio.gather(*(self.look_into(region, now_us) for region in due))
+
+    async def look_into(self, region: Region, now_us: int) -> None:
+        """List what is new in a region's archive, and read it. One that does not answer, or whose
+        cookie is not right, has nothing new."""
+        cookie = await read_cookie(region, self._regions.trail)
+        if not isinstance(cookie, Cookie):
+            return
+        if self._stores.setdefault(region.id, cookie.store) != cookie.store:
+            self._forget(region.id, cookie.store)
+        level = await region.level(layout.ARCHIVE_PREFIX)
+        if not isinstance(level, Level):
+            return
+        is_whole = abs(now_us - self._looked_at_all.get(region.id, -ALL_EVERY_US)) >= ALL_EVERY_US
+        days = [each for each in level.folders if each.startswith(_DAY)]
+        if not is_whole:
+            have = {units.day_of(unit) for unit, _ in self._known[region.id]}
+            fresh = [day for day in days if day.removeprefix(_DAY) not in have]
+            days = list(dict.fromkeys([*fresh, *days[-NEWEST_DAYS:]]))
+        if not await self._read_days(region, cookie.store, days):
+            return
+        self._looked[region.id] = now_us
+        if is_whole:
+            self._looked_at_all[region.id] = now_us
+
+    async def _read_days(self, region: Region, store: str, days: Sequence[str]) -> bool:
+        """Read the manifests of some days; whether all of them were to be had."""
+        for some in _slices(days):
+            prefixes = [f"{layout.ARCHIVE_PREFIX}{day}/" for day in some]
+            levels = await asyncio.gather(*(region.level(prefix) for prefix in prefixes))
+            keys = [key for level in levels if isinstance(level, Level) for key in level.objects]
+            wanted = [key for key in keys if self._is_new(region.id, store, key)]
+            for several in _slices(wanted):
+                answers = await asyncio.gather(*(region.read(key) for key in several))
+                for text, answer in zip(several, answers, strict=True):
+                    key = layout.known_key(text)
+                    if not isinstance(answer, Present) or not isinstance(key, ArchiveKey):
+                        return False
+                    if self._take(region.id, store, key, answer.data):
+                        self.fresh.append((region.id, text, answer.data))
+            if not all(isinstance(level, Level) for level in levels):
+                return False
+        return True
+
+    def _is_new(self, region: RegionId, store: str, text: str) -> bool:
+        key = layout.known_key(text)
+        return (
+            isinstance(key, ArchiveKey)
+            and (key.unit, key.generation) not in self._known[region]
+            and (region, store, text) not in self._refused
+        )
+
+    def _take(self, region: RegionId, store: str, key: ArchiveKey, data: bytes) -> bool:
+        """Whether it holds, of that store; one that does not is a survey's to name."""
+        archive = manifests.verified(data, key, region, store, self._regions.trail)
+        if archive is None:
+            text = layout.archive_key(key.unit, key.generation)
+            self._refused.add((region, store, text))
+            return False
+        self._known[region][key.unit, key.generation] = archive
+        spans = self._spans.setdefault(region, {})
+        for node, start, end, *_ in archive.ledgers:
+            spans[node] = shown.union(spans.get(node, ()), ((start, end),))
+        return True
+
+    def _forget(self, region: RegionId, store: str) -> None:
+        """The region has another store, which has shown nothing yet."""
+        self._stores[region] = store
+        self._known[region] = {}
+        self._spans.pop(region, None)
+        self._looked_at_all.pop(region, None)
+
+
+def _slices(several: Iterable[str]) -> Iterator[list[str]]:
+    every = list(several)
+    return (every[at : at + AT_ONCE] for at in range(0, len(every), AT_ONCE))

@@ -1,0 +1,223 @@
+"""What was archived is read as it was before: the same answers, and proofs that hold."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from holdfast.proof import ProofError
+from holdfast.read.reader import Reader
+from holdfast.read.shelf import FoldLimits
+from holdfast.regions.port import Unknown
+from tests.proof.proofs import checked
+from tests.prove import certificates
+from tests.read import archived
+from tests.read.archived import Answers, Proofs, answers, fresh, proofs, sweep
+from tests.read.trails import TRAIL, World, tick
+
+
+class Told:
+    """A world that was archived, and what was said of it before its segments went."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world, _ = archived.trail_of()
+        self.answers: Answers
+        self.proofs: Proofs
+        asyncio.run(self._ask(folder))
+
+    async def _ask(self, folder: Path) -> None:
+        reader = await fresh(self.world, folder / "before")
+        self.answers = await answers(reader)
+        self.proofs = await proofs(self.world, reader)
+        await reader.stop()
+        await archived.archive(self.world, folder)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    return Told(tmp_path_factory.mktemp("told"))
+
+
+def with_reader(world: World, cache: Path, story: Callable[..., Awaitable[None]]) -> None:
+    async def main() -> None:
+        reader = await fresh(world, cache)
+        try:
+            await story(reader)
+        finally:
+            await reader.stop()
+
+    asyncio.run(main())
+
+
+def test_a_reader_of_what_is_left_gives_the_same_answers(told: Told, tmp_path: Path) -> None:
+    world = archived.of(told.world)
+    assert sweep(world) > 20
+
+    async def story(reader: Reader) -> None:
+        assert await answers(reader) == told.answers
+
+    with_reader(world, tmp_path, story)
+
+
+def test_proofs_are_the_same_and_hold(told: Told, tmp_path: Path) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+
+    async def story(reader: Reader) -> None:
+        made = await proofs(world, reader)
+        assert made.export == told.proofs.export
+        for proof in made.events:
+            found, _ = checked(proof, TRAIL.trail)
+            assert not isinstance(found, Exception), found
+        assert made.events == told.proofs.events
+        assert made.certificates == told.proofs.certificates
+        for tenant, certificate in zip(
+            (*archived.TENANTS, "nobody", None), made.certificates, strict=True
+        ):
+            salt = None if tenant is None else certificates.salt_id(world, tenant)
+            said, _ = certificates.checked(certificate, salt)
+            assert not isinstance(said, ProofError), said
+
+    with_reader(world, tmp_path, story)
+
+
+@pytest.mark.parametrize("fold", [FoldLimits(), FoldLimits(events=1)], ids=["hot", "folded"])
+def test_a_reader_that_held_the_segments_lets_the_archive_take_their_place(
+    tmp_path: Path, fold: FoldLimits
+) -> None:
+    async def main() -> None:
+        world, _ = archived.trail_of()
+        reader = world.reader(tmp_path / "cache", fold=fold)
+        await reader.pass_once()
+        before, held = await answers(reader), reader.report()
+        await archived.archive(world, tmp_path)
+        tick(world, 120)
+        await reader.pass_once()
+        between = await answers(reader)
+        sweep(world)
+        tick(world, 120)
+        await reader.pass_once()
+
+        after, holds = await answers(reader), reader.report()
+        assert between.events == after.events == before.events
+        assert (after.counts, after.one, after.tail) == (before.counts, before.one, before.tail)
+        assert (holds.segments, holds.events) == (held.segments, held.events)
+        assert holds.suspects == () and holds.hot_segments + holds.folds <= 4
+        await reader.stop()
+
+    asyncio.run(main())
+
+
+def test_a_reader_that_begins_again_goes_on_from_what_it_adopted(
+    told: Told, tmp_path: Path
+) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+
+    async def first(reader: Reader) -> None:
+        assert reader.report().events == len(told.answers.tail) + reader.report().repeats
+
+    async def second(reader: Reader) -> None:
+        assert await answers(reader) == told.answers
+        assert not [key for _, key in world.stores["a"].log if key.endswith(".parquet")]
+
+    with_reader(world, tmp_path, first)
+    for store in world.stores.values():
+        store.log.clear()
+    with_reader(world, tmp_path, second)
+
+
+def test_what_is_gone_and_in_no_archive_is_a_hole(told: Told, tmp_path: Path) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+    for key in world.keys("a", "ev/arc/day=2026-03-02"):
+        world.remove(key)
+
+    async def story(reader: Reader) -> None:
+        said = reader.completeness()
+        assert said.complete_through_us is None
+        assert {each.kind for each in said.holding_back} == {"hole"}
+
+    with_reader(world, tmp_path, story)
+
+
+def test_a_region_may_lack_what_its_own_archive_has_and_nothing_else(
+    told: Told, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = archived.of(told.world)
+        for key in world.keys("b", "ev/arc/"):
+            world.remove(key, "b")
+        reader = await fresh(world, tmp_path)
+        sweep(world, "ab")
+        tick(world, 4000)
+
+        await reader.pass_once()
+
+        assert [region for region, _ in reader.report().suspects] == ["b"]
+        assert (await answers(reader)).events == told.answers.events
+        await reader.stop()
+
+    asyncio.run(main())
+
+
+def test_a_part_that_rotted_is_taken_from_another_region(told: Told, tmp_path: Path) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+    for key in world.keys("a", "ev/arc/"):
+        data = world.stores["a"].objects[key][0]
+        if key.endswith((".parquet", ".zst")):
+            world.put(key, data[:-30] + bytes([data[-30] ^ 1]) + data[-29:], "a")
+            world.remove(key, "b")
+
+    async def story(reader: Reader) -> None:
+        assert await answers(reader) == told.answers
+        assert {copy.region for copy in reader.report().corrupt} <= {"a"}
+
+    with_reader(world, tmp_path, story)
+
+
+def test_one_region_is_enough_to_find_everything(told: Told, tmp_path: Path) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+    for id in "ab":
+        world.stores[id].failing = Unknown("away")
+
+    async def story(reader: Reader) -> None:
+        found = await answers(reader)
+        assert (found.events, found.counts) == (told.answers.events, told.answers.counts)
+        assert found.said.complete_through_us is None
+
+    with_reader(world, tmp_path, story)
+
+
+def test_a_gap_within_a_unit_is_named_and_what_is_found_of_it_shown(tmp_path: Path) -> None:
+    async def main() -> None:
+        world, (writer, _) = archived.trail_of(lost=range(5, 7))
+        whole, _ = archived.trail_of()
+        before = await fresh(world, tmp_path / "before")
+        expected = await answers(before)
+        await before.stop()
+        await archived.archive(world, tmp_path)
+        sweep(world)
+
+        reader = await fresh(world, tmp_path / "cache")
+        assert await answers(reader) == expected
+        assert [(gap.start, gap.end) for gap in expected.said.gaps] == [(5, 7)]
+        (found,) = [k for k in whole.keys("a", f"ev/seg/{writer.node}/") if "/0000000005-" in k]
+        world.put(found, whole.stores["a"].objects[found][0], "c")
+        for _ in range(2):
+            tick(world, 120)
+            await reader.pass_once()
+
+        gaps = reader.completeness().gaps
+        assert [(gap.start, gap.end) for gap in gaps] == [(6, 7)]
+        told = expected.names[reader.nodes().index(writer.node)]
+        assert len(await reader.names(writer.node, 0, 100)) == len(told) + 1
+        await reader.stop()
+        again = await fresh(world, tmp_path / "cache")
+        assert [(gap.start, gap.end) for gap in again.completeness().gaps] == [(6, 7)]
+        await again.stop()
+
+    asyncio.run(main())
