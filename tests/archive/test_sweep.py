@@ -1,34 +1,23 @@
 """Segments go from a region once its own archive holds them, and no others go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from holdfast.archive.archivist import Archivist
-from holdfast.archive.sweep import ACTION, Sweeper, Swept
+from holdfast.archive.sweep import ACTION, Swept
 from holdfast.errors import UnavailableError
 from holdfast.model import JsonObject
 from holdfast.regions import layout
 from holdfast.regions.port import Absent, Present, Refused, Removed, Unknown
 from holdfast.regions.units import DAY_US
 from tests.archive.days import archived, archivist, trail_of
+from tests.archive.swept import SEGMENTS, small, sweeper
 from tests.archive.test_archivist import DAYS, play
 from tests.read.trails import ALL, TRAIL, World
 from tests.regions.worlds import MemoryWorld
-
-SEGMENTS = 12  # of a day
-
-
-def sweeper(world: World, one: Archivist, corrupt: Collection[tuple[str, str]] = ()) -> Sweeper:
-    """A sweeper of what the regions are by now."""
-    scratch = one._scratch.with_name("sweep")
-    return Sweeper(world.regions(), world.host, one.key_of, scratch, lambda: corrupt)
-
-
-def small(world: World, region: str) -> list[str]:
-    return world.keys(region, "ev/seg/")
 
 
 def sweep(folder: Path, story: Callable[[World, Archivist], Awaitable[None]]) -> None:

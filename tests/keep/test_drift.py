@@ -27,7 +27,7 @@ def test_missing_is_exactly_what_no_listing_shows_below_the_extent(
 ) -> None:
     held = {"a": listing(*a), "b": listing(*b)}
 
-    drift = compare(held, {(NODE, 1): Extent(0, size, False)}, {NODE: 0}, {})
+    drift = compare(held, {(NODE, 1): Extent(0, size, False)}, {NODE: 0}, {}, {})
 
     missing = [i for each in drift.missing for i in range(each.start, each.end)]
     assert missing == sorted(set(range(size)) - a - b)
@@ -36,7 +36,7 @@ def test_missing_is_exactly_what_no_listing_shows_below_the_extent(
 
 
 def test_what_was_not_listed_is_not_missing() -> None:
-    drift = compare({"a": listing(5)}, {(NODE, 1): Extent(0, 6, False)}, {NODE: 5}, {})
+    drift = compare({"a": listing(5)}, {(NODE, 1): Extent(0, 6, False)}, {NODE: 5}, {}, {})
 
     assert drift.missing == ()
 
@@ -45,7 +45,7 @@ def test_an_orphan_does_not_stand_in_for_the_segment_that_must_be_there() -> Non
     extents = {(NODE, 1): Extent(0, 1, True), (NODE, 2): Extent(1, 2, False)}
     held = {"a": listing(0, 1)}
 
-    drift = compare(held, extents, {NODE: 0}, {})
+    drift = compare(held, extents, {NODE: 0}, {}, {})
 
     assert drift.orphans == (key(1),)
     assert drift.missing == (Missing(NODE, 1, 2),)
@@ -55,7 +55,7 @@ def test_a_segment_before_the_base_of_its_epoch_is_an_orphan() -> None:
     extents = {(NODE, 1): Extent(0, 2, True), (NODE, 2): Extent(2, 3, False)}
     held = {"a": listing(0, 1) | listing(1, epoch=2), "b": listing(0, 1) | listing(2, epoch=2)}
 
-    drift = compare(held, extents, {NODE: 0}, {})
+    drift = compare(held, extents, {NODE: 0}, {}, {})
 
     assert drift.orphans == (key(1, epoch=2),)
     assert [lack.key for lack in drift.lacks] == [key(2, epoch=2)]
@@ -64,7 +64,7 @@ def test_a_segment_before_the_base_of_its_epoch_is_an_orphan() -> None:
 def test_copies_of_different_sizes_or_of_none_are_suspect() -> None:
     held = {"a": listing(0, 1) | {key(2): 0}, "b": listing(0) | {key(1): 99, key(2): 0}}
 
-    drift = compare(held, {(NODE, 1): Extent(0, 3, False)}, {NODE: 0}, {})
+    drift = compare(held, {(NODE, 1): Extent(0, 3, False)}, {NODE: 0}, {}, {})
 
     assert [suspect.key for suspect in drift.suspects] == [key(1), key(2)]
     assert drift.suspects[0].holders == ("a", "b")
@@ -73,7 +73,7 @@ def test_copies_of_different_sizes_or_of_none_are_suspect() -> None:
 def test_what_is_declared_lost_is_not_missing_and_what_lies_beside_it_is() -> None:
     extents = {(NODE, 1): Extent(0, 9, False)}
 
-    drift = compare({"a": listing(0, 4)}, extents, {NODE: 0}, {NODE: ((1, 3), (5, 6), (8, 12))})
+    drift = compare({"a": listing(0, 4)}, extents, {NODE: 0}, {NODE: ((1, 3), (5, 6), (8, 12))}, {})
 
     assert drift.missing == (Missing(NODE, 3, 4), Missing(NODE, 6, 8))
 
@@ -81,6 +81,6 @@ def test_what_is_declared_lost_is_not_missing_and_what_lies_beside_it_is() -> No
 def test_a_segment_of_a_gap_that_one_region_lists_is_lacking_in_the_others_and_marked() -> None:
     held = {"a": listing(0, 1), "b": listing(0)}
 
-    drift = compare(held, {(NODE, 1): Extent(0, 2, False)}, {NODE: 0}, {NODE: ((1, 2),)})
+    drift = compare(held, {(NODE, 1): Extent(0, 2, False)}, {NODE: 0}, {NODE: ((1, 2),)}, {})
 
     assert [(lack.key, lack.is_lost) for lack in drift.lacks] == [(key(1), True)]

@@ -55,7 +55,7 @@ def test_a_long_ledger_is_surveyed_in_listings_that_end_in_time() -> None:
 
         found = await Surveyor(regions).survey(whole=True)
 
-        drift = compare(found.held, found.extents, found.starts, found.lost)
+        drift = compare(found.held, found.extents, found.starts, found.lost, {})
         assert not found.absent
         assert [(lack.key, lack.lacking) for lack in drift.lacks] == [(lacking, ("b",))]
         assert not drift.missing

@@ -123,8 +123,8 @@ TEETH: dict[str, Tooth] = {
     ),
     "a vote rests on what a directory shows": Tooth(
         "write.closing",
-        "        if at >= run.vouched or sum(",
-        "        if sum(",
+        "        and (at >= run.vouched or listed.count(",
+        "        and (listed.count(",
         57,
         "disks unsynced",
     ),

@@ -6,9 +6,11 @@ name that cannot all be right. Which of those is right, only their bytes tell.
 Only the ledger is repaired: a segment is copied when its node is known to have acknowledged it (a
 promise, a close or the next birth covers it), so a segment beyond a close is never spread. What the
 trail's key states to be lost is not missing; a good copy of it that turns up is copied as ever.
+What a region's own archive holds is neither missing nor copied back to that region: its segments
+were swept there, or will be.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.keep.lost import EpochId
@@ -28,6 +30,8 @@ from holdfast.regions.layout import (
 from holdfast.regions.port import RegionId
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out, objects_left, remains_key
+
+Spans = Mapping[str, shown.Ranges]  # indexes, by node
 
 # Cookies, fences and votes are one store's own statement: a copy of one would be a lie.
 REPAIRED_KINDS = frozenset({"birth", "closed", "retired"})
@@ -84,6 +88,7 @@ class Drift:
 
     suspects: copies of one name that differ in size, or have none. missing: in ledger order.
     unsettled: segments not known to be in the ledger yet; they are looked at again the next time.
+    unarchived: how many segments a region lacks that only archives of others hold still.
     """
 
     lacks: tuple[Lack, ...]
@@ -92,6 +97,7 @@ class Drift:
     orphans: tuple[str, ...]
     unsettled: tuple[str, ...]
     foreign: tuple[str, ...]
+    unarchived: Mapping[RegionId, int]
 
 
 def compare(
@@ -99,6 +105,7 @@ def compare(
     extents: Mapping[EpochId, Extent],
     starts: Mapping[str, int],
     lost: Mapping[str, shown.Ranges],
+    archived: Mapping[RegionId, Spans],
 ) -> Drift:
     """Find every object of the ledger that a listed region lacks, or all of them do.
 
@@ -107,6 +114,7 @@ def compare(
         extents: For each epoch: where its ledger lies.
         starts: For each node: the index from which on its segments were listed.
         lost: For each node with declared gaps: the indexes in them.
+        archived: What each region's archive holds, see `archived_in`.
     """
     lacks: list[Lack] = []
     suspects: list[Suspect] = []
@@ -127,17 +135,91 @@ def compare(
         gone = is_lost(key, lost)
         if len(sizes) > 1 or 0 in sizes:
             suspects.append(Suspect(key, holders, gone))
-        if len(holders) < len(regions):
-            lacking = tuple(region for region in regions if region not in holders)
+        lacking = tuple(
+            region
+            for region in regions
+            if region not in holders and not is_archived(parsed, archived.get(region, {}))
+        )
+        if lacking:
             lacks.append(Lack(key, max(sizes), _sealed_us(parsed), holders, lacking, gone))
     return Drift(
         lacks=tuple(lacks),
         suspects=tuple(suspects),
-        missing=tuple(_missing(seen, extents, starts, lost)),
+        missing=tuple(_missing(seen, extents, starts, _joined(lost, *archived.values()))),
         orphans=tuple(found["orphan"]),
         unsettled=tuple(found["unsettled"]),
         foreign=tuple(found["foreign"]),
+        unarchived={region: _unarchived(region, held, lost, archived) for region in regions},
     )
+
+
+def archived_in(
+    archives: Mapping[RegionId, Mapping[str, Archive]],
+    there: Container[str] | None,
+    out: Collection[Out],
+) -> dict[RegionId, Spans]:
+    """The indexes that each region's archive holds, but for declared gaps.
+
+    archives: manifests by unit. there: the keys that any region holds: what lacks in one is copied
+    there, so a unit counts if none of its objects is gone for good; None: that was not listed. out:
+    the classes that are let go.
+    """
+    found: dict[RegionId, Spans] = {}
+    for region, units in archives.items():
+        spans: dict[str, list[tuple[int, int]]] = {}
+        gaps: dict[str, list[tuple[int, int]]] = {}
+        for archive in units.values():
+            if there is None or all(key in there for key in objects_left(archive, out)):
+                for node, start, end, *_ in archive.ledgers:
+                    spans.setdefault(node, []).append((start, end))
+                for node, start, end in archive.gaps:
+                    gaps.setdefault(node, []).append((start, end))
+        found[region] = {
+            node: shown.minus(shown.union(tuple(each), ()), tuple(gaps.get(node, ())))
+            for node, each in spans.items()
+        }
+    return found
+
+
+def _unarchived(
+    region: RegionId,
+    held: Mapping[RegionId, Mapping[str, int]],
+    lost: Mapping[str, shown.Ranges],
+    archived: Mapping[RegionId, Spans],
+) -> int:
+    """Segments in no copy and no archive of a region, and in no copy anywhere that is surveyed."""
+    others = _joined(*(spans for id, spans in archived.items() if id != region))
+    own = _joined(archived.get(region, {}), lost)
+    lacking = {node: shown.minus(each, own.get(node, ())) for node, each in others.items()}
+    if not any(lacking.values()):
+        return 0
+    seen: dict[str, set[int]] = {}
+    for key in set().union(*held.values()):
+        parsed = layout.known_key(key)
+        if isinstance(parsed, SegmentKey) and lacking.get(parsed.node):
+            seen.setdefault(parsed.node, set()).add(parsed.name.index)
+    return sum(
+        shown.count(shown.minus(each, shown.of_indexes(seen.get(node, ()))))
+        for node, each in lacking.items()
+    )
+
+
+def _joined(*several: Mapping[str, shown.Ranges]) -> Spans:
+    """What lies in any of them, by node."""
+    return {
+        node: shown.union(tuple(one for each in several for one in each.get(node, ())), ())
+        for node in set().union(*several)
+    }
+
+
+def is_archived(parsed: Key | None, spans: Spans) -> bool:
+    """Whether a key is of a segment in the spans."""
+    return isinstance(parsed, SegmentKey) and holds(spans, parsed.node, parsed.name.index)
+
+
+def holds(spans: Spans, node: str, index: int) -> bool:
+    """Whether that segment lies in the spans."""
+    return any(start <= index < end for start, end in spans.get(node, ()))
 
 
 def compare_archives(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from holdfast.errors import CorruptError, Problem, RejectedError, UnavailableError
+from holdfast.keep.drift import holds
 from holdfast.keep.objects import why_wrong
 from holdfast.keep.survey import Survey, Surveyor
 from holdfast.ports import Host
@@ -66,6 +67,7 @@ async def propose_gap(
     _check_asked(regions, asked)
     survey = await Surveyor(regions).survey(whole=True)
     _check_looked(regions, survey, asked)
+    _check_archives(survey, asked)
     birth_of = _births(survey, asked)
     node_key = survey.node_keys[asked.node].public
     look = _Look(regions, survey, asked.node, node_key, birth_of)
@@ -124,6 +126,14 @@ def _check_looked(regions: Regions, survey: Survey, asked: Asked) -> None:
             f"of the regions {', '.join(sorted(lacking.ids))} {lacking.count(survey.held.keys())} "
             f"answer, {lacking.needed} are needed to know anything"
         )
+
+
+def _check_archives(survey: Survey, asked: Asked) -> None:
+    for id, spans in survey.archived.items():
+        for index in range(asked.start, asked.end):
+            if holds(spans, asked.node, index):
+                told = f"segment {index} is not lost: the archive of region {id} has it"
+                raise _rejected("--from", told)
 
 
 def _births(survey: Survey, asked: Asked) -> Mapping[int, Birth]:

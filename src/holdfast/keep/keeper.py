@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from typing import get_args
 
@@ -40,6 +40,10 @@ WHOLE_WHILE_WRONG_SECONDS = 600.0  # the same, while something is lost or corrup
 FINDINGS_MAX = 1000
 STANDING = frozenset({"corrupt", "differs", "lost"})  # no repair mends it
 REMEMBERED = STANDING | {"hidden"}  # until a survey has looked at its place again
+UNARCHIVED = (
+    "it lacks {} segments that only other regions' archives hold; a server with "
+    "archive_after_hours, or `holdfast archive`, copies them"
+)
 GRAVITY: tuple[FindingKind, ...] = get_args(FindingKind)
 
 
@@ -181,10 +185,15 @@ class Keeper:
             repaired = repair.repaired
             lacks = tuple(lack for lack in drift.lacks if lack.key not in repair.given_up)
             await self._fence_again(survey)
-            findings += await self._see_to_late(late, not_whole, survey, lacks, repaired, accepted)
+            still = {
+                id: sum(id in lack.lacking for lack in lacks) - repaired[id] + count
+                for id, count in drift.unarchived.items()
+            }
+            findings += await self._see_to_late(late, not_whole, survey, still, accepted)
             findings = _gravest_first(findings)
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
+            settled &= not any(drift.unarchived.values())
             if settled:
                 self._surveyor.settle(ledger_sizes(survey.extents))
             self._standing = tuple(f for f in findings if f.kind in REMEMBERED)
@@ -214,7 +223,7 @@ class Keeper:
         """
         suspects = [*drift.suspects, *_once_corrupt(self._standing, survey)]
         found = [f for f in self._standing if f.region in survey.absent or _is_below(f.key, survey)]
-        found += await repair.judge(suspects)
+        found += await self._surveyor.but_for_swept(await repair.judge(suspects))
         if not survey.absent or self._regions.are_enough(survey.held.keys() - not_whole):
             found += [_lost(missing, survey) for missing in drift.missing]
         found += await repair.mend(drift.lacks)
@@ -225,6 +234,11 @@ class Keeper:
         found += [
             Finding("hidden", region, key, f"{how} lies over it; it is kept, and read all the same")
             for (region, key), how in sorted(survey.covered.items())
+        ]
+        found += [
+            Finding("not-copied", region, layout.ARCHIVE_PREFIX, UNARCHIVED.format(count))
+            for region, count in drift.unarchived.items()
+            if count
         ]
         found += [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
         found += [Finding("foreign", "", key, "not ours") for key in drift.foreign]
@@ -244,17 +258,18 @@ class Keeper:
         late: Mapping[RegionId, str],
         not_whole: Set[RegionId],
         survey: Survey,
-        lacks: Sequence[Lack],
-        repaired: Mapping[RegionId, int],
+        still: Mapping[RegionId, int],
         accepted: RegionId,
     ) -> list[Finding]:
-        """Say of each store that came later that it is whole, or why nobody can say so yet."""
+        """Say of each store that came later that it is whole, or why nobody can say so yet.
+
+        still: how much each region lacks now."""
         identity, findings = self._identity(), []
         compared = [id for id in survey.held if id not in not_whole]
         for id, store in late.items():
             region = self._regions.by_id[id]
             is_accepted = id == accepted and not survey.absent
-            why = why_late_still(region, compared, lacks, repaired, self._regions, is_accepted)
+            why = why_late_still(region, compared, still, self._regions, is_accepted)
             if id not in survey.held or region.store_uuid != store:
                 why = survey.absent.get(id, "it has yet another store by now")
             elif not why and identity is None:
@@ -303,7 +318,7 @@ def named_in(region: RegionId, survey: Survey) -> Mapping[str, int]:
 
 def _drift_of(survey: Survey) -> Drift:
     """Of ledgers and of archives."""
-    drift = compare(survey.held, survey.extents, survey.starts, survey.lost)
+    drift = compare(survey.held, survey.extents, survey.starts, survey.lost, survey.archived)
     lacks, suspects = compare_archives(survey.held, survey.archives, survey.retaining.out)
     return replace(drift, lacks=drift.lacks + lacks, suspects=drift.suspects + suspects)
 

@@ -16,7 +16,6 @@ be lost stays a hole until it is declared, and what nobody knows of is lost with
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
-from holdfast.keep.drift import Lack
 from holdfast.keep.repair import Finding
 from holdfast.ports import Host
 from holdfast.proof import names
@@ -60,8 +59,7 @@ async def why_not_to_accept(regions: Regions, id: RegionId) -> str:
 def why_late_still(
     region: Region,
     compared: Collection[RegionId],
-    lacks: Sequence[Lack],
-    repaired: Mapping[RegionId, int],
+    still: Mapping[RegionId, int],
     regions: Regions,
     is_accepted: bool = False,
 ) -> str:
@@ -69,7 +67,7 @@ def why_late_still(
 
     Args:
         compared: The regions that were surveyed and that show what they should.
-        lacks: What the survey found, and `repaired` how much of it was copied to each region.
+        still: How much each surveyed region lacks of what others hold, their archives among it.
         is_accepted: A person does without enough others.
     """
     others = set(compared) - {region.id}
@@ -79,7 +77,7 @@ def why_late_still(
             f"it must be compared with more other regions than could be listed ({told}); if the "
             "others are gone for good, see `holdfast region accept`"
         )
-    lacking = sum(region.id in lack.lacking for lack in lacks) - repaired.get(region.id, 0)
+    lacking = still.get(region.id, 0)
     return f"it still lacks {lacking} objects" if lacking else ""
 
 

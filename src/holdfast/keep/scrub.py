@@ -86,13 +86,15 @@ class Scrub:
             ended_us=self._host.now_us(),
             objects=sum(objects for objects, _, _ in tallies),
             size_bytes=sum(size_bytes for _, size_bytes, _ in tallies),
-            findings=tuple(await self._but_for_gaps(found, survey))[:FINDINGS_MAX],
+            findings=tuple(await self._explained(found, survey))[:FINDINGS_MAX],
             regions=tuple(survey.held),
         )
         return self.last
 
-    async def _but_for_gaps(self, found: Sequence[Finding], survey: Survey) -> Sequence[Finding]:
-        """The findings, without the copies of what is declared lost where none of them is good."""
+    async def _explained(self, found: Sequence[Finding], survey: Survey) -> Sequence[Finding]:
+        """The findings, without what was swept meanwhile, and without the copies of what is
+        declared lost where none of them is good."""
+        found = await self._surveyor.but_for_swept(found)
         lost = {f.key for f in found if is_lost(f.key, survey.lost)}
         suspects = [
             Suspect(key, tuple(id for id, keys in survey.held.items() if key in keys), True)

@@ -1,18 +1,20 @@
 """List what every region holds, and learn how far each ledger reaches. Reads notes, no segments.
 
 The order is that of a reader's pass: cookies, heartbeats, births and closes, checkpoints, gaps,
-segments, and the cookies again: a store that went away or came back in between showed less than it
-holds. What a later step shows can only lie further on than what an earlier one promised, so an
-extent never claims a segment that this survey had no chance to see.
+segments, archives, and the cookies again: a store that went away or came back in between showed
+less than it holds. What a later step shows can only lie further on than what an earlier one
+promised, so an extent never claims a segment that this survey had no chance to see. Archives come
+after segments: what was swept before it could be listed was archived before that.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.keep.drift import Extent
+from holdfast.keep.drift import Extent, Spans, archived_in, holds, is_archived
 from holdfast.keep.lost import EpochId
 from holdfast.keep.objects import why_wrong
+from holdfast.keep.repair import Finding
 from holdfast.proof import ProofError, names, statements
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.note import VerifierKey
@@ -47,7 +49,7 @@ class Survey:
     by node. clashes: (region, key) of gaps that are stated otherwise in another region. covered:
     (region, key) -> what was laid over an object that a store keeps all the same. archives: the
     manifests of each region that was listed; empty where archives were not looked at. retaining:
-    floors and holds.
+    floors and holds. archived: the indexes that each region's archive holds, as far as is known.
     """
 
     held: Mapping[RegionId, Mapping[str, int]]
@@ -64,6 +66,7 @@ class Survey:
     covered: Mapping[tuple[RegionId, str], str]
     archives: Mapping[RegionId, Units]
     retaining: Retaining
+    archived: Mapping[RegionId, Spans]
 
 
 class Surveyor:
@@ -80,6 +83,7 @@ class Surveyor:
         self._manifests = Manifests()
         self._retentions = Retentions()
         self._settled: dict[str, int] = {}
+        self._archived: dict[RegionId, Spans] = {}  # as the last whole survey found it
 
     def settle(self, ends: Mapping[str, int]) -> None:
         """Remember through where all regions are equal; what lies below is left out from now on."""
@@ -104,12 +108,6 @@ class Surveyor:
         seen.add(gaps)
         if await self._statements.learn_gaps(regions, gaps):
             self._settled.clear()  # what was found lost or corrupt may be explained now
-        archives = await self._archives(regions, seen, absent) if whole else {}
-        # Last: a part that was deleted meanwhile has a floor by now.
-        retained = await list_everywhere(regions, layout.RETENTION_PREFIX, "", absent)
-        seen.add(retained)
-        retaining = await self._retentions.of(retained, self._regions)
-        absent.update(retaining.away)
         settled = {} if whole else self._settled
         nodes = sorted(self._statements.nodes)
         starts = {node: max(settled.get(node, 0) - 1, 0) for node in nodes}
@@ -118,9 +116,20 @@ class Surveyor:
         for node, start in starts.items():
             for prefix, after in whole_listings(node, sizes[node], start):
                 seen.add(await list_everywhere(regions, prefix, after, absent))
+        archives = await self._archives(regions, seen, absent) if whole else {}
+        # Last: a part that was deleted meanwhile has a floor by now.
+        retained = await list_everywhere(regions, layout.RETENTION_PREFIX, "", absent)
+        seen.add(retained)
+        retaining = await self._retentions.of(retained, self._regions)
+        absent.update(retaining.away)
         await look_at_cookies(self._regions, absent)
         held = {region: keys for region, keys in seen.held.items() if region not in absent}
-        if any(settled.get(node) and _is_in_some(held, node, starts[node]) for node in nodes):
+        archives = {id: found for id, found in archives.items() if id in held}
+        if whole:
+            there = set().union(*held.values())
+            self._archived |= archived_in(archives, there, retaining.out)
+        archived = {id: self._archived.get(id, {}) for id in held}
+        if any(_is_in_some(held, archived, n, starts[n]) for n in nodes if settled.get(n)):
             return await self.survey(whole=True)
         return Survey(
             held=held,
@@ -135,9 +144,28 @@ class Surveyor:
             lost=_ranges(self._statements.gaps),
             clashes=tuple(sorted(self._statements.clashes)),
             covered={place: how for place, how in seen.covered.items() if place[0] in held},
-            archives={id: found for id, found in archives.items() if id in held},
+            archives=archives,
+            archived=archived,
             retaining=retaining,
         )
+
+    async def but_for_swept(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings, without those of segments that were swept between listing and reading."""
+        gone = {f.region for f in findings if f.kind == "vanished"}
+        now: dict[RegionId, Units] = {}
+        for id in gone:
+            region = self._regions.by_id[id]
+            listing = await list_archive(region)
+            if isinstance(listing, Listing):
+                found = await self._manifests.of(region, listing, self._regions.trail)
+                now[id] = {} if isinstance(found, Unknown) else found
+        archived = archived_in(now, None, ())
+        return [
+            finding
+            for finding in findings
+            if finding.kind != "vanished"
+            or not is_archived(layout.known_key(finding.key), archived.get(finding.region, {}))
+        ]
 
     async def _archives(
         self, regions: tuple[Region, ...], seen: "_Seen", absent: dict[RegionId, str]
@@ -187,10 +215,23 @@ class _Seen:
             )
 
 
-def _is_in_some(held: Mapping[RegionId, dict[str, int]], node: str, index: int) -> bool:
-    """Whether some of the regions have a segment, and some have not."""
+def _is_in_some(
+    held: Mapping[RegionId, dict[str, int]],
+    archived: Mapping[RegionId, Spans],
+    node: str,
+    index: int,
+) -> bool:
+    """Whether some of the regions have a segment, or have it archived, and some have not."""
     place = layout.segments_after(node, index)
-    return len({any(key.startswith(place) for key in keys) for keys in held.values()}) > 1
+    return (
+        len(
+            {
+                holds(archived[region], node, index) or any(key.startswith(place) for key in keys)
+                for region, keys in held.items()
+            }
+        )
+        > 1
+    )
 
 
 class _Statements:

@@ -5,7 +5,8 @@ Any number of closers may work at once, and any of them may die anywhere:
 
 1. the birth is brought to W of its stores (nothing can have been acknowledged before);
 2. a fence is put in every store: what lands after it there is never counted;
-3. where the fence stands, the epoch's segments are listed; R stores;
+3. where the fence stands, the epoch's segments are listed, then what the store's archive has of
+   them; R stores;
 4. the contiguous, valid run from the base is what was acknowledged, and perhaps a little more;
 5. each segment of the run is copied until W stores are known to hold it: a listing alone tells
    that only of what a checkpoint covers, since a directory shows a name before its fsync;
@@ -46,7 +47,7 @@ from holdfast.write.identity import Identity
 from holdfast.write.left import (
     NOT_THERE,
     Closing,
-    Held,
+    Listed,
     Run,
     StoppedError,
     intact_bytes,
@@ -54,6 +55,7 @@ from holdfast.write.left import (
     read_all,
     valid_run,
     while_there,
+    with_swept,
 )
 from holdfast.write.quorum import decide_close
 
@@ -148,19 +150,20 @@ async def _propose(closing: Closing) -> LedgerEnd:
     return run.end
 
 
-async def find_run(closing: Closing) -> tuple[Run, Held]:
+async def find_run(closing: Closing) -> tuple[Run, Listed]:
     """Steps 2 to 4, and what each store that was fenced lists."""
     fence = fence_of(closing.birth.origin, closing.epoch, closing.identity, closing.host)
     found = await asyncio.gather(*(list_fenced(closing, store, fence) for store in closing.stores))
-    listed = {
+    shown = {
         store.id: held
         for store, held in zip(closing.stores, found, strict=True)
         if not isinstance(held, Unknown)
     }
-    if len(listed) < closing.needed:
+    if len(shown) < closing.needed:
         raise StoppedError(
-            f"{len(listed)} of the {closing.needed} stores that must be fenced and listed answered"
+            f"{len(shown)} of the {closing.needed} stores that must be fenced and listed answered"
         )
+    listed = await with_swept(closing, shown)
     return await valid_run(closing, listed), listed
 
 
@@ -178,11 +181,12 @@ def fence_of(origin: str, epoch: int, identity: Identity, host: Host) -> bytes:
     )
 
 
-async def complete(closing: Closing, run: Run, listed: Held) -> None:
+async def complete(closing: Closing, run: Run, listed: Listed) -> None:
     """Step 5: no vote before all of the run lies in W stores, or the close could name a hole.
 
     What a checkpoint covers was acknowledged: where it is listed, it is durable. Of the rest a
     listing tells less, since a directory shows a name before its fsync: putting it again syncs it.
+    What is archived was in W stores before, and each store's archive is its own business.
     """
     at_once = asyncio.Semaphore(COPIES_AT_ONCE)
 
@@ -201,7 +205,8 @@ async def complete(closing: Closing, run: Run, listed: Held) -> None:
     lacking = [
         name
         for at, name in enumerate(run.names)
-        if at >= run.vouched or sum(name.text in h for h in listed.values()) < closing.quorum
+        if not listed.is_archived(name.index)
+        and (at >= run.vouched or listed.count(name) < closing.quorum)
     ]
     brought = await asyncio.gather(*(bring(name) for name in lacking))
     if not all(brought):

@@ -1,7 +1,8 @@
 """What an epoch left in its stores: the steps of a closing that only look.
 
-Where the fence stands, the epoch's segments are listed; the longest chain of them that is the
-node's own, from the base on, is what was acknowledged, and perhaps a little more.
+Where the fence stands, the epoch's segments are listed, and then what archives have of it; the
+longest chain of them that is the node's own, from the base on, is what was acknowledged, and
+perhaps a little more.
 
 Segments that the trail's key states to be lost are passed over, where the ledger's tree can be
 carried on behind them: their names are listed still and the next segment commits to them, or the
@@ -26,13 +27,14 @@ from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Heartbeat, Signed
 from holdfast.regions import layout, segment
 from holdfast.regions.cookie import LOOK_SECONDS_MAX, read_cookie
-from holdfast.regions.kinds import Cookie
+from holdfast.regions.evidence import Archived
+from holdfast.regions.kinds import Archive, Cookie
 from holdfast.regions.port import Absent, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
+from holdfast.write.archived import DAYS_AT_ONCE, Shown, archives_in, days_of, swept_segments
 from holdfast.write.identity import Identity
 
 Found = TypeVar("Found")
-Held = Mapping[str, frozenset[str]]  # region -> names of segments
 ByIndex = Mapping[int, Sequence[SegmentName]]
 
 NOT_THERE = "its store is away, or another one took its place"
@@ -87,8 +89,8 @@ class Closing:
         return self.count - self.quorum + 1 - self.forgone
 
 
-async def list_fenced(closing: Closing, store: Region, fence: bytes) -> frozenset[str] | Unknown:
-    """Steps 2 and 3: put the fence; the names that the store holds of this epoch.
+async def list_fenced(closing: Closing, store: Region, fence: bytes) -> Shown | Unknown:
+    """Steps 2 and 3: put the fence; what the store holds of this epoch.
 
     The listing begins after the fence is known to stand: what is not listed is not counted later.
     It goes shard by shard, since a call has one time-out, and an epoch may have gone on for months.
@@ -109,7 +111,31 @@ async def list_fenced(closing: Closing, store: Region, fence: bytes) -> frozense
             if isinstance(found, Unknown):
                 return found
             held |= _of_epoch(closing, found)
-    return frozenset(held)
+    archives = await _archives_of(closing, store)
+    if isinstance(archives, Unknown):
+        return archives
+    return Shown(closing.node, frozenset(held), tuple(archives))
+
+
+async def _archives_of(closing: Closing, store: Region) -> list[Archive] | Unknown:
+    """The manifests that may have segments of the epoch; a few days in each call."""
+    base = closing.birth.statement.base
+    days = await while_there(closing, store, partial(days_of, after_us=base.sealed_us))
+    if isinstance(days, Unknown):
+        return days
+    archives: list[Archive] = []
+    for at in range(0, len(days), DAYS_AT_ONCE):
+        look = partial(
+            archives_in,
+            days=days[at : at + DAYS_AT_ONCE],
+            trail=closing.trail,
+            node=closing.node,
+        )
+        found = await while_there(closing, store, look)
+        if isinstance(found, Unknown):
+            return found
+        archives += found
+    return archives
 
 
 def _of_epoch(closing: Closing, listing: Listing) -> set[str]:
@@ -167,6 +193,38 @@ async def is_there(closing: Closing, store: Region) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What all stores that were fenced show of the epoch. shown: by region. swept: what is known of
+    segments by archives alone, by index."""
+
+    shown: Mapping[RegionId, Shown]
+    swept: Mapping[int, Archived]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all segments."""
+        swept = (each.name.text for each in self.swept.values())
+        return frozenset(swept).union(*(shown.names for shown in self.shown.values()))
+
+    def count(self, name: SegmentName) -> int:
+        """How many stores list it."""
+        return sum(name.text in shown.names for shown in self.shown.values())
+
+    def is_archived(self, index: int) -> bool:
+        """Whether some store has it in its archive: it was final, in every store, before that."""
+        return any(shown.holds(index) for shown in self.shown.values())
+
+
+async def with_swept(closing: Closing, shown: Mapping[RegionId, Shown]) -> Listed:
+    """The same with what was swept. Raises StoppedError: some of that cannot be read now."""
+    swept, why = await swept_segments(closing.stores, shown, closing.host)
+    if why:
+        raise StoppedError(why)
+    mine = {at: each for at, each in swept.items() if each.name.epoch == closing.epoch}
+    return Listed(shown, mine)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What an epoch left. names: its segments that are there, in order; the first `vouched` of them
     a checkpoint covers. end: where the ledger stands behind them. lost: ranges of indexes that are
@@ -194,14 +252,14 @@ class Run:
         return f"segment {end.size} of {self.owed} was acknowledged, and {told}"
 
 
-async def valid_run(closing: Closing, listed: Held) -> Run:
+async def valid_run(closing: Closing, listed: Listed) -> Run:
     """Step 4: the longest chain of names from the base whose bytes are the node's own.
 
     A checkpoint signed by the node vouches for the names below its size without their bytes; what
     lies above is read: hash, signature, and the ledger's root before it.
     """
     by_index: dict[int, list[SegmentName]] = {}
-    for text in sorted(frozenset().union(*listed.values())):
+    for text in sorted(listed.names):
         name = SegmentName.parse(text)
         by_index.setdefault(name.index, []).append(name)
     beats = await _beats(closing)
@@ -217,7 +275,7 @@ async def valid_run(closing: Closing, listed: Held) -> Run:
     return reached
 
 
-async def _next(closing: Closing, run: Run, by_index: ByIndex, listed: Held) -> Run | None:
+async def _next(closing: Closing, run: Run, by_index: ByIndex, listed: Listed) -> Run | None:
     """The run with one segment more."""
     for name in by_index.get(run.end.size, ()):
         try:
@@ -229,7 +287,7 @@ async def _next(closing: Closing, run: Run, by_index: ByIndex, listed: Held) -> 
     return None
 
 
-async def _behind_gap(closing: Closing, run: Run, by_index: ByIndex, listed: Held) -> Run | None:
+async def _behind_gap(closing: Closing, run: Run, by_index: ByIndex, listed: Listed) -> Run | None:
     """The run as it goes on behind a declared gap; None where there is none, or no way on."""
     end = run.end
     while run.is_lost(end.size) and len(by_index.get(end.size, ())) == 1:
@@ -257,7 +315,7 @@ async def _behind_gap(closing: Closing, run: Run, by_index: ByIndex, listed: Hel
 
 
 async def _signed_between(
-    closing: Closing, run: Run, power: int, by_index: ByIndex, listed: Held
+    closing: Closing, run: Run, power: int, by_index: ByIndex, listed: Listed
 ) -> tuple[SegmentName, ...] | None:
     """The segments from the run up to an index, but for those that are lost; None: one is neither
     there nor lost."""
@@ -272,18 +330,14 @@ async def _signed_between(
 
 
 async def _signed(
-    closing: Closing, claims: Sequence[SegmentName], listed: Held
+    closing: Closing, claims: Sequence[SegmentName], listed: Listed
 ) -> tuple[SegmentName, bytes] | None:
     """The one of the names whose bytes the node signed, and the root before it."""
     for name in claims:
         try:
-            data = await intact_bytes(closing, name, listed)
-            trailer = segment.verify_trailer(
-                data, name, closing.birth.statement.node_key, closing.birth.origin
-            )
+            return name, await _root_before(closing, name, listed)
         except (ProofError, StoppedError):
             continue
-        return name, trailer.root_before
     return None
 
 
@@ -382,7 +436,7 @@ def _checkpoints(closing: Closing, beats: Iterable[Heartbeat]) -> Mapping[int, b
     return found
 
 
-async def _is_genuine(closing: Closing, end: LedgerEnd, name: SegmentName, listed: Held) -> bool:
+async def _is_genuine(closing: Closing, end: LedgerEnd, name: SegmentName, listed: Listed) -> bool:
     """Whether a segment continues the ledger, by its bytes.
 
     Raises StoppedError where no store that lists it hands out intact bytes now: absent would be a
@@ -390,19 +444,25 @@ async def _is_genuine(closing: Closing, end: LedgerEnd, name: SegmentName, liste
     """
     try:
         ledger.extend(end, name)
-        data = await intact_bytes(closing, name, listed)
-        trailer = segment.verify_trailer(
-            data, name, closing.birth.statement.node_key, closing.birth.origin
-        )
+        return await _root_before(closing, name, listed) == end.root
     except ProofError:
         return False
-    return trailer.root_before == end.root
 
 
-async def intact_bytes(closing: Closing, name: SegmentName, listed: Held) -> bytes:
+async def _root_before(closing: Closing, name: SegmentName, listed: Listed) -> bytes:
+    """Of the ledger before a segment, as its node signed it, by its bytes or by its archive."""
+    node_key, origin = closing.birth.statement.node_key, closing.birth.origin
+    swept = listed.swept.get(name.index)
+    if swept is not None and swept.name == name:
+        return swept.root_before(VerifierKey(origin, node_key))
+    data = await intact_bytes(closing, name, listed)
+    return segment.verify_trailer(data, name, node_key, origin).root_before
+
+
+async def intact_bytes(closing: Closing, name: SegmentName, listed: Listed) -> bytes:
     key = layout.segment_key(closing.node, name)
     for store in closing.stores:
-        if name.text in listed.get(store.id, ()):
+        if store.id in listed.shown and name.text in listed.shown[store.id].names:
             found = await store.read(key)
             if isinstance(found, Present) and _hashes_to(found.data, name):
                 return found.data
