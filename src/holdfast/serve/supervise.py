@@ -52,6 +52,7 @@ PAUSE_MAX_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 60.0  # who lived that long is started again at once
 ASK_SECONDS: Final = 5.0
 SILENT_MAX: Final = 12  # unanswered; counted, since a machine that slept finds one time-out over
+LAST_WORDS_SECONDS: Final = 1.0  # why it ended is read later, perhaps, than that it has
 STOP_SECONDS: Final = 60.0  # to answer, drain and close an epoch; then it is killed
 BACKLOG: Final = 1024
 SOCKET_PATH_BYTES_MAX: Final = 107  # of AF_UNIX; macOS: 103
@@ -212,10 +213,12 @@ class _Child:
 
     async def _live(self, begun: float) -> None:
         """One life after the other."""
-        pause = PAUSE_FIRST_SECONDS
+        pause, back = PAUSE_FIRST_SECONDS, asyncio.create_task(asyncio.sleep(0))
         while True:
             assert self._process is not None, "it was started"
             await self._gone(self._process)
+            await asyncio.wait((back,), timeout=LAST_WORDS_SECONDS)
+            back.cancel()
             if self.is_stopping:
                 return
             self._process.join()
@@ -230,12 +233,16 @@ class _Child:
             if self.is_stopping:
                 return
             begun = self._start()
-            try:
-                await self._heard()
-                self._tell(GO)
-                log.info("%s is at work again", self._name)
-            except HoldfastError as error:
-                log.error("%s: %s", self._name, error)
+            back = asyncio.create_task(self._come_back())  # it may hang before it is at work, too
+
+    async def _come_back(self) -> None:
+        """Let it open the port once it can, or tell why it cannot."""
+        try:
+            await self._heard()
+            self._tell(GO)
+            log.info("%s is at work again", self._name)
+        except HoldfastError as error:
+            log.error("%s: %s", self._name, error)
 
     async def _gone(self, process: SpawnProcess) -> None:
         """Wait for its end, and bring it about where it answers no more."""
