@@ -126,6 +126,23 @@ def test_a_queue_holds_at_least_a_request_and_a_cache_something(tmp_path: Path) 
         settings(tmp_path, "cache_bytes_max = 0\n")
 
 
+@pytest.mark.parametrize("url", ["x", "ftp://h", "http://", "https://h:99999", "http://[::1"])
+def test_an_address_that_cannot_be_asked_is_refused_by_name(tmp_path: Path, url: str) -> None:
+    for field, tail in (
+        ("traces.url", f'[traces]\nurl = "{url}"\n'),
+        ("alerts.alertmanager", f'[alerts]\nalertmanager = ["{url}"]\n'),
+        ("alerts.console_url", f'[alerts]\nconsole_url = "{url}"\n'),
+        ("witnesses.w", f'[witnesses.w]\nurl = "{url}"\nkey = "k"\n'),
+    ):
+        with pytest.raises(RejectedError, match=f"{field}: must be http://HOST"):
+            settings(tmp_path, tail=tail)
+
+
+def test_a_witness_is_sent_no_password(tmp_path: Path) -> None:
+    with pytest.raises(RejectedError, match="holds a password, which nothing would send"):
+        settings(tmp_path, tail='[witnesses.w]\nurl = "https://a:b@w.example"\nkey = "k"\n')
+
+
 def test_there_is_one_worker_unless_more_are_asked_for_within_bounds(tmp_path: Path) -> None:
     assert settings(tmp_path).workers == 1
     assert settings(tmp_path, "workers = 4\n").workers == 4

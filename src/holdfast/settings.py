@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -340,8 +341,9 @@ def _check_witnesses(settings: Settings) -> None:
     for name, witness in settings.witnesses.items():
         if not _ID.fullmatch(name):
             raise _rejected(f"witnesses.{name}", f"a witness's name {_ID_IS}")
-        if not witness.url.startswith(("http://", "https://")):
-            raise _rejected(f"witnesses.{name}", "url must be http://... or https://...")
+        _check_http(f"witnesses.{name}", witness.url)
+        if urlsplit(witness.url).username is not None:
+            raise _rejected(f"witnesses.{name}", "url holds a password, which nothing would send")
         try:
             public = WitnessKey.parse(witness.key).public
         except ProofError as error:
@@ -355,8 +357,8 @@ def _check_witnesses(settings: Settings) -> None:
 
 
 def _check_traces(traces: TraceSettings) -> None:
-    if traces.url and not traces.url.startswith(("http://", "https://")):
-        raise _rejected("traces.url", "must be http://... or https://...")
+    if traces.url:
+        _check_http("traces.url", traces.url)
     if not 0 <= traces.ratio <= 1:
         raise _rejected("traces.ratio", "must be from 0 to 1")
 
@@ -365,13 +367,22 @@ def _check_alerts(alerts: AlertSettings) -> None:
     urls = [("alertmanager", url) for url in alerts.alertmanager]
     urls += [("console_url", alerts.console_url)] if alerts.console_url else []
     for key, url in urls:
-        if not url.startswith(("http://", "https://")):
-            raise _rejected(f"alerts.{key}", "must be http://... or https://...")
+        _check_http(f"alerts.{key}", url)
     for kind, seconds in alerts.after_s.items():
         if kind not in KINDS:
             raise _rejected(f"alerts.after_s.{kind}", f"is no kind: {', '.join(KINDS)}")
         if seconds < 0:
             raise _rejected(f"alerts.after_s.{kind}", "must be 0 or more")
+
+
+def _check_http(field: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        named, _ = parts.scheme in ("http", "https") and parts.hostname, parts.port
+    except ValueError:
+        named = None
+    if not named:
+        raise _rejected(field, "must be http://HOST or https://HOST, perhaps with :PORT and a path")
 
 
 def _rejected(field: str, reason: str) -> RejectedError:

@@ -129,7 +129,7 @@ def test_a_trail_is_cosigned_and_an_outsider_asks_for_it(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"url": "ftp://x", "key": KEY}, "url must be http"),
+        ({"url": "ftp://x", "key": KEY}, "must be http"),
         ({"url": "http://x", "key": LOG.verifier.text}, "key: the verifier key is not"),
     ],
 )

@@ -181,3 +181,8 @@ def test_a_stream_that_says_nothing_any_more_is_given_up(monkeypatch: pytest.Mon
         speaker.join()
 
     assert heard[-1] == b"ended"
+
+
+def test_a_password_in_an_address_is_refused_since_it_would_not_be_sent() -> None:
+    with pytest.raises(ValueError, match="holds no password: give a token"):
+        Endpoint("https://alice:secret@audit.example")

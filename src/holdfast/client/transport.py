@@ -47,6 +47,8 @@ class Endpoint:
             _ = parts.port
         except ValueError:
             raise ValueError(f"a server's URL has a port of 0 to 65535: {self.url!r}") from None
+        if parts.username is not None:  # nothing would send it
+            raise ValueError("a server's URL holds no password: give a token")
         if parts.query or parts.fragment:
             raise ValueError(f"a server's URL has no query: {self.url!r}")
 
