@@ -27,7 +27,6 @@ PROBED_KEY = "ctl/probe.note"
 REGION_KEY = "ev/region.note"
 WHOLE_KEY = "ev/whole.note"
 SEGMENT_SUFFIX = ".ndjson.zst"
-GENERATION_MAX = 16**4 - 1
 
 _SEGMENT_KEY = re.compile(r"ev/seg/([0-9a-f]{32})/([0-9a-f]{7})/([0-9a-f-]+)\.ndjson\.zst")
 _EPOCH_KEY = re.compile(

@@ -222,7 +222,7 @@ def _paths() -> JsonObject:
             )
         },
         "/healthz": {"get": _free("The process lives.", "text/plain")},
-        "/readyz": {"get": {**_free("It is of use.", "text/plain", 503)}},
+        "/readyz": {"get": _free("It is of use.", "text/plain", 503)},
         "/metrics": {"get": _plain("Figures for Prometheus.", "text/plain", 401, 421)},
         "/schema": {"get": _plain("This document.", _JSON, 401, 421)},
         "/problems/{kind}": {

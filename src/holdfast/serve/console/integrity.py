@@ -30,7 +30,6 @@ from holdfast.verify.run import Question
 LOOK_SECONDS: Final = 3.0
 ALIVE_SECONDS: Final = 5.0  # whoever is in between, and the page, hear of it at least so often
 RETRY: Final = b"retry: 86400000\n\n"  # a browser that lost it is not to begin another one
-Coming = AsyncGenerator[Progress | Report, None]
 
 
 async def look(faces: Faces, frame: Frame, url: str, last: Verified | None) -> IntegrityView:

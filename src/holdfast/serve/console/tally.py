@@ -19,6 +19,7 @@ from holdfast.serve.ui.words import DAY_US
 from holdfast.times import MAX_US, MIN_US
 
 FACETS: Final = ("outcome", "action", "tenant", "actor", "ip")  # what is counted soonest first
+VALUES_SHOWN_MAX: Final = 6
 QUESTIONS_MAX: Final = 8
 TALLY_SECONDS: Final = 30.0
 SPAN_US_MIN: Final = 15 * 60 * 1_000_000  # of a drawing whose ends nobody named
@@ -27,9 +28,8 @@ SPAN_US_MIN: Final = 15 * 60 * 1_000_000  # of a drawing whose ends nobody named
 class Tallies:
     """Counts for everyone who looks at the page."""
 
-    def __init__(self, reader: Reader, shown_max: int = 6) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._shown_max = shown_max
         self._running: dict[Query, tuple[Tally, asyncio.Task[None]]] = {}
 
     async def of(self, query: Query, seconds: float) -> Tally:
@@ -71,7 +71,7 @@ class Tallies:
                 tally.facets[field] = Facet(field, (), -1)
 
     def _take(self, tally: Tally, field: str, counts: Counts) -> None:
-        shown = counts.groups[: self._shown_max]
+        shown = counts.groups[:VALUES_SHOWN_MAX]
         more = len(counts.groups) - len(shown)
         tally.facets[field] = Facet(field, tuple((values[0], n) for values, n in shown), more)
 

@@ -89,7 +89,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         """At that time, from the newest event on."""
         return structs.replace(self, last=last, from_=from_, to=to, cursor="")
 
-    def href(self, path: str = "/", **more: str) -> str:
+    def href(self, **more: str) -> str:
         """Where that is seen."""
         asked = {
             "q": write(self.typed),
@@ -100,7 +100,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             **more,
         }
         encoded = urlencode({name: value for name, value in asked.items() if value})
-        return path + ("?" + encoded if encoded else "")
+        return "/" + ("?" + encoded if encoded else "")
 
 
 def read(pairs: Iterable[tuple[str, str]], now_us: int) -> Asked:

@@ -54,9 +54,8 @@ def points_of(
     minutes: Mapping[int, Minute],
     window: tuple[int, int],
     value: Callable[[Minute], Point | None],
-    join: Callable[[Sequence[float]], float] = max,
 ) -> tuple[int, dict[int, Point]]:
-    """Minutes as points of a window, several of them as one where there are many.
+    """Minutes as points of a window, several of them as the highest where there are many.
 
     Returns:
         How many places the window has, and what stands in them.
@@ -70,12 +69,12 @@ def points_of(
         if point is not None and us // MINUTE_US >= start:
             joined.setdefault(place, []).append(point)
     count = -(-(end - start) // step)
-    return count, {place: _joined(found, join) for place, found in joined.items()}
+    return count, {place: _joined(found) for place, found in joined.items()}
 
 
-def _joined(points: Sequence[Point], join: Callable[[Sequence[float]], float]) -> Point:
+def _joined(points: Sequence[Point]) -> Point:
     known = [point.value for point in points if point.value is not None]
-    value = join(known) if len(known) == len(points) else None
+    value = max(known) if len(known) == len(points) else None
     return Point(value, any(point.is_marked for point in points))
 
 

@@ -155,9 +155,9 @@ def _others(view: EventView) -> Markup | None:
 # -- what was sent -----------------------------------------------------------------------------
 
 
-def _panel(title: str, note: Child, *body: Child, class_: str = "") -> Markup:
+def _panel(title: str, note: Child, *body: Child) -> Markup:
     head = el("header", el("h2", title), el("span", note, class_="st none") if note else None)
-    return el("section", head, *body, class_=f"panel card {class_}".strip())
+    return el("section", head, *body, class_="panel card")
 
 
 def _fields(found: Found, event: Shown) -> Markup:
