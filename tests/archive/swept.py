@@ -9,6 +9,8 @@ from holdfast.regions.units import DAY_US, HOUR_US
 from tests.archive.days import FIRST_US, archivist, trail_of
 from tests.read.trails import ALL, World, Writer
 
+Objects = dict[str, tuple[bytes, int]]
+
 SEGMENTS = 12  # of a day of `trail_of`
 
 
@@ -32,13 +34,22 @@ def small(world: World, region: str) -> list[str]:
     return world.keys(region, "ev/seg/")
 
 
+_made: dict[tuple[str, ...], tuple[int, dict[str, Objects]]] = {}  # once in a test's process
+
+
 async def swept_trail(world: World, folder: Path, regions: Iterable[str] = ALL) -> Archivist:
     """A trail of one archived day, without its segments in these regions."""
-    trail_of(world, 1)
-    keeper = await archivist(world, folder)
-    await keeper.archive(DAY_US)
-    await sweep(world, keeper, regions)
-    return keeper
+    which = tuple(regions)
+    if which not in _made:
+        trail_of(world, 1)
+        keeper = await archivist(world, folder / "made")
+        await keeper.archive(DAY_US)
+        await sweep(world, keeper, which)
+        _made[which] = world.now_us, {id: dict(s.objects) for id, s in world.stores.items()}
+    world.now_us, objects = _made[which]
+    for id, store in world.stores.items():
+        store.objects = dict(objects[id])
+    return await archivist(world, folder)
 
 
 def open_trail(world: World, days: int = 3) -> Writer:

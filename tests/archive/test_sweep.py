@@ -13,8 +13,8 @@ from holdfast.model import JsonObject
 from holdfast.regions import layout
 from holdfast.regions.port import Absent, Present, Refused, Removed, Unknown
 from holdfast.regions.units import DAY_US
-from tests.archive.days import archived, archivist, trail_of
-from tests.archive.swept import SEGMENTS, small, sweeper
+from tests.archive.days import archived
+from tests.archive.swept import SEGMENTS, small, sweeper, swept_trail
 from tests.archive.test_archivist import DAYS, play
 from tests.read.trails import ALL, TRAIL, World
 from tests.regions.worlds import MemoryWorld
@@ -25,10 +25,7 @@ def sweep(folder: Path, story: Callable[[World, Archivist], Awaitable[None]]) ->
 
     async def whole() -> None:
         world = World()
-        trail_of(world, 1)
-        keeper = await archivist(world, folder)
-        await keeper.archive(DAY_US)
-        await story(world, keeper)
+        await story(world, await swept_trail(world, folder, ()))
 
     play(whole)
 

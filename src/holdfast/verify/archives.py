@@ -24,13 +24,18 @@ from holdfast.regions.kinds import Archive, Trailer
 from holdfast.regions.layout import ArchiveKey
 from holdfast.regions.manifests import verified
 from holdfast.regions.port import Absent, RegionId, Unknown
+from holdfast.regions.retaining import Retentions
 from holdfast.verify.findings import Depth, Finding, FindingKind, Findings
 from holdfast.verify.look import TRIES, Look
+from holdfast.verify.swept import Swept
 from holdfast.verify.walk import Walk
 
 
 class Archives:
-    """See the module. Use once, after the ledgers were walked."""
+    """See the module. Use once: look, walk the ledgers, verify.
+
+    deep_segments, deep_events: in archives alone, whose bytes, or events, were verified there.
+    """
 
     def __init__(self, look: Look, regions: Regions, host: Host, findings: Findings) -> None:
         self._look = look
@@ -39,16 +44,11 @@ class Archives:
         self._findings = findings
         self._known: dict[RegionId, dict[str, Archive]] = {}
         self._listed: Mapping[RegionId, Collection[str]] = {}
+        self.deep_segments = self.deep_events = 0
 
-    async def verify(
-        self, depth: Depth, wanted: tuple[int | None, int | None], walks: Mapping[NodeId, Walk]
-    ) -> int:
-        """Look at all of them; how many units there are, in any region.
-
-        Args:
-            wanted: from, to: of which time bytes and events are read.
-            walks: of the ledgers.
-        """
+    async def look(self) -> Swept:
+        """List archives and read manifests: before ledgers are walked, for what was swept lies only
+        there."""
         self._listed, copies = await self._look.archives()
         self._known = {id: {} for id in self._listed}
         for copy in copies:
@@ -64,6 +64,20 @@ class Archives:
                 before = self._known[copy.region].get(found.unit)
                 if before is None or before.generation < found.generation:
                     self._known[copy.region][found.unit] = found
+        there = set().union(*self._listed.values())
+        out = (await Retentions().look(self._regions)).out
+        self._swept = Swept(self._known, there, out, self._regions)
+        return self._swept
+
+    async def verify(
+        self, depth: Depth, wanted: tuple[int | None, int | None], walks: Mapping[NodeId, Walk]
+    ) -> int:
+        """Check all of them; how many units there are, in any region.
+
+        Args:
+            wanted: from, to: of which time bytes and events are read.
+            walks: of the ledgers.
+        """
         all_units = sorted(set().union(*self._known.values()))
         self._check_names(all_units)
         for unit in all_units:
@@ -109,9 +123,13 @@ class Archives:
                 continue
             good = [await self._is_good(id, key) for key in archive.objects()]
             objects = tuple(archive.objects())
-            if depth == "events" and all(good) and objects not in seen:
+            if all(good) and objects not in seen:
+                is_right = depth == "bytes" or await self._check(archive, walks)
+                if is_right and not seen:
+                    segments, events = self._swept.counts.get(unit, (0, 0))
+                    self.deep_segments += segments
+                    self.deep_events += events
                 seen.add(objects)
-                await self._check(archive, walks)
 
     async def _is_good(self, id: RegionId, key: str) -> bool:
         """Whether an object hashes to its name; one bad read proves nothing."""
@@ -135,13 +153,14 @@ class Archives:
         self._find(kind, id, key, why or "the bytes do not hash to the name")
         return False
 
-    async def _check(self, archive: Archive, walks: Mapping[NodeId, Walk]) -> None:
+    async def _check(self, archive: Archive, walks: Mapping[NodeId, Walk]) -> bool:
+        """Whether a unit holds what its manifest says; else that is named."""
         region = self._regions.by_id[archive.region]
         with TemporaryDirectory(prefix="holdfast-") as folder:
             objects = await fetch_objects(archive, region, self._host, Path(folder))
             if objects is None:
                 self._false(archive, "its objects are not those that it names")
-                return
+                return False
             *parts, evidence = objects
             try:
                 names = await self._names_in(archive, Path(evidence.path), walks)
@@ -153,6 +172,8 @@ class Archives:
                 await asyncio.wrap_future(self._host.background.submit(check, job))
             except (ProofError, CorruptError) as error:
                 self._false(archive, str(error))
+                return False
+        return True
 
     async def _names_in(
         self, archive: Archive, evidence: Path, walks: Mapping[NodeId, Walk]
@@ -166,11 +187,13 @@ class Archives:
         lines = [line for line in read_evidence(evidence) if isinstance(line, Archived)]
         for node, start, end, *_ in archive.ledgers:
             listed = await self._look.names(node, start, end)
+            places = {int(name[:10], 16) for name in listed}
             for line in (line for line in lines if line.node == node):
                 index = SegmentName.parse(line.segment).index
                 trailer = statements.read(line.trailer.encode(), Trailer).statement
                 before = walks[node].root_at(index) if node in walks else None
-                if line.segment not in listed or before not in (None, trailer.root_before):
+                is_other = line.segment not in listed and index in places
+                if is_other or before not in (None, trailer.root_before):
                     raise CorruptError(f"segment {index} of node {node} is not that of the ledger")
         return found
 

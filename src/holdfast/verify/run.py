@@ -142,12 +142,15 @@ class Verification:
         if self._total <= FEW:
             self._crew = self._alone
         self._turn = asyncio.Semaphore(2 * self._crew.at_once)
+        archives = Archives(self._look, self._regions, self._host, self._findings)
+        self._swept = await archives.look()
         for node in await self._look.nodes():
             await self._verify_node(node)
         await self._take_seen()
         wanted = (self._question.from_us, self._question.to_us)
-        archives = Archives(self._look, self._regions, self._host, self._findings)
         self._archived = await archives.verify(self._question.depth, wanted, self._walks)
+        self._segments += archives.deep_segments
+        self._events += archives.deep_events
         await self._look.check_cookies_again()
         self._settle()
         return self._report(started_us)
@@ -185,8 +188,9 @@ class Verification:
                     self._findings.add(no_birth(node, epoch, why))
 
     async def _walk(self, reading: asyncio.TaskGroup, node: NodeId, walk: Walk) -> None:
-        async for shard, regions in self._look.shards(node):
-            targets = walk.take(shard, regions)
+        spans = self._swept.spans(node)
+        async for shard, regions in self._swept.shards(self._look, node, self._host):
+            targets = walk.take(shard, regions, spans)
             if self._question.depth == "names":
                 self._tell_progress(len(targets))
             else:
@@ -199,7 +203,8 @@ class Verification:
         key = self._look.evidence.node_keys[node].public
         trail, tag_key = self._look.evidence.trail, self._look.tag_key
         base = Batch(node, key, trail, tag_key, self._question.depth, ())
-        for batch in batches(base, [each for each in targets if self._question.wants(each)]):
+        wanted = [each for each in targets if each.holders and self._question.wants(each)]
+        for batch in batches(base, wanted):
             await self._turn.acquire()
             reading.create_task(self._have_read(batch))
 
@@ -264,8 +269,8 @@ class Verification:
                     self._name_removed(node, mark)
                 continue
             walk = Walk(ledger, marks)
-            async for shard, regions in look.shards(node):
-                walk.take(shard, regions)
+            async for shard, regions in self._swept.shards(look, node, self._host):
+                walk.take(shard, regions, self._swept.spans(node))
             walk.finish()
             grave = REFUTED | INCOMPLETE
             self._findings.add(*(each for each in walk.findings if each.kind in grave))

@@ -15,6 +15,7 @@ from holdfast.proof import ProofError, ledger
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import HASH_BYTES
 from holdfast.proof.names import SegmentName
+from holdfast.read.shown import Ranges
 from holdfast.regions import layout
 from holdfast.regions.port import RegionId
 from holdfast.verify.evidence import Ledger, Mark, Said
@@ -73,10 +74,13 @@ class Walk:
         """How far the walk came: the segments that are there, or that are known to be missing."""
         return self._at
 
-    def take(self, shard: Names, regions: Sequence[RegionId]) -> list[Target]:
+    def take(
+        self, shard: Names, regions: Sequence[RegionId], archived: Mapping[RegionId, Ranges]
+    ) -> list[Target]:
         """Go on with the next shard of names; returns what is to be read of it, in order.
 
-        regions: those that were listed.
+        regions: those that were listed. archived: the indexes that each region's archive has, which
+        need not lie there as well.
         """
         ordered = sorted(shard, key=lambda name: name.text)
         targets: list[Target] = []
@@ -95,7 +99,9 @@ class Walk:
             if inside:
                 self._miss(index, is_tail=False)
                 targets += self._step(inside, shard)
-                self._count_copies(inside[0], shard[inside[0]], regions)
+                name = inside[0]
+                held = [id for id in regions if _holds(archived.get(id, ()), name.index)]
+                self._count_copies(name, (*shard[name], *held), regions)
         return targets
 
     def finish(self) -> None:
@@ -266,7 +272,7 @@ class Walk:
     def _count_copies(
         self, name: SegmentName, holders: tuple[RegionId, ...], regions: Sequence[RegionId]
     ) -> None:
-        if len(holders) == len(regions) or name.index >= self.owed or self._is_lost(name.index):
+        if set(holders) >= set(regions) or name.index >= self.owed or self._is_lost(name.index):
             return
         for region in regions:
             if region not in holders:
@@ -319,3 +325,7 @@ class Walk:
             return self._end.root if self._end else None
         root = bytes(self._roots[size * HASH_BYTES : (size + 1) * HASH_BYTES])
         return None if root == _UNKNOWN else root
+
+
+def _holds(ranges: Ranges, index: int) -> bool:
+    return any(start <= index < end for start, end in ranges)
