@@ -1,6 +1,7 @@
 """What the settings mean for those who write and read. Pure."""
 
 from holdfast.read.follow import FollowLimits
+from holdfast.read.holdings import Sizes
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import ReaderLimits
 from holdfast.settings import Settings
@@ -21,6 +22,8 @@ def write_limits(settings: Settings) -> WriteLimits:
 def reader_limits(settings: Settings) -> ReaderLimits:
     follow = FollowLimits(clock_error_us=settings.clock_error_ms * 1000)
     return ReaderLimits(
-        passes=PassLimits(follow=follow, cache_bytes=settings.cache_bytes_max),
+        passes=PassLimits(
+            follow=follow, cache=Sizes(settings.cache_bytes_max, settings.archive_cache_bytes_max)
+        ),
         interval_s=settings.follow_interval_ms / 1000,
     )

@@ -143,6 +143,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     request_events_max: int = REQUEST_EVENTS_MAX
     queue_bytes_max: int = 64 * 1024 * 1024
     cache_bytes_max: int = 4 * 1024 * 1024 * 1024
+    archive_cache_bytes_max: int = 4 * 1024 * 1024 * 1024
     regions: dict[str, RegionSettings] = {}
     earlier: tuple[EarlierSet, ...] = ()
     witness_quorum: int = 0
@@ -172,6 +173,7 @@ _POSITIVE = (
     *_INTERVALS,
     *("reconcile_interval_s", "checkpoint_interval_s", "ack_timeout_s", "lost_after_s"),
     *("scrub_period_days", "restore_drill_bytes_max", "cache_bytes_max"),
+    "archive_cache_bytes_max",
 )
 _FROM_ZERO = ("archive_after_hours", "segments_kept_days", "restore_drill_hours")
 _AT_MOST = {

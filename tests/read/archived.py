@@ -104,7 +104,8 @@ class Answers:
 
 
 async def answers(reader: Reader) -> Answers:
-    """Ask all of it."""
+    """Ask all of it; the first question reaches every unit."""
+    await reader.count(Query())
     everything = Query(limit=10)
     events: list[Found] = []
     while True:

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.model import Query
 from holdfast.proof import ProofError
+from holdfast.read.holdings import Sizes
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
 from holdfast.regions.port import Unknown
+from holdfast.regions.units import DAY_US, HOUR_US
 from tests.proof.proofs import checked
 from tests.prove import certificates
 from tests.read import archived
 from tests.read.archived import Answers, Proofs, answers, fresh, proofs, sweep
-from tests.read.trails import TRAIL, World, tick
+from tests.read.trails import TRAIL, World, ids, tick
 
 
 class Told:
@@ -116,6 +119,7 @@ def test_a_reader_that_begins_again_goes_on_from_what_it_adopted(
     sweep(world)
 
     async def first(reader: Reader) -> None:
+        await answers(reader)
         assert reader.report().events == len(told.answers.tail) + reader.report().repeats
 
     async def second(reader: Reader) -> None:
@@ -219,5 +223,71 @@ def test_a_gap_within_a_unit_is_named_and_what_is_found_of_it_shown(tmp_path: Pa
         again = await fresh(world, tmp_path / "cache")
         assert [(gap.start, gap.end) for gap in again.completeness().gaps] == [(6, 7)]
         await again.stop()
+
+    asyncio.run(main())
+
+
+def asked(world: World, suffix: str) -> list[str]:
+    """What was read from regions of a kind."""
+    return [
+        key
+        for store in world.stores.values()
+        for call, key in store.log
+        if call == "read" and key.startswith("ev/arc/") and key.endswith(suffix)
+    ]
+
+
+def files(folder: Path, suffix: str) -> int:
+    return len([*folder.rglob(f"*.{suffix}")])
+
+
+def test_a_question_reads_those_parts_that_it_needs(told: Told, tmp_path: Path) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+    for store in world.stores.values():
+        store.log.clear()
+
+    async def story(reader: Reader) -> None:
+        assert asked(world, ".parquet") == asked(world, ".zst") == []
+
+        lately = Query(tenant="acme", from_us=archived.AFTER_US - HOUR_US)
+        page = await reader.search(lately)
+
+        # That this came before, in March, it does not know yet.
+        assert ids(page.events) == ["again-0", "today"]
+        assert len(asked(world, ".zst")) == archived.DAYS and not asked(world, ".parquet")
+
+        page = await reader.search(Query(tenant="acme", limit=5))
+
+        assert len(page.events) == 5 and len(asked(world, ".parquet")) == 1
+
+        await reader.event("acme", "again-0")
+
+        assert ids((await reader.search(lately)).events) == ["today"]
+
+    with_reader(world, tmp_path, story)
+
+
+def test_parts_go_where_they_are_more_than_may_be_kept_and_indexes_stay(
+    told: Told, tmp_path: Path
+) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+
+    async def main() -> None:
+        reader = world.reader(tmp_path, sizes=Sizes(parts=1))
+        await reader.pass_once()
+        await answers(reader)
+        await reader.stop()
+
+        reader = world.reader(tmp_path, sizes=Sizes(parts=1))
+        await reader.pass_once()
+        assert (files(tmp_path, "parquet"), files(tmp_path, "index")) == (0, archived.DAYS)
+        for store in world.stores.values():
+            store.log.clear()
+        assert await reader.count(Query(), ("tenant", "action"), DAY_US) == told.answers.counts
+        assert asked(world, ".parquet") == []
+        assert await answers(reader) == told.answers
+        await reader.stop()
 
     asyncio.run(main())

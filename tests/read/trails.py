@@ -15,6 +15,7 @@ from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import Birth, Certificate, Closed, Gap, Heartbeat
 from holdfast.read.clocks import Clocks
 from holdfast.read.follow import FollowLimits
+from holdfast.read.holdings import Sizes
 from holdfast.read.passes import PassLimits
 from holdfast.read.reader import Reader, ReaderLimits
 from holdfast.read.shelf import FoldLimits
@@ -85,10 +86,14 @@ class World:
         return Regions(regions, self.quorum, TRAIL.trail)
 
     def reader(
-        self, cache: Path, clocks: Clocks | None = None, fold: FoldLimits | None = None
+        self,
+        cache: Path,
+        clocks: Clocks | None = None,
+        fold: FoldLimits | None = None,
+        sizes: Sizes | None = None,
     ) -> Reader:
         follow = FollowLimits(clock_error_us=DELTA_US)
-        passes = PassLimits(follow=follow, fold=fold or FoldLimits())
+        passes = PassLimits(follow=follow, fold=fold or FoldLimits(), cache=sizes or Sizes())
         return Reader(self.regions(), self.host, cache, ReaderLimits(passes=passes), clocks)
 
 

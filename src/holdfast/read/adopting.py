@@ -1,29 +1,50 @@
-"""Units of the archive, from the regions to this machine: which to adopt, and their files."""
+"""Units of the archive, from the regions to this machine: which to adopt, and what of them is here.
+
+To adopt a unit takes its manifest and nothing else, so that a reader of a year is ready at once.
+Evidence is read when a question wants to know of whom and when a unit's events are, or what its
+segments are called; a part when a search finds that it must look into it. What is here is indexed:
+then a search reads few of its pages, and the id index knows its events.
+
+The id index keeps what it knew of events before they were archived. A reader that never had them
+looks for an id in all parts that may have it, by their indexes. What was sent twice is shown once,
+as far as this reader has seen: an event whose first record lies in a unit that no question reached
+yet is shown where it came again, and where it came first once that is here.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
+
+from msgspec import structs
 
 from holdfast.errors import UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
-from holdfast.read import evidence
-from holdfast.read.archive import SUFFIX, Piece, Unit, plan_adoption, spans_of
+from holdfast.read import evidence, index
+from holdfast.read.archive import Piece, Unit, plan_adoption, unit_of
 from holdfast.read.archives import Archives
+from holdfast.read.contents import Archived
 from holdfast.read.fetch import Fetcher
 from holdfast.read.fold import index_fold
 from holdfast.read.holdings import Holdings
-from holdfast.read.index import path_of
 from holdfast.read.segments import SourceError
-from holdfast.regions import layout, units
-from holdfast.regions.kinds import Archive
+from holdfast.read.sources import FoldSource, Source
 
 log = logging.getLogger("holdfast.read")
 
 NAMES_KEPT_MAX = 1 << 18  # in memory: some 60 MB
+TOLD_AT_ONCE = 16  # units
+AHEAD_MAX = 16  # parts that are fetched while one is waited for
+AHEAD_BYTES = 64 << 20
+SMALL_ROWS = 20_000  # what is indexed at once; of more, it is searched as a whole meanwhile
+STAYS_S = 60.0  # what was asked for is not put out while the answer is made
 
 Names = dict[NodeId, tuple[str, ...]]
+Result = TypeVar("Result")
 
 
 class Adopting:
@@ -37,53 +58,120 @@ class Adopting:
         self._fetcher = fetcher
         self._host = host
         self._names: dict[str, Names] = {}  # by the hash of the evidence, last used last
+        self._adopted = -1  # the version of what is known that is adopted
+        self._bringing: dict[str, asyncio.Lock] = {}
+
+    # -- units ---------------------------------------------------------------------------------
 
     async def adopt(self) -> tuple[Unit, ...]:
         """Adopt what can be adopted now, in order; which units that were."""
-        done: list[Unit] = []
-        for day in plan_adoption(self._archives.units(), self._holdings.adopted):
-            found = [await self._unit_of(archive) for archive in day]
-            several = [unit for unit in found if unit is not None]
-            if len(several) < len(day) or not await self._holdings.adopt(several):
-                break
-            done += several
+        version, done = self._archives.version, list[Unit]()
+        if version == self._adopted:
+            return ()
+        days = plan_adoption(self._archives.units(), self._holdings.stack.adopted)
+        planned = [tuple(map(unit_of, day)) for day in days]
+        every = tuple(unit for day in planned for unit in day)
+        # At once, if nothing of theirs is here in another form; else as far as it goes.
+        if every and await self._holdings.adopt(every):
+            self._adopted = version
+            return every
+        for day in planned:
+            if not await self._holdings.adopt(day):
+                return tuple(done)
+            done += day
+        self._adopted = version
         return tuple(done)
 
-    async def index(self) -> None:
-        """Let the index of ids know the events of units that it does not know yet."""
-        for name in sorted(self._holdings.unindexed):
-            unit = self._holdings.adopted.units[name]
-            if await self.bring(unit):
-                try:
-                    await self._holdings.index_unit(unit)
-                except SourceError as error:
-                    log.warning("%s", error)
+    async def tell(self) -> None:
+        """Have it known of all units of whom and when their events are.
 
-    async def bring(self, unit: Unit) -> bool:
-        """Have all parts of a unit here, with their indexes; whether they are."""
-        for piece in unit.pieces:
-            if not await self._bring(unit, piece):
-                return False
-        return True
+        Raises:
+            UnavailableError: the evidence of one is nowhere to be had now.
+        """
+        while await self.tell_some():
+            pass
 
-    async def heal(self, path: str) -> bool:
-        """A file that searches read is gone or damaged: get it again, if it is the archive's.
+    async def tell_some(self) -> bool:
+        """The same of some of them; whether there were any."""
+        untold = (unit for unit in self._holdings.stack.adopted.units.values() if not unit.is_told)
+        some = [*islice(untold, TOLD_AT_ONCE)]
+        told = await asyncio.gather(*(self._told(unit) for unit in some))
+        await self._holdings.tell(told)
+        return bool(some)
 
+    async def _told(self, unit: Unit) -> Unit:
+        path = await self._evidence(unit)
+        try:
+            said = {each.sha256: each for each in await self._host.offload(evidence.parts_in, path)}
+            pieces = [_told(piece, said[piece.sha256]) for piece in unit.pieces]
+        except (ValueError, KeyError) as error:
+            raise UnavailableError(f"the evidence of {unit.name} is of no use: {error}") from error
+        return structs.replace(unit, pieces=tuple(pieces), is_told=True)
+
+    # -- what questions need -------------------------------------------------------------------
+
+    async def with_parts(
+        self, sources: Sequence[Source], ask: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        """What a question comes to, once all is here that it turns out to need.
+
+        Args:
+            sources: what it is asked of; those that come first are wanted first.
+        Raises:
+            UnavailableError: a part is nowhere to be had now.
+        """
+        parts = [each for each in sources if isinstance(each, FoldSource) and each.is_part]
+        now = asyncio.get_running_loop().time()
+        for part in reversed(parts):
+            self._holdings.stack.files.use(Path(part.path).name, now)
+        ahead = 1
+        while True:
+            try:
+                return await ask()
+            except SourceError as error:
+                if not await self.heal(error.path, parts, ahead):
+                    raise
+                ahead = min(2 * ahead, AHEAD_MAX)
+
+    async def heal(self, path: str, parts: Sequence[FoldSource] = (), ahead: int = 1) -> bool:
+        """A file that was to be read is not here, or is not what it was: get it, if it is the
+        archive's.
+
+        Args:
+            parts: what is wanted next, if anything is missing; ahead: so many.
         Returns:
             Whether it is.
         Raises:
             UnavailableError: no region has a good copy now.
         """
-        file = Path(path)
-        if file.parent != self._holdings.parts_folder:
+        files, file = self._holdings.stack.files, Path(path)
+        if file.parent != files.folder:
             return False
-        await self._host.offload(_discard, file)
-        for unit in [*self._holdings.adopted.units.values()]:
-            for piece in unit.pieces:
-                if piece.sha256 == file.stem and not await self._bring(unit, piece):
-                    raise UnavailableError(f"part {piece.key} cannot be read now")
-            if unit.evidence == file.stem:
-                await self.evidence_of(unit)
+        owners = self._owners()
+        if file.suffix == index.SUFFIX:
+            unit, piece = owners[file.stem]
+            if piece is not None:
+                await self._index(unit, piece)
+            return True
+        await self._host.offload(files.drop, file.name)
+        if file.stem not in owners:
+            return True  # of a unit of which there is a later generation
+        unit, piece = owners[file.stem]
+        if piece is None:
+            await self._evidence(unit)
+        else:
+            others = [owners[Path(part.path).stem] for part in parts if part.path != path]
+            await self._bring_some([(unit, piece), *((u, p) for u, p in others if p)], ahead)
+        return True
+
+    async def bring(self, unit: Unit) -> bool:
+        """Have all parts of a unit here, with their indexes; whether they are."""
+        try:
+            for piece in self._holdings.stack.pieces_of(unit):
+                await self._bring(unit, piece)
+                await self._index(unit, piece)
+        except UnavailableError:
+            return False
         return True
 
     async def names(self, node: NodeId, start: int, end: int) -> list[str]:
@@ -94,87 +182,124 @@ class Adopting:
             SourceError: what lies here is of no use.
         """
         found: list[str] = []
-        for unit, _ in [*self._holdings.adopted.within(node, start, end)]:
+        for unit, _ in [*self._holdings.stack.adopted.within(node, start, end)]:
             names = (await self._names_in(unit)).get(node, ())
             found += [name for name in names if start <= int(name[:10], 16) < end]
         return found
 
-    async def evidence_of(self, unit: Unit) -> str:
-        """Where its evidence lies here. Raises UnavailableError: no region has a good copy now."""
-        path = await self._evidence(unit.evidence_key, unit.evidence)
-        if path is None:
-            raise UnavailableError(f"the evidence {unit.evidence_key} cannot be read now")
-        return path
+    async def contents(self, node: NodeId, start: int, end: int) -> list[Archived]:
+        """What the archive has of a ledger's segments [start, end). Raises as `names`."""
+        found: list[Archived] = []
+        for unit, _ in [*self._holdings.stack.adopted.within(node, start, end)]:
+            path, parts = await self._evidence(unit), self._holdings.stack.parts_of(unit)
+            ask = partial(self._contents, path, parts, node, start, end)
+            found += await self.with_parts(parts, ask)
+        return found
+
+    async def _contents(
+        self, path: str, parts: tuple[FoldSource, ...], node: NodeId, start: int, end: int
+    ) -> tuple[Archived, ...]:
+        made = self._host.compute.submit(evidence.contents_of, path, parts, node, start, end)
+        return await asyncio.wrap_future(made)
 
     async def _names_in(self, unit: Unit) -> Names:
         known = self._names.pop(unit.evidence, None)
         if known is None:
-            path = await self.evidence_of(unit)
-            known = await self._host.offload(evidence.names_in, path)
+            known = await self._host.offload(evidence.names_in, await self._evidence(unit))
         self._names[unit.evidence] = known
         while sum(map(_count, self._names.values())) > NAMES_KEPT_MAX and len(self._names) > 1:
             del self._names[next(iter(self._names))]
         return known
 
-    async def _unit_of(self, archive: Archive) -> Unit | None:
-        """A unit as its evidence describes it; None: no region gives that now."""
-        day = units.day_of(archive.unit)
-        path = await self._evidence(
-            layout.archived_key(day, "", archive.evidence), archive.evidence
-        )
-        if path is None:
-            return None
-        try:
-            said = {each.sha256: each for each in await self._host.offload(evidence.parts_in, path)}
-            pieces = [
-                Piece(
-                    *(layout.archived_key(day, retention, sha256), sha256, rows),
-                    *said[sha256].times_us,
-                    said[sha256].tenants,
-                )
-                for retention, sha256, _, rows in archive.parts
-            ]
-        except (SourceError, ValueError, KeyError) as error:
-            log.error("the evidence of %s is of no use: %s", archive.unit, error)
-            return None
-        spans = spans_of(archive)
-        return Unit(archive.unit, archive.generation, archive.evidence, spans, tuple(pieces))
+    # -- files ---------------------------------------------------------------------------------
 
-    async def _evidence(self, key: str, sha256: str) -> str | None:
-        path = self._holdings.parts_folder / f"{sha256}{evidence.SUFFIX}"
-        return str(path) if await self._fetch(key, sha256, path) else None
+    def _owners(self) -> dict[str, tuple[Unit, Piece | None]]:
+        """What each file is of, by its hash; None: evidence."""
+        found: dict[str, tuple[Unit, Piece | None]] = {}
+        for unit in self._holdings.stack.adopted.units.values():
+            found[unit.evidence] = (unit, None)
+            found |= {piece.sha256: (unit, piece) for piece in unit.pieces}
+        return found
 
-    async def _bring(self, unit: Unit, piece: Piece) -> bool:
-        path = self._holdings.parts_folder / f"{piece.sha256}{SUFFIX}"
-        if not await self._fetch(piece.key, piece.sha256, path):
-            return False
-        if not await self._host.offload(path_of(str(path)).exists):
-            source = piece.source(str(path.parent), unit.spans)
+    async def _bring_some(self, wanted: Sequence[tuple[Unit, Piece]], ahead: int) -> None:
+        """Have the first part here, and those of the next that are not."""
+        files, size = self._holdings.stack.files, 0
+        some = [wanted[0]]
+        for unit, piece in wanted[1:]:
+            if len(some) >= ahead or size >= AHEAD_BYTES:
+                break
+            if not files.use(piece.file, asyncio.get_running_loop().time()):
+                some.append((unit, piece))
+                size += piece.rows * 200
+        await asyncio.gather(*(self._bring(unit, piece) for unit, piece in some))
+        for unit, piece in some:
+            if piece.rows <= SMALL_ROWS:
+                await self._index(unit, piece)
+        for unit in {unit.name: unit for unit, _ in some}.values():
+            if unit.events <= SMALL_ROWS:
+                await self._know(unit)
+
+    async def _evidence(self, unit: Unit) -> str:
+        return await self._fetch(unit, unit.evidence_key, unit.file)
+
+    async def _bring(self, unit: Unit, piece: Piece) -> None:
+        await self._fetch(unit, piece.key, piece.file)
+
+    async def _fetch(self, unit: Unit, key: str, file: str) -> str:
+        """Have a file here, from whichever region has it; where it is.
+
+        Raises:
+            UnavailableError: no region has a good copy now.
+        """
+        files = self._holdings.stack.files
+        async with self._bringing.setdefault(file, asyncio.Lock()):
+            if not files.use(file, asyncio.get_running_loop().time()):
+                holders = self._archives.holders(unit.name, unit.generation)
+                sha256 = bytes.fromhex(Path(file).stem)
+                data = await self._fetcher().fetch_object(key, sha256, holders)
+                if data is None:
+                    raise UnavailableError(f"{key} cannot be read now: no region has a good copy")
+                await self._host.offload(files.put, file, data)
+                files.use(file, asyncio.get_running_loop().time())
+        self._bringing.pop(file, None)
+        return str(files.path(file))
+
+    async def _index(self, unit: Unit, piece: Piece) -> None:
+        """Have a part's index, for which the part is needed if it is not there."""
+        files = self._holdings.stack.files
+        if not await self._host.offload(index.path_of(str(files.path(piece.file))).exists):
+            await self._bring(unit, piece)
+            source = unit.source(piece, str(files.folder))
             await asyncio.wrap_future(self._host.background.submit(index_fold, source))
-        return True
 
-    async def _fetch(self, key: str, sha256: str, path: Path) -> bool:
-        """Have a file here, from whichever region has it; whether it is."""
-        if await self._host.offload(path.exists):
-            return True
-        holders = self._archives.holders(key)
-        data = await self._fetcher().fetch_object(key, bytes.fromhex(sha256), holders)
-        if data is None:
-            return False
-        await self._host.offload(_write, path, data)
-        return True
+    async def _know(self, unit: Unit) -> None:
+        """Let the id index know a unit's events, if all of it is here."""
+        stack = self._holdings.stack
+        if unit.name in stack.unindexed and stack.is_here(unit):
+            await self._holdings.index_unit(unit)
+
+    async def tidy(self) -> bool:
+        """Index one part, or unit, that is here, and keep files in their bounds; whether there may
+        be more to do at once."""
+        stack, files = self._holdings.stack, self._holdings.stack.files
+        await self._host.offload(files.evict, asyncio.get_running_loop().time() - STAYS_S)
+        for unit in [*stack.adopted.units.values()]:
+            for piece in stack.pieces_of(unit):
+                path = files.path(piece.file)
+                if files.has(piece.file) and not index.path_of(str(path)).exists():
+                    await self._index(unit, piece)
+                    return True
+        for name in sorted(stack.unindexed):
+            unit = stack.adopted.units[name]
+            if stack.is_here(unit):
+                await self._holdings.index_unit(unit)
+                return True
+        return False
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
-def _discard(file: Path) -> None:
-    """Files that belong together have one stem: a part and its index."""
-    for each in file.parent.glob(f"{file.stem}.*"):
-        each.unlink(missing_ok=True)
+def _told(piece: Piece, said: evidence.PartLine) -> Piece:
+    low, high = said.times_us
+    return structs.replace(piece, time_min_us=low, time_max_us=high, tenants=said.tenants)
 
 
 def _count(names: Names) -> int:

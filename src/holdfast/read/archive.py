@@ -12,13 +12,14 @@ from msgspec import Struct
 
 from holdfast.model import NodeId
 from holdfast.read import shown
+from holdfast.read.partfiles import EVIDENCE, PART
 from holdfast.read.shown import Ranges
 from holdfast.read.sources import FoldSource, Stretch
 from holdfast.read.watermark import End
 from holdfast.regions import layout, units
 from holdfast.regions.kinds import Archive
 
-SUFFIX = ".parquet"
+EVER_US = 1 << 62
 
 
 class Span(Struct, frozen=True, array_like=True):
@@ -34,37 +35,56 @@ class Span(Struct, frozen=True, array_like=True):
 
 
 class Piece(Struct, frozen=True):
-    """A part. key: where it lies in regions. The others: what its unit's evidence says of it."""
+    """A part. retention: its class. key: where it lies in regions. The others, once its unit is
+    told: what the evidence says of its events; at first, what is true of all."""
 
+    retention: str
     key: str
     sha256: str
     rows: int
-    time_min_us: int
-    time_max_us: int
-    tenants: tuple[str, ...]
+    time_min_us: int = -EVER_US
+    time_max_us: int = EVER_US
+    tenants: tuple[str, ...] = ()
 
-    def source(self, folder: str, spans: tuple[Span, ...]) -> FoldSource:
-        """As a search takes it. Which of the unit's events it has, only its index knows."""
-        return FoldSource(
-            path=f"{folder}/{self.sha256}{SUFFIX}",
-            sha256=self.sha256,
-            count=self.rows,
-            time_min_us=self.time_min_us,
-            time_max_us=self.time_max_us,
-            stretches=tuple(Stretch(span.node, span.first, span.after) for span in spans),
-            tenants=self.tenants,
-            is_part=True,
-        )
+    @property
+    def file(self) -> str:
+        """What it is called in the cache."""
+        return self.sha256 + PART
 
 
 class Unit(Struct, frozen=True):
-    """An adopted unit, as the manifest has it that was adopted."""
+    """An adopted unit, as the manifest has it that was adopted. is_told: its evidence was read."""
 
     name: str
     generation: int
     evidence: str
     spans: tuple[Span, ...]
     pieces: tuple[Piece, ...]
+    is_told: bool = False
+
+    @property
+    def file(self) -> str:
+        """What its evidence is called in the cache."""
+        return self.evidence + EVIDENCE
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The same of all that it has there."""
+        return (self.file, *(piece.file for piece in self.pieces))
+
+    def source(self, piece: Piece, folder: str) -> FoldSource:
+        """A part of it as a search takes it. Which of the unit's events it has, only its index
+        knows."""
+        return FoldSource(
+            path=f"{folder}/{piece.file}",
+            sha256=piece.sha256,
+            count=piece.rows,
+            time_min_us=piece.time_min_us,
+            time_max_us=piece.time_max_us,
+            stretches=self.stretches,
+            tenants=piece.tenants,
+            is_part=True,
+        )
 
     @property
     def evidence_key(self) -> str:
@@ -86,6 +106,21 @@ class Unit(Struct, frozen=True):
     def events(self) -> int:
         """How many are in its parts."""
         return sum(piece.rows for piece in self.pieces)
+
+
+def unit_of(archive: Archive) -> Unit:
+    """What a manifest says."""
+    day = units.day_of(archive.unit)
+    return Unit(
+        name=archive.unit,
+        generation=archive.generation,
+        evidence=archive.evidence,
+        spans=spans_of(archive),
+        pieces=tuple(
+            Piece(retention, layout.archived_key(day, retention, sha256), sha256, rows)
+            for retention, sha256, _, rows in archive.parts
+        ),
+    )
 
 
 def spans_of(archive: Archive) -> tuple[Span, ...]:

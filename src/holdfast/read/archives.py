@@ -40,6 +40,7 @@ class Archives:
         self._looked: dict[RegionId, int] = {}
         self._looked_at_all: dict[RegionId, int] = {}
         self.fresh: list[tuple[str, str, bytes]] = []
+        self.version = 0  # grows with what is known
 
     def restore(self, region: RegionId, store: str, key: ArchiveKey, data: bytes) -> None:
         """Take up what an earlier process read, of the store that the region had then."""
@@ -60,13 +61,9 @@ class Archives:
                     found[unit] = archive
         return found
 
-    def holders(self, key: str) -> set[RegionId]:
-        """The regions whose archive names an object."""
-        return {
-            region
-            for region, known in self._known.items()
-            if any(key in archive.objects() for archive in known.values())
-        }
+    def holders(self, unit: str, generation: int) -> set[RegionId]:
+        """The regions whose archive has a unit in that generation."""
+        return {id for id, known in self._known.items() if (unit, generation) in known}
 
     async def look(self, now_us: int) -> None:
         """Look at the regions whose turn it is."""
@@ -140,6 +137,7 @@ class Archives:
             self._refused.add((region, store, text))
             return False
         self._known[region][key.unit, key.generation] = archive
+        self.version += 1
         spans = self._spans.setdefault(region, {})
         for node, start, end, *_ in archive.ledgers:
             spans[node] = shown.union(spans.get(node, ()), ((start, end),))

@@ -26,6 +26,7 @@ from holdfast.read.tables import SEGMENT_COLUMNS
 from holdfast.read.watermark import End
 
 NAMES_A_QUERY = 500
+_PUT_UNIT = "INSERT OR REPLACE INTO units VALUES (?, ?)"
 _COUNT_LOST = (
     "UPDATE nodes SET (lost, lost_events) = ("
     " SELECT settled - archived - count(s.idx),"
@@ -283,12 +284,16 @@ class Catalog(Database):
             rows = self._db.execute("SELECT facts FROM units ORDER BY unit").fetchall()
             return tuple(msgspec.msgpack.decode(facts, type=Unit) for (facts,) in rows)
 
+    def keep_units(self, units: Iterable[Unit]) -> None:
+        """More is known of units that were adopted."""
+        with self._write() as db:
+            db.executemany(_PUT_UNIT, map(_row_of, units))
+
     def adopt(self, units: Iterable[Unit], folds: Iterable[int]) -> None:
         """Let units hold their events, in place of their segments and of the folds with these."""
         with self._write() as db:
             for unit in units:
-                facts = msgspec.msgpack.encode(unit)
-                db.execute("INSERT OR REPLACE INTO units VALUES (?, ?)", (unit.name, facts))
+                db.execute(_PUT_UNIT, _row_of(unit))
                 for span in unit.spans:
                     self._adopt(span)
             db.executemany("DELETE FROM folds WHERE id = ?", [(fold,) for fold in folds])
@@ -429,6 +434,10 @@ class Catalog(Database):
         with self._damage():
             rows = self._db.execute("SELECT region, facts FROM regions").fetchall()
             return {region: msgspec.msgpack.decode(data, type=RegionFacts) for region, data in rows}
+
+
+def _row_of(unit: Unit) -> tuple[str, bytes]:
+    return unit.name, msgspec.msgpack.encode(unit)
 
 
 def _copy(

@@ -9,12 +9,13 @@ from msgspec import Struct
 from holdfast.model import NodeId, Place
 from holdfast.ports import Host
 from holdfast.read import jobs
-from holdfast.read.archive import Adopted, Unit
+from holdfast.read.archive import Unit
 from holdfast.read.catalog import Catalog, Entry
 from holdfast.read.packs import Packs
 from holdfast.read.repeats import Copy
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source
+from holdfast.read.stack import Stack
 
 JOB_SEGMENTS_MAX = 64
 Arguments = ParamSpec("Arguments")
@@ -50,15 +51,11 @@ class Ways(Struct, frozen=True):
 class Comparing:
     """See the module."""
 
-    def __init__(
-        self, host: Host, catalog: Catalog, packs: Packs, adopted: Adopted, folder: str
-    ) -> None:
-        """folder: where parts lie."""
+    def __init__(self, host: Host, catalog: Catalog, packs: Packs, stack: Stack) -> None:
         self._host = host
         self._catalog = catalog
         self._packs = packs
-        self._adopted = adopted
-        self._folder = folder
+        self._stack = stack
 
     async def copies(self, some: Sequence[Unmatched], ways: Ways) -> dict[Place, Copy | None]:
         """Every record that is concerned, digested; None for places that no longer are any."""
@@ -70,13 +67,13 @@ class Comparing:
         for place, entry in entries.items():
             if entry is not None:
                 by_segment.setdefault(entry.name, (entry, []))[1].append(place.position)
-            elif (there := self._adopted.at(place.node, place.position)) is not None:
+            elif (there := self._stack.adopted.at(place.node, place.position)) is not None:
                 by_unit.setdefault((there[0].name, place.node), []).append(place.position)
             else:
                 found[place] = None
         found |= await self._of_segments(by_segment, ways)
         for (name, node), positions in by_unit.items():
-            found |= await self._of_unit(self._adopted.units[name], node, positions, ways)
+            found |= await self._of_unit(self._stack.adopted.units[name], node, positions, ways)
         return found
 
     async def _of_segments(
@@ -101,7 +98,7 @@ class Comparing:
         """None for places in it that have no event any more."""
         if not await ways.bring(unit):
             return {}
-        parts = [piece.source(self._folder, unit.spans) for piece in unit.pieces]
+        parts = self._stack.parts_of(unit)
         try:
             answer = await self._run(jobs.copies_at, parts, node, positions)
         except SourceError:

@@ -25,7 +25,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-SUFFIX = ".evidence"
 LINE_BYTES_MAX = 32 << 20
 
 

@@ -7,8 +7,8 @@ next start completes:
     enter   file, then row (matched = no, where an event may be a repeat), then memory
     match   standings and matched = yes in one transaction; until then the row is matched again
     fold    file (durable under its final name), then row; a fold without a row is deleted
-    adopt   files of the archive, index of ids, then the unit's row in place of the rows of its
-            segments and folds, in one transaction, then memory; the files of folds go last
+    adopt   index of ids, then the unit's row in place of those of its segments and folds, in one
+            transaction, then memory; the files of folds go last, without a row they are deleted
     drop    row and standings, then index: a place in the index without a row is passed over
 """
 
@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from holdfast.model import NodeId, Place
 from holdfast.ports import Host
 from holdfast.read import jobs
-from holdfast.read.archive import Adopted, Unit, Within
+from holdfast.read.archive import Unit, Within
 from holdfast.read.arrival import Arrival, entry_of
 from holdfast.read.catalog import Catalog, Entry
 from holdfast.read.comparing import JOB_SEGMENTS_MAX, Comparing, Matches, Unmatched, Ways
@@ -36,6 +36,7 @@ from holdfast.read.fold import FoldFacts, fold, index_fold
 from holdfast.read.ids import IdIndex
 from holdfast.read.index import path_of, remove, without_index
 from holdfast.read.packs import Packs, Spot
+from holdfast.read.partfiles import PartFiles
 from holdfast.read.repeats import Copy, settle
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import (
@@ -49,12 +50,20 @@ from holdfast.read.shelf import (
     spot_of,
 )
 from holdfast.read.slot import Slot, claim, set_aside
-from holdfast.read.sources import FoldSource, Source, Stretch
+from holdfast.read.sources import Source, Stretch
+from holdfast.read.stack import Stack
 
 log = logging.getLogger("holdfast.read")
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+
+
+class Sizes(Struct, frozen=True):
+    """How many bytes of what is kept. packs: of segments. parts: of what the archive has."""
+
+    packs: int = 4 << 30
+    parts: int = 4 << 30
 
 
 class Holdings:
@@ -65,10 +74,10 @@ class Holdings:
     shelf: Shelf
     packs: Packs
 
-    def __init__(self, cache: Path, trail: str, size_bytes_max: int, host: Host) -> None:
+    def __init__(self, cache: Path, trail: str, sizes: Sizes, host: Host) -> None:
         self._cache = cache
         self._trail = trail
-        self._size_bytes_max = size_bytes_max
+        self._sizes = sizes
         self._host = host
         self._slot: Slot | None = None
         self._next_fold = 0
@@ -133,38 +142,18 @@ class Holdings:
         self.catalog = Catalog(path, self._trail)
         try:
             (folder / "folds").mkdir(exist_ok=True)
-            self.parts_folder = folder / "parts"
-            self.parts_folder.mkdir(exist_ok=True)
-            self.packs = Packs(folder / "packs", self._size_bytes_max)
+            self.packs = Packs(folder / "packs", self._sizes.packs)
             self.shelf = Shelf(self.packs, folder / "folds")
             self.ids = IdIndex(folder / "ids")
-            self._load_units()
+            self.stack = Stack(PartFiles(folder / "parts", self._sizes.parts), self.shelf)
+            self.stack.put(self.catalog.units())
+            self.stack.tidy()
+            self._comparing = Comparing(self._host, self.catalog, self.packs, self.stack)
             self._load_folds()
             self._load_hot()
         except BaseException:
             self.catalog.close()
             raise
-
-    def _load_units(self) -> None:
-        self.adopted = Adopted()
-        for unit in self.catalog.units():
-            self._put_unit(unit)
-        self.unindexed: set[str] = set()  # units whose ids are not known
-        self._comparing = Comparing(
-            *(self._host, self.catalog, self.packs, self.adopted, str(self.parts_folder))
-        )
-
-    def _put_unit(self, unit: Unit) -> None:
-        self.adopted.put(unit)
-        self.shelf.put_parts(unit.name, self.parts_of(unit))
-
-    def parts(self, name: str) -> tuple[FoldSource, ...]:
-        """Those of a unit by its name."""
-        return self.parts_of(self.adopted.units[name])
-
-    def parts_of(self, unit: Unit) -> tuple[FoldSource, ...]:
-        """Its parts as a search takes them."""
-        return tuple(piece.source(str(self.parts_folder), unit.spans) for piece in unit.pieces)
 
     def _load_folds(self) -> None:
         for number, data in self.catalog.folds():
@@ -193,8 +182,8 @@ class Holdings:
 
     def _count(self) -> None:
         segments, events = self.catalog.totals()
-        self.segments_count = segments + sum(u.segments for u in self.adopted.units.values())
-        self.events_count = events + sum(unit.events for unit in self.adopted.units.values())
+        self.segments_count = segments + self.stack.segments
+        self.events_count = events + self.stack.events
 
     def _close(self) -> None:
         self.catalog.close()
@@ -213,11 +202,7 @@ class Holdings:
         for one in self.shelf.folds:
             if not all(map(is_known, one.facts.stretches)):
                 await self._index_fold(one)
-        self.unindexed = {
-            name
-            for name, unit in self.adopted.units.items()
-            if not all(map(is_known, unit.stretches))
-        }
+        self.stack.note_unknown(self.stack.adopted.units.values(), is_known)
         unmatched = await self._host.offload(self.catalog.unmatched)
         again = {entry.name: entry for entry in unmatched}
         for hot in self.shelf.hot:
@@ -275,17 +260,19 @@ class Holdings:
             await self._host.offload(self.ids.flush)
             numbers = [one.number for one in folds]
             await self._host.offload(self.catalog.adopt, units, numbers)
-            is_known = self._known()
-            for unit in units:
-                self._put_unit(unit)
-                if not all(map(is_known, unit.stretches)):
-                    self.unindexed.add(unit.name)
+            self.stack.put(units)
+            self.stack.note_unknown(units, self._known())
             self.shelf.remove(hot)
             self.shelf.remove_folds(numbers)
             await self._host.offload(self._count)
         for one in folds:
             await self._host.offload(remove, one.source.path)
         return True
+
+    async def tell(self, units: Sequence[Unit]) -> None:
+        """More is known of some units."""
+        await self._host.offload(self.catalog.keep_units, units)
+        self.stack.put(units)
 
     async def index_unit(self, unit: Unit) -> None:
         """Give the id index the events of a unit, and have those compared that may be repeats.
@@ -294,13 +281,15 @@ class Holdings:
             SourceError: a part must be fetched again.
         """
         found = await asyncio.wrap_future(
-            self._host.background.submit(jobs.keys_of_parts, self.parts_of(unit), unit.stretches)
+            self._host.background.submit(
+                jobs.keys_of_parts, self.stack.parts_of(unit), unit.stretches
+            )
         )
         for stretch, keys in found:
             matches = await self._host.offload(self.ids.add, stretch.node, stretch.start, keys)
             if matches:
                 self.unmatched.append(Unmatched(stretch.node, stretch.start, matches))
-        self.unindexed.discard(unit.name)
+        self.stack.unindexed.discard(unit.name)
 
     # -- segments ------------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ class Indexed:
         """
         index = self._index(fold)
         if index is None:
-            raise SourceError("a fold has no index", fold.path)
+            raise SourceError("a fold has no index", str(path_of(fold.path)))
         cuts = index.footer.cuts
         cut, positions = index.positions(slice(None))
         there = np.array([each.node == stretch.node for each in cuts])[cut]

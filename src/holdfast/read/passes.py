@@ -30,7 +30,7 @@ from holdfast.read.database import DamagedError
 from holdfast.read.decode import SegmentFacts
 from holdfast.read.fetch import Fetcher
 from holdfast.read.follow import Follow, FollowLimits
-from holdfast.read.holdings import Holdings
+from holdfast.read.holdings import Holdings, Sizes
 from holdfast.read.ledgers import NodeLedger, Seen
 from holdfast.read.packs import Spot
 from holdfast.read.segments import SourceError
@@ -48,11 +48,11 @@ UNMATCHED_WAIT_S = 5.0
 
 
 class PassLimits(Struct, frozen=True, kw_only=True):
-    """cache_bytes: of segments that are kept. fetches: reads from regions at once."""
+    """cache: how much is kept here. fetches: reads from regions at once."""
 
     follow: FollowLimits
     fold: FoldLimits = FoldLimits()
-    cache_bytes: int = 4 << 30
+    cache: Sizes = Sizes()
     fetches: int = 16
 
 
@@ -75,7 +75,7 @@ class Passes:
         self._host = host
         self._limits = limits
         self.judgement = Judgement()
-        self.holdings = Holdings(cache, regions.trail, limits.cache_bytes, host)
+        self.holdings = Holdings(cache, regions.trail, limits.cache, host)
         self.follow = Follow(regions, host, limits.follow, clocks)
         self.adopting = self._adopting()
         self.changed: Callable[[], None] = lambda: None
@@ -209,7 +209,6 @@ class Passes:
         for unit in await self.adopting.adopt():
             for span in unit.spans:
                 self.follow.ledger(span.node).adopt(span)
-        await self.adopting.index()
 
     def _remember(self) -> None:
         catalog, memory = self.holdings.catalog, self.follow.memory
@@ -427,7 +426,8 @@ class Passes:
         """Fold what is due; whether there may be more to do at once."""
         settled = {node: one.settled.end.size for node, one in self.follow.ledgers.items()}
         try:
-            return await self.holdings.tidy(settled, self._limits.fold)
+            more = await self.holdings.tidy(settled, self._limits.fold)
+            return await self.adopting.tidy() or more
         except SourceError as error:
             await self.heal(error)
             return False

@@ -43,7 +43,6 @@ from holdfast.read.contents import Preserved, Stored
 from holdfast.read.counting import Counting, Question
 from holdfast.read.database import ClosedError, DamagedError
 from holdfast.read.decode import key_of
-from holdfast.read.evidence import contents_of
 from holdfast.read.ids import PLACES_MAX
 from holdfast.read.lives import Life, lives_of
 from holdfast.read.passes import Passes, PassLimits
@@ -164,8 +163,10 @@ class Reader:
     async def _tidy_forever(self) -> None:
         while True:
             try:
-                while await self._passes.tidy():
+                while await self._passes.tidy() or await self._passes.adopting.tell_some():
                     pass
+            except UnavailableError as error:
+                log.info("not all of the archive is known yet: %s", error)
             except OSError as error:
                 self._complain("folding failed; it is tried again", error)
             except Exception:
@@ -242,11 +243,11 @@ class Reader:
     async def _names(self, node: NodeId, start: int, end: int) -> tuple[str, ...]:
         passes = self._passes
         while True:
-            until = passes.holdings.adopted.end(node)
+            until = passes.holdings.stack.adopted.end(node)
             archived = await passes.adopting.names(node, start, end)
             catalog = passes.holdings.catalog
             others = await self._host.offload(catalog.names, node, start, end)
-            if until == passes.holdings.adopted.end(node):
+            if until == passes.holdings.stack.adopted.end(node):
                 return tuple(sorted([*archived, *others]) if archived else others)
 
     async def notes(self, node: NodeId) -> tuple[tuple[str, bytes], ...]:
@@ -268,8 +269,9 @@ class Reader:
 
     async def received(self, from_us: int, to_us: int) -> tuple[int, int] | None:
         """When the segments were received that may hold events of [from_us, to_us): from, to."""
+        await self._answer(self._passes.adopting.tell, None)
         found = await self._catalog(lambda catalog: catalog.received(from_us, to_us))
-        archived = self._passes.holdings.adopted.received(from_us, to_us)
+        archived = self._passes.holdings.stack.adopted.received(from_us, to_us)
         if found is None or archived is None:
             return found or archived
         return min(found[0], archived[0]), max(found[1], archived[1])
@@ -293,10 +295,7 @@ class Reader:
 
     async def _segments(self, node: NodeId, start: int, end: int) -> tuple[Preserved, ...]:
         holdings, found = self._passes.holdings, list[Preserved]()
-        for unit, _ in [*holdings.adopted.within(node, start, end)]:
-            path = await self._passes.adopting.evidence_of(unit)
-            parts = holdings.parts_of(unit)
-            found += await self._run(contents_of, path, parts, node, start, end)
+        found += await self._passes.adopting.contents(node, start, end)
         for entry in await self._host.offload(holdings.catalog.within, node, start, end):
             there = await self._passes.bring(entry)
             name = SegmentName.parse(entry.name)
@@ -318,12 +317,25 @@ class Reader:
     async def _search(self, query: Query, stated: int | None) -> Page:
         wanted = check(query)
 
-        def ask() -> Awaitable[Page]:
+        async def page(sources: Sequence[Source]) -> Page:
             shelf = self._passes.holdings.shelf
-            sources = self._sources(wanted)
-            return self._run(run_page, sources, query, shelf.repeats, shelf.conflicts)
+            return await self._run(run_page, sources, query, shelf.repeats, shelf.conflicts)
 
-        return await self._answer(ask, stated)
+        return await self._answer(lambda: self._of_sources(wanted, page), stated)
+
+    async def _of_sources(
+        self, wanted: Wanted, ask: Callable[[Sequence[Source]], Awaitable[Result]]
+    ) -> Result:
+        """What is asked of all that may hold what is wanted, once it is here."""
+        adopting = self._passes.adopting
+        await adopting.tell()
+        sources = self._sources(wanted)
+
+        async def asked() -> Result:
+            await self._match()  # with what a part brought, too
+            return await ask(sources)
+
+        return await adopting.with_parts(sources, asked)
 
     async def _events(self, query: Query, stated: int | None) -> tuple[Found, ...]:
         return (await self._search(query, stated)).events
@@ -334,11 +346,11 @@ class Reader:
         question = Question(structs.replace(query, cursor="", limit=1), by, bucket_us)
         wanted = check(question.query)
 
-        def ask() -> Awaitable[Counts]:
+        def counts(sources: Sequence[Source]) -> Awaitable[Counts]:
             hidden = self._passes.holdings.shelf.repeats
-            return self._counting.count(self._sources(wanted), question, hidden)
+            return self._counting.count(sources, question, hidden)
 
-        return await self._answer(ask, stated)
+        return await self._answer(lambda: self._of_sources(wanted, counts), stated)
 
     async def _answer(self, ask: Callable[[], Awaitable[Result]], stated: int | None) -> Result:
         """Ask, once all that was stated is there; and again, if a file was lost meanwhile."""
@@ -388,11 +400,12 @@ class Reader:
         found = prune(self._passes.holdings.shelf.sources, wanted)
         if not wanted.id or wanted.tenant is None:
             return found
-        holdings = self._passes.holdings
+        holdings, stack = self._passes.holdings, self._passes.holdings.stack
         places = holdings.ids.find(key_of(wanted.tenant, wanted.id))
         if len(places) == PLACES_MAX:
             return found  # the index may know no more of them
-        unknown = {part.sha256 for name in holdings.unindexed for part in holdings.parts(name)}
+        unindexed = [stack.adopted.units[name] for name in stack.unindexed]
+        unknown = {piece.sha256 for unit in unindexed for piece in unit.pieces}
         return [
             source
             for source in found
@@ -424,7 +437,7 @@ class Reader:
         """See `tail.Feed`."""
         end = self.ends()[node].known
         catalog = self._passes.holdings.catalog
-        archived = self._passes.holdings.adopted.after(node, position)
+        archived = self._passes.holdings.stack.adopted.after(node, position)
         if archived is not None:
             _, span = archived
             first = max(position, span.first)
@@ -456,11 +469,16 @@ class Reader:
 
     async def _in_unit(self, stretch: Stretch, query: Query) -> tuple[Found, ...]:
         holdings = self._passes.holdings
-        there = holdings.adopted.at(stretch.node, stretch.start)
+        there = holdings.stack.adopted.at(stretch.node, stretch.start)
         assert there is not None, "what was adopted stays so"
-        shelf, parts = holdings.shelf, holdings.parts_of(there[0])
-        of = (query, shelf.repeats, shelf.conflicts)
-        return await self._run(matches_in, parts, stretch, *of)
+        parts = holdings.stack.parts_of(there[0])
+
+        async def ask() -> tuple[Found, ...]:
+            await self._match()
+            of = (query, holdings.shelf.repeats, holdings.shelf.conflicts)
+            return await self._run(matches_in, parts, stretch, *of)
+
+        return await self._passes.adopting.with_parts(parts, ask)
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
