@@ -1,4 +1,5 @@
-"""Readers in a world where nodes come and go, regions fail and caches vanish, by a seed's draw.
+"""Readers in a world where nodes come and go, regions fail, caches vanish, and days come into
+archives and are swept, by a seed's draw.
 
 After each pass: what a search shows is what the regions hold, without orphans and repeats; and
 whatever was shown at or below a reported time is shown again by every reader that reports as much.
@@ -13,15 +14,20 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.model import Query
 from holdfast.proof import ledger
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
+from holdfast.regions import kinds, layout
 from holdfast.regions.port import Unknown
+from holdfast.regions.units import DAY_US
 from holdfast.times import parse_time
+from holdfast.write.identity import Identity
 from holdfast.write.seal import Encoded
-from tests.read.trails import ALL, World, Writer, tick
+from tests.archive.days import person
+from tests.read.trails import ALL, TRAIL, World, Writer, tick
 from tests.regions.worlds import run_with_time
 
 STEPS = 60
@@ -47,6 +53,7 @@ class Story:
         self.lives = [Life(Writer(self.world, 7)), Life(Writer(self.world, 8))]
         self.reader: Reader | None = None
         self.names: dict[str, tuple[Life, Encoded]] = {}
+        self.archived: set[str] = set()  # names of what is in some archive
         self.stated: dict[int, Shown] = {}
         self.trace: list[str] = []
 
@@ -68,6 +75,8 @@ class Story:
             tick(self.world, self.draw.choice([0.1, 1, 5]))
             if self.draw.random() < 0.4:
                 await self.read()
+            if self.draw.random() < 0.06:
+                await self.archive()
         self.heal()
         for life in self.lives:
             self.finish(life)
@@ -108,9 +117,11 @@ class Story:
 
     def beat(self) -> None:
         life = self.life()
+        life.writer.beat(self.promised(life), life.acked.size, self.some(1))
+
+    def promised(self, life: Life) -> int:
         waiting = [parse_time(_received(one)) for one in life.sealed]
-        now = self.world.now_us
-        life.writer.beat(min([now, *(at - 1 for at in waiting)]), life.acked.size, self.some(1))
+        return min([self.world.now_us, *(at - 1 for at in waiting)])
 
     def turn(self) -> None:
         """The epoch is closed at what was acknowledged; the rest are orphans."""
@@ -135,6 +146,45 @@ class Story:
     def heal(self) -> None:
         for store in self.world.stores.values():
             store.failing = None
+
+    async def archive(self) -> None:
+        """A day is over, and what is complete of it comes into the archives of regions; some of
+        the segments that a region's archive has go there."""
+        self.trace.append("archive")
+        self.world.now_us += DAY_US
+        for life in self.lives:
+            if life.open:
+                life.writer.beat(size=life.acked.size, promise_us=self.promised(life))
+        reader = await self.some_reader()
+        await asyncio.sleep(120)
+        await reader.pass_once()
+        workshop = Workshop(self.folder.parent / "scratch")
+        regions = self.world.regions()
+        await Archivist(regions, reader, self.world.host, self.person, workshop).archive(0)
+        for id in ALL:
+            self.sweep(id)
+
+    def person(self) -> Identity:
+        return person(self.world)
+
+    def sweep(self, region: str) -> None:
+        store = self.world.stores[region]
+        for key in self.world.keys(region, "ev/arc/"):
+            if not key.endswith(".note"):
+                continue
+            said = kinds.verify_archive(store.objects[key][0], TRAIL.trail).statement
+            for node, start, end, *_ in said.ledgers:
+                for segment in self.world.keys(region, layout.segments_prefix(node)):
+                    name = segment.rpartition("/")[2].removesuffix(layout.SEGMENT_SUFFIX)
+                    # What a closed epoch left beyond its end lies there for ever.
+                    if start <= int(name[:10], 16) < end and self.is_in_trail(name):
+                        self.archived.add(name)
+                        if self.draw.random() < 0.7:
+                            del store.objects[segment]
+
+    def is_in_trail(self, name: str) -> bool:
+        life, _ = self.names[name]
+        return name not in life.orphans
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -169,6 +219,7 @@ class Story:
         return self.reader
 
     async def shown(self, reader: Reader) -> Shown:
+        await reader.count(Query())  # reaches every unit, and so what was sent twice
         page = await reader.search(Query(limit=1000))
         records = [json.loads(bytes(one.record)) for one in page.events]
         found = [
@@ -186,7 +237,7 @@ class Story:
             key.rpartition("/")[2].removesuffix(".ndjson.zst")
             for id in ALL
             for key in self.world.keys(id, "ev/seg/")
-        }
+        } | self.archived
         least: dict[tuple[str, str], tuple[int, str, int]] = {}
         for name in held:
             life, encoded = self.names[name]
