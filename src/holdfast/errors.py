@@ -5,6 +5,7 @@
     ├── UnavailableError      nothing was stored: send it again        503   exit 3
     ├── OutcomeUnknownError   it may be stored: send the same ids      504   exit 3
     │   └── FencedError       this epoch was ended: start the next     504   exit 3
+    ├── HeldError             a legal hold forbids it                  423   exit 2
     └── CorruptError          bytes contradict their hash: page        500   exit 1
 
 They carry facts, print nothing and know no HTTP status: the faces translate them. `holdfast.proof`
@@ -79,6 +80,10 @@ class OutcomeUnknownError(HoldfastError):
 
 class FencedError(OutcomeUnknownError):
     """Someone ended this epoch: nothing more counts in it, the next one may be born."""
+
+
+class HeldError(HoldfastError):
+    """A legal hold forbids what was asked for."""
 
 
 class CorruptError(HoldfastError):

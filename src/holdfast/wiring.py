@@ -53,6 +53,7 @@ from holdfast.regions.trailkey import KeyHome, TrailKey
 from holdfast.regions.versions import S3Versions
 from holdfast.regions.worm import WormStore
 from holdfast.restore.restorer import Restorer
+from holdfast.retention.expire import Retention
 from holdfast.settings import RegionSettings, Settings
 from holdfast.write.epoch import Entered
 from holdfast.write.identity import Identity, identify, speak_for_trail
@@ -105,6 +106,7 @@ class System:
     scrub: Scrub
     archivist: Archivist
     sweeper: Sweeper
+    retention: Retention
     restorer: Restorer
     node: Node | None
     witnesses: Witnesses | None
@@ -151,12 +153,11 @@ async def open_system(
         nodes: list[Node] = []
         clocks = elsewhere.clocks if elsewhere else lambda: nodes[0].clocks() if nodes else {}
         reader = Reader(regions, host, cache, reader_limits(settings), clocks if write else None)
-        identity = _person(founded, host)
+        if write and elsewhere is None:
+            nodes.append(_node(settings, 0, regions, founded.key, host, reader.enter))
+        identity = nodes[0].living_identity if nodes else _person(founded, host)
         if elsewhere is not None:
             identity = _one_of(elsewhere, settings, regions.trail, host)
-        elif write:
-            nodes.append(_node(settings, 0, regions, founded.key, host, reader.enter))
-            identity = nodes[0].living_identity
         closer = Closer(regions, host, identity, float(settings.lost_after_s)) if write else None
         keeper = Keeper(regions, host, closer, identity=identity, suspects=reader.suspects)
         scrub = Scrub(regions, host, settings.scrub_period_days)
@@ -174,6 +175,7 @@ async def open_system(
             scrub=scrub,
             archivist=archivist,
             sweeper=Sweeper(patient, host, archivist.key_of, cache / "sweep", corrupt),
+            retention=Retention(patient, reader, host, identity, shop),
             restorer=Restorer(patient, reader, host, cache, settings.restore_drill_bytes_max),
             node=nodes[0] if nodes else None,
             witnesses=_witnesses(settings, regions, host, nodes[0]) if nodes else None,
@@ -328,6 +330,7 @@ async def _alive(
             _close_left_over(_left_over(settings, system.regions, key, system.host)),
             system.archivist.archive_forever(settings.archive_after_hours),
             system.sweeper.sweep_forever(settings.segments_kept_days),
+            system.retention.expire_forever(),
             system.restorer.restore_forever(settings.restore_drill_hours),
         ]
         if node is not None:

@@ -1,5 +1,6 @@
 """Rows that are not those that were sealed never pass for them."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from holdfast.archive.leaves import Leaves, Sealed
-from holdfast.proof import MismatchError
+from holdfast.archive.lines import Gone
+from holdfast.proof import MismatchError, objects
 from holdfast.regions import segment
 from tests.proof import samples
 
@@ -31,12 +33,24 @@ def rows() -> list[dict[str, object]]:
     return sorted(found, key=lambda row: (str(row["tenant"]), str(row["record"])))
 
 
-def leaves_of(found: Sequence[dict[str, object]], scratch: Path) -> list[tuple[str, ...]]:
+def leaves_of(
+    found: Sequence[dict[str, object]],
+    scratch: Path,
+    gone: Sequence[Gone] = (),
+    told: Sequence[tuple[str, ...]] = (),
+) -> list[tuple[str, ...]]:
+    leaves = taken(found, scratch)
+    for line in gone:
+        leaves.take_gone(line)
+    return [each for _, each in leaves.each(samples.TAG_KEY, told)]
+
+
+def taken(found: Sequence[dict[str, object]], scratch: Path) -> Leaves:
     sealed = [Sealed(samples.NODE, each.name, tags_of(each.records)) for each in SEALED]
     leaves = Leaves(sealed, scratch / "hashes")
     for start in range(0, len(found), 7):
         leaves.take(pa.Table.from_pylist(list(found[start : start + 7])))
-    return [told for _, told in leaves.each(samples.TAG_KEY)]
+    return leaves
 
 
 def tags_of(records: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
@@ -106,3 +120,68 @@ def test_any_other_rows_are_refused(
 ) -> None:
     with pytest.raises(MismatchError, match=why):
         leaves_of(change(rows()), tmp_path)
+
+
+def tenant_of(row: dict[str, object]) -> bool:
+    """All that two tenants have: their leaves stay."""
+    return row["tenant"] in ("", "blå")
+
+
+def split(row: dict[str, object]) -> bool:
+    """Some of what a tenant has, all of what another has, and nothing of the first segment."""
+    is_split = row["tenant"] == "acme" and "-3" not in str(row["record"])
+    return row["segment"] != 0 and (is_split or row["tenant"] == "")
+
+
+@pytest.mark.parametrize(
+    ("goes", "hashes"),
+    [
+        (tenant_of, 0),
+        (split, 8),
+        (lambda row: row["segment"] == 1, 0),
+        (lambda row: row["position"] == 3, 1),
+    ],
+)
+def test_what_is_left_gives_the_roots_with_what_stays_of_the_rest(
+    tmp_path: Path, goes: Callable[[dict[str, object]], bool], hashes: int
+) -> None:
+    told = leaves_of(rows(), tmp_path)
+    gone = list(taken([row for row in rows() if goes(row)], tmp_path).gone())
+    left = [row for row in rows() if not goes(row)]
+
+    assert leaves_of(left, tmp_path, gone, told) == told
+    assert sum(len(line.hashes) for line in gone) == hashes
+    assert [objects.parse(objects.form(line), Gone) for line in gone] == gone
+
+
+def test_two_classes_that_went_one_after_the_other_leave_what_is_needed(tmp_path: Path) -> None:
+    told = leaves_of(rows(), tmp_path)
+    parts = [[row for row in rows() if int(str(row["position"])) % 3 == n] for n in range(3)]
+    gone = [line for part in parts[1:] for line in taken(part, tmp_path).gone()]
+
+    assert leaves_of(parts[0], tmp_path, gone, told) == told
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"hashes": ()}, "1 rows want a hash, and there are 0"),
+        ({"hashes": (bytes(32),)}, "do not make its root"),
+        ({"rows": ((2, 3), (2, 3))}, "no place in their segment"),
+        ({"rows": ((7, 9),)}, "no place in their segment"),
+        ({"rows": ((2,),)}, "no place in their segment"),
+        ({"rows": ()}, "no place in their segment"),
+        ({"rows": ((1, 2),)}, "two rows claim one place"),
+        ({"segment": 3}, "not archived here"),
+        ({"node": "0" * 32}, "not archived here"),
+    ],
+)
+def test_any_other_remains_are_refused(tmp_path: Path, change: dict[str, object], why: str) -> None:
+    told = leaves_of(rows(), tmp_path)
+    at = max(row["position"] for row in rows() if row["segment"] == 0 and row["tenant"] == "acme")  # type: ignore[type-var]
+    goes = [row for row in rows() if row["position"] == at]
+    [line] = taken(goes, tmp_path).gone()
+    left = [row for row in rows() if row["position"] != at]
+
+    with pytest.raises(MismatchError, match=why):
+        leaves_of(left, tmp_path, [dataclasses.replace(line, **change)], told)  # type: ignore[arg-type]

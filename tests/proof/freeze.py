@@ -34,6 +34,7 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     files["ledger.json"] = _json(_ledger())
     files["segment.json"] = _json(_segment(name))
     files["archived.ndjson"] = b"".join(archived(name, data))
+    files["remains.ndjson"] = b"".join(remains(name))
     end = ledger.extend(SEALED_AFTER, name)
     closed = Closed(
         2, end, samples.CLOSER, "lost", end.sealed_us, samples.certificate_of(samples.CLOSER_KEY)
@@ -59,6 +60,21 @@ def archived(name: SegmentName, data: bytes) -> list[bytes]:
         objects.form(evidence.Head("2026-11-24", 1)),
         objects.form(facts),
         objects.form(evidence.Archived(samples.NODE, name.text, trailer, leaves)),
+    ]
+
+
+def remains(name: SegmentName) -> list[bytes]:
+    """What stays of that unit when one record of a tenant goes, and all that another has."""
+    rows, at = [], 0
+    for tenant in _tenants(name):
+        count = len(samples.GROUPS[str(tenant["tenant"])])
+        rows += [(at, at + count)] if not tenant["tenant"] else []
+        rows += [(at + 3, at + 4)] if tenant["tenant"] == "acme" else []
+        at += count
+    gone = merkle.leaf_hash(samples.GROUPS["acme"][3])
+    return [
+        objects.form(evidence.Remains("2026-11-24", "debug")),
+        objects.form(evidence.Gone(samples.NODE, name.index, tuple(sorted(rows)), (gone,))),
     ]
 
 

@@ -71,6 +71,7 @@ KEYS = (TRAIL_KEY, NODE_KEY, CLOSER_KEY)
 PROOFS = (written(genuine()), written(genuine(0, 0, closed=True)))
 SEALED = samples.seal()
 EVIDENCE = tuple(freeze.archived(SEALED.name, SEALED.data))
+REMAINS = tuple(freeze.remains(SEALED.name))
 CERTIFICATE = small("acme")
 EXPORTED = samples.exported()
 RECEIPT = samples.samples()["export"].data
@@ -227,6 +228,8 @@ def targets() -> list[Target]:
         "evidence head": (line_of(evidence.Head), EVIDENCE),
         "evidence part": (line_of(evidence.Part), EVIDENCE),
         "evidence segment": (line_of(evidence.Archived), EVIDENCE),
+        "remains head": (line_of(evidence.Remains), REMAINS),
+        "remains segment": (line_of(evidence.Gone), REMAINS),
         "objects.parse": (lambda data: objects.parse(data, EventProof), PROOFS),
         "note.parse": (note.parse, signed),
         "note.verify": (lambda data: note.verify(data, keys), signed),

@@ -1,5 +1,6 @@
 """The frozen bytes of docs/FORMAT.md, section 14, and the tables of that document."""
 
+import base64
 import dataclasses
 import io
 import json
@@ -79,6 +80,20 @@ def test_the_frozen_evidence_gives_the_root_in_the_segment_s_name() -> None:
     assert line["trailer"].encode() == SEGMENT[-segment.trailer_bytes(SEGMENT) + 8 : -4]
     assert line["leaves"] == [tenant["leaf"] for tenant in FACTS["tenants"]]
     assert naive.tree([leaf.encode() for leaf in line["leaves"]]) == NAME.root
+
+
+def test_the_frozen_remains_give_the_tenants_leaves_with_what_is_left() -> None:
+    head, gone = map(json.loads, (FROZEN / "remains.ndjson").read_bytes().splitlines())
+    records = [record.encode() for tenant in FACTS["tenants"] for record in tenant["records"]]
+    leaves = [naive.sha(b"\0" + record) for record in records]
+    out = [line for start, end in gone["rows"] for line in range(start, end)]
+    acme = [n for n, record in enumerate(records) if b'"acme"' in record]
+
+    assert head == {"format": "holdfast-remains/1", "unit": "2026-11-24", "retention": "debug"}
+    assert (gone["node"], gone["segment"]) == (samples.NODE, NAME.index)
+    assert [len(set(out) - set(acme)), len(set(out) & set(acme))] == [1, 1]
+    [split] = set(out) & set(acme)
+    assert [base64.b64decode(text) for text in gone["hashes"]] == [leaves[split]]
 
 
 def test_a_segment_sealed_today_differs_from_the_frozen_one_in_its_frame_at_most() -> None:

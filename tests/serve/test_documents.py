@@ -9,7 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from holdfast.serve import alerts, answers, checkpoints, parameters, schema, status
+from holdfast.serve import (
+    alerts,
+    answers,
+    checkpoints,
+    parameters,
+    retention,
+    schema,
+    status,
+)
 from holdfast.serve.app import Answers
 from holdfast.serve.body import MEDIA_TYPES
 from holdfast.serve.problems import KINDS, type_uri
@@ -24,6 +32,8 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "GET /v1/completeness": answers.CompletenessAnswer,
     "GET /v1/status": status.StatusAnswer,
     "GET /v1/alerts": alerts.AlertsAnswer,
+    "GET /v1/holds": retention.HoldsAnswer,
+    "GET /v1/retention": retention.RetentionAnswer,
     "GET /v1/checkpoints": checkpoints.CheckpointsAnswer,
     "GET /v1/consistency": checkpoints.ConsistencyAnswer,
 }
@@ -198,7 +208,8 @@ def test_the_schema_is_served_and_names_every_route(server: Running) -> None:
     rest = server.server.front.rest
     assert isinstance(rest, Answers)
     routes = {route.path for route in rest.app.routes}
-    described = {path.replace("{id}", "{event_id:str}") for path in served["paths"]}
+    described = {path.replace("holds/{id}", "holds/{hold_id:str}") for path in served["paths"]}
+    described = {path.replace("{id}", "{event_id:str}") for path in described}
     described = {path.replace("{kind}", "{kind:str}") for path in described}
     assert served == json.loads(schema.document())
     assert routes - described == {"/holdfast.css", "/console.js", "/mark.svg"}

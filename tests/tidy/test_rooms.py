@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "prove": SHARED | {"regions", "read"},
     "archive": SHARED | {"regions", "write", "read"},
     "keep": SHARED | {"regions", "write", "read", "archive"},
+    "retention": SHARED | {"regions", "write", "read", "archive", "keep"},
     "verify": SHARED | {"regions", "write", "read", "archive", "keep"},
     "restore": SHARED | {"regions", "read", "archive", "prove", "verify"},
     "receivers": SHARED | {"write"},
@@ -33,12 +34,13 @@ MAY_IMPORT = {
     "limits": SHARED | {"write", "read", "settings"},
     "wiring": SHARED
     | {"regions", "write", "read", "archive", "prove", "keep", "watch", "receivers", "settings"}
-    | {"limits", "restore", "posting", "beside"},
+    | {"limits", "restore", "retention", "posting", "beside"},
     "alerting": SHARED | {"regions", "write", "watch", "settings", "wiring", "posting"},
     "tracing": SHARED | {"write", "settings", "__init__"},
     "serve": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring"}
-    | {"archive", "verify", "prove", "restore", "__init__", "alerting", "tracing", "beside"},
+    | {"archive", "verify", "prove", "restore", "retention", "__init__", "alerting", "tracing"}
+    | {"beside"},
     "cli": SHARED
     | {"regions", "write", "read", "keep", "watch", "receivers", "settings", "wiring", "serve"}
     | {"client", "archive", "verify", "restore", "witness", "__init__", "alerting"},
@@ -96,6 +98,8 @@ PURE = {
     "prove.paths",
     "restore.choice",
     "keep.drift",
+    "retention.plan",
+    "regions.retained",
     "witness.request",
     "keep.lost",
     "keep.objects",

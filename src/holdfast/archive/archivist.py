@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from holdfast.archive.due import Due
-from holdfast.archive.fetch import fetch_objects, fetch_segments
+from holdfast.archive.fetch import Folder, fetch_segments, fetch_whole
 from holdfast.archive.give import Giver, Trouble
 from holdfast.archive.lake import Lake, Parts
 from holdfast.archive.make import Copied, Job, check, make
@@ -35,6 +35,8 @@ from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import EpochKey
 from holdfast.regions.manifests import Manifests, Units
 from holdfast.regions.port import RegionId, Unknown
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out, Retentions
 from holdfast.write.identity import Identity
 
 log = logging.getLogger("holdfast.archive")
@@ -42,6 +44,7 @@ log = logging.getLogger("holdfast.archive")
 FIRST_AFTER_SECONDS = 60.0
 EVERY_SECONDS = 3600.0
 GENERATIONS_TRIED = 3
+_NO_SOURCE = "of what is left of it after a class was let go, no archive has a copy to make this of"
 # What the next run may find otherwise: something is missing or corrupt, a disk is full, a worker
 # was killed for its memory, a manifest does not fit into a note.
 STOPPING = (HoldfastError, HoleError, ProofError, OSError, BrokenExecutor)
@@ -106,15 +109,20 @@ class _Round(Struct, frozen=True):
     known: the whole units of each region that could be listed; parts: what counts there and is
     there, of others, too. away: why the others could not.
     spoilt: units of which an object is corrupt in some region that has no whole one, with the
-    generation that takes their place. identity: None: only look.
+    generation that takes their place. out: classes that are let go. identity: None: only look.
     """
 
     known: dict[RegionId, Units]
     parts: dict[RegionId, Parts]
     away: dict[RegionId, str]
     spoilt: dict[str, int]
+    out: Mapping[Out, Floor]
     identity: Identity | None
     progress: Progress
+
+    def gone(self, unit: str) -> list[Floor]:
+        """The classes of a unit that are let go."""
+        return [floor for (of, _), floor in self.out.items() if of == unit]
 
     def holders(self, unit: str) -> list[RegionId]:
         """The regions whose archive has a unit."""
@@ -145,6 +153,7 @@ class Archivist:
         self._rules = workshop.rules
         self._corrupt = corrupt
         self._manifests = Manifests()
+        self._retentions = Retentions()
         self._lake = Lake(host)
         self._turn = asyncio.Lock()
 
@@ -184,10 +193,15 @@ class Archivist:
 
     async def _look(self, identity: Identity | None, progress: Progress) -> _Round:
         await self._regions.verify()
-        looked = _Round({}, {}, {}, {}, identity, progress)
+        retaining = await self._retentions.look(self._regions)
+        if not self._regions.are_enough(retaining.floors):
+            told = "; ".join(f"{id}: {why}" for id, why in sorted(retaining.away.items()))
+            raise UnavailableError(f"too few regions answer to know what is let go ({told})")
+        trail, corrupt, out = self._regions.trail, self._corrupt(), retaining.out
+        looked = _Round({}, {}, {}, {}, out, identity, progress)
         shelves: dict[RegionId, Shelf] = {}
         for region in self._regions.members:
-            found = await whole_in(region, self._manifests, self._regions.trail, self._corrupt())
+            found = await whole_in(region, self._manifests, trail, corrupt, out)
             if isinstance(found, Unknown):
                 looked.away[region.id] = found.reason
                 continue
@@ -276,10 +290,14 @@ class Archivist:
         troubles: dict[RegionId, Trouble] = {}
         assert found.identity is not None, "only whoever may sign gives anything"
         for _ in range(GENERATIONS_TRIED):
+            if found.gone(unit.name) and not sources:
+                # Made from segments again, parts would have what was let go.
+                return made, troubles | {r.id: Trouble(_NO_SOURCE) for r in todo}
+            gone = _parts_gone(sources[0], found.out) if sources else ()
             with self._folder() as folder:
-                made = await self._objects(unit, generation, sources, folder, found.progress)
+                made = await self._objects(unit, generation, sources, folder, found)
                 found.progress(unit.name, "storing")
-                giver = Giver(unit, generation, made, self._host)
+                giver = Giver(unit, generation, made, self._host, gone)
                 given = await giver.give(todo, found.identity, self._regions.trail)
             troubles = {id: why for id, why in troubles.items() if not why.is_taken} | {**given}
             # What lies there is never overwritten; in another generation all names are others.
@@ -295,30 +313,32 @@ class Archivist:
         generation: int,
         sources: Sequence[Archive],
         folder: Path,
-        progress: Progress,
+        found: _Round,
     ) -> tuple[Made, ...]:
         """A unit's objects, checked: those of another region's archive, else made from segments."""
         keys = {span.node: await self.key_of(span.node) for span in unit.spans}
         trail, tag_key = self._regions.trail, self._regions.tag_key
         for source in sources:
-            progress(unit.name, f"copying from {source.region}")
+            found.progress(unit.name, f"copying from {source.region}")
             region = self._regions.by_id[source.region]
-            copied = await fetch_objects(source, region, self._host, folder)
+            to = Folder(folder, self._host)
+            copied = await fetch_whole(source, region, self._regions, found.out, to)
             if copied is not None:
-                *parts, evidence = copied
                 wanted = tuple((s.node, name.text) for s in unit.spans for name in s.names)
                 await self._work(
                     check,
                     Copied(
                         *(unit.name, source.generation, trail, tag_key, keys, wanted),
-                        *(evidence, tuple(parts), str(folder)),
+                        *(copied.evidence, copied.parts, str(folder), copied.remains),
                     ),
                 )
-                return copied
-        progress(unit.name, "fetching")
+                return copied.all
+        if found.gone(unit.name):
+            raise UnavailableError(f"{unit.name}: {_NO_SOURCE}")
+        found.progress(unit.name, "fetching")
         spool = folder / "spool"
         held = await fetch_segments(unit, tuple(self._regions), self._host, spool)
-        progress(unit.name, "making")
+        found.progress(unit.name, "making")
         job = Job(
             *(unit.name, generation, trail, tag_key, keys, str(spool), held, str(folder)),
             self._rules,
@@ -351,3 +371,8 @@ class Archivist:
             yield self._scratch
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _parts_gone(source: Archive, out: Collection[Out]) -> tuple[tuple[str, str, int, int], ...]:
+    """The parts that a manifest names and that are let go."""
+    return tuple(part for part in source.parts if (source.unit, part[0]) in out)

@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+
+from msgspec import Struct, structs
 
 from holdfast.archive.make import Held
 from holdfast.archive.parts import Made
@@ -13,9 +15,11 @@ from holdfast.errors import UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
-from holdfast.regions import Region, layout, units
+from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.kinds import Archive
-from holdfast.regions.port import Present
+from holdfast.regions.port import Absent, Present, Unknown
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out, remains_key
 
 AT_ONCE = 16  # segments; few enough that what is read leaves room for others
 
@@ -55,26 +59,83 @@ async def _segment(node: NodeId, name: SegmentName, regions: Sequence[Region], h
     raise UnavailableError(f"segment {name.index} of node {node} cannot be read: {why}")
 
 
-async def fetch_objects(
-    archive: Archive, region: Region, host: Host, folder: Path
-) -> tuple[Made, ...] | None:
-    """The objects that a manifest names, the evidence last; None: one of them is not good there.
+class Fetched(Struct, frozen=True):
+    """A unit's objects in files. parts: of the classes that are asked for. remains: of those that
+    are let go."""
+
+    parts: tuple[Made, ...]
+    evidence: Made
+    remains: tuple[Made, ...] = ()
+
+    @property
+    def all(self) -> tuple[Made, ...]:
+        """What a manifest's store must have: the parts, and the evidence last."""
+        return (*self.parts, self.evidence)
+
+
+async def fetch_whole(
+    archive: Archive, region: Region, regions: Regions, out: Mapping[Out, Floor], to: "Folder"
+) -> Fetched | None:
+    """All that a region's archive has of a unit, and what stays of the classes that are let go,
+    from any region. None: something is not good there, or nowhere.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    gone = [floor for (unit, _), floor in sorted(out.items()) if unit == archive.unit]
+    let_go = {floor.retention for floor in gone}
+    found = await fetch_classes(archive, region, to, lambda of: of not in let_go)
+    remains = [await _remains(floor, (region, *regions), to) for floor in gone]
+    there = [made for made in remains if made is not None]
+    if found is None or len(there) < len(gone):
+        return None
+    return structs.replace(found, remains=tuple(there))
+
+
+async def fetch_classes(
+    archive: Archive, region: Region, to: "Folder", wanted: Callable[[str], bool]
+) -> Fetched | None:
+    """The parts of some classes, and the evidence; None: one of them is not good there.
 
     Raises:
         OSError: a file cannot be written.
     """
     day, found = units.day_of(archive.unit), []
-    named = [*archive.parts, ("", archive.evidence, 0, 0)]
-    for retention, sha256, size_bytes, rows in named:
-        answer = await region.read(layout.archived_key(day, retention, sha256))
-        if not isinstance(answer, Present) or not await _hashes(answer.data, sha256, host):
+    named = [part for part in archive.parts if wanted(part[0])]
+    for retention, sha256, size_bytes, rows in (*named, ("", archive.evidence, 0, 0)):
+        key = layout.archived_key(day, retention, sha256)
+        size = await to.save(await region.read(key), sha256)
+        if size is None or size_bytes not in (0, size):
             return None
-        path = folder / sha256
-        await host.offload(path.write_bytes, answer.data)
-        if size_bytes not in (0, len(answer.data)):
+        found.append(Made(to.path(sha256), retention, sha256, size, rows))
+    *parts, evidence = found
+    return Fetched(tuple(parts), evidence)
+
+
+async def _remains(floor: Floor, regions: Iterable[Region], to: "Folder") -> Made | None:
+    for region in regions:
+        size = await to.save(await region.read(remains_key(floor)), floor.remains)
+        if size is not None:
+            return Made(to.path(floor.remains), "", floor.remains, size, floor.rows)
+    return None
+
+
+class Folder:
+    """Where what is fetched is put, under the hashes of the bytes."""
+
+    def __init__(self, path: Path, host: Host) -> None:
+        self._path = path
+        self._host = host
+
+    def path(self, sha256: str) -> str:
+        return str(self._path / sha256)
+
+    async def save(self, answer: Present | Absent | Unknown, sha256: str) -> int | None:
+        """Write an object's bytes, if they are good: how many. Raises OSError."""
+        if not isinstance(answer, Present) or not await _hashes(answer.data, sha256, self._host):
             return None
-        found.append(Made(str(path), retention, sha256, len(answer.data), rows))
-    return tuple(found)
+        await self._host.offload((self._path / sha256).write_bytes, answer.data)
+        return len(answer.data)
 
 
 async def _hashes(data: bytes, sha256: str, host: Host) -> bool:

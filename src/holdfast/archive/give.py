@@ -33,12 +33,21 @@ class Trouble(Struct, frozen=True):
 class Giver:
     """Gives one unit, made or copied, whose objects were checked against the roots in names."""
 
-    def __init__(self, unit: Unit, generation: int, made: Sequence[Made], host: Host) -> None:
-        """made: the parts, and the evidence last."""
+    def __init__(
+        self,
+        unit: Unit,
+        generation: int,
+        made: Sequence[Made],
+        host: Host,
+        gone: Sequence[tuple[str, str, int, int]] = (),
+    ) -> None:
+        """made: the parts, and the evidence last. gone: parts that were let go, as manifests name
+        them: a manifest says all that its evidence is of."""
         self._unit = unit
         self._generation = generation
         self._made = tuple(made)
         self._host = host
+        self._gone = tuple(gone)
         self._day = units.day_of(unit.name)
 
     async def give(
@@ -100,10 +109,14 @@ class Giver:
             archived_us=self._host.now_us(),
             certificate=identity.certificate,
             evidence=evidence.sha256,
-            parts=tuple(sorted((p.retention, p.sha256, p.size_bytes, p.rows) for p in parts)),
+            parts=tuple(sorted([*map(_stated, parts), *self._gone])),
             ledgers=tuple((s.node, s.start, s.end, s.first, s.after) for s in spans),
             gaps=tuple((s.node, start, end) for s in spans for start, end in s.lost),
         )
+
+
+def _stated(part: Made) -> tuple[str, str, int, int]:
+    return part.retention, part.sha256, part.size_bytes, part.rows
 
 
 def _sha256(data: bytes) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec import Struct
 
+from holdfast.archive.lines import Gone
 from holdfast.model import NodeId
 from holdfast.proof import MismatchError, merkle, tenants
 from holdfast.proof.merkle import HASH_BYTES
@@ -96,8 +97,47 @@ class Leaves:
         hashes = merkle.leaf_hashes(table["record"].cast(pa.binary()).to_pylist())
         self._hashes[rows] = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(rows), -1)
 
-    def each(self, tag_key: bytes) -> Iterator[tuple[Sealed, tuple[str, ...]]]:
+    def take_gone(self, line: Gone) -> None:
+        """Put the leaves of rows that went in their places, as far as they stay.
+
+        Raises:
+            MismatchError: as `take`, or there are other hashes than the rows want.
+        """
+        rows = self._rows_gone(line)
+        if self._seen[rows].any():
+            raise MismatchError("two rows claim one place")
+        self._seen[rows] = True
+        split = self._split(rows)
+        if len(split) != len(line.hashes):
+            raise MismatchError(f"{len(split)} rows want a hash, and there are {len(line.hashes)}")
+        if len(split):
+            found = np.frombuffer(b"".join(line.hashes), np.uint8)
+            self._hashes[split] = found.reshape(len(split), -1)
+
+    def gone(self) -> Iterator[Gone]:
+        """What was taken, as that which stays of it."""
+        row = 0
+        for one in self._sealed:
+            taken = self._seen[row : row + one.name.count]
+            edges = np.diff(np.concatenate(([False], taken, [False])).astype(np.int8))
+            bounds = zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True)
+            if taken.any():
+                split = self._split(row + np.flatnonzero(taken))
+                yield Gone(
+                    one.node,
+                    one.name.index,
+                    tuple((int(start), int(end)) for start, end in bounds),
+                    tuple(self._hashes[at].tobytes() for at in split),
+                )
+            row += one.name.count
+
+    def each(
+        self, tag_key: bytes, told: Sequence[tuple[str, ...]] = ()
+    ) -> Iterator[tuple[Sealed, tuple[str, ...]]]:
         """Each segment with its leaves, which give the root in its name.
+
+        told: leaves as evidence has them, by segment: that of a tenant all of whose rows went is
+        taken from there.
 
         Raises:
             MismatchError: rows are missing, or are others than were sealed; names the segment.
@@ -105,9 +145,13 @@ class Leaves:
         if not self._seen.all():
             raise MismatchError(f"{self._count - int(self._seen.sum())} rows are missing")
         names, group = list(self._tenants), 0
-        for one in self._sealed:
+        for number, one in enumerate(self._sealed):
             leaves = []
-            for tag, count in one.tags:
+            for at, (tag, count) in enumerate(one.tags):
+                if self._whose[group] < 0:  # all of its rows went, and nothing says whose they were
+                    leaves.append(told[number][at].encode())
+                    group += 1
+                    continue
                 tenant = names[self._whose[group]]
                 own, blind = segment.hide(tag_key, tenant, one.node, one.name.index)
                 if own != tag:
@@ -120,6 +164,28 @@ class Leaves:
             if merkle.root(merkle.leaf_hashes(leaves)) != one.name.root:
                 raise MismatchError(f"the rows of {_place(one)} do not make its root")
             yield one, tuple(leaf.decode() for leaf in leaves)
+
+    def _rows_gone(self, line: Gone) -> Int64s:
+        """The rows of a line. Raises MismatchError: it speaks of none of ours."""
+        ledger = self._ledgers.get(line.node)
+        at = line.segment - ledger.start if ledger else -1
+        if ledger is None or not 0 <= at < len(ledger.before):
+            raise MismatchError("rows went of a segment that is not archived here")
+        bounds = [bound for rows in line.rows for bound in rows]
+        pairs = all(len(rows) == 2 and rows[0] < rows[1] for rows in line.rows)
+        if not pairs or not bounds or bounds != sorted(bounds) or bounds[-1] > ledger.count[at]:
+            raise MismatchError("rows went that have no place in their segment")
+        lines = np.concatenate([np.arange(start, end) for start, end in line.rows])
+        rows: Int64s = ledger.before[at] + lines
+        return rows
+
+    def _split(self, rows: Int64s) -> Int64s:
+        """Of rows in order: those whose tenant has others in the same segment."""
+        groups = np.searchsorted(self._starts, rows, "right") - 1
+        several, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        sizes = np.diff(self._starts)[several]
+        split: Int64s = rows[(counts < sizes)[inverse]]
+        return split
 
     def _rows_of(self, table: pa.Table) -> Int64s:
         nodes = table["node"].cast(pa.string()).to_numpy()

@@ -1,4 +1,5 @@
-"""The evidence of a unit: all that proofs need of its segments, a line each. Pure.
+"""The evidence of a unit: all that proofs need of its segments, a line each; and what stays of a
+class that is let go. Pure.
 
 FORMAT.md, section 15. The lines are objects in their one form, as in files that prove something.
 """
@@ -41,3 +42,25 @@ class Archived:
     segment: str
     trailer: str
     leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Remains:
+    """The first line of what stays of a class. unit, retention: as the floor has them."""
+
+    MARK: ClassVar = ("format", "holdfast-remains/1")
+    unit: str
+    retention: str
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What went of a segment. rows: ranges [from, to) of its lines, ascending. hashes: the leaf
+    hashes of those rows whose tenant has other rows there, in order: where all of a tenant's went,
+    its leaf in the evidence is enough."""
+
+    MARK: ClassVar = ("line", "gone")
+    node: str
+    segment: int
+    rows: tuple[tuple[int, ...], ...]
+    hashes: tuple[bytes, ...]

@@ -4,9 +4,11 @@ Either way ends the same: the parts are read back row by row, and give the root 
 segment that the unit covers. What does not is refused and put nowhere.
 """
 
+import hashlib
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +17,7 @@ from msgspec import Struct, structs
 
 from holdfast.archive.classes import Classes
 from holdfast.archive.leaves import COLUMNS, Leaves, Sealed
-from holdfast.archive.lines import Archived, Head, Part
+from holdfast.archive.lines import Archived, Gone, Head, Part, Remains
 from holdfast.archive.parts import LAKE, Made, check_columns, made_of, read_groups
 from holdfast.archive.rules import Rule
 from holdfast.errors import CorruptError
@@ -34,6 +36,7 @@ else:
     from backports import zstd
 
 EVIDENCE_LEVEL = 3  # most of it is hashes, which no level makes smaller
+_PART = b'{"line":"part"'
 LINE_BYTES_MAX = 32 << 20  # a trailer, and the leaves that it speaks of
 
 
@@ -64,7 +67,8 @@ class Job(Struct, frozen=True):
 
 class Copied(Struct, frozen=True):
     """A unit's objects as they were read from a region, to be checked. names: of the segments that
-    it must hold, by node and index. Others as in `Job`."""
+    it must hold, by node and index. remains: of the classes that are let go, whose parts are not
+    among `parts`. Others as in `Job`."""
 
     unit: str
     generation: int
@@ -75,6 +79,7 @@ class Copied(Struct, frozen=True):
     evidence: Made
     parts: tuple[Made, ...]
     folder: str
+    remains: tuple[Made, ...] = ()
 
 
 def make(job: Job) -> tuple[Made, ...]:
@@ -133,7 +138,10 @@ def check(job: Copied) -> None:
             for table in read_groups(Path(part.path), LAKE.names):
                 check_columns(table)
         leaves = _leaves_of(job.parts, several, Path(job.folder))
-        for (one, found), told in zip(leaves.each(job.tag_key), archived, strict=True):
+        for made in job.remains:
+            _take_remains(leaves, made, job.unit)
+        each = leaves.each(job.tag_key, archived)
+        for (one, found), told in zip(each, archived, strict=True):
             if found != told:
                 raise MismatchError(f"the leaves of segment {one.name.index} are others")
     except (ProofError, CorruptError, pa.ArrowException, KeyError) as error:
@@ -174,19 +182,80 @@ def segments_named(archive: Archive, evidence: Path) -> tuple[tuple[NodeId, str]
     return tuple((line.node, line.segment) for line in lines)
 
 
+class Leaving(Struct, frozen=True):
+    """A class of a unit that is to be let go. evidence, parts: as in `Copied`, of that class."""
+
+    unit: str
+    retention: str
+    evidence: Made
+    parts: tuple[Made, ...]
+    folder: str
+
+
+def make_remains(job: Leaving) -> Made:
+    """Make the object with what stays of a class.
+
+    Raises:
+        CorruptError: its rows are not of the segments that the evidence has.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(job.folder)
+    path = folder / "remains.ndjson.zst"
+    try:
+        lines = read_evidence(Path(job.evidence.path))
+        sealed = [_as_told(line) for line in lines if isinstance(line, Archived)]
+        leaves = _leaves_of(job.parts, sealed, folder)
+        with zstd.open(path, "wb", level=EVIDENCE_LEVEL) as file:
+            file.write(objects.form(Remains(job.unit, job.retention)))
+            for gone in leaves.gone():
+                file.write(objects.form(gone))
+    except (ProofError, pa.ArrowException, KeyError) as error:
+        raise CorruptError(f"{job.retention} of {job.unit} does not hold: {error}") from error
+    return made_of(path, "", sum(part.rows for part in job.parts))
+
+
+def read_remains(path: Path, unit: str) -> Generator[Gone, None, None]:
+    """What went of the segments of a unit. Raises ProofError."""
+    lines = _lines(path)
+    head = next(lines, b"")
+    if objects.parse(head, Remains).unit != unit:
+        raise MismatchError("what stays of a class is of another unit")
+    for line in lines:
+        yield objects.parse(line, Gone)
+
+
+def facts_in(file: BytesIO, sha256: str) -> dict[str, Part]:
+    """What evidence says of its parts, by their hashes. sha256: of its bytes. Raises ProofError."""
+    if hashlib.sha256(file.getbuffer()).hexdigest() != sha256:
+        raise MismatchError("the evidence does not hash to its name")
+    found: dict[str, Part] = {}
+    with closing(_lines(file)) as lines:
+        objects.parse(next(lines, b""), Head)
+        for line in lines:
+            if not line.startswith(_PART):
+                break
+            part = objects.parse(line, Part)
+            found[part.sha256] = part
+    return found
+
+
+def _lines(source: Path | BytesIO) -> Generator[bytes, None, None]:
+    try:
+        with zstd.open(source, "rb") as file:
+            yield from iter(lambda: file.readline(LINE_BYTES_MAX), b"")
+    except (zstd.ZstdError, EOFError) as error:
+        raise MalformedError(f"what should be zstd does not decompress: {error}") from error
+
+
 def read_evidence(path: Path) -> Generator[Head | Part | Archived, None, None]:
     """The lines of an evidence object. Raises ProofError."""
-    try:
-        with zstd.open(path, "rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LINE_BYTES_MAX), b"")):
-                if not number:
-                    yield objects.parse(line, Head)
-                elif line.startswith(b'{"line":"part"'):
-                    yield objects.parse(line, Part)
-                else:
-                    yield objects.parse(line, Archived)
-    except (zstd.ZstdError, EOFError) as error:
-        raise MalformedError(f"the evidence does not decompress: {error}") from error
+    for number, line in enumerate(_lines(path)):
+        if not number:
+            yield objects.parse(line, Head)
+        elif line.startswith(_PART):
+            yield objects.parse(line, Part)
+        else:
+            yield objects.parse(line, Archived)
 
 
 def _write(path: Path, head: Head, parts: Sequence[Part], segments: Iterator[Archived]) -> None:
@@ -210,6 +279,15 @@ def _leaves_of(parts: Sequence[Made], sealed: Sequence[Sealed], folder: Path) ->
     return leaves
 
 
+def _take_remains(leaves: Leaves, made: Made, unit: str) -> None:
+    rows = 0
+    for gone in read_remains(Path(made.path), unit):
+        leaves.take_gone(gone)
+        rows += sum(end - start for start, end in gone.rows)
+    if rows != made.rows:
+        raise MismatchError(f"{rows} rows are let go, where a floor says {made.rows}")
+
+
 def _bytes_of(held: Held, spool: BinaryIO) -> bytes:
     spool.seek(held.offset)
     return spool.read(held.size_bytes)
@@ -219,6 +297,12 @@ def _sealed(held: Held, data: bytes, job: Job) -> Sealed:
     name, origin = SegmentName.parse(held.name), names.ledger_origin(job.trail, held.node)
     trailer = segment.verify_trailer(data, name, job.keys[held.node], origin)
     return Sealed(held.node, name, trailer.tenants)
+
+
+def _as_told(line: Archived) -> Sealed:
+    """A segment by a line that was checked when it was archived."""
+    trailer = statements.read(line.trailer.encode(), Trailer).statement
+    return Sealed(line.node, SegmentName.parse(line.segment), trailer.tenants)
 
 
 def _sealed_of(line: Archived, job: Copied) -> Sealed:

@@ -21,14 +21,14 @@ import asyncio
 import logging
 import shutil
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct, structs
 
 from holdfast.archive.archivist import STOPPING, Progress, silent
-from holdfast.archive.fetch import fetch_objects
+from holdfast.archive.fetch import Folder, fetch_whole
 from holdfast.archive.make import Copied, check_named
 from holdfast.archive.whole import Holding, whole_in
 from holdfast.errors import CorruptError, HoldfastError
@@ -41,6 +41,8 @@ from holdfast.regions.layout import SHARD_SEGMENTS, SegmentKey
 from holdfast.regions.manifests import Manifests
 from holdfast.regions.port import Level, Listed, RegionId, Removed, Unknown
 from holdfast.regions.region import Region
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out, Retentions
 
 log = logging.getLogger("holdfast.archive")
 
@@ -52,6 +54,7 @@ UNTOLD_MAX = 1000
 SLICE = 32 * REMOVED_AT_ONCE
 
 Names = frozenset[tuple[NodeId, str]]
+Shards = dict[tuple[RegionId, NodeId], frozenset[str]]
 Tell = Callable[[JsonObject], Awaitable[None]]
 
 
@@ -82,15 +85,17 @@ class _Round(Struct, frozen=True):
     """One run: how it goes about it, and what it found so far.
 
     known: the archives of each region that could be looked at. shards: of nodes in regions, the
-    folders that have segments. checked: what the evidence names, by the objects of a unit.
+    folders that have segments. checked: what the evidence names, by the objects of a unit. out:
+    the classes that are let go.
     """
 
     before_us: int
     is_dry: bool
     progress: Progress
     known: dict[RegionId, Holding]
-    shards: dict[tuple[RegionId, NodeId], frozenset[str]]
+    shards: Shards
     checked: dict[tuple[str, ...], Names]
+    out: Mapping[Out, Floor]
 
 
 class _StayError(Exception):
@@ -118,6 +123,7 @@ class Sweeper:
         self._scratch = scratch
         self._corrupt = corrupt
         self._manifests = Manifests()
+        self._retentions = Retentions()
         self._untold: deque[JsonObject] = deque(maxlen=UNTOLD_MAX)
         self._turn = asyncio.Lock()
 
@@ -146,7 +152,8 @@ class Sweeper:
             started_us = self._host.now_us()
             before_us = started_us - kept_days * units.DAY_US
             away: dict[RegionId, str] = {}
-            round = _Round(before_us, is_dry, progress, await self._look(away), {}, {})
+            known, out = await self._look(away)
+            round = _Round(before_us, is_dry, progress, known, {}, {}, out)
             done: list[Swept] = []
             trouble = ""
             await self._tell()
@@ -164,17 +171,21 @@ class Sweeper:
             self.last = self.last if is_dry else report
             return report
 
-    async def _look(self, away: dict[RegionId, str]) -> dict[RegionId, Holding]:
-        """The archives of the regions; why some could not be looked at."""
+    async def _look(
+        self, away: dict[RegionId, str]
+    ) -> tuple[dict[RegionId, Holding], Mapping[Out, Floor]]:
+        """The archives of the regions, and what is let go; why some could not be looked at."""
         await self._regions.verify()
+        out = (await self._retentions.look(self._regions)).out
         known: dict[RegionId, Holding] = {}
+        trail, corrupt = self._regions.trail, self._corrupt()
         for region in self._regions.members:
-            found = await whole_in(region, self._manifests, self._regions.trail, self._corrupt())
+            found = await whole_in(region, self._manifests, trail, corrupt, out)
             if isinstance(found, Unknown):
                 away[region.id] = found.reason
             else:
                 known[region.id] = found
-        return known
+        return known, out
 
     async def _sweep_unit(self, unit: str, round: _Round) -> list[Swept]:
         """See to a unit in each region, and have the trail remember what was removed."""
@@ -184,7 +195,7 @@ class Sweeper:
             if archive.archived_us > round.before_us:
                 continue
             region = self._regions.by_id[id]
-            there = await _segments_in(region, archive, round)
+            there = await segments_in(region, archive, round.shards)
             if isinstance(there, Unknown):
                 done.append(Swept(unit, id, 0, 0, 0, f"it could not be listed: {there.reason}"))
             elif there:
@@ -235,17 +246,17 @@ class Sweeper:
         """
         round.progress(archive.unit, f"reading it back from {region.id}")
         with self._folder() as folder:
-            objects = await fetch_objects(archive, region, self._host, folder)
+            to = Folder(folder, self._host)
+            objects = await fetch_whole(archive, region, self._regions, round.out, to)
             if objects is None:
                 raise _StayError("an object of its archive there cannot be read back")
             of = (archive.unit, *archive.objects(), str(archive.ledgers), str(archive.gaps))
             if of not in round.checked:
-                *parts, evidence = objects
                 keys = {node: await self._key_of(node) for node, *_ in archive.ledgers}
                 trail, tag_key = self._regions.trail, self._regions.tag_key
                 job = Copied(
                     *(archive.unit, archive.generation, trail, tag_key, keys, ()),
-                    *(evidence, tuple(parts), str(folder)),
+                    *(objects.evidence, objects.parts, str(folder), objects.remains),
                 )
                 submitted = self._host.background.submit(check_named, job, archive)
                 names = await asyncio.wrap_future(submitted)
@@ -303,16 +314,19 @@ class Sweeper:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-async def _segments_in(region: Region, archive: Archive, round: _Round) -> list[Listed] | Unknown:
-    """What a region lists of the segments in a unit's spans, under names of ours."""
+async def segments_in(region: Region, archive: Archive, shards: Shards) -> list[Listed] | Unknown:
+    """What a region lists of the segments in a unit's spans, under names of ours.
+
+    shards: takes up the folders that are there.
+    """
     found: list[Listed] = []
     for node, start, end, *_ in archive.ledgers:
-        folders = round.shards.get((region.id, node))
+        folders = shards.get((region.id, node))
         if folders is None:
             level = await region.level(layout.segments_prefix(node))
             if not isinstance(level, Level):
                 return level
-            folders = round.shards[region.id, node] = frozenset(level.folders)
+            folders = shards[region.id, node] = frozenset(level.folders)
         for shard in range(start // SHARD_SEGMENTS, (end - 1) // SHARD_SEGMENTS + 1):
             prefix = layout.shard_prefix(node, shard * SHARD_SEGMENTS)
             if prefix.split("/")[-2] not in folders:

@@ -58,6 +58,16 @@ GROUPS: tuple[tuple[str, str, Verbs], ...] = (
         (("show", "keys:show"), ("admit", "keys:admit"), ("retire", "keys:retire")),
     ),
     ("tenant", "Whose events.", (("salt-id", "certify:salt_id"),)),
+    (
+        "hold",
+        "What must stay.",
+        (("add", "hold:add"), ("list", "hold:list_holds"), ("release", "hold:release")),
+    ),
+    (
+        "retention",
+        "What rules let go.",
+        (("plan", "retention:plan"), ("run", "retention:run")),
+    ),
     ("gap", "What is lost for good.", (("declare", "gap:declare_gap"),)),
     (
         "close",

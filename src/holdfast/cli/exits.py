@@ -20,7 +20,7 @@ from typing import Final
 
 from holdfast.cli import printer
 from holdfast.client import ClientError, CutShortError, RefusedError
-from holdfast.errors import CorruptError, HoldfastError, RejectedError
+from holdfast.errors import CorruptError, HeldError, HoldfastError, RejectedError
 from holdfast.proof import ProofError
 
 GOOD: Final = 0
@@ -44,7 +44,7 @@ def code_of(error: Exception) -> int:
             return BAD_INPUT if error.status < 500 else UNREACHED
         case RejectedError(kind="uncertified" | "retired"):
             return UNREACHED  # another node may write, or this one once admitted: nothing is wrong
-        case RejectedError():
+        case RejectedError() | HeldError():
             return BAD_INPUT
         case CorruptError() | ProofError():
             return REFUTED

@@ -66,6 +66,20 @@ class Source(Protocol):
 
     def consistency(self, parameters: Parameters) -> bytes: ...
 
+    def holds(self) -> bytes: ...
+
+    def hold(self, wanted: Mapping[str, Any]) -> bytes:
+        """Place a hold; how it stands."""
+
+    def release(self, id: str, wanted: Mapping[str, Any]) -> bytes:
+        """End a hold; how it stands."""
+
+    def retention(self) -> bytes:
+        """What rules would let go now."""
+
+    def expire(self, wanted: Mapping[str, Any]) -> bytes:
+        """Let go what rules say; what became of it."""
+
     def tail(self, parameters: Parameters) -> Iterator[bytes]:
         """Events as they become known, each as a search shows it; ends never by itself."""
 
@@ -186,6 +200,21 @@ class ServerSource:
 
     def consistency(self, parameters: Parameters) -> bytes:
         return self._client.get_bytes("/v1/consistency", parameters)
+
+    def holds(self) -> bytes:
+        return self._client.get_bytes("/v1/holds")
+
+    def hold(self, wanted: Mapping[str, Any]) -> bytes:
+        return self._client.post("/v1/holds", wanted)
+
+    def release(self, id: str, wanted: Mapping[str, Any]) -> bytes:
+        return self._client.post(f"/v1/holds/{id}/release", wanted)
+
+    def retention(self) -> bytes:
+        return self._client.get_bytes("/v1/retention")
+
+    def expire(self, wanted: Mapping[str, Any]) -> bytes:
+        return self._client.post("/v1/retention/run", wanted)
 
     def tail(self, parameters: Parameters) -> Iterator[bytes]:
         kind = b""

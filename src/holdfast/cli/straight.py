@@ -7,19 +7,22 @@ top to bottom whether a server answers it or the regions do.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+import msgspec
+
 from holdfast.cli.place import settings_of
 from holdfast.cli.source import Parameters
-from holdfast.serve import answers, checkpoints, parameters, status
+from holdfast.serve import alerts, answers, checkpoints, parameters, retention, status
 from holdfast.serve.export import asked_of
 from holdfast.wiring import System, open_system
 
+Kind = TypeVar("Kind")
 Result = TypeVar("Result")
 
 
@@ -182,11 +185,39 @@ class RegionsSource:
 
         return self._run(ask())
 
+    def holds(self) -> bytes:
+        found = self._run(self._system.retention.holds.all())
+        return answers.write(retention.holds_answer(found))
+
+    def hold(self, wanted: Mapping[str, Any]) -> bytes:
+        asked = retention.wanted_of(_asked(wanted, retention.HoldWanted), "")
+        found = self._run(self._system.retention.holds.place(asked))
+        return answers.write(retention.hold_shape(found))
+
+    def release(self, id: str, wanted: Mapping[str, Any]) -> bytes:
+        asked = _asked(wanted, retention.ReleaseWanted)
+        found = self._run(self._system.retention.holds.release(id, asked.reason, asked.author))
+        return answers.write(retention.hold_shape(found))
+
+    def retention(self) -> bytes:
+        report = self._run(self._system.retention.plan())
+        return answers.write(retention.retention_answer(report, self._system.settings.retention))
+
+    def expire(self, wanted: Mapping[str, Any]) -> bytes:
+        only = retention.only_of(_asked(wanted, retention.RunWanted))
+        report = self._run(self._system.retention.expire(only))
+        return answers.write(retention.retention_answer(report, self._system.settings.retention))
+
     def tail(self, asked: Parameters) -> Iterator[bytes]:
         self.follow()
         found = self._reader.tail(parameters.query_of(_values(asked, parameters.TAIL)))
         while (each := self._run(_next(found))) is not None:
             yield answers.element(each)
+
+
+def _asked(wanted: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    """The options, read as the HTTP interface reads a body."""
+    return alerts.decoded(msgspec.json.encode(wanted), "application/json", kind)
 
 
 async def _next(found: AsyncIterator[Result]) -> Result | None:

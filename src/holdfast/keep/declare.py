@@ -1,4 +1,4 @@
-"""Put a statement that a person made under the trail's key where everyone finds it.
+"""Put a statement that counts for the whole trail where everyone finds it.
 
 It is put-if-absent into every region that is not gone, and stands once a quorum of every set that
 the settings name has it. Dying in between leaves it in some; the same command finds it there and
@@ -6,7 +6,7 @@ goes on with the same bytes.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.regions import Regions
@@ -16,10 +16,21 @@ from holdfast.regions.port import Differs, RegionId
 from holdfast.regions.sets import lacking_quorum
 
 
+def never(other: bytes) -> bool:
+    """No other statement will do."""
+    return False
+
+
 async def declare(
-    regions: Regions, key: str, data: bytes, gone: Collection[RegionId] = ()
+    regions: Regions,
+    key: str,
+    data: bytes,
+    gone: Collection[RegionId] = (),
+    same: Callable[[bytes], bool] = never,
 ) -> Mapping[RegionId, str]:
     """Store a statement in all regions but those that are gone for good.
+
+    same: whether another that lies there, made by somebody else at once, states the very same.
 
     Returns:
         For each region that was asked: "" once it has the statement, else why not.
@@ -34,7 +45,7 @@ async def declare(
     told: dict[RegionId, str] = {}
     others: list[RegionId] = []
     for region, outcome, cookie in zip(asked, outcomes, cookies, strict=True):
-        if isinstance(outcome, Differs):
+        if isinstance(outcome, Differs) and not same(outcome.data):
             others.append(region.id)
         told[region.id] = getattr(outcome, "reason", "")
         is_itself = isinstance(cookie, Cookie) and cookie.store == region.store_uuid

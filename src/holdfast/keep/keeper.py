@@ -285,9 +285,10 @@ class Keeper:
 def _shelves_of(survey: Survey, findings: Sequence[Finding], now_us: int) -> Shelves:
     """What archives had when they were listed; what was copied since is seen the next time."""
     rotten = {(each.region, each.key) for each in findings if each.kind == "corrupt"}
+    out = survey.retaining.out
     of = {
         id: holding_of(
-            found, survey.held[id].keys(), {key for region, key in rotten if region == id}
+            found, survey.held[id].keys(), {key for region, key in rotten if region == id}, out
         )
         for id, found in survey.archives.items()
     }

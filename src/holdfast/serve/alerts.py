@@ -1,6 +1,6 @@
 """Alerts, as GET /v1/alerts and `holdfast alerts` say them, and silences as they are asked for."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,6 +16,8 @@ from holdfast.watch.kinds import KINDS
 BODY_BYTES_MAX: Final = 16 * 1024
 SECONDS_MAX: Final = 31 * 24 * 3600
 TEXT_CHARS_MAX: Final = 1000
+
+Kind = TypeVar("Kind")
 
 
 class StepShape(Struct, frozen=True):
@@ -123,20 +125,25 @@ def silence_shape(silence: Silence, book: Book) -> SilenceShape:
     )
 
 
+def decoded(body: bytes, media_type: str, kind: type[Kind]) -> Kind:
+    """What a request's body asks for. Raises RejectedError: what is wrong with it, by name."""
+    if media_type != "application/json":
+        raise RejectedError("unsupported-media-type", Problem(0, "", "must be application/json"))
+    if len(body) > BODY_BYTES_MAX:
+        raise RejectedError("too-large", Problem(0, "", f"at most {BODY_BYTES_MAX:,} bytes"))
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RejectedError("malformed", Problem(0, "", str(error))) from None
+
+
 def silence_of(body: bytes, media_type: str, principal: str, now_us: int) -> Silence:
     """The silence that a request asks for. principal: who sent it, for where it names nobody.
 
     Raises:
         RejectedError: what is wrong with it, by name.
     """
-    if media_type != "application/json":
-        raise RejectedError("unsupported-media-type", Problem(0, "", "must be application/json"))
-    if len(body) > BODY_BYTES_MAX:
-        raise RejectedError("too-large", Problem(0, "", f"at most {BODY_BYTES_MAX:,} bytes"))
-    try:
-        wanted = msgspec.json.decode(body, type=SilenceWanted)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RejectedError("malformed", Problem(0, "", str(error))) from None
+    wanted = decoded(body, media_type, SilenceWanted)
     silence = Silence(
         match=wanted.match,
         made_us=now_us,

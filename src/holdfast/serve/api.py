@@ -5,7 +5,8 @@ wrong is told by `problems`. A statement is taken before its question is asked, 
 never claims more than it looked at.
 """
 
-from typing import Any, Final
+import asyncio
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -21,6 +22,7 @@ from holdfast.serve import (
     export,
     files,
     parameters,
+    retention,
     schema,
     status,
     streamed,
@@ -31,6 +33,7 @@ from holdfast.serve.parameters import Parameter, Value
 from holdfast.serve.problems import KINDS, Reply, problem, type_uri
 
 Asked = Request[Any, Any, State]
+Kind = TypeVar("Kind")
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain"  # the framework adds the charset
 
@@ -183,13 +186,57 @@ async def silence(request: Asked) -> Response[bytes]:
     """Only as JSON: a page from elsewhere cannot send that without asking first."""
     faces = faces_of(request)
     values_of(request, parameters.NONE)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    principal = "token" if faces.asks_token else "loopback"
     now_us = faces.system.host.now_us()
-    wanted = alerts.silence_of(await request.body(), kind, principal, now_us)
+    sent = await request.body(), _media_type(request)
+    wanted = alerts.silence_of(*sent, _principal(faces), now_us)
     await faces.alarms.silence(wanted)
     shown = answers.write(alerts.silence_shape(wanted, faces.alarms.report().book))
     return Response(shown, status_code=201, media_type=_JSON)
+
+
+@get("/v1/holds")
+async def holds(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    values_of(request, parameters.NONE)
+    found = await faces.bounds.ask(faces.system.retention.holds.all())
+    return _json(answers.write(retention.holds_answer(found)))
+
+
+@post("/v1/holds")
+async def hold(request: Asked) -> Response[bytes]:
+    """Asked for, it is placed, also when nobody waits for the answer any more."""
+    faces = faces_of(request)
+    asked = await _body(request, retention.HoldWanted)
+    wanted = retention.wanted_of(asked, _principal(faces))
+    found = await asyncio.shield(faces.system.retention.holds.place(wanted))
+    return _json(answers.write(retention.hold_shape(found)), 201)
+
+
+@post("/v1/holds/{hold_id:str}/release")
+async def release(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    asked = await _body(request, retention.ReleaseWanted)
+    id, author = request.path_params["hold_id"], asked.author or _principal(faces)
+    found = await asyncio.shield(faces.system.retention.holds.release(id, asked.reason, author))
+    return _json(answers.write(retention.hold_shape(found)), 201)
+
+
+@get("/v1/retention")
+async def retaining(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    values_of(request, parameters.NONE)
+    report = await faces.bounds.ask(faces.system.retention.plan())
+    rules = faces.system.settings.retention
+    return _json(answers.write(retention.retention_answer(report, rules)))
+
+
+@post("/v1/retention/run")
+async def expire(request: Asked) -> Response[bytes]:
+    faces = faces_of(request)
+    only = retention.only_of(await _body(request, retention.RunWanted))
+    report = await asyncio.shield(faces.system.retention.expire(only))
+    rules = faces.system.settings.retention
+    return _json(answers.write(retention.retention_answer(report, rules)), 201)
 
 
 @get("/v1/checkpoints")
@@ -254,8 +301,25 @@ def unquoted(part: str) -> str:
         raise RejectedError("bad-parameter", Problem(0, "id", "is not UTF-8")) from None
 
 
-def _json(body: bytes) -> Response[bytes]:
-    return Response(body, media_type=_JSON)
+def _json(body: bytes, status_code: int = 200) -> Response[bytes]:
+    return Response(body, status_code=status_code, media_type=_JSON)
+
+
+def _principal(faces: Faces) -> str:
+    return "token" if faces.asks_token else "loopback"
+
+
+def _media_type(request: Asked) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Asked, kind: type[Kind]) -> Kind:
+    """What is asked for, as JSON only: a page from elsewhere cannot send that without asking first.
+
+    Raises RejectedError.
+    """
+    values_of(request, parameters.NONE)
+    return alerts.decoded(await request.body(), _media_type(request), kind)
 
 
 HANDLERS: Final = (
@@ -272,6 +336,11 @@ HANDLERS: Final = (
     how,
     alerts_now,
     silence,
+    holds,
+    hold,
+    release,
+    retaining,
+    expire,
     newest,
     consistency,
     healthz,

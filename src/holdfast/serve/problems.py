@@ -10,6 +10,7 @@ import msgspec
 
 from holdfast.errors import (
     CorruptError,
+    HeldError,
     HoldfastError,
     OutcomeUnknownError,
     RejectedError,
@@ -113,6 +114,12 @@ KINDS: Final[Mapping[str, Kind]] = {
         "Without a token this server answers only who calls it by a loopback name, lest a web page "
         "read the trail through the reader's own browser. Set `token_file`.",
     ),
+    "held": Kind(
+        423,
+        "A legal hold forbids it",
+        "What is to be deleted may have events that somebody holds. `holdfast hold list` has the "
+        "holds; one that is over is released.",
+    ),
     "headers-too-large": Kind(
         431, "The request's head is too large", "Send a shorter URL and fewer headers."
     ),
@@ -182,6 +189,8 @@ def from_error(error: HoldfastError) -> Reply:
             return problem("unavailable", str(error), (b"retry-after", retry))
         case OutcomeUnknownError():
             return problem("outcome-unknown", str(error), ids=error.ids)
+        case HeldError():
+            return problem("held", str(error))
         case CorruptError():
             return problem("corrupt", "an object does not hash to its name")
     return problem("internal", "an error without a translation")

@@ -28,6 +28,13 @@ from holdfast.serve.checkpoints import CheckpointsAnswer, ConsistencyAnswer
 from holdfast.serve.files import MEDIA_TYPES as FILES
 from holdfast.serve.parameters import Parameter
 from holdfast.serve.problems import KINDS, MEDIA_TYPE, type_uri
+from holdfast.serve.retention import (
+    HoldsAnswer,
+    HoldWanted,
+    ReleaseWanted,
+    RetentionAnswer,
+    RunWanted,
+)
 from holdfast.serve.status import StatusAnswer
 
 _JSON: Final = "application/json"
@@ -152,6 +159,7 @@ def document() -> bytes:
     shapes = (
         *(SearchAnswer, CountAnswer, EventAnswer, CompletenessAnswer, StatusAnswer),
         *(CheckpointsAnswer, ConsistencyAnswer, AlertsAnswer, SilenceWanted),
+        *(HoldsAnswer, HoldWanted, ReleaseWanted, RetentionAnswer, RunWanted),
     )
     _, schemas = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
     schemas |= {"Event": _EVENT, "FoundEvent": _FOUND, "Taken": _TAKEN, "Problem": _PROBLEM}
@@ -182,6 +190,25 @@ def document() -> bytes:
             },
         }
     )
+
+
+def _retention_paths() -> JsonObject:
+    return {
+        "/v1/holds": {
+            "get": _get("What must stay.", "HoldsAnswer", ()),
+            "post": _stating("Hold some events.", "HoldWanted", "HoldShape"),
+        },
+        "/v1/holds/{id}/release": {
+            "post": {
+                **_stating("End a hold.", "ReleaseWanted", "HoldShape", 404),
+                "parameters": [_parameter("id", "path", _TEXT, "Of the hold.")],
+            }
+        },
+        "/v1/retention": {"get": _get("What would be let go.", "RetentionAnswer", ())},
+        "/v1/retention/run": {
+            "post": _stating("Let go what rules say.", "RunWanted", "RetentionAnswer", 423)
+        },
+    }
 
 
 def _paths() -> JsonObject:
@@ -215,6 +242,7 @@ def _paths() -> JsonObject:
         "/v1/status": {"get": _get("How everything stands.", "StatusAnswer", ())},
         "/v1/alerts": {"get": _get("What is wrong, and what was.", "AlertsAnswer", ())},
         "/v1/alerts/silences": {"post": _silence()},
+        **_retention_paths(),
         "/v1/checkpoints": {"get": _get("Each node's newest checkpoint.", "CheckpointsAnswer", ())},
         "/v1/consistency": {
             "get": _get(
@@ -377,13 +405,22 @@ def _event_page() -> JsonObject:
 
 
 def _silence() -> JsonObject:
-    wanted = {"$ref": "#/components/schemas/SilenceWanted"}
+    return _asking("Tell nobody of some alerts for a while.", "SilenceWanted", "SilenceShape")
+
+
+def _stating(summary: str, wanted: str, answer: str, *statuses: int) -> JsonObject:
+    """What regions must take, and may refuse."""
+    return _asking(summary, wanted, answer, *statuses, 503)
+
+
+def _asking(summary: str, wanted: str, answer: str, *statuses: int) -> JsonObject:
+    asked = {"$ref": f"#/components/schemas/{wanted}"}
     return {
-        "summary": "Tell nobody of some alerts for a while.",
-        "requestBody": {"required": True, "content": {_JSON: {"schema": wanted}}},
+        "summary": summary,
+        "requestBody": {"required": True, "content": {_JSON: {"schema": asked}}},
         "responses": {
-            "201": _answer("From now on.", "SilenceShape"),
-            **_problems(400, 401, 413, 415, 421, 500),
+            "201": _answer("Done.", answer),
+            **_problems(400, 401, 413, 415, 421, 500, *statuses),
         },
     }
 

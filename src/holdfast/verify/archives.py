@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from holdfast.archive.fetch import fetch_objects
+from holdfast.archive.fetch import Folder, fetch_whole
 from holdfast.archive.lines import Archived
 from holdfast.archive.make import Copied, check, read_evidence, segments_named
 from holdfast.errors import CorruptError
@@ -24,7 +24,9 @@ from holdfast.regions.kinds import Archive, Trailer
 from holdfast.regions.layout import ArchiveKey
 from holdfast.regions.manifests import verified
 from holdfast.regions.port import Absent, RegionId, Unknown
-from holdfast.regions.retaining import Retentions
+from holdfast.regions.retained import place_of
+from holdfast.regions.retaining import objects_left, remains_key
+from holdfast.times import format_us
 from holdfast.verify.findings import Depth, Finding, FindingKind, Findings
 from holdfast.verify.look import TRIES, Look
 from holdfast.verify.swept import Swept
@@ -42,6 +44,7 @@ class Archives:
         self._regions = regions
         self._host = host
         self._findings = findings
+        self._out = look.evidence.floors
         self._known: dict[RegionId, dict[str, Archive]] = {}
         self._listed: Mapping[RegionId, Collection[str]] = {}
         self.deep_segments = self.deep_events = 0
@@ -65,8 +68,7 @@ class Archives:
                 if before is None or before.generation < found.generation:
                     self._known[copy.region][found.unit] = found
         there = set().union(*self._listed.values())
-        out = (await Retentions().look(self._regions)).out
-        self._swept = Swept(self._known, there, out, self._regions)
+        self._swept = Swept(self._known, there, self._out, self._regions)
         return self._swept
 
     async def verify(
@@ -79,6 +81,7 @@ class Archives:
             walks: of the ledgers.
         """
         all_units = sorted(set().union(*self._known.values()))
+        self._name_retained()
         self._check_names(all_units)
         for unit in all_units:
             if depth != "names" and _is_within(unit, wanted):
@@ -86,6 +89,22 @@ class Archives:
         return len(all_units)
 
     # -- names ---------------------------------------------------------------------------------
+
+    def _name_retained(self) -> None:
+        """Say what rules let go. What stays of it belongs to every region."""
+        for (unit, of), floor in sorted(self._out.items()):
+            at = format_us(floor.floored_us)
+            why = f"{floor.rows} records of {unit} are retained out since {at} by {floor.rule}"
+            place = layout.retained_key(place_of(floor))
+            self._findings.add(Finding(kind="retained", key=place, reason=why))
+            for id in self._known:
+                if remains_key(floor) not in self._listed[id]:
+                    why = f"it has what stays of the class {of} of {unit}"
+                    self._find("under_replicated", id, remains_key(floor), why)
+
+    def _objects(self, archive: Archive) -> list[str]:
+        """The keys of what a region must have of a unit."""
+        return [*objects_left(archive, self._out)]
 
     def _check_names(self, all_units: Sequence[str]) -> None:
         ends: dict[NodeId, int] = {}
@@ -107,7 +126,7 @@ class Archives:
             for id, archive in holders.items():
                 if archive.ledgers != first.ledgers:
                     self._false(archive, f"that of {first.region} has other segments in this unit")
-                for key in archive.objects():
+                for key in self._objects(archive):
                     if key not in self._listed[id]:
                         why = f"the manifest of {unit} in its archive names it"
                         self._find("under_replicated", id, key, why)
@@ -121,8 +140,10 @@ class Archives:
             archive = found.get(unit)
             if archive is None:
                 continue
-            good = [await self._is_good(id, key) for key in archive.objects()]
-            objects = tuple(archive.objects())
+            objects = tuple(self._objects(archive))
+            floors = [floor for (of, _), floor in self._out.items() if of == unit]
+            named = [*objects, *map(remains_key, floors)]
+            good = [await self._is_good(id, key) for key in named]
             if all(good) and objects not in seen:
                 is_right = depth == "bytes" or await self._check(archive, walks)
                 if is_right and not seen:
@@ -157,17 +178,21 @@ class Archives:
         """Whether a unit holds what its manifest says; else that is named."""
         region = self._regions.by_id[archive.region]
         with TemporaryDirectory(prefix="holdfast-") as folder:
-            objects = await fetch_objects(archive, region, self._host, Path(folder))
+            to = Folder(Path(folder), self._host)
+            objects = await fetch_whole(archive, region, self._regions, self._out, to)
             if objects is None:
                 self._false(archive, "its objects are not those that it names")
                 return False
-            *parts, evidence = objects
             try:
-                names = await self._names_in(archive, Path(evidence.path), walks)
+                names = await self._names_in(archive, Path(objects.evidence.path), walks)
                 job = Copied(
                     *(archive.unit, archive.generation, self._regions.trail, self._look.tag_key),
-                    {n: key.public for n, key in self._look.evidence.node_keys.items()},
-                    *(names, evidence, tuple(parts), folder),
+                    keys={n: key.public for n, key in self._look.evidence.node_keys.items()},
+                    names=names,
+                    evidence=objects.evidence,
+                    parts=objects.parts,
+                    folder=folder,
+                    remains=objects.remains,
                 )
                 await asyncio.wrap_future(self._host.background.submit(check, job))
             except (ProofError, CorruptError) as error:

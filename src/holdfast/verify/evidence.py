@@ -17,8 +17,10 @@ from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
 from holdfast.regions import layout
 from holdfast.regions.kinds import Fence, Retired, Vote
-from holdfast.regions.layout import CheckpointKey, EpochKey, GapKey, HeartbeatKey, Key
+from holdfast.regions.layout import CheckpointKey, EpochKey, FloorKey, GapKey, HeartbeatKey, Key
 from holdfast.regions.port import RegionId
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out
 from holdfast.verify.findings import Finding
 from holdfast.write.quorum import decide_close
 
@@ -104,11 +106,13 @@ class Ledger:
 
 
 class Evidence:
-    """See the module. ledgers: by node. findings: what does not verify, or contradicts itself."""
+    """See the module. ledgers: by node. floors: of classes that are let go. findings: what does not
+    verify, or contradicts itself."""
 
     def __init__(self, trail: str) -> None:
         self.trail = trail
         self.ledgers: dict[NodeId, Ledger] = {}
+        self.floors: dict[Out, Floor] = {}
         self.findings: list[Finding] = []
         self._recent: dict[tuple[str, bytes], str] = {}  # what was judged, and how
 
@@ -150,6 +154,9 @@ class Evidence:
                 gap = statements.read(copy.data, Gap).statement
                 if gap not in self.ledger(key.node).gaps:
                     self.ledger(key.node).gaps.append(gap)
+            elif isinstance(key, FloorKey):
+                floor = statements.read(copy.data, Floor).statement
+                self.floors[key.unit, key.retention] = floor
             elif isinstance(key, HeartbeatKey):
                 self._take_beat(key.node, copy)
 

@@ -26,6 +26,7 @@ FindingKind = Literal[
     "no_birth",
     "unproven",
     "gap",
+    "retained",
     "under_replicated",
     "hidden",
     "orphan",
@@ -57,9 +58,10 @@ class Finding(Struct, frozen=True, kw_only=True):
     (it was listed and is gone), "hole" (segments that must exist are nowhere), "cut_tail" (the
     same, up to the end), "no_birth" (of an epoch that segments or later births show), "unproven"
     (a signed root that cannot be recomputed, since names before it are missing), "gap" (declared
-    lost), "under_replicated" (a region lacks it), "hidden" (a delete marker or a newer version lies
-    over it, in a store that keeps every version, and reads it all the same), "orphan" (beyond its
-    epoch's end: not in the trail), "foreign" (not a key of ours), "unused" (a region that was not
+    lost), "retained" (let go by a rule; key: of the floor), "under_replicated" (a region lacks it),
+    "hidden" (a delete marker or a newer version lies over it, in a store that keeps every version,
+    and reads it all the same), "orphan" (beyond its epoch's end: not in the trail), "foreign" (not
+    a key of ours), "unused" (a region that was not
     relied on).
     """
 

@@ -1,0 +1,401 @@
+"""Expiry: a class of an archived unit goes, everywhere, once a rule says so and nothing forbids it.
+
+For each class of a unit that is old enough, archived alike wherever regions answer, and of which no
+small segment is left there:
+
+1. holds are looked at in R regions; one that may hold a record of it ends this here;
+2. what stays of its rows (by which all other proofs hold) is put into regions, W of them;
+3. the floor, which names all that, is put into all regions, W of them: from now on nobody shows it;
+4. only then holds are looked at again, in R regions: one that came meanwhile ends this here;
+5. region by region, the parts of the class are deleted by name, and found to be gone.
+
+A hold counts from when it lies in W and no floor is in R looked at afterwards (`holds`), so of a
+deleter and a placer at once, one sees the other. A crash anywhere leaves what the next run goes on
+with: every step finds out what is there and does what is lacking. A region that was away goes
+through the last two steps when it is back; two at once state the same, and delete the same.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from holdfast.archive.archivist import STOPPING, Workshop
+from holdfast.archive.fetch import Folder, fetch_classes
+from holdfast.archive.make import Leaving, make_remains
+from holdfast.archive.parts import Made
+from holdfast.archive.sweep import Shards, segments_in
+from holdfast.errors import CorruptError, HeldError, UnavailableError
+from holdfast.keep.declare import declare
+from holdfast.ports import Host
+from holdfast.proof import ProofError, names
+from holdfast.read.reader import Reader
+from holdfast.regions import Region, Regions, layout, signing
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Archive, Cookie
+from holdfast.regions.layout import FloorKey
+from holdfast.regions.port import Present, RegionId, Removed, Unknown
+from holdfast.regions.retained import Floor, Hold, place_of, verify_retained
+from holdfast.regions.retaining import Out, Retaining
+from holdfast.regions.sets import lacking_quorum
+from holdfast.retention.chronicle import Chronicle
+from holdfast.retention.holds import Holds
+from holdfast.retention.look import Look
+from holdfast.retention.plan import (
+    Expiring,
+    candidates,
+    described,
+    distinct,
+    holding,
+    parts_in,
+    to_remove,
+    why_too_young,
+)
+from holdfast.times import parse_time
+from holdfast.write.identity import Identity
+
+log = logging.getLogger("holdfast.retention")
+
+FIRST_AFTER_SECONDS = 180.0  # when those who archive and sweep, which begin before, looked at it
+EVERY_SECONDS = 3600.0
+
+
+class RetentionReport(Struct, frozen=True):
+    """One run. expiring: what goes some day, or went. through_us: what ages were counted by; None:
+    nothing is known to be complete. away: (region, why) of those that could not be looked at.
+    trouble: what stopped it."""
+
+    started_us: int
+    ended_us: int
+    through_us: int | None
+    expiring: tuple[Expiring, ...]
+    away: tuple[tuple[RegionId, str], ...] = ()
+    trouble: str = ""
+
+
+class _Round(Struct, frozen=True):
+    """One run. identity: None: only look. shards: as `segments_in` has them."""
+
+    look: Look
+    through_us: int | None
+    identity: Identity | None
+    shards: Shards
+
+
+class _StayError(Exception):
+    """Why a class of a unit stays, for now. by: the holds that forbid it."""
+
+    def __init__(self, why: str, by: tuple[Hold, ...] = ()) -> None:
+        super().__init__(why)
+        self.by = by
+
+
+class Retention:
+    """See the module. chronicle: what has the trail remember. holds: what stands in the way. last:
+    the last run."""
+
+    def __init__(
+        self,
+        regions: Regions,
+        reader: Reader,
+        host: Host,
+        identity: Callable[[], Identity | None],
+        workshop: Workshop,
+    ) -> None:
+        """regions: patient ones, since parts are large. identity: in whose name floors are; None
+        while there is nobody. workshop: that of an archivist; beside its folder lies one for this,
+        emptied at will."""
+        self.last: RetentionReport | None = None
+        self.chronicle = Chronicle(reader)
+        self.holds = Holds(regions, host, identity, self.chronicle)
+        self._regions = regions
+        self._reader = reader
+        self._host = host
+        self._identity = identity
+        self._scratch = workshop.scratch.with_name("retention")
+        self._rules = {rule.name: rule for rule in workshop.rules}
+        self._look = Look(regions)
+        self._turn = asyncio.Lock()
+
+    async def expire_forever(self) -> None:
+        """A run soon after the start, and then every hour."""
+        pause = FIRST_AFTER_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            pause = EVERY_SECONDS
+            try:
+                await self.expire()
+            except UnavailableError as error:
+                log.info("nothing expires now: %s", error)
+            except Exception:
+                # Whatever it is, the next run begins where this one ended.
+                log.exception("expiry ended early")
+
+    async def plan(self) -> RetentionReport:
+        """What a run would do now, and why not yet.
+
+        Raises:
+            UnavailableError: too few regions answer to know what is held.
+        """
+        async with self._turn:
+            return await self._run(None, None)
+
+    async def expire(self, only: Out | None = None) -> RetentionReport:
+        """One run. only: of this class of this unit.
+
+        Raises:
+            UnavailableError: too few regions answer, or nobody here may sign.
+            HeldError: what is asked for is held.
+            OSError: no room for scratch.
+        """
+        identity = self._identity()
+        if identity is None:
+            raise UnavailableError("no node lives and no trail's key is here to sign floors")
+        async with self._turn:
+            report = await self._run(identity, only)
+            self.last = report if only is None else self.last
+            return report
+
+    async def _run(self, identity: Identity | None, only: Out | None) -> RetentionReport:
+        started_us, trouble = self._host.now_us(), ""
+        through_us = self._reader.completeness().complete_through_us
+        if through_us is not None:
+            through_us = min(through_us, started_us)
+        await self._look.begin(archives=any(rule.max for rule in self._rules.values()))
+        round = _Round(self._look, through_us, identity, {})
+        await self.chronicle.tell_of(self._look.retaining)
+        found = candidates(self._look.known, self._rules.values(), self._look.retaining.out)
+        done: list[Expiring] = []
+        try:
+            for at in found if only is None else [only]:
+                done.append(await self._see_to(at, round, insists=only is not None))
+                self.chronicle.note(done[-1]) if identity is not None else None
+                await self.chronicle.flush()
+        except HeldError:
+            raise
+        except STOPPING as error:
+            trouble = str(error)
+            log.warning("expiry stops here: %s", error)
+        return RetentionReport(
+            *(started_us, self._host.now_us(), through_us, tuple(done)),
+            *(tuple(sorted(self._look.away.items())), trouble),
+        )
+
+    async def _see_to(self, at: Out, round: _Round, insists: bool) -> Expiring:
+        """Let a class of a unit go, as far as it may. insists: somebody asked for this very one."""
+        unit, retention = at
+        rule, floor = self._rules.get(retention), round.look.retaining.out.get(at)
+        archives = round.look.having(unit)
+        told = described(at, archives.values(), rule, floor)
+        why = why_too_young(unit, rule, floor is not None, round.through_us)
+        if why:
+            return structs.replace(told, why=(why,))
+        try:
+            await self._refuse_held(archives, retention, round.look.retaining)
+            if floor is None:
+                await self._refuse_unready(unit, archives, round)
+            if round.identity is None:
+                return await self._would_remove(told, at, archives, floor)
+            if floor is None:
+                floor = await self._floor(told, archives, round.identity)
+            await self._state(floor)
+            after = await round.look.again()
+            await self._refuse_held(archives, retention, after)
+            return await self._remove(structs.replace(told, floored=True), floor, archives)
+        except _StayError as error:
+            if insists and error.by:
+                raise HeldError(str(error)) from error
+            return structs.replace(told, why=(str(error),))
+
+    async def _refuse_held(
+        self, archives: Mapping[RegionId, Archive], retention: str, seen: Retaining
+    ) -> None:
+        if not seen.standing:
+            return
+        for id in distinct(archives, retention):
+            facts = await self._look.facts(archives[id])
+            hashes = [sha256 for sha256, *_ in parts_in(archives[id], retention)]
+            if by := holding(seen.standing, hashes, facts):
+                raise _StayError(f"held by {', '.join(hold.hold for hold in by)}", by)
+
+    async def _refuse_unready(
+        self, unit: str, archives: Mapping[RegionId, Archive], round: _Round
+    ) -> None:
+        """Every region that answers must have it in its archive, and nowhere else."""
+        lacking = [id for id in round.look.known if id not in archives]
+        if lacking:
+            raise _StayError(f"not archived in region {', '.join(lacking)}")
+        if short := lacking_quorum(self._regions.sets, archives.keys()):
+            raise _StayError(f"{short.quorum} regions must answer, and {len(archives)} do")
+        for id, archive in archives.items():
+            there = await segments_in(self._regions.by_id[id], archive, round.shards)
+            if isinstance(there, Unknown):
+                raise _StayError(f"the segments in region {id} cannot be listed: {there.reason}")
+            if there:
+                raise _StayError(f"{len(there)} of its segments are still there in region {id}")
+
+    # -- the floor -----------------------------------------------------------------------------
+
+    async def _floor(
+        self, told: Expiring, archives: Mapping[RegionId, Archive], identity: Identity
+    ) -> Floor:
+        """Make what stays of a class, and put it into regions; the floor that names it."""
+        parts: dict[str, tuple[str, int, int]] = {}
+        earliest, latest = [], []
+        remains: Made | None = None
+        with self._folder() as folder:
+            for id in distinct(archives, told.retention):
+                made = await self._remains(archives[id], told.retention, folder / id)
+                if remains is not None and made.sha256 != remains.sha256:
+                    raise _StayError("archives have other rows in this class, region by region")
+                remains = made
+                facts = await self._look.facts(archives[id])
+                for part in parts_in(archives[id], told.retention):
+                    parts[part[0]] = part
+                    earliest.append(parse_time(facts[part[0]].earliest))
+                    latest.append(parse_time(facts[part[0]].latest))
+            assert remains is not None, "some archive has the unit"
+            await self._keep(remains, told.unit, archives)
+        return Floor(
+            unit=told.unit,
+            retention=told.retention,
+            rule=told.rule,
+            min=self._rules[told.retention].min,
+            max=self._rules[told.retention].max,
+            rows=remains.rows,
+            earliest_us=min(earliest),
+            latest_us=max(latest),
+            by=identity.node,
+            floored_us=self._host.now_us(),
+            certificate=identity.certificate,
+            remains=remains.sha256,
+            parts=tuple(sorted(parts.values())),
+        )
+
+    async def _remains(self, archive: Archive, retention: str, folder: Path) -> Made:
+        await self._host.offload(folder.mkdir)
+        region = self._regions.by_id[archive.region]
+        to = Folder(folder, self._host)
+        fetched = await fetch_classes(archive, region, to, lambda of: of == retention)
+        if fetched is None:
+            raise _StayError(f"its parts in region {region.id} cannot be read back")
+        job = Leaving(archive.unit, retention, fetched.evidence, fetched.parts, str(folder))
+        try:
+            submitted = self._host.background.submit(make_remains, job)
+            return await asyncio.wrap_future(submitted)
+        except CorruptError as error:
+            raise _StayError(str(error)) from error
+
+    async def _keep(self, made: Made, unit: str, archives: Mapping[RegionId, Archive]) -> None:
+        """Put what stays of a class into every region that has the unit; W at least."""
+        data = await self._host.offload(Path(made.path).read_bytes)
+        key = layout.archived_key(unit[:10], "", made.sha256)
+        regions = [self._regions.by_id[id] for id in archives]
+        outcomes = await asyncio.gather(*(region.keep(key, data) for region in regions))
+        found = dict(zip(archives, outcomes, strict=True))
+        whys = [f"{id}: {each.reason}" for id, each in found.items() if isinstance(each, Unknown)]
+        stored = [id for id, each in found.items() if not hasattr(each, "reason")]
+        if lacking_quorum(self._regions.sets, stored):
+            raise _StayError(f"what stays of it lies in too few regions ({'; '.join(whys)})")
+
+    async def _state(self, floor: Floor) -> None:
+        """See to it that the floor lies in W regions: as it was stated where it was already."""
+        trail, at = self._regions.trail, place_of(floor)
+        key = layout.retained_key(at)
+        data = b""
+        for id, floors in self._look.retaining.floors.items():
+            if (floor.unit, floor.retention) in floors:
+                answer = await self._regions.by_id[id].read(key)
+                data = answer.data if isinstance(answer, Present) else data
+        if not data:
+            identity = self._identity()
+            if identity is None or identity.node != floor.by:
+                raise _StayError("who was to state it is not here any more")
+            data = signing.write(floor, names.trail_origin(trail), identity.key)
+
+        def same(other: bytes) -> bool:
+            assert isinstance(at, FloorKey)
+            try:
+                said = verify_retained(at, other, trail).statement
+            except ProofError:
+                return False
+            return isinstance(said, Floor) and said.remains == floor.remains
+
+        try:
+            await declare(self._regions, key, data, same=same)
+        except UnavailableError as error:
+            raise _StayError(str(error)) from error
+
+    # -- deleting ------------------------------------------------------------------------------
+
+    async def _would_remove(
+        self,
+        told: Expiring,
+        at: Out,
+        archives: Mapping[RegionId, Archive],
+        floor: Floor | None,
+    ) -> Expiring:
+        """What lies there of it, by listings."""
+        found = []
+        for id, archive in archives.items():
+            hashes = [sha256 for sha256, *_ in parts_in(archive, at[1])]
+            keys = [layout.archived_key(at[0][:10], at[1], sha256) for sha256 in hashes]
+            listed = self._look.known[id].listed
+            there = [listed[key].size_bytes for key in keys if key in listed]
+            if there:
+                found.append((id, len(there), sum(there)))
+        return structs.replace(told, removed=tuple(found))
+
+    async def _remove(
+        self, told: Expiring, floor: Floor, archives: Mapping[RegionId, Archive]
+    ) -> Expiring:
+        """Delete the parts of a class in each region that has the unit, one after the other."""
+        removed, left = [], []
+        for id, archive in archives.items():
+            region = self._regions.by_id[id]
+            there, why = to_remove(self._look.known[id], floor, self._host.now_us())
+            gone = size_bytes = 0
+            if there and not why:
+                why = await self._why_another(region, archive)
+            for entry in () if why else there:
+                outcome = await region.remove(entry.key)
+                if not isinstance(outcome, Removed):
+                    why = outcome.reason
+                    break
+                gone, size_bytes = gone + 1, size_bytes + entry.size_bytes
+            if gone and not why:
+                why = await _why_not_gone(region, floor, {entry.key for entry in there})
+            if gone:
+                removed.append((id, gone, size_bytes))
+            if why:
+                left.append((id, why))
+        return structs.replace(told, removed=tuple(removed), left=tuple(left))
+
+    async def _why_another(self, region: Region, archive: Archive) -> str:
+        cookie = await read_cookie(region, self._regions.trail)
+        is_it = isinstance(cookie, Cookie) and cookie.store == archive.store
+        return "" if is_it else "its store is away, or another one took its place"
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """A folder for one class; what a run that died left there goes first."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True)
+        try:
+            yield self._scratch
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+async def _why_not_gone(region: Region, floor: Floor, keys: set[str]) -> str:
+    """A store that said "deleted" and lists it still did not."""
+    day = layout.archived_key(floor.unit[:10], "", "").rpartition("/")[0]
+    listing = await region.list(f"{day}/")
+    if isinstance(listing, Unknown):
+        return f"what is left there cannot be listed: {listing.reason}"
+    left = keys & {entry.key for entry in listing}
+    return f"{len(left)} parts are still listed after they were deleted" if left else ""

@@ -1,0 +1,386 @@
+"""A class goes everywhere once a rule says so, never earlier, and never what is held."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from holdfast.archive.archivist import Archivist, Workshop
+from holdfast.archive.rules import Rule
+from holdfast.errors import HeldError, UnavailableError
+from holdfast.keep.keeper import Keeper
+from holdfast.model import JsonObject
+from holdfast.regions import layout
+from holdfast.regions.layout import FloorKey
+from holdfast.regions.port import Refused, Removed, Stored, Unknown
+from holdfast.regions.units import DAY_US
+from tests.archive.days import again, archived, hold_of, person, state
+from tests.archive.test_archivist import DAYS
+from tests.read.trails import ALL
+from tests.regions.worlds import MemoryWorld
+from tests.retention.years import RULES, SHORT, WANTED, Years, years
+
+FLOOR = layout.retained_key(FloorKey(DAYS[0], "short"))
+
+
+def floors(found: Years) -> list[bool]:
+    return [FLOOR in found.world.keys(id) for id in ALL]
+
+
+def test_a_class_goes_in_every_region_and_the_others_stay(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        others = {id: found.parts(id, "default") for id in ALL}
+
+        report = await found.retention().expire()
+        more = await found.retention().expire()
+
+        [short] = report.expiring
+        assert (short.unit, short.retention, short.rows, short.why) == (DAYS[0], "short", 16, ())
+        assert [(id, parts) for id, parts, _ in short.removed] == [(id, 1) for id in ALL]
+        assert all(not found.parts(id) for id in ALL)
+        assert {id: found.parts(id, "default") for id in ALL} == others
+        assert floors(found) == [True] * 3
+        [again] = more.expiring
+        assert (again.floored, again.removed, again.left, again.why) == (True, (), (), ())
+
+    years(tmp_path, story)
+
+
+def test_a_dry_run_says_what_would_go_and_changes_nothing(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        before = {id: found.world.keys(id) for id in ALL}
+
+        report = await found.retention().plan()
+
+        [short] = report.expiring
+        assert [(id, parts) for id, parts, _ in short.removed] == [(id, 1) for id in ALL]
+        assert short.rule == SHORT.text and not short.floored
+        assert {id: found.world.keys(id) for id in ALL} == before
+
+    years(tmp_path, story)
+
+
+def test_nothing_is_too_old_before_all_through_then_is_known(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        found.world.now_us += 1000 * DAY_US  # which the regions do not show
+
+        report = await found.retention().expire()
+
+        assert [each.why for each in report.expiring] == [
+            ("too young until 2026-03-05T00:00:00.000000Z",)
+        ]
+        assert floors(found) == [False] * 3
+
+    years(tmp_path, story, older=0)
+
+
+def test_no_command_deletes_below_the_min_that_a_rule_has_now(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        longer = Rule("short", min=400, max=500)
+        [first] = (await found.retention(longer).expire()).expiring
+        asked = await found.retention(longer).expire((DAYS[0], "short"))
+
+        assert "too young until 2027" in first.why[0]
+        assert "too young until 2027" in asked.expiring[0].why[0]
+        assert all(found.parts(id) for id in ALL)
+
+    years(tmp_path, story)
+
+
+def test_segments_that_lie_there_still_are_in_the_way(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        report = await found.retention().expire()
+
+        assert "of its segments are still there in region a" in report.expiring[0].why[0]
+        assert floors(found) == [False] * 3
+
+    years(tmp_path, story, swept=False)
+
+
+def test_an_archive_that_lacks_the_unit_is_in_the_way(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        found.world.remove(layout.archive_key(DAYS[0], 1), "b")
+
+        report = await found.retention().expire()
+
+        assert report.expiring[0].why == ("not archived in region b",)
+        assert floors(found) == [False] * 3
+
+    years(tmp_path, story)
+
+
+def test_what_is_held_stays_until_the_hold_is_released(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        held = await found.holds(one).place(WANTED)
+        id = held.hold.hold
+
+        kept = await one.expire()
+        with pytest.raises(HeldError, match=id):
+            await one.expire((DAYS[0], "short"))
+        await found.holds(one).release(id, "over", "bob")
+        gone = await one.expire()
+
+        assert kept.expiring[0].why == (f"held by {id}",) and held.late == ()
+        assert gone.expiring[0].why == () and not found.parts("a")
+
+    years(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    "change", [{"tenant": "blå"}, {"to_us": 1000}, {"from_us": 4_000_000_000_000_000}]
+)
+def test_a_hold_of_something_else_is_not_in_the_way(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        wanted = {"tenant": "acme", "reason": "r", "author": "a", **change}
+        await found.holds(one).place(type(WANTED)(**wanted))  # type: ignore[arg-type]
+
+        report = await one.expire()
+
+        assert report.expiring[0].why == () and not found.parts("a")
+
+    years(tmp_path, story)
+
+
+def test_a_hold_says_plainly_what_was_let_go_before(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        await one.expire()
+
+        held = await found.holds(one).place(WANTED)
+        other = await found.holds(one).place(type(WANTED)(tenant="x", reason="r", author="a"))
+
+        assert [(f.unit, f.retention) for f in held.late] == [(DAYS[0], "short")]
+        assert other.late == ()
+        assert [each.late for each in await found.holds(one).all()] == [held.late, ()]
+
+    years(tmp_path, story)
+
+
+def test_a_region_that_was_away_lets_go_when_it_is_back(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        there, away = found.world.stores["c"], MemoryWorld()
+        away.failing = Unknown("away")
+        found.world.stores["c"] = away
+        first = await found.retention().expire()
+        found.world.stores["c"] = there
+        keeper_regions = found.world.regions()
+        await keeper_regions.verify()
+
+        await Keeper(keeper_regions, found.world.host).reconcile(whole=True)
+        second = await found.retention().expire()
+        after = await again(found.world, found.keeper).archive(DAY_US)
+
+        assert first.away == (("c", "away"),)
+        assert [id for id, *_ in first.expiring[0].removed] == ["a", "b"]
+        assert not found.parts("a")
+        assert [id for id, *_ in second.expiring[0].removed] == ["c"]
+        assert (after.archived, after.units, after.trouble) == (1, (), "")
+
+    years(tmp_path, story)
+
+
+def test_a_store_that_lost_its_archive_is_given_what_is_left(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        await found.retention().expire()
+        for key in archived(found.world, "b"):
+            found.world.remove(key, "b")
+
+        report = await again(found.world, found.keeper).archive(DAY_US)
+        more = await found.retention().expire()
+
+        assert [(each.regions, each.lacking) for each in report.units] == [(ALL, ())]
+        assert found.parts("b") == [] and found.parts("b", "default")
+        assert more.expiring[0].removed == ()
+
+    years(tmp_path, story)
+
+
+def test_a_store_that_refuses_to_delete_keeps_its_parts_and_says_why(tmp_path: Path) -> None:
+    class Locked(MemoryWorld):
+        async def remove(self, key: str) -> Removed | Refused | Unknown:
+            return Refused("locked until 2030")
+
+    async def story(found: Years) -> None:
+        locked = Locked()
+        locked.objects = found.world.stores["b"].objects
+        found.world.stores["b"] = locked
+
+        report = await found.retention().expire()
+
+        assert report.expiring[0].left == (("b", "locked until 2030"),)
+        assert [id for id, *_ in report.expiring[0].removed] == ["a", "c"]
+
+    years(tmp_path, story)
+
+
+def test_too_few_regions_let_nothing_go(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        for id in "bc":
+            found.world.stores[id].failing = Unknown("away")
+
+        with pytest.raises(UnavailableError, match="too few regions answer"):
+            await found.retention().expire()
+
+        assert found.parts("a")
+
+    years(tmp_path, story)
+
+
+def test_archives_with_other_rows_in_a_class_keep_them(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        world = found.world
+        for key in archived(world, "b"):
+            world.remove(key, "b")
+        aside = {id: world.stores[id].objects for id in "ac"}
+        for id in "ac":  # another keeper, by other rules, knows nothing of these archives
+            kept = aside[id].items()
+            world.stores[id].objects = {k: v for k, v in kept if not k.startswith("ev/arc/")}
+        other = Workshop(tmp_path / "other", (Rule("short", tenants=("bl*",), max=3),))
+        reader, host = found.keeper._reader, world.host
+        keeper = Archivist(world.regions(), reader, host, lambda: person(world), other)
+        await keeper.archive(DAY_US)
+        for id in "ac":
+            world.stores[id].objects = aside[id]
+        await found.sweep()
+
+        report = await found.retention().expire()
+
+        assert "archives have other rows in this class" in report.expiring[0].why[0]
+        assert all(found.parts(id) for id in ALL) and not any(floors(found))
+
+    years(tmp_path, story, swept=False)
+
+
+def test_the_trail_tells_of_floors_and_of_what_was_deleted(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        told: list[JsonObject] = []
+
+        async def tell(event: JsonObject) -> None:
+            told.append(event)
+
+        one = found.retention()
+        one.chronicle.tell = tell
+        state(found.world, hold_of(found.world, "7", "blå"))
+        await one.expire()
+        await one.expire()
+
+        assert [each["action"] for each in told] == [
+            "holdfast.hold.placed",
+            "holdfast.retention.expired",
+            "holdfast.retention.floored",
+        ]
+        deleted = told[1]["attributes"]
+        assert [each["region"] for each in deleted["regions"]] == list(ALL)
+        assert (deleted["class"], told[1]["reason"]) == ("short", SHORT.text)
+        assert json.dumps(told)
+
+    years(tmp_path, story)
+
+
+class Killed(BaseException):
+    pass
+
+
+class Dying(MemoryWorld):
+    """Dies before a write or a delete, when so many were done in all stores."""
+
+    left = 10**6
+
+    async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        self._live()
+        return await super().create(key, data)
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        self._live()
+        return await super().remove(key)
+
+    def _live(self) -> None:
+        if not Dying.left:
+            raise Killed
+        Dying.left -= 1
+
+
+def test_a_crash_before_any_write_or_delete_is_made_good_by_the_next_run(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        whole = {id: dict(store.objects) for id, store in found.world.stores.items()}
+        steps = 9  # what stays, a floor and a part, in three regions
+        for left in range(steps + 1):
+            for id in ALL:
+                dying = Dying()
+                dying.objects = dict(whole[id])
+                found.world.stores[id] = dying
+            Dying.left = left
+            if left < steps:
+                with pytest.raises(Killed):
+                    await found.retention().expire()
+            else:
+                await found.retention().expire()
+            deleted = [not found.parts(id) for id in ALL]
+            assert sum(floors(found)) >= 2 or not any(deleted)
+            Dying.left = 10**6
+
+            await found.retention().expire()
+
+            assert floors(found) == [True] * 3 and not any(found.parts(id) for id in ALL)
+
+    years(tmp_path, story)
+
+
+@pytest.mark.parametrize("write", range(12))
+def test_a_hold_that_comes_at_any_moment_is_seen_or_sees(tmp_path: Path, write: int) -> None:
+    """Before each of the deleter's writes and deletes, in turn, a hold is placed whole."""
+
+    class Meanwhile(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            await _meet()
+            return await super().create(key, data)
+
+        async def remove(self, key: str) -> Removed | Refused | Unknown:
+            await _meet()
+            return await super().remove(key)
+
+    calls, confirmed = [0], list[bool]()
+    placing = [False]
+
+    async def _meet() -> None:
+        if placing[0]:
+            return
+        calls[0] += 1
+        if calls[0] == write + 1:
+            placing[0] = True
+            held = await story_holds[0].place(WANTED)
+            confirmed.append(not held.late)
+            placing[0] = False
+
+    story_holds = []
+
+    async def story(found: Years) -> None:
+        for id in ALL:
+            store = Meanwhile()
+            store.objects = found.world.stores[id].objects
+            found.world.stores[id] = store
+        one = found.retention()
+        story_holds.append(found.holds(found.retention()))
+
+        report = await one.expire()
+
+        parts = [bool(found.parts(id)) for id in ALL]
+        if confirmed and confirmed[0]:
+            assert parts == [True] * 3 and report.expiring[0].why[0].startswith("held by")
+        else:
+            assert write > 2 and (not confirmed or floors(found) == [True] * 3)
+
+    years(tmp_path, story)
+
+
+def test_the_rules_of_a_class_are_those_of_now(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        report = await found.retention(*RULES[1:]).plan()
+
+        assert report.expiring == ()
+
+    years(tmp_path, story)
