@@ -19,19 +19,21 @@ FIRST = "2026-03-01"
 FIRST_US = start_us(FIRST)
 
 
-def trail_of(world: World, days: int = 2, lost: range = range(0)) -> list[Writer]:
+def trail_of(
+    world: World, days: int = 2, lost: range = range(0), first_us: int = FIRST_US
+) -> list[Writer]:
     """Two nodes, so many days of a few segments, two tenants and one without a name; closed.
 
-    lost: segments of the first node that were lost, and declared so.
+    lost: segments of the first node that were lost, and declared so. first_us: the first day.
     """
-    world.now_us = FIRST_US + HOUR_US
+    world.now_us = first_us + HOUR_US
     writers = [Writer(world, seed) for seed in (7, 8)]
     for writer in writers:
         writer.born()
     gone: list[Encoded] = []
     for day in range(days):
         for hour in (1, 13):
-            world.now_us = FIRST_US + day * DAY_US + hour * HOUR_US
+            world.now_us = first_us + day * DAY_US + hour * HOUR_US
             for number, writer in enumerate(writers):
                 for tenant in ("acme", "blå", ""):
                     told = f"{number}-{day}-{hour}-{tenant}"
@@ -44,7 +46,7 @@ def trail_of(world: World, days: int = 2, lost: range = range(0)) -> list[Writer
                         gone.append(sealed)
     if gone:
         writers[0].lose(*gone)
-    world.now_us = FIRST_US + (days + 2) * DAY_US
+    world.now_us = first_us + (days + 2) * DAY_US
     for writer in writers:
         writer.beat()
         writer.close()

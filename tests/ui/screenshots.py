@@ -12,6 +12,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
+from holdfast.regions.units import DAY_US
+from tests.archive.days import laid_out, trail_of
+from tests.read.trails import World
 from tests.serve.running import EVENT, Running, running
 from tests.tidy.source import ROOT
 from tests.ui.browser import chromium, fill
@@ -23,6 +26,7 @@ SCREENS = ROOT / "docs" / "screens"
 SIZE_MAX_BYTES = 250_000
 SEARCH = "/?q=actor%3Abert-jan&from=2023-07-10T11%3A30&to=2023-07-10T12%3A45&count=wait#e3"
 REPORT = "/report?from=2023-07-10&to=2023-07-11&depth=bytes"
+MONTHS_DAYS = 75
 QUICK = {"region-away": 1, "region-unfit": 1, "quorum-margin": 1}
 DELETED = "/v1/events?action=ec2.amazonaws.com:DeleteFlowLogs&actor=bert-jan&limit=1"
 
@@ -43,6 +47,7 @@ def main() -> int:
         lose_segment(data, 1)
         with running(data) as server:
             incomplete(browser, server)
+        months(browser, folder / "months")
     large = [path for path in SCREENS.iterdir() if path.stat().st_size > SIZE_MAX_BYTES]
     for path in large:
         sys.stderr.write(f"{path.name} has more than {SIZE_MAX_BYTES:,} bytes\n")
@@ -102,6 +107,29 @@ def incomplete(browser: Browser, server: Running) -> None:
             page = "/completeness"
             server.wait_until(lambda: server.get(page).text.count("has not answered") == 2)
             shoot(browser, server, {"held-back": page})
+
+
+def months(browser: Browser, folder: Path) -> None:
+    """Months of a trail that is archived, one object of it rotten, and brought back day by day."""
+    world = World()
+    trail_of(world, MONTHS_DAYS, first_us=today_us() - MONTHS_DAYS * DAY_US)
+    folder.mkdir()
+    data = laid_out(world, folder)
+    with running(data, archive_after_hours=24, trail_name="main") as server:
+        asked = "/v1/completeness"
+        server.wait_until(lambda: server.get(asked).json()["complete_through"] is not None)
+        server.inside(lambda: server.system.archivist.archive(DAY_US))
+        part = next((data / "regions" / "b").glob("ev/arc/*/class=default/*.parquet"))
+        part.write_bytes(part.read_bytes()[:-9] + b"bit rot!!")
+        for _ in range(3 * MONTHS_DAYS):
+            server.inside(server.system.restorer.restore_some)
+        server.wait_until(lambda: "1 day did not come back from b" in server.get("/archive").text)
+        shoot(browser, server, {"archive": "/archive"})
+
+
+def today_us() -> int:
+    """When today began."""
+    return time.time_ns() // 1000 // DAY_US * DAY_US
 
 
 def shoot(browser: Browser, server: Running, pages: dict[str, str]) -> None:

@@ -49,6 +49,7 @@ def paths(filled: Running) -> dict[str, str]:
         "verified": "/integrity/verify?depth=bytes",
         "report": "/report?from=2023-07-10&to=2023-07-11&depth=bytes",
         "period": "/report",
+        "archive": "/archive",
         "alerts": "/alerts",
     }
 
@@ -65,6 +66,7 @@ NAMES = (
     "verified",
     "report",
     "period",
+    "archive",
     "alerts",
 )
 

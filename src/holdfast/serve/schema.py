@@ -265,6 +265,7 @@ def _paths() -> JsonObject:
         "/regions": {"get": _page("The regions, for people.", parameters.SPAN)},
         "/completeness": {"get": _page("How far all is known, for people.", parameters.SPAN)},
         "/integrity": {"get": _page("What was looked at and found, for people.", ())},
+        "/archive": {"get": _page("What is archived, and what came back, for people.", ())},
         "/report": {"get": _page("The audit report of a period.", parameters.VERIFYING)},
         "/integrity/verify": {"get": _page("Verify now, for people.", parameters.VERIFYING)},
     }

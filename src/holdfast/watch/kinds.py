@@ -41,7 +41,7 @@ class Kind(Struct, frozen=True):
 
 _STATUS: Final = Step("See how everything stands:", "holdfast status")
 _REGIONS: Final = ("/regions", "Regions")
-_ARCHIVE: Final = ("/integrity", "Integrity")
+_ARCHIVE: Final = ("/archive", "Archive")
 _RECONCILE: Final = Step("Have everything compared now:", "holdfast reconcile --data DIR")
 _VERIFY: Final = Step("Check what the regions hold:", "holdfast verify --data DIR --depth events")
 _ASIDE: Final = Step("Change nothing in any region. Keep copies of all before anything is moved.")

@@ -9,6 +9,7 @@ from litestar.response import Stream
 from holdfast.serve import parameters
 from holdfast.serve.api import Asked, faces_of, unquoted, values_of
 from holdfast.serve.console import alerts as watching
+from holdfast.serve.console import archive as keeping
 from holdfast.serve.console import completeness as looking_far
 from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import integrity as looking_closely
@@ -17,7 +18,16 @@ from holdfast.serve.console import report as looking_back
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
-from holdfast.serve.ui import alerts, completeness, integrity, regions, report, search, start
+from holdfast.serve.ui import (
+    alerts,
+    archive,
+    completeness,
+    integrity,
+    regions,
+    report,
+    search,
+    start,
+)
 from holdfast.serve.ui.start import StartView
 from holdfast.serve.ui.words import Frame
 
@@ -83,6 +93,12 @@ async def verify_page(request: Asked) -> Stream:
     return Stream(coming(_frame(request), request.app.state.verifier, question), media_type=kind)
 
 
+@get("/archive")
+async def archive_page(request: Asked) -> Response[bytes]:
+    values_of(request, parameters.NONE)
+    return _html(archive.render(await keeping.look(faces_of(request), _frame(request))))
+
+
 @get("/alerts")
 async def alerts_page(request: Asked) -> Response[bytes]:
     values_of(request, parameters.NONE)
@@ -127,6 +143,7 @@ HANDLERS: Final = (
     integrity_page,
     verify_page,
     report_page,
+    archive_page,
     alerts_page,
     sheet,
     script,

@@ -27,6 +27,7 @@ PLACES: Final = (
     Place("/regions", "Regions", "r"),
     Place("/completeness", "Completeness", "c"),
     Place("/integrity", "Integrity", "i"),
+    Place("/archive", "Archive", "v"),
     Place("/alerts", "Alerts", "a"),
 )
 KEYS: Final = (

@@ -4,7 +4,7 @@ The filled height is how much was looked at, the hatch is what nobody could look
 which no server looked has a dotted line, never the colour of one that was looked at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from holdfast.serve.ui.html import Markup, el
@@ -96,8 +96,9 @@ LEGEND: Final[tuple[tuple[str, int, str], ...]] = (
 )
 
 
-def legend() -> Markup:
-    return el("div", [_key(*each) for each in LEGEND], class_="legend")
+def legend(keys: Sequence[tuple[str, int, str]] = LEGEND) -> Markup:
+    """What cells mean; each is (its class, how high it is filled, words)."""
+    return el("div", [_key(*each) for each in keys], class_="legend")
 
 
 def _key(css: str, height: int, words: str) -> Markup:
