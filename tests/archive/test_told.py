@@ -19,7 +19,11 @@ REPORT = ArchiveReport(
     due_us=NOW_US - 7_000_000,
 )
 SHELVES = Shelves(
-    NOW_US, {"a": Shelf({"2026-11-27": 70, "2026-11-28": 5000}), "b": Shelf({}, frozenset({"x"}))}
+    NOW_US,
+    {
+        "a": Shelf(frozenset({"2026-11-27", "2026-11-28"}), frozenset(), 5070),
+        "b": Shelf(frozenset(), frozenset({"x"})),
+    },
 )
 
 

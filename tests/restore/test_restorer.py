@@ -14,6 +14,7 @@ from holdfast.restore.choice import Tried
 from tests.archive.days import FIRST, FIRST_US, trail_of
 from tests.read.trails import ALL, World
 from tests.restore.days import Both, archive_all, flip, play, restorer
+from tests.retention.years import Years, years
 
 SECOND = "2026-03-02"
 
@@ -265,3 +266,23 @@ def test_what_a_region_lists_in_the_place_of_segments_is_not_taken(
         assert (await one.restore_day("b", FIRST)).verdict == "good"
 
     play(story)
+
+
+def test_a_day_of_which_a_class_was_let_go_comes_back_without_it(tmp_path: Path) -> None:
+    async def story(made: Years) -> None:
+        before = await (await restorer(made.world, tmp_path / "before")).restore_day("b", FIRST)
+        report = await made.retention().expire()
+        one = await restorer(made.world, tmp_path / "after")
+
+        after = await one.restore_day("b", FIRST)
+        for key in made.world.keys("b", "ev/ret/"):
+            made.world.remove(key, "b")
+        unexplained = await one.restore_day("b", FIRST)
+
+        gone = sum(each.rows for each in report.expiring)
+        assert gone and not made.parts("b")
+        assert (before.verdict, after.verdict) == ("good", "good"), after.why
+        assert after.brought.events == before.brought.events - gone
+        assert unexplained.verdict == "failed" and "class=short" in unexplained.why
+
+    years(tmp_path, story)

@@ -24,7 +24,8 @@ from tests.serve.test_html import Reader, read
 from tests.serve.test_page import EVIL, NOW, frame
 
 DAYS = ("2023-07-07", "2023-07-08", "2023-07-09", "2023-07-10")
-WHOLE = Shelf({DAYS[0]: 1_000, DAYS[2]: 2_000})
+WHOLE = Shelf(frozenset({DAYS[0], DAYS[2]}), size_bytes=3_000)
+NONE = Shelf(frozenset())
 REPORT = ArchiveReport(NOW - 3_000_000, NOW - 1_000_000, 2, (), "2023-07-10 is due later", "")
 
 
@@ -66,7 +67,7 @@ def test_equal_archives_are_equal_and_no_more_is_said() -> None:
 
 def test_what_was_not_looked_at_is_not_the_same_as_nothing() -> None:
     alone = Shelves(NOW, {"a": WHOLE, "b": WHOLE})
-    empty = Shelves(NOW, dict.fromkeys("abc", Shelf({})))
+    empty = Shelves(NOW, dict.fromkeys("abc", NONE))
 
     assert standing(view(shelves=None))[0] == "unk"
     assert standing(view(shelves=alone)) == ("unk", "The archive of c could not be looked at")
@@ -76,7 +77,7 @@ def test_what_was_not_looked_at_is_not_the_same_as_nothing() -> None:
 
 def test_a_day_that_did_not_come_back_outweighs_all_else() -> None:
     tried = restored(b=Tried(9, 5, why="ev/arc/x: its bytes do not hash to its name"))
-    page = view(restored=tried, shelves=shelves(c=Shelf({}, frozenset({DAYS[0]}))))
+    page = view(restored=tried, shelves=shelves(c=Shelf(frozenset(), frozenset({DAYS[0]}))))
 
     assert standing(page) == ("down", "1 day did not come back from b")
     assert "--region b --day 2023-07-07" in seen(page).text
@@ -84,9 +85,9 @@ def test_a_day_that_did_not_come_back_outweighs_all_else() -> None:
 
 
 def test_what_is_corrupt_or_lacking_is_named_by_day() -> None:
-    spoilt = view(shelves=shelves(b=Shelf({DAYS[2]: 1}, frozenset({DAYS[0]}))))
+    spoilt = view(shelves=shelves(b=Shelf(frozenset({DAYS[2]}), frozenset({DAYS[0]}))))
     rotten = view(rotten={"b": frozenset({DAYS[0]})})
-    lacking = view(shelves=shelves(c=Shelf({DAYS[2]: 1})))
+    lacking = view(shelves=shelves(c=Shelf(frozenset({DAYS[2]}))))
 
     assert standing(spoilt) == standing(rotten) == ("down", "An object is corrupt, of 1 day")
     assert [(each.region, each.day) for each in wrong(spoilt)] == [("b", DAYS[0])]
@@ -97,12 +98,12 @@ def test_what_is_corrupt_or_lacking_is_named_by_day() -> None:
 
 
 def test_the_map_says_how_each_day_is_kept() -> None:
-    hours = shelves(a=Shelf({f"{DAYS[0]}t01": 1, DAYS[2]: 1}, frozenset({DAYS[2]})))
+    hours = shelves(a=Shelf(frozenset({f"{DAYS[0]}t01", DAYS[2]}), frozenset({DAYS[2]})))
     page = view(shelves=msgspec.structs.replace(hours, of={**hours.of, "c": WHOLE}))
 
     assert css(kept_cells(view(), "a")) == ["c3", "no", "c3", "c1"]
     assert css(kept_cells(page, "a")) == ["c2", "no", "c3!", "c1"]
-    assert css(kept_cells(view(shelves=shelves(b=Shelf({}))), "b")) == ["u", "no", "u", "c1"]
+    assert css(kept_cells(view(shelves=shelves(b=NONE)), "b")) == ["u", "no", "u", "c1"]
     assert css(kept_cells(view(shelves=None), "b")) == ["u"] * 4
 
 

@@ -9,11 +9,12 @@ from holdfast.regions.port import RegionId
 
 
 class Shelf(Struct, frozen=True):
-    """One region's. whole: units all of whose objects lie there and are not known to be corrupt,
-    with the bytes of their parts. spoilt: those with an object that is corrupt."""
+    """One region's. whole: units all of whose objects lie there and are not known to be corrupt.
+    spoilt: those with an object that is corrupt. size_bytes: of all parts that lie there."""
 
-    whole: Mapping[str, int]
+    whole: frozenset[str]
     spoilt: frozenset[str] = frozenset()
+    size_bytes: int = 0
 
 
 class Shelves(Struct, frozen=True):
@@ -25,8 +26,8 @@ class Shelves(Struct, frozen=True):
 
 def shelf_of(holding: Holding) -> Shelf:
     """What a look at an archive came to."""
-    sizes = {name: sum(each.objects().values()) for name, each in holding.units.items()}
-    return Shelf(sizes, frozenset(holding.spoilt))
+    size_bytes = sum(size for size, _ in holding.parts.values())
+    return Shelf(frozenset(holding.units), frozenset(holding.spoilt), size_bytes)
 
 
 def newer(one: Shelves | None, other: Shelves | None) -> Shelves | None:

@@ -7,12 +7,12 @@ does not answer is an UnavailableError, from which nothing follows. One bad read
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from holdfast.archive.make import Copied, Held
 from holdfast.archive.parts import Made
@@ -26,7 +26,9 @@ from holdfast.read.reader import Reader
 from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.kinds import Archive, Cookie
-from holdfast.regions.port import Absent, Level, Listed, Present, Unknown
+from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Unknown
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out, Retentions, objects_left
 from holdfast.restore.opened import Around, Run, Spool, check_ledger, open_spool, open_unit
 from holdfast.restore.ranges import Stretch
 
@@ -83,22 +85,51 @@ class Bringer:
         return cookie.store
 
     async def unit(self, archive: Archive, bytes_max: int) -> Brought:
-        """All of a unit of the region's archive."""
-        size_bytes, rows = sum(archive.objects().values()), sum(n for *_, n in archive.parts)
+        """All of a unit of the region's archive, but for the classes of it that were let go."""
+        out = await self._floors(archive.unit)
+        left = objects_left(archive, out)
+        size_bytes, rows = sum(left.values()), sum(n for *_, n in archive.parts)
         if size_bytes > bytes_max:
             why = f"{archive.unit} has {size_bytes} bytes, more than restore_drill_bytes_max"
             raise UnavailableError(why)
         keys = {node: (await self._node(node)).key.public for node, *_ in archive.ledgers}
         with self._scratch():
             await self._make_room(size_bytes + rows * HASH_BYTES)
-            *parts, evidence = [await self._object(archive.unit, *each) for each in _named(archive)]
             job = Copied(
                 *(archive.unit, archive.generation, self._alone.trail, self._tag_key, keys, ()),
-                *(evidence, tuple(parts), str(self._folder)),
+                evidence=await self._object(archive.unit, "", archive.evidence),
+                parts=tuple(
+                    [
+                        await self._object(archive.unit, retention, sha256, rows)
+                        for retention, sha256, _, rows in archive.parts
+                        if (archive.unit, retention) not in out
+                    ]
+                ),
+                folder=str(self._folder),
+                remains=tuple(
+                    [
+                        await self._object(archive.unit, "", floor.remains, floor.rows)
+                        for _, floor in sorted(out.items())
+                    ]
+                ),
             )
             runs = await self._work(open_unit, job, archive)
-        size_bytes = sum(each.size_bytes for each in (*parts, evidence))
-        return await self._prove_all(runs, size_bytes)
+        size_bytes = sum(each.size_bytes for each in (*job.parts, job.evidence, *job.remains))
+        brought = await self._prove_all(runs, size_bytes)
+        gone = sum(floor.rows for floor in out.values())
+        return structs.replace(brought, events=brought.events - gone)
+
+    async def _floors(self, unit: str) -> Mapping[Out, Floor]:
+        """The classes of a unit that the region says were let go."""
+        prefix = f"{layout.RETENTION_PREFIX}floor/"
+        listing = await self._region.list(prefix, f"{prefix}{unit}")
+        if isinstance(listing, Unknown):
+            raise UnavailableError(listing.reason)
+        own = [entry for entry in listing if entry.key.startswith(f"{prefix}{unit}.")]
+        found = await Retentions().of({self._region.id: Listing(tuple(own))}, self._alone)
+        if found.away:
+            raise UnavailableError(found.away[self._region.id])
+        return found.out
 
     async def pieces(self, stretch: Stretch, bytes_max: int) -> list[tuple[Listed, ...]]:
         """The segments of a stretch as the region lists them, in pieces of at most so many bytes,
@@ -210,7 +241,7 @@ class Bringer:
 
     # -- bytes ---------------------------------------------------------------------------------
 
-    async def _object(self, unit: str, retention: str, sha256: str, rows: int) -> Made:
+    async def _object(self, unit: str, retention: str, sha256: str, rows: int = 0) -> Made:
         key = layout.archived_key(units.day_of(unit), retention, sha256)
         data = await self._read(key, bytes.fromhex(sha256))
         path = self._folder / sha256
@@ -259,12 +290,6 @@ def in_words(node: NodeId, piece: Sequence[Listed]) -> str:
     """Which segments a piece has, for a person."""
     first, last = _name_in(piece[0].key).index, _name_in(piece[-1].key).index
     return f"segments {first} to {last} of node {node}"
-
-
-def _named(archive: Archive) -> list[tuple[str, str, int]]:
-    """The objects of a unit, the evidence last: class, hash, rows."""
-    parts = [(retention, sha256, rows) for retention, sha256, _, rows in archive.parts]
-    return [*parts, ("", archive.evidence, 0)]
 
 
 def _name_in(key: str) -> SegmentName:

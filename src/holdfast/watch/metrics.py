@@ -317,7 +317,7 @@ def _of_archives(standing: Standing) -> Iterator[Metric]:
     shelves = standing.shelves.of.items() if standing.shelves else ()
     whole = [((id,), float(len(each.whole))) for id, each in shelves]
     yield _gauge("archive_region_units", "Whole in the region's archive.", whole, "region")
-    size = [((id,), float(sum(each.whole.values()))) for id, each in shelves]
+    size = [((id,), float(each.size_bytes)) for id, each in shelves]
     yield _gauge("archive_region_bytes", "Bytes of their parts.", size, "region")
     spoilt = [((id,), float(len(each.spoilt))) for id, each in shelves]
     yield _gauge("archive_region_spoilt_units", "With a corrupt object.", spoilt, "region")

@@ -161,7 +161,7 @@ def _reach(view: ArchiveView) -> Iterator[Child]:
 def wrong(view: ArchiveView) -> list[Wrong]:
     """What a person may have to see to, day by day."""
     has = {id: _whole(view, id) for id in view.ids}
-    everywhere = sorted(set().union(*has.values()))
+    everywhere = sorted(frozenset().union(*has.values()))
     found = []
     for id in view.ids:
         shelf = view.shelf(id)
@@ -175,9 +175,9 @@ def wrong(view: ArchiveView) -> list[Wrong]:
     return sorted(found, key=lambda each: (list(_TO_DO).index(each.what), each))
 
 
-def _whole(view: ArchiveView, id: str) -> Mapping[str, int]:
+def _whole(view: ArchiveView, id: str) -> frozenset[str]:
     shelf = view.shelf(id)
-    return shelf.whole if shelf else {}
+    return shelf.whole if shelf else frozenset()
 
 
 def _wrongs(view: ArchiveView) -> Markup | None:
@@ -318,7 +318,7 @@ def _regions(view: ArchiveView) -> Markup:
             if shelf is None
             else (
                 f"{len(shelf.whole):,}",
-                size(sum(shelf.whole.values())),
+                size(shelf.size_bytes),
             )
         )
         waits_us = restored.oldest_us.get(id)
