@@ -29,7 +29,7 @@ from holdfast.regions.layout import (
 )
 from holdfast.regions.port import RegionId
 from holdfast.regions.retained import Floor
-from holdfast.regions.retaining import Out, objects_left, remains_key
+from holdfast.regions.retaining import Out, objects_left, objects_needed, remains_key
 
 Spans = Mapping[str, shown.Ranges]  # indexes, by node
 
@@ -156,7 +156,7 @@ def compare(
 def archived_in(
     archives: Mapping[RegionId, Mapping[str, Archive]],
     there: Container[str] | None,
-    out: Collection[Out],
+    out: Mapping[Out, Floor],
 ) -> dict[RegionId, Spans]:
     """The indexes that each region's archive holds, but for declared gaps.
 
@@ -169,7 +169,7 @@ def archived_in(
         spans: dict[str, list[tuple[int, int]]] = {}
         gaps: dict[str, list[tuple[int, int]]] = {}
         for archive in units.values():
-            if there is None or all(key in there for key in objects_left(archive, out)):
+            if there is None or all(key in there for key in objects_needed(archive, out)):
                 for node, start, end, *_ in archive.ledgers:
                     spans.setdefault(node, []).append((start, end))
                 for node, start, end in archive.gaps:

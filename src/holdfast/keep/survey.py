@@ -159,7 +159,7 @@ class Surveyor:
             if isinstance(listing, Listing):
                 found = await self._manifests.of(region, listing, self._regions.trail)
                 now[id] = {} if isinstance(found, Unknown) else found
-        archived = archived_in(now, None, ())
+        archived = archived_in(now, None, {})
         return [
             finding
             for finding in findings

@@ -117,6 +117,12 @@ def objects_left(archive: Archive, out: Collection[Out]) -> dict[str, int]:
     return {key: size for key, size in archive.objects().items() if key not in gone}
 
 
+def objects_needed(archive: Archive, out: Mapping[Out, Floor]) -> dict[str, int]:
+    """The same, with what stays of those classes: all by which the unit can be proven. Pure."""
+    floors = (floor for (unit, _), floor in out.items() if unit == archive.unit)
+    return objects_left(archive, out) | {remains_key(floor): 0 for floor in floors}
+
+
 def parts_of(archive: Archive) -> Iterable[tuple[str, Out]]:
     """The key of each part, and what it is of. Pure."""
     day = units.day_of(archive.unit)

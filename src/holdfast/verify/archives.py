@@ -25,7 +25,7 @@ from holdfast.regions.layout import ArchiveKey
 from holdfast.regions.manifests import verified
 from holdfast.regions.port import Absent, RegionId, Unknown
 from holdfast.regions.retained import place_of
-from holdfast.regions.retaining import objects_left, remains_key
+from holdfast.regions.retaining import objects_left, objects_needed, remains_key
 from holdfast.times import format_us
 from holdfast.verify.findings import Depth, Finding, FindingKind, Findings
 from holdfast.verify.look import TRIES, Look
@@ -102,10 +102,6 @@ class Archives:
                     why = f"it has what stays of the class {of} of {unit}"
                     self._find("under_replicated", id, remains_key(floor), why)
 
-    def _objects(self, archive: Archive) -> list[str]:
-        """The keys of what a region must have of a unit."""
-        return [*objects_left(archive, self._out)]
-
     def _check_names(self, all_units: Sequence[str]) -> None:
         ends: dict[NodeId, int] = {}
         for unit in all_units:
@@ -126,7 +122,7 @@ class Archives:
             for id, archive in holders.items():
                 if archive.ledgers != first.ledgers:
                     self._false(archive, f"that of {first.region} has other segments in this unit")
-                for key in self._objects(archive):
+                for key in objects_left(archive, self._out):
                     if key not in self._listed[id]:
                         why = f"the manifest of {unit} in its archive names it"
                         self._find("under_replicated", id, key, why)
@@ -140,10 +136,8 @@ class Archives:
             archive = found.get(unit)
             if archive is None:
                 continue
-            objects = tuple(self._objects(archive))
-            floors = [floor for (of, _), floor in self._out.items() if of == unit]
-            named = [*objects, *map(remains_key, floors)]
-            good = [await self._is_good(id, key) for key in named]
+            objects = tuple(objects_needed(archive, self._out))
+            good = [await self._is_good(id, key) for key in objects]
             if all(good) and objects not in seen:
                 is_right = depth == "bytes" or await self._check(archive, walks)
                 if is_right and not seen:

@@ -18,6 +18,7 @@ from holdfast.regions.evidence import Archived, segments_of
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import SHARD_SEGMENTS
 from holdfast.regions.port import Present, RegionId
+from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out
 from holdfast.verify.look import Look
 from holdfast.verify.walk import Names
@@ -29,7 +30,7 @@ class Swept:
     """See the module. counts: per unit, (segments, events) that were in archives alone."""
 
     def __init__(
-        self, known: Archives, there: Collection[str], out: Collection[Out], regions: Regions
+        self, known: Archives, there: Collection[str], out: Mapping[Out, Floor], regions: Regions
     ) -> None:
         """known: the manifests of each region, by unit. there: what lies in any archive. out: the
         classes that are let go."""
