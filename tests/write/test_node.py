@@ -1,6 +1,7 @@
 """A node's life: founding state to acknowledged events, over faults, restarts and fences."""
 
 import asyncio
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +13,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Closed
 from holdfast.regions import layout
 from holdfast.regions.kinds import Receipt
-from holdfast.regions.port import Listing, Stored, Unknown
+from holdfast.regions.port import Absent, Listing, Present, Stored, Unknown
 from holdfast.write.closing import close_epoch
 from holdfast.write.identity import identify
 from tests.regions.worlds import MemoryWorld
@@ -274,6 +275,40 @@ def test_a_region_that_is_gone_or_hangs_delays_no_acknowledgement() -> None:
 
     assert run(lambda: story(hang=True)) < 0.1
     assert run(lambda: story(hang=False)) < 0.1
+
+
+def test_a_region_that_takes_and_shows_nothing_holds_no_segments_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("holdfast.write.replicate.UNCOUNTED_MAX", 8)
+
+    async def story() -> None:
+        world = World()
+        node = await started(world.node(Keys()))
+        store, read = world.stores["c"], world.stores["c"].read
+
+        async def refuse(key: str) -> Present | Absent | Unknown:
+            return Unknown("403") if key == layout.REGION_KEY else await read(key)
+
+        store.read = refuse  # type: ignore[method-assign]
+        for number in range(40):
+            await send(node, f"{number}-{'x' * 10_000}")
+            await asyncio.sleep(1)
+
+        assert node._epoch is not None
+        channel = node._epoch.channels["c"]
+        kept = channel.backlog()
+        assert len(world.keys_under("c", "ev/seg/")) == 40
+        assert kept.segments <= 10 and kept.dropped_count >= 30
+        assert len(pickle.dumps(channel._put)) < 1000
+
+        store.read = read  # type: ignore[method-assign]
+        await send(node, "seen again")
+        await asyncio.sleep(5)
+        assert channel.backlog().segments == 0
+        await node.stop()
+
+    run(story)
 
 
 def test_a_node_starts_with_one_of_three_regions_gone() -> None:

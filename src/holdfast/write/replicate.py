@@ -20,6 +20,7 @@ from holdfast.regions.region import Region
 
 PUTS_AT_ONCE = 4
 BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+UNCOUNTED_MAX = 16_384  # segments that lie there, while no look can tell that they count
 RETRY_FIRST_SECONDS = 0.05
 RETRY_MAX_SECONDS = 2.0
 
@@ -32,6 +33,16 @@ class Flight:
     key: str
     data: bytes
     sealed_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """A segment that lies there and waits for a look, however long: its bytes are let go."""
+
+    index: int
+    size_bytes: int
+    sealed_us: int
+    stored_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Channel:
         self._waiting: deque[Flight] = deque()
         self._waiting_bytes = 0
         self._dropped_count = 0
-        self._put: list[tuple[Flight, float]] = []
+        self._put: list[_Put] = []
         self._in_flight: dict[int, Flight] = {}
         self._work = asyncio.Event()
         self._to_look = asyncio.Event()
@@ -98,12 +109,15 @@ class Channel:
             tasks.create_task(self._look_forever())
 
     def backlog(self) -> Backlog:
-        put = [flight for flight, _ in self._put]
-        lacking = [*self._in_flight.values(), *put, *self._waiting]
+        lacking = [(put.size_bytes, put.sealed_us) for put in self._put]
+        lacking += [
+            (len(flight.data), flight.sealed_us)
+            for flight in (*self._in_flight.values(), *self._waiting)
+        ]
         return Backlog(
             segments=len(lacking),
-            size_bytes=sum(len(flight.data) for flight in lacking),
-            oldest_us=min((flight.sealed_us for flight in lacking), default=0),
+            size_bytes=sum(size for size, _ in lacking),
+            oldest_us=min((sealed_us for _, sealed_us in lacking), default=0),
             dropped_count=self._dropped_count,
         )
 
@@ -116,7 +130,8 @@ class Channel:
             self._waiting_bytes -= len(flight.data)
             self._in_flight[flight.index] = flight
             if await self._bring(flight):
-                self._put.append((flight, asyncio.get_running_loop().time()))
+                now = asyncio.get_running_loop().time()
+                self._put.append(_Put(flight.index, len(flight.data), flight.sealed_us, now))
                 self._to_look.set()
             del self._in_flight[flight.index]
 
@@ -137,6 +152,14 @@ class Channel:
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_MAX_SECONDS)
 
+    def _bounded(self, puts: list[_Put]) -> list[_Put]:
+        """Without the oldest where they are too many, as far as others acknowledged them: that
+        they are here is left to surveys."""
+        excess, done = len(puts) - UNCOUNTED_MAX, self._acknowledged_size
+        kept = [put for at, put in enumerate(puts) if at >= excess or put.index >= done]
+        self._dropped_count += len(puts) - len(kept)
+        return kept
+
     async def _look_forever(self) -> None:
         pause = RETRY_FIRST_SECONDS
         while True:
@@ -146,15 +169,15 @@ class Channel:
             seen = await self._look()
             if isinstance(seen, Free):
                 pause = RETRY_FIRST_SECONDS
-                for flight, stored_at in covered:
-                    self._counted(flight.index, self.region.id, stored_at)
+                for put in covered:
+                    self._counted(put.index, self.region.id, put.stored_at)
             elif isinstance(seen, Fenced):
                 self._fenced(self.region.id)
                 return
             else:
                 # Nothing follows from a look that failed: these PUTs wait for the next one. It
                 # comes soon even where none waits: until then the region is not relied on.
-                self._put[:0] = covered
+                self._put = self._bounded([*covered, *self._put])
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_MAX_SECONDS)
                 self._to_look.set()
