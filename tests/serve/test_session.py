@@ -1,11 +1,13 @@
 """Signing in: the token once, then a cookie that reads, ends, and never writes."""
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from holdfast.serve.session import COOKIE, SESSION_SECONDS, Sessions
+from holdfast.serve.respond import Message, Receive
+from holdfast.serve.session import COOKIE, FORM_BYTES_MAX, SESSION_SECONDS, Sessions
 from tests.serve.running import EVENT, Running, running
 
 TOKEN = b"a-token-of-24-characters"
@@ -83,7 +85,7 @@ def cookie_of(sessions: Sessions, until: int) -> dict[bytes, bytes]:
 
 
 def test_a_session_ends_and_cannot_be_drawn_out() -> None:
-    sessions = Sessions(TOKEN, lambda: NOW)
+    sessions = Sessions(TOKEN, lambda: NOW, is_https=False)
     until = NOW // 1_000_000 + SESSION_SECONDS
     good = cookie_of(sessions, until)
     longer = {b"cookie": good[b"cookie"].replace(str(until).encode(), str(until + 9).encode())}
@@ -91,20 +93,60 @@ def test_a_session_ends_and_cannot_be_drawn_out() -> None:
     assert sessions.holds(good)
     assert not sessions.holds(longer)
     assert not sessions.holds(cookie_of(sessions, NOW // 1_000_000))
-    assert not Sessions(b"another-token-of-24-chars", lambda: NOW).holds(good)
+    assert not Sessions(b"another-token-of-24-chars", lambda: NOW, False).holds(good)
 
 
 @pytest.mark.parametrize("value", ["", ".", "1.2", "x.y", "9" * 400 + ".a", "\xff", ";;=", '"'])
 def test_whatever_a_cookie_holds_only_ours_opens(value: str) -> None:
-    sessions = Sessions(TOKEN, lambda: NOW)
+    sessions = Sessions(TOKEN, lambda: NOW, is_https=False)
 
     assert not sessions.holds({b"cookie": f"{COOKIE}={value}".encode("latin-1")})
-    assert not Sessions(b"", lambda: NOW).holds({b"cookie": f"{COOKIE}={value}".encode("latin-1")})
+    assert not Sessions(b"", lambda: NOW, False).holds(
+        {b"cookie": f"{COOKIE}={value}".encode("latin-1")}
+    )
 
 
 @pytest.mark.parametrize(("method", "opens"), [("GET", True), ("HEAD", True), ("POST", False)])
 def test_a_session_opens_only_what_is_read(method: str, opens: bool) -> None:
-    sessions = Sessions(TOKEN, lambda: NOW)
+    sessions = Sessions(TOKEN, lambda: NOW, is_https=False)
     headers = cookie_of(sessions, NOW // 1_000_000 + 1)
 
     assert sessions.open({"method": method, "headers": [*headers.items()]}) is opens
+
+
+@pytest.mark.parametrize("is_https", [True, False])
+def test_a_session_is_sent_by_tls_alone_where_people_come_by_that(is_https: bool) -> None:
+    sessions = Sessions(TOKEN, lambda: NOW, is_https)
+    form = b"next=/&token=" + TOKEN
+
+    reply = asyncio.run(sessions.answer(SIGNING_IN, arriving(form)))
+
+    (cookie,) = [value for name, value in reply.headers if name == b"set-cookie"]
+    assert (b"; Secure" in cookie) is is_https
+    assert b"HttpOnly; SameSite=Strict" in cookie
+
+
+def test_a_form_that_is_too_large_is_read_no_further() -> None:
+    read: list[int] = []
+
+    async def endless() -> dict[str, object]:
+        read.append(1024)
+        return {"type": "http.request", "body": b"x" * 1024, "more_body": True}
+
+    reply = asyncio.run(Sessions(TOKEN, lambda: NOW, False).answer(SIGNING_IN, endless))
+
+    assert reply.status == 401
+    assert sum(read) <= FORM_BYTES_MAX + 1024
+
+
+SIGNING_IN = {
+    "path": "/signin",
+    "headers": [(b"content-type", b"application/x-www-form-urlencoded")],
+}
+
+
+def arriving(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    return receive

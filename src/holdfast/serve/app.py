@@ -150,9 +150,15 @@ def create_app(
     history = History(system.settings.data_path / "cache" / "history", system.host.offload)
     figures = Exposition(__version__, standing, alarms.report)
     rest = Answers(Faces(system, told, bounds, figures, alarms, bool(token), history))
-    sessions = Sessions(token, system.host.now_us)
+    sessions = Sessions(token, system.host.now_us, is_https(system.settings))
     work = (alarms.watch_forever, lambda: history.keep_forever(standing), *work_of(traces))
     return Front(ingest, gate, sessions, rest, bounds, work)
+
+
+def is_https(settings: Settings) -> bool:
+    """Whether people reach this server by TLS: its own, or that of a proxy on this machine."""
+    own = bool(settings.tls_certificate)
+    return own or settings.alerts.console_url.startswith("https://")
 
 
 def ingest_of(settings: Settings, node: Node | None, gate: Gate, traces: Traces | None) -> Ingest:

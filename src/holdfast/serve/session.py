@@ -26,10 +26,12 @@ _HTML: Final[Header] = (b"content-type", b"text/html; charset=utf-8")
 
 
 class Sessions:
-    """Makes cookies and knows them again. token: b"" where none is asked for, and none made."""
+    """Makes cookies and knows them again. token: b"" where none is asked for, and none made.
+    is_https: people reach the server by TLS, also where it is another that speaks it."""
 
-    def __init__(self, token: bytes, now_us: Callable[[], int]) -> None:
+    def __init__(self, token: bytes, now_us: Callable[[], int], is_https: bool) -> None:
         self._token = token
+        self._secure = "; Secure" if is_https else ""
         self._key = hmac.digest(token, b"holdfast console session/1", "sha256") if token else b""
         self._now_us = now_us
 
@@ -40,21 +42,20 @@ class Sessions:
     def holds(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a request carries a cookie of ours that has not ended."""
         until, _, seal = cookie_in(headers).partition(".")
-        if not self._key or not until.isdecimal() or len(until) > 12:
+        if not self._key or not hmac.compare_digest(seal.encode(), self._seal(until).encode()):
             return False
-        right = hmac.compare_digest(seal.encode(), self._seal(until).encode())
-        return right and int(until) * 1_000_000 > self._now_us()
+        return int(until) * 1_000_000 > self._now_us()
 
     async def answer(self, scope: Scope, receive: Receive) -> Reply:
         """What a form of the console gets: POST /signin or /signout."""
         if scope["path"] == "/signout":
-            return _redirect("/", _cookie("", 0, scope))
+            return _redirect("/", self._cookie("", 0))
         form = await _form(scope, receive)
         onward = _onward(form.get("next", "/"))
         if not hmac.compare_digest(form.get("token", "").strip().encode(), self._token):
             return self.page(onward, wrong=True)
         until = str(self._now_us() // 1_000_000 + SESSION_SECONDS)
-        return _redirect(onward, _cookie(f"{until}.{self._seal(until)}", SESSION_SECONDS, scope))
+        return _redirect(onward, self._cookie(f"{until}.{self._seal(until)}", SESSION_SECONDS))
 
     def asks(self, scope: Scope) -> Reply | None:
         """The form, for a person who came without; None: a program asked, and is told its way."""
@@ -69,6 +70,10 @@ class Sessions:
         challenge = (b"www-authenticate", b'Bearer realm="holdfast"')
         return Reply(401, (_HTML, challenge), signin.render(onward, wrong=wrong))
 
+    def _cookie(self, value: str, seconds: int) -> Header:
+        kept = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{self._secure}"
+        return b"set-cookie", f"{COOKIE}={value}; {kept}".encode()
+
     def _seal(self, until: str) -> str:
         return hmac.digest(self._key, until.encode(), "sha256").hex()
 
@@ -80,12 +85,6 @@ def cookie_in(headers: Mapping[bytes, bytes]) -> str:
         if name == COOKIE.encode():
             return value.decode("latin-1")
     return ""
-
-
-def _cookie(value: str, seconds: int, scope: Scope) -> Header:
-    secure = "; Secure" if scope.get("scheme") == "https" else ""
-    told = f"{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
-    return b"set-cookie", told.encode()
 
 
 def _redirect(onward: str, *headers: Header) -> Reply:

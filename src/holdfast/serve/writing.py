@@ -9,7 +9,7 @@ from typing import Final
 from holdfast import beside
 from holdfast.alerting import store_in
 from holdfast.regions.clock import ClockInterval
-from holdfast.serve.app import Front, ingest_of
+from holdfast.serve.app import Front, ingest_of, is_https
 from holdfast.serve.auth import Gate
 from holdfast.serve.entrance import Doorway, Told
 from holdfast.serve.faces import Bounds
@@ -51,7 +51,7 @@ async def _write(orders: Orders, number: int, line: Line) -> None:
                 await writer.node.ready()
         line.say(Up())
         await line.go.wait()
-        sessions = Sessions(token, writer.host.now_us)
+        sessions = Sessions(token, writer.host.now_us, is_https(settings))
         relay = Relay(orders.asked, bounds.stopping)
         front = Front(ingest, gate, sessions, relay, bounds, work_of(traces))
         server = server_before(front, settings, orders.host, lambda _: line.say(Up()))
