@@ -59,6 +59,7 @@ async def _serve(
 ) -> None:
     import uvicorn
 
+    from holdfast.witness.connection import Connection
     from holdfast.witness.service import Witness
     from holdfast.witness.state import State
 
@@ -75,6 +76,7 @@ async def _serve(
             app,
             host=address[0],
             port=address[1],
+            http=Connection,
             lifespan="off",
             ws="none",
             access_log=False,
