@@ -151,8 +151,11 @@ class S3Versions:
             yield page
             if not page.get("IsTruncated"):
                 return
+            at = asked.get("KeyMarker"), asked.get("VersionIdMarker", "")
             asked["KeyMarker"] = page["NextKeyMarker"]
             asked["VersionIdMarker"] = page.get("NextVersionIdMarker", "")
+            if at == (asked["KeyMarker"], asked["VersionIdMarker"]):
+                raise ValueError("the store lists the same page again and again")
 
     def _versions_in(self, page: Mapping[str, Any], after: str) -> Iterator[Version]:
         entries = [(each, False) for each in page.get("Versions", ())]
