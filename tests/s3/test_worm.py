@@ -113,7 +113,7 @@ def test_once_its_lock_is_over_all_versions_of_a_segment_are_removed(make: Make)
 def test_the_doctor_knows_the_lock(make: Make, mode: str) -> None:
     kept = asyncio.run(make(mode).versions.protection())
 
-    assert kept == Protection(True, mode.lower(), "1 days")
+    assert kept == Protection(True, mode.lower(), "1 days", 1)
     assert why_kept(kept, is_named=True) == ("ok", f"each is kept for 1 days ({mode.lower()})")
 
 

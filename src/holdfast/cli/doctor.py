@@ -18,6 +18,7 @@ from typer import Option
 
 import holdfast
 from holdfast.alerting import apprise_channels, without_password
+from holdfast.archive.rules import Rule
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED, text_of
 from holdfast.cli.options import Place
@@ -251,6 +252,8 @@ def _buckets(settings: Settings) -> Iterator[Check]:
             region = settings.regions[id]
             if url == region.url:
                 yield Check(f"region {id}: versions", *why_kept(kept, region.object_lock))
+                for why in disagreements(kept, settings.retention):
+                    yield Check(f"region {id}: retention", "warning", why)
             elif isinstance(kept, Protection) and kept.has_versions:
                 why = f"{url} keeps every version of each heartbeat: name a bucket without versions"
                 yield Check(f"region {id}: control", "warning", why)
@@ -272,6 +275,23 @@ def why_kept(kept: Protection | Unknown, is_named: bool) -> tuple[str, str]:
     if kept.has_versions:
         return "warning", "kept, and not looked at: with object_lock a delete marker hides nothing"
     return "ok", "none are kept: whoever may delete here can delete evidence for good"
+
+
+def disagreements(kept: Protection | Unknown, rules: Sequence[Rule]) -> Iterator[str]:
+    """Where a bucket's default retention and the rules' days differ. Pure."""
+    if isinstance(kept, Unknown) or not kept.days:
+        return
+    for rule in rules:
+        if rule.min > kept.days:
+            yield (
+                f"the class {rule.name} is to be kept for {rule.min} days at least (min), and the "
+                f"bucket locks objects for {kept.days}: after that, others may delete it"
+            )
+        if rule.max and rule.max < kept.days:
+            yield (
+                f"the class {rule.name} is to go after {rule.max} days (max), and the bucket locks "
+                f"objects for {kept.days}: until then it refuses to delete"
+            )
 
 
 def _now_us() -> int:

@@ -66,11 +66,12 @@ class Kept:
 @dataclass(frozen=True, slots=True)
 class Protection:
     """What a bucket keeps. lock: "" or the mode of its default retention, or "none" where Object
-    Lock is on without one; period: of that, for a person."""
+    Lock is on without one; period: of that, for a person; days: the same, 0: none."""
 
     has_versions: bool
     lock: str
     period: str
+    days: int = 0
 
 
 class S3Versions:
@@ -185,7 +186,8 @@ class S3Versions:
         period = " ".join(
             f"{rule[unit]} {unit.lower()}" for unit in ("Days", "Years") if unit in rule
         )
-        return Protection(has_versions, rule.get("Mode", "none").lower(), period)
+        days = rule.get("Days", 0) + 365 * rule.get("Years", 0)
+        return Protection(has_versions, rule.get("Mode", "none").lower(), period, days)
 
 
 def _code_of(error: Exception) -> str:
