@@ -13,6 +13,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from holdfast.regions.units import DAY_US
+from holdfast.times import format_us
 from tests.archive.days import laid_out, trail_of
 from tests.read.trails import World
 from tests.serve.running import EVENT, Running, running
@@ -27,6 +28,12 @@ SIZE_MAX_BYTES = 250_000
 SEARCH = "/?q=actor%3Abert-jan&from=2023-07-10T11%3A30&to=2023-07-10T12%3A45&count=wait#e3"
 REPORT = "/report?from=2023-07-10&to=2023-07-11&depth=bytes"
 MONTHS_DAYS = 75
+RULES = (
+    {"class": "brief", "tenants": ["blå"], "min": 7, "max": 30},
+    {"class": "case", "tenants": ["acme"], "min": 30, "max": 60},
+    {"class": "default", "min": 365},
+)
+WHILE_AGO = format_us(time.time_ns() // 1000 - 70 * DAY_US)
 QUICK = {"region-away": 1, "region-unfit": 1, "quorum-margin": 1}
 DELETED = "/v1/events?action=ec2.amazonaws.com:DeleteFlowLogs&actor=bert-jan&limit=1"
 
@@ -115,7 +122,7 @@ def months(browser: Browser, folder: Path) -> None:
     trail_of(world, MONTHS_DAYS, first_us=today_us() - MONTHS_DAYS * DAY_US)
     folder.mkdir()
     data = laid_out(world, folder)
-    with running(data, archive_after_hours=24, trail_name="main") as server:
+    with running(data, archive_after_hours=24, retention=RULES) as server:
         asked = "/v1/completeness"
         server.wait_until(lambda: server.get(asked).json()["complete_through"] is not None)
         server.inside(lambda: server.system.archivist.archive(DAY_US))
@@ -125,6 +132,12 @@ def months(browser: Browser, folder: Path) -> None:
             server.inside(server.system.restorer.restore_some)
         server.wait_until(lambda: "1 day did not come back from b" in server.get("/archive").text)
         shoot(browser, server, {"archive": "/archive"})
+        server.inside(lambda: server.system.sweeper.sweep(0))
+        wanted = {"tenant": "acme", "reason": "case 26-114", "author": "ann", "to": WHILE_AGO}
+        with server.client() as client:
+            assert client.post("/v1/holds", json=wanted).status_code == 201
+        server.inside(server.system.retention.expire)
+        shoot(browser, server, {"retention": "/retention"})
 
 
 def today_us() -> int:

@@ -50,6 +50,7 @@ def paths(filled: Running) -> dict[str, str]:
         "report": "/report?from=2023-07-10&to=2023-07-11&depth=bytes",
         "period": "/report",
         "archive": "/archive",
+        "retention": "/retention",
         "alerts": "/alerts",
     }
 
@@ -67,6 +68,7 @@ NAMES = (
     "report",
     "period",
     "archive",
+    "retention",
     "alerts",
 )
 

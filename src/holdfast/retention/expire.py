@@ -135,6 +135,10 @@ class Retention:
                 # Whatever it is, the next run begins where this one ended.
                 log.exception("expiry ended early")
 
+    async def seen(self) -> Retaining:
+        """Floors and holds as they are now. Raises UnavailableError: too few regions answer."""
+        return await self._look.again()
+
     async def plan(self) -> RetentionReport:
         """What a run would do now, and why not yet.
 

@@ -266,6 +266,7 @@ def _paths() -> JsonObject:
         "/completeness": {"get": _page("How far all is known, for people.", parameters.SPAN)},
         "/integrity": {"get": _page("What was looked at and found, for people.", ())},
         "/archive": {"get": _page("What is archived, and what came back, for people.", ())},
+        "/retention": {"get": _page("Rules, holds, and what was let go, for people.", ())},
         "/report": {"get": _page("The audit report of a period.", parameters.VERIFYING)},
         "/integrity/verify": {"get": _page("Verify now, for people.", parameters.VERIFYING)},
     }

@@ -15,6 +15,7 @@ from holdfast.serve.console import event as looking_at
 from holdfast.serve.console import integrity as looking_closely
 from holdfast.serve.console import regions as looking_around
 from holdfast.serve.console import report as looking_back
+from holdfast.serve.console import retention as letting_go
 from holdfast.serve.console import search as looking
 from holdfast.serve.console.frame import frame_of
 from holdfast.serve.faces import Faces
@@ -25,6 +26,7 @@ from holdfast.serve.ui import (
     integrity,
     regions,
     report,
+    retention,
     search,
     start,
 )
@@ -99,6 +101,12 @@ async def archive_page(request: Asked) -> Response[bytes]:
     return _html(archive.render(await keeping.look(faces_of(request), _frame(request))))
 
 
+@get("/retention")
+async def retention_page(request: Asked) -> Response[bytes]:
+    values_of(request, parameters.NONE)
+    return _html(retention.render(await letting_go.look(faces_of(request), _frame(request))))
+
+
 @get("/alerts")
 async def alerts_page(request: Asked) -> Response[bytes]:
     values_of(request, parameters.NONE)
@@ -144,6 +152,7 @@ HANDLERS: Final = (
     verify_page,
     report_page,
     archive_page,
+    retention_page,
     alerts_page,
     sheet,
     script,

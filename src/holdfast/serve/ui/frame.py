@@ -28,6 +28,7 @@ PLACES: Final = (
     Place("/completeness", "Completeness", "c"),
     Place("/integrity", "Integrity", "i"),
     Place("/archive", "Archive", "v"),
+    Place("/retention", "Retention", "h"),
     Place("/alerts", "Alerts", "a"),
 )
 KEYS: Final = (
