@@ -81,9 +81,9 @@ def schema() -> Schema:
     """The columns of parts, and those that their paths tell."""
     fields = []
     for number, field in enumerate(LAKE, 1):
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         listed = ListType(len(LAKE) + 3, StringType(), element_required=False)
-        fields.append(NestedField(number, field.name, _TYPES.get(kind, listed), required=False))
+        kind = _TYPES.get(field.type, listed)
+        fields.append(NestedField(number, field.name, kind, required=False))
     day = NestedField(len(LAKE) + 1, "day", DateType(), required=False)
     retention = NestedField(len(LAKE) + 2, "class", StringType(), required=False)
     return Schema(*fields, day, retention)

@@ -144,7 +144,8 @@ class Leaves:
         """
         if not self._seen.all():
             raise MismatchError(f"{self._count - int(self._seen.sum())} rows are missing")
-        names, group = list(self._tenants), 0
+        group = 0
+        salts = [segment.tenant_salt(tag_key, tenant) for tenant in self._tenants]
         for number, one in enumerate(self._sealed):
             leaves = []
             for at, (tag, count) in enumerate(one.tags):
@@ -152,13 +153,13 @@ class Leaves:
                     leaves.append(told[number][at].encode())
                     group += 1
                     continue
-                tenant = names[self._whose[group]]
-                own, blind = segment.hide(tag_key, tenant, one.node, one.name.index)
-                if own != tag:
+                salt = salts[self._whose[group]]
+                if tenants.tag(salt, one.node, one.name.index) != tag:
                     raise MismatchError(f"{_place(one)} has rows under another tenant's tag")
                 start = self._starts[group]
                 data = self._hashes[start : start + count].tobytes()
                 hashes = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+                blind = tenants.blind(salt, one.node, one.name.index)
                 leaves.append(tenants.tenant_leaf(tag, blind, count, merkle.root(hashes)))
                 group += 1
             if merkle.root(merkle.leaf_hashes(leaves)) != one.name.root:

@@ -35,7 +35,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-EVIDENCE_LEVEL = 3  # most of it is hashes, which no level makes smaller
+EVIDENCE_LEVEL = 1  # most of it is hashes, which higher levels only make larger
 _PART = b'{"line":"part"'
 LINE_BYTES_MAX = 32 << 20  # a trailer, and the leaves that it speaks of
 

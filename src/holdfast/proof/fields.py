@@ -51,16 +51,18 @@ class Line:
 
 def words(make: Callable[..., T], *parts: Word[str] | Word[int] | Word[bytes]) -> Word[T]:
     """A tuple as words with single spaces between. make: builds it of the values."""
+    # Lists, for generators take twice as long, and a trailer has a line for each of its tenants.
+    parsers, forms = [part.parse for part in parts], [part.form for part in parts]
 
     def parse(text: str) -> T:
         found = text.split(" ")
         if len(found) != len(parts):
             raise MalformedError(f"{text[:80]!r} does not have {len(parts)} words")
-        return make(*(part.parse(each) for part, each in zip(parts, found, strict=True)))
+        return make(*[parse(each) for parse, each in zip(parsers, found, strict=True)])
 
     def form(value: T) -> str:
         assert isinstance(value, tuple)
-        return " ".join(part.form(each) for part, each in zip(parts, value, strict=True))
+        return " ".join([form(each) for form, each in zip(forms, value, strict=True)])
 
     return Word(form, parse)
 

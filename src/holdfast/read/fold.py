@@ -10,7 +10,7 @@ import ctypes
 import hashlib
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -45,6 +45,8 @@ HELD_BYTES = 96 << 20  # about 90,000 usual events
 LAKE_TIMES = {"time": "time_us", "received": "received_us"}  # columns of parts, and of folds
 _INT64_MAX = (1 << 63) - 1
 _ORDER = [(name, "ascending") for name in ("tenant", "time_us", "node", "position")]
+# Columns of few distinct values.
+_FEW = {each.name for each in SCHEMA if pa.types.is_dictionary(each.type)} | {"ip"}
 _BLOOMS = {
     "id": {"ndv": ROW_GROUP_EVENTS, "fpp": 0.01},
     "actor": {"ndv": ROW_GROUP_EVENTS // 4, "fpp": 0.01},
@@ -208,12 +210,32 @@ def _sorted_streams(
         if size >= HELD_BYTES:
             part = path.with_name(f"{path.name}.{len(streams)}.tmp")
             parts.callback(part.unlink, missing_ok=True)
-            _write(_in_groups(_sorted(tables), PART_GROUP_BYTES), part)
-            streams.append(_row_groups(part))
+            _spill(_in_groups(_sorted(tables), PART_GROUP_BYTES), part)
+            streams.append(_spilled(part))
             tables, size = [], 0
     if tables:
         streams.append(_sorted(tables))
     return streams
+
+
+def _spill(tables: Iterable[pa.Table], path: Path) -> None:
+    """Set tables aside: as Arrow has them, which takes a fifth of the time that Parquet does."""
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_stream(file, SCHEMA, options=options) as writer,
+    ):
+        for table in tables:
+            writer.write_table(table.combine_chunks())
+            del table
+            pa.default_memory_pool().release_unused()  # it would keep 80 MB a stream
+
+
+def _spilled(path: Path) -> Iterator[pa.Table]:
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file, options=options) as reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
 
 
 def _sorted(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
@@ -309,7 +331,7 @@ def _write(tables: Iterable[pa.Table], path: Path) -> None:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP_EVENTS)
                 del table
-                pa.default_memory_pool().release_unused()  # it would keep 80 MB a stream
+                pa.default_memory_pool().release_unused()
         file.flush()
         os.fsync(file.fileno())
 
@@ -320,14 +342,19 @@ def open_writer(
     order: Sequence[tuple[str, str]],
     level: int,
     page_bytes: int,
+    encodings: Mapping[str, str] | None = None,
 ) -> pq.ParquetWriter:
-    """What writes files as folds are; each table given is a row group. level: of zstd."""
+    """What writes files as folds are; each table given is a row group. level: of zstd. encodings:
+    Parquet's, by column, where not plain or a dictionary."""
     return pq.ParquetWriter(
         file,
         schema,
         compression="zstd",
         compression_level=level,
-        use_dictionary=[each.name for each in schema if pa.types.is_dictionary(each.type)],
+        use_dictionary=[name for name in schema.names if name in _FEW],
+        column_encoding=dict(encodings or {}),
+        # Of records and targets they say nothing that a search could use, and cost a fifth of all.
+        write_statistics=[name for name in schema.names if name not in ("record", "targets")],
         bloom_filter_options=_BLOOMS,
         write_page_index=True,
         data_page_version="1.0",
