@@ -15,7 +15,7 @@ from holdfast.client import (
 )
 from holdfast.client.client import new_id
 from holdfast.client.retry import Outcome, outcome_of, plan_pause
-from tests.client.scripted import Reply, problem, serving, stored
+from tests.client.scripted import Part, Reply, problem, serving, stored
 
 QUICK = Patience(seconds_max=5, pause_first_seconds=0.001, pause_max_seconds=0.002)
 HASTY = Patience(seconds_max=0.01, pause_first_seconds=0.001, pause_max_seconds=0.002)
@@ -66,6 +66,25 @@ def test_one_unknown_outcome_keeps_the_last_error_from_saying_that_nothing_was_s
         with pytest.raises(NotAcknowledgedError):
             with Client(Endpoint(server.url), HASTY) as client:
                 client.send(LINES)
+
+
+def telling(reply: Reply) -> Part:
+    return lambda _: reply
+
+
+def test_a_refusal_after_an_unknown_outcome_does_not_say_that_nothing_was_stored() -> None:
+    unknown = problem("outcome-unknown", 504)
+    refused = problem("unauthorized", 401), problem("malformed", 400)
+    raised = []
+    for refusal in refused:
+        with serving(lambda _: unknown, then=telling(refusal)) as server:
+            with pytest.raises((NotAcknowledgedError, RefusedError)) as caught:
+                with Client(Endpoint(server.url), QUICK) as client:
+                    client.send(LINES)
+        raised.append(caught.type)
+        assert len(server.requests) == 2
+
+    assert raised == [NotAcknowledgedError, RefusedError]  # malformed they were before, too
 
 
 def test_nobody_there_is_unreachable_and_names_the_address() -> None:

@@ -9,10 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from holdfast.client.client import Client
-from holdfast.client.errors import ClientError, RefusedError
-
-# Refusals that are about the events; any other one (a token, a path) is about the whole errand.
-ABOUT_EVENTS = frozenset({"malformed", "too-large"})
+from holdfast.client.errors import ABOUT_EVENTS, ClientError, RefusedError
 
 
 @dataclass(frozen=True)

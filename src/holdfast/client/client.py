@@ -13,6 +13,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from holdfast.client.errors import (
+    ABOUT_EVENTS,
     ClientError,
     Fault,
     NotAcknowledgedError,
@@ -93,14 +94,18 @@ class Client:
             if outcome is Outcome.STORED and answer is not None:
                 return _acknowledged(answer, len(lines))
             if outcome is Outcome.REFUSED and answer is not None:
-                raise refused(answer)
+                error = refused(answer)
+                # What is wrong with the events themselves was wrong with them before.
+                if error.kind in ABOUT_EVENTS or not may_be_stored:
+                    raise error
             may_be_stored = may_be_stored or outcome is Outcome.UNKNOWN
             now = time.monotonic()
             began = began or now
             asked = answer.retry_after_seconds if answer is not None else 0.0
             luck = random.random()  # noqa: S311 - spreads retries; nothing secret
             pause = plan_pause(self._patience, attempts, now - began, asked, luck)
-            if pause is None or self._given_up.wait(pause):
+            is_final = pause is None or outcome is Outcome.REFUSED
+            if is_final or self._given_up.wait(pause):
                 raised = NotAcknowledgedError if may_be_stored else UnreachableError
                 raise raised(f"{self.url}: {why} (attempts made: {attempts})")
 

@@ -10,6 +10,9 @@
 
 from dataclasses import dataclass
 
+# Refusals that are about the events; any other one (a token, a path) is about the whole errand.
+ABOUT_EVENTS = frozenset({"malformed", "too-large"})
+
 
 class ClientError(Exception):
     """Root of everything that the client raises on purpose."""
