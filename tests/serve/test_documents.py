@@ -19,8 +19,8 @@ from holdfast.serve import (
     status,
 )
 from holdfast.serve.app import Answers
-from holdfast.serve.body import MEDIA_TYPES
 from holdfast.serve.problems import KINDS, type_uri
+from holdfast.write.admit import MEDIA_TYPES
 from tests.serve.running import EVENT, Running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A request's body: which kind it is, and its bytes, bounded before and after decompression.
+"""A request's body: its bytes, bounded before and after decompression.
 
 Nothing here looks into the events. A body may be made of many compressed members; each costs time
 of its own, however little it holds, so that their number has a limit as well as their bytes.
@@ -10,14 +10,12 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from holdfast.errors import Problem, RejectedError
-from holdfast.write.admit import MEDIA_TYPE_JSON, MEDIA_TYPES_OF_LINES
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-MEDIA_TYPES: Final = (MEDIA_TYPE_JSON, *MEDIA_TYPES_OF_LINES)
 ENCODINGS: Final = ("identity", "gzip", "zstd")
 MEMBERS_MAX: Final = 1000
 _PIECE_BYTES: Final = 64 * 1024  # what a member leaves of a piece is copied, never the whole body
@@ -34,23 +32,6 @@ class _Decompressor(Protocol):
     def decompress(self, data: memoryview, max_length: int, /) -> bytes: ...
 
 
-def media_type(header: bytes) -> str:
-    """One of MEDIA_TYPES, by the Content-Type; judged before a body is listened to.
-
-    Raises:
-        RejectedError: unsupported-media-type.
-    """
-    essence, *parameters = header.decode("latin-1").lower().split(";")
-    found = essence.strip()
-    if found not in MEDIA_TYPES:
-        raise _unsupported("Content-Type", f"is {found[:80] or 'missing'}; send {MEDIA_TYPES[0]}")
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8", "us-ascii"):
-            raise _unsupported("Content-Type", "the charset must be UTF-8")
-    return found
-
-
 def encoding(header: bytes) -> str:
     """One of ENCODINGS, by the Content-Encoding.
 
@@ -60,7 +41,8 @@ def encoding(header: bytes) -> str:
     name = header.decode("latin-1").strip().lower() or "identity"
     name = {"x-gzip": "gzip"}.get(name, name)
     if name not in ENCODINGS:
-        raise _unsupported("Content-Encoding", f"{name[:80]} is not taken")
+        reason = f"{name[:80]} is not taken"
+        raise RejectedError("unsupported-media-type", Problem(0, "Content-Encoding", reason))
     return name
 
 
@@ -124,7 +106,3 @@ def _too_many(coding: str) -> RejectedError:
 
 def _damaged(coding: str, reason: str) -> RejectedError:
     return RejectedError("malformed", Problem(0, "", f"the body is not {coding}: {reason}"))
-
-
-def _unsupported(header: str, reason: str) -> RejectedError:
-    return RejectedError("unsupported-media-type", Problem(0, header, reason))

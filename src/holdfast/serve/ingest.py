@@ -22,7 +22,7 @@ from holdfast.serve.problems import Header, Reply, from_error
 from holdfast.serve.respond import Receive, Scope, Send, incident, respond
 from holdfast.tracing import Traces
 from holdfast.watch.standing import IngestMetrics
-from holdfast.write.admit import Limits, admit
+from holdfast.write.admit import Limits, admit, media_type
 from holdfast.write.batch import Taken
 from holdfast.write.node import Node
 
@@ -82,7 +82,8 @@ class Ingest:
             kinds = headers.get(b"content-type", b""), headers.get(b"content-encoding", b"")
             opened = self._opened.get((principal, kinds))
             if opened is None:
-                opened = Opened(principal, body.media_type(kinds[0]), body.encoding(kinds[1]))
+                kind = media_type(kinds[0].decode("latin-1"))
+                opened = Opened(principal, kind, body.encoding(kinds[1]))
                 if len(self._opened) < OPENED_MAX:
                     self._opened[principal, kinds] = opened
             return opened

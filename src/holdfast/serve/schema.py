@@ -23,7 +23,7 @@ from holdfast.serve.answers import (
     EventAnswer,
     SearchAnswer,
 )
-from holdfast.serve.body import ENCODINGS, MEDIA_TYPES
+from holdfast.serve.body import ENCODINGS
 from holdfast.serve.checkpoints import CheckpointsAnswer, ConsistencyAnswer
 from holdfast.serve.files import MEDIA_TYPES as FILES
 from holdfast.serve.parameters import Parameter
@@ -36,6 +36,7 @@ from holdfast.serve.retention import (
     RunWanted,
 )
 from holdfast.serve.status import StatusAnswer
+from holdfast.write.admit import MEDIA_TYPES
 
 _JSON: Final = "application/json"
 _TEXT: Final[JsonObject] = {"type": "string"}

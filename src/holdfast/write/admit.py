@@ -44,6 +44,7 @@ __all__ = ["Admitted", "Limits", "admit", "finish"]
 BAD_LINES_MAX: Final = 100
 MEDIA_TYPES_OF_LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 MEDIA_TYPE_JSON: Final = "application/json"
+MEDIA_TYPES: Final = (MEDIA_TYPE_JSON, *MEDIA_TYPES_OF_LINES)
 
 _GROUP_LINES: Final = 64
 _JOINED_BYTES_MAX: Final = 256 * 1024
@@ -79,7 +80,7 @@ def admit(body: bytes, content_type: str, limits: Limits = _DEFAULT, own: bool =
         RejectedError: malformed, too-large or unsupported-media-type; with every bad line, up to
             BAD_LINES_MAX.
     """
-    is_lines = _is_lines(content_type)
+    is_lines = media_type(content_type) in MEDIA_TYPES_OF_LINES
     if len(body) > limits.request_bytes:
         raise _refusal(f"the body has more than {limits.request_bytes} bytes", TOO_LARGE)
     lines = _lines(body, limits) if is_lines else _elements(body, limits)
@@ -92,18 +93,23 @@ def admit(body: bytes, content_type: str, limits: Limits = _DEFAULT, own: bool =
 
 
 @lru_cache(maxsize=64)
-def _is_lines(content_type: str) -> bool:
+def media_type(content_type: str) -> str:
+    """The one of MEDIA_TYPES that a Content-Type names.
+
+    Raises:
+        RejectedError: unsupported-media-type.
+    """
     essence, *parameters = content_type.lower().split(";")
+    found, reason = essence.strip(), ""
+    if found not in MEDIA_TYPES:
+        reason = f"is {found[:80] or 'missing'}; send {MEDIA_TYPE_JSON}"
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8", "us-ascii"):
-            raise _refusal("the charset must be utf-8", "unsupported-media-type")
-    if essence.strip() in MEDIA_TYPES_OF_LINES:
-        return True
-    if essence.strip() == MEDIA_TYPE_JSON:
-        return False
-    known = ", ".join((MEDIA_TYPE_JSON, *MEDIA_TYPES_OF_LINES))
-    raise _refusal(f"the Content-Type must be one of {known}", "unsupported-media-type")
+            reason = reason or "the charset must be UTF-8"
+    if reason:
+        raise RejectedError("unsupported-media-type", Problem(0, "Content-Type", reason))
+    return found
 
 
 def _lines(body: bytes, limits: Limits) -> list[bytes]:
