@@ -6,6 +6,7 @@ The text of each is: the kind, the origin that it speaks of, then the fields in 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, ClassVar, Generic, NamedTuple, TypeVar, cast, get_type_hints
 
@@ -278,10 +279,16 @@ def verify_certificate(
     data: bytes, trail: str, node_key: bytes | None = None
 ) -> Signed[Certificate]:
     """Verify a certificate. node_key: the public key that it must certify, where one is known."""
-    signed = verify_by_trail(data, Certificate, trail)
+    signed = _certificate(data, trail)
     if node_key is not None and signed.statement.node_key != node_key:
         raise MismatchError("the certificate is of another node's key")
     return signed
+
+
+@lru_cache(maxsize=256)
+def _certificate(data: bytes, trail: str) -> Signed[Certificate]:
+    """A node's is in most of what it signs, time and again."""
+    return verify_by_trail(data, Certificate, trail)
 
 
 def _node_key(trail: str, certificate: Certificate) -> VerifierKey:

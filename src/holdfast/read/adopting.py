@@ -14,6 +14,7 @@ yet is shown where it came again, and where it came first once that is here.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -151,7 +152,7 @@ class Adopting:
         if file.suffix == index.SUFFIX:
             unit, piece = owners[file.stem]
             if piece is not None:
-                await self._index(unit, piece)
+                await self._index(unit, piece, self._host.compute)
             return True
         await self._host.offload(files.drop, file.name)
         if file.stem not in owners:
@@ -169,7 +170,7 @@ class Adopting:
         try:
             for piece in self._holdings.stack.pieces_of(unit):
                 await self._bring(unit, piece)
-                await self._index(unit, piece)
+                await self._index(unit, piece, self._host.compute)
         except UnavailableError:
             return False
         return True
@@ -232,9 +233,8 @@ class Adopting:
                 some.append((unit, piece))
                 size += piece.rows * 200
         await asyncio.gather(*(self._bring(unit, piece) for unit, piece in some))
-        for unit, piece in some:
-            if piece.rows <= SMALL_ROWS:
-                await self._index(unit, piece)
+        small = [each for each in some if each[1].rows <= SMALL_ROWS]
+        await asyncio.gather(*(self._index(*each, self._host.compute) for each in small))
         for unit in {unit.name: unit for unit, _ in some}.values():
             if unit.events <= SMALL_ROWS:
                 await self._know(unit)
@@ -264,19 +264,19 @@ class Adopting:
         self._bringing.pop(file, None)
         return str(files.path(file))
 
-    async def _index(self, unit: Unit, piece: Piece) -> None:
+    async def _index(self, unit: Unit, piece: Piece, executor: Executor) -> None:
         """Have a part's index, for which the part is needed if it is not there."""
         files = self._holdings.stack.files
         if not await self._host.offload(index.path_of(str(files.path(piece.file))).exists):
             await self._bring(unit, piece)
             source = unit.source(piece, str(files.folder))
-            await asyncio.wrap_future(self._host.background.submit(index_fold, source))
+            await asyncio.wrap_future(executor.submit(index_fold, source))
 
     async def _know(self, unit: Unit) -> None:
         """Let the id index know a unit's events, if all of it is here."""
         stack = self._holdings.stack
         if unit.name in stack.unindexed and stack.is_here(unit):
-            await self._holdings.index_unit(unit)
+            await self._holdings.index_unit(unit, self._host.compute)
 
     async def tidy(self) -> bool:
         """Index one part, or unit, that is here, and keep files in their bounds; whether there may
@@ -287,12 +287,12 @@ class Adopting:
             for piece in stack.pieces_of(unit):
                 path = files.path(piece.file)
                 if files.has(piece.file) and not index.path_of(str(path)).exists():
-                    await self._index(unit, piece)
+                    await self._index(unit, piece, self._host.background)
                     return True
         for name in sorted(stack.unindexed):
             unit = stack.adopted.units[name]
             if stack.is_here(unit):
-                await self._holdings.index_unit(unit)
+                await self._holdings.index_unit(unit, self._host.background)
                 return True
         return False
 

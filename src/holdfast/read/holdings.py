@@ -17,6 +17,7 @@ import logging
 import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
 
@@ -274,16 +275,14 @@ class Holdings:
         await self._host.offload(self.catalog.keep_units, units)
         self.stack.put(units)
 
-    async def index_unit(self, unit: Unit) -> None:
+    async def index_unit(self, unit: Unit, executor: Executor) -> None:
         """Give the id index the events of a unit, and have those compared that may be repeats.
 
         Raises:
             SourceError: a part must be fetched again.
         """
         found = await asyncio.wrap_future(
-            self._host.background.submit(
-                jobs.keys_of_parts, self.stack.parts_of(unit), unit.stretches
-            )
+            executor.submit(jobs.keys_of_parts, self.stack.parts_of(unit), unit.stretches)
         )
         for stretch, keys in found:
             matches = await self._host.offload(self.ids.add, stretch.node, stretch.start, keys)
