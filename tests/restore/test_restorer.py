@@ -1,5 +1,6 @@
 """A day comes back from one region alone, and what is wrong in that region is said."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from holdfast.regions.port import Unknown
 from holdfast.regions.units import DAY_US
 from holdfast.restore import kept
 from holdfast.restore.choice import Tried
+from holdfast.restore.restorer import AGAIN_SECONDS
 from tests.archive.days import FIRST, FIRST_US, trail_of
 from tests.read.trails import ALL, World
 from tests.restore.days import Both, archive_all, flip, play, restorer
@@ -242,6 +244,51 @@ def test_a_failure_is_remembered_until_the_day_came_back_well(both: Both, tmp_pa
         await until(False)
 
         assert key in why and one.report().last[0].verdict == "good"
+
+    play(story)
+
+
+def test_of_a_day_that_failed_the_very_piece_is_tried_again_first_soon_then_by_its_turn(
+    both: Both, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        world = both.plain()
+        one = await restorer(world, tmp_path)
+        for key in world.keys("b", layout.segments_prefix(both.writer.node))[:6]:
+            flip(world, "b", key)  # the first of two pieces of the day: the other node's is good
+        told: list[tuple[str, str, str]] = []
+        for _ in range(8):
+            done = await one.restore_some(("b", FIRST))
+            assert done is not None
+            told.append((done.verdict, done.what, one.report().places["b"][FIRST].why))
+
+        failed = [each for each in told if each[0] == "failed"]
+        assert failed and told[-1] == failed[-1]
+        assert len({what for _, what, _ in failed}) == 1
+        assert all(each[0] == "failed" for each in told[told.index(failed[0]) :])
+
+    play(story)
+
+
+def test_a_failure_is_tried_again_before_anything_else(both: Both, tmp_path: Path) -> None:
+    async def story() -> None:
+        world = both.archived()
+        for key in world.keys("b", "ev/arc/") + world.keys("b", "ev/seg/"):
+            flip(world, "b", key) if not key.endswith(".note") else None
+        one = await restorer(world, tmp_path)
+        job = asyncio.create_task(one.restore_forever(1))
+        for _ in range(200):
+            if one.report().failed("b"):
+                break
+            await asyncio.sleep(600)
+        first = one.report().last[0]
+
+        await asyncio.sleep(AGAIN_SECONDS + 300)
+
+        job.cancel()
+        second = one.report().last[0]
+        assert (second.region, second.day, second.what) == (first.region, first.day, first.what)
+        assert second is not first
 
     play(story)
 

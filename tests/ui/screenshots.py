@@ -128,8 +128,10 @@ def months(browser: Browser, folder: Path) -> None:
         server.inside(lambda: server.system.archivist.archive(DAY_US))
         part = next((data / "regions" / "b").glob("ev/arc/*/class=default/*.parquet"))
         part.write_bytes(part.read_bytes()[:-9] + b"bit rot!!")
-        for _ in range(3 * MONTHS_DAYS):
+        for _ in range(2 * MONTHS_DAYS):
             server.inside(server.system.restorer.restore_some)
+        day = part.parts[-3].removeprefix("day=")
+        server.inside(lambda: server.system.restorer.restore_some(("b", day)))
         server.wait_until(lambda: "1 day did not come back from b" in server.get("/archive").text)
         shoot(browser, server, {"archive": "/archive"})
         server.inside(lambda: server.system.sweeper.sweep(0))

@@ -35,7 +35,7 @@ from holdfast.restore.ranges import Stretch
 TRIES = 2
 AT_ONCE = 8  # segments
 HASH_BYTES = 32  # an event, in scratch, while its tree is made
-LATE_US = 600_000_000  # what was sealed since may not be in every region yet
+LATE_US = 120_000_000  # what was sealed since may not be in every region yet
 
 Result = TypeVar("Result")
 

@@ -19,12 +19,13 @@ ROUND_MIN: Final = 12  # places: of a young trail, a day that a region is away i
 class Tried(Struct, frozen=True, array_like=True):
     """What is known of a day in a region. tried_us, good_us: when it was last restored, and last
     restored well; 0: never. is_whole: all of it was, the last time that it went well. why: it
-    failed since; "": it did not."""
+    failed since, at the piece of that number, which is the one to try again; "": it did not."""
 
     tried_us: int = 0
     good_us: int = 0
     is_whole: bool = False
     why: str = ""
+    piece: int = 0
 
 
 NEVER: Final = Tried()

@@ -26,7 +26,9 @@ from holdfast.restore.ranges import Stretch, first_us, ranges_of
 log = logging.getLogger("holdfast.restore")
 
 FIRST_AFTER_SECONDS: Final = 300.0
+AGAIN_SECONDS: Final = 600.0  # after a failure: a region may just have been filled
 HOUR_US: Final = 3_600_000_000
+PIECE_NUMBER_BYTES: Final = 6
 SECONDS_MAX: Final = 1800.0
 PIECE_BYTES: Final = 64 << 20  # of segments, each of which takes a call
 LAST_MAX: Final = 20
@@ -120,23 +122,32 @@ class Restorer:
             await asyncio.sleep(pause)
             pause = self._every_us / 1e6
             try:
-                await self.restore_some()
+                done = await self.restore_some()
+                if done is not None and done.verdict == "failed":
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    await self.restore_some((done.region, done.day))
             except Exception:
                 # Whatever it is, the next one is tried; health is judged by what went well.
                 log.exception("a restore ended early")
 
-    async def restore_some(self) -> Restored | None:
-        """Restore a piece of some day from some region; None: the trail has no day yet."""
+    async def restore_some(self, which: tuple[RegionId, str] | None = None) -> Restored | None:
+        """Restore a piece of a day from a region; None: the trail has no day yet.
+
+        which: region and day; None: any. Of a day that failed, the piece that did is tried again.
+        """
         async with self._turn:
             known = await self._take_up()
             draw = int.from_bytes(self._host.random(16))
-            chosen = choose(self._days, [r.id for r in self._regions.members], known.places, draw)
+            ids = [region.id for region in self._regions.members]
+            chosen = which or choose(self._days, ids, known.places, draw)
             if chosen is None:
                 return None
+            before = of(known.places, *chosen)
+            random = int.from_bytes(self._host.random(PIECE_NUMBER_BYTES))
+            piece = before.piece if before.why else random
             id, day = chosen
-            piece = int.from_bytes(self._host.random(16))
             done = await self._restore(_Run(self._regions.by_id[id], day, piece, silent))
-            await self._note(known, done)
+            await self._note(known, done, structs.replace(before, piece=piece))
             return done
 
     async def restore_day(self, id: RegionId, day: str, progress: Progress = silent) -> Restored:
@@ -197,8 +208,7 @@ class Restorer:
         self._days = days_of(first, now_us)[-DAYS_MAX:] if first is not None else ()
         return self._kept
 
-    async def _note(self, known: Kept, done: Restored) -> None:
-        before = of(known.places, done.region, done.day)
+    async def _note(self, known: Kept, done: Restored, before: Tried) -> None:
         tried = structs.replace(before, tried_us=done.ended_us)
         if done.verdict == "good":
             tried = Tried(done.ended_us, done.ended_us, done.is_whole)

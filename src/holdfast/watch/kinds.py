@@ -213,7 +213,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "restore-failed": Kind(
         "critical",
-        0,
+        900,
         "A restore from region {} failed",
         "With all other regions gone, this one would not give that day back. Today the others do.",
         (
