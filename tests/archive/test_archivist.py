@@ -74,6 +74,31 @@ def test_a_day_waits_until_it_is_known_to_be_complete_for_long_enough(tmp_path: 
     play(story)
 
 
+def test_a_day_that_no_region_took_is_archived_before_the_next(tmp_path: Path) -> None:
+    class Full(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            return Unknown("no space") if DAYS[0] in key else await super().create(key, data)
+
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+        keeper = await archivist(world, tmp_path)
+        there = dict(world.stores)
+        for id in ALL:
+            world.stores[id] = full = Full()
+            full.objects = there[id].objects
+
+        report = await again(world, keeper).archive(DAY_US)
+        world.stores.update(there)
+        later = await again(world, keeper).archive(DAY_US)
+
+        assert report.trouble == f"no region took {DAYS[0]}"
+        assert ([each.unit for each in report.units], report.archived) == ([DAYS[0]], 0)
+        assert [each.unit for each in later.units] == list(DAYS)
+
+    play(story)
+
+
 def test_a_second_run_and_a_second_keeper_do_nothing_more(tmp_path: Path) -> None:
     async def story() -> None:
         world = World()

@@ -40,6 +40,7 @@ class Remains:
         self.stores = {id: Held(cluster.content(id)) for id in REGIONS}
         self.beats = dict(cluster.listener.beats)
         self.destroyed: Mapping[str, bytes] = {}  # no play loses more than the trail survives
+        self.swept: Mapping[str, bytes] = {}  # and none archives
         self.problem = cluster.problem
 
     def holders(self, key: str) -> list[str]:

@@ -1,15 +1,20 @@
 """Who lives in the simulated world: machines with a node and a keeper, their clients, readers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from holdfast.archive.archivist import Archivist, Workshop
+from holdfast.archive.sweep import Sweeper
 from holdfast.errors import HoldfastError, OutcomeUnknownError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Closer, Keeper
 from holdfast.keep.survey import Survey
 from holdfast.model import Contents, Record
+from holdfast.ports import Host
 from holdfast.proof import ProofError, names
 from holdfast.proof.names import SegmentName
+from holdfast.read.archive import Adopted
 from holdfast.read.catalog import Entry
 from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import Judgement, judge
@@ -22,6 +27,7 @@ from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.epoch import WriteLimits
 from holdfast.write.identity import Identity
 from holdfast.write.node import Node
+from tests.sim.archives import Known, SimArchivist, adopt
 from tests.sim.checker import Said
 from tests.sim.processes import Process
 from tests.sim.world import DELTA_US, ROLE, TRAIL, World
@@ -75,6 +81,8 @@ class Machine:
         self.process: Process | None = None
         self.node: Node | None = None
         self.keeper: Keeper | None = None
+        self.archivist: Archivist | None = None
+        self.sweeper: Sweeper | None = None
         self.requests: list[Request] = []
         self.acks: list[tuple[Process, Acknowledgement]] = []
 
@@ -103,7 +111,7 @@ class Machine:
             return
         self.lives += 1
         self.mistaken = bool(self.world.alias)
-        self.node = self.keeper = None
+        self.node = self.keeper = self.archivist = self.sweeper = None
         self.process = Process(f"{self.name}.{self.lives}", self.world.loop)
         self.world.say(f"{self.process.name} starts")
         self.process.spawn(self._live(self.process))
@@ -123,11 +131,21 @@ class Machine:
         def identity() -> Identity | None:
             return node.identity if self.open else None
 
+        if self.world.has_archive:
+            await self._open_archive(host, identity)
         closer = SimCloser(regions, host, identity, 15.0)
         self.keeper = Keeper(regions, host, closer, identity=identity)
         self._regions, self._host = regions, host
         await node.start()
         self.node = node
+
+    async def _open_archive(self, host: Host, identity: Callable[[], Identity | None]) -> None:
+        """What archives and sweeps for it; what is known is known by some reader."""
+        folder = self.world.scratch / f"{self.name}-{self.lives}"
+        patient = self.world.regions(f"{self.name}-{self.lives}-patient")
+        known: Any = Known(self.world.draw.choice(self.world.readers))
+        self.archivist = SimArchivist(patient, known, host, identity, Workshop(folder / "archive"))
+        self.sweeper = Sweeper(patient, host, self.archivist.key_of, folder / "sweep")
 
     async def _enter(self, node: str, name: SegmentName, data: bytes, contents: Contents) -> None:
         """No catalog: the reader finds it in the regions."""
@@ -212,10 +230,40 @@ class Machine:
 
     async def _keep(self, keeper: Keeper, whole: bool) -> None:
         ROLE.set(self.name)
+        if self.world.has_archive:
+            self.world.covered[self.name] = self.world.archives()
         try:
             await keeper.reconcile(whole=whole)
         except (HoldfastError, ProofError) as error:
             self.world.problem(f"a reconciliation raised {error!r}")
+
+    def archive(self) -> None:
+        """A run of its archivist."""
+        if self.open and self.process is not None and self.archivist is not None:
+            self.process.spawn(self._archive(self.archivist))
+
+    async def _archive(self, archivist: Archivist) -> None:
+        try:
+            report = await archivist.archive(0)
+        except UnavailableError as error:
+            self.world.say(f"{self.name} does not archive: {error}")
+            return
+        told = [f"{each.unit} in {','.join(each.regions)}" for each in report.units]
+        self.world.say(f"{self.name} archived {told}; {report.trouble or report.waiting}")
+
+    def sweep(self) -> None:
+        """A run of its sweeper."""
+        if self.alive and self.process is not None and self.sweeper is not None:
+            self.process.spawn(self._sweep(self.sweeper))
+
+    async def _sweep(self, sweeper: Sweeper) -> None:
+        report = await sweeper.sweep(0)
+        for each in report.swept:
+            why = f", {each.left} stay: {each.why}" if each.left else ""
+            what = f"{each.segments} of {each.unit} in {each.region}"
+            self.world.say(f"{self.name} swept {what}{why}")
+        if any(each.segments for each in report.swept):
+            self.world.fault("sweep", self.name)
 
     def close_other(self, node: str, epoch: int, birth: bytes) -> None:
         """Close somebody's epoch, lost or not, in the name of this node."""
@@ -251,6 +299,8 @@ class LightReader:
     name: str
     skew_us: int
     said: list[Said] = field(default_factory=list)
+    settled: dict[str, str] = field(default_factory=dict)  # final segments -> their nodes
+    adopted: Adopted = field(default_factory=Adopted)
     busy: bool = False
 
     def start(self) -> None:
@@ -260,6 +310,8 @@ class LightReader:
         host = self.world.host(lambda: self.skew_us)
         self.follow = Follow(self.regions, host, FollowLimits(DELTA_US, suspect_s=5.0), None)
         self.judgement = Judgement()
+        self.settled.clear()
+        self.adopted = Adopted()
         self.busy = False
 
     def look(self) -> None:
@@ -268,8 +320,13 @@ class LightReader:
             self.process.spawn(self._pass())
 
     async def _pass(self) -> None:
+        if self.world.has_archive:
+            await adopt(self, self.adopted)
         view = await self.follow.look()
         first = judge(view, self.judgement)
+        if self.world.has_archive and any(h.kind == "hole" for h in first.holding_back):
+            await adopt(self, self.adopted)
+            first = judge(self.follow.again(view), self.judgement)
         orphans = {orphan.name for orphan in first.orphans}
         for ledger in tuple(self.follow.ledgers.values()):
             for text, seen in tuple(ledger.seen.items()):
@@ -298,10 +355,9 @@ class LightReader:
         self.busy = False
 
     def _keep_settled(self, node: str, size: int) -> None:
-        self._settled = getattr(self, "_settled", {})
         for text, seen in self.follow.ledgers[node].seen.items():
             if seen.name.index < size and seen.entry is not None:
-                self._settled[text] = node
+                self.settled[text] = node
 
     def _shown(self) -> frozenset[str]:
         hot = {
@@ -310,7 +366,7 @@ class LightReader:
             for text, seen in ledger.seen.items()
             if seen.entry is not None
         }
-        return frozenset(hot | getattr(self, "_settled", {}).keys())
+        return frozenset(hot | self.settled.keys())
 
     async def _fetch(self, node: str, key: bytes, name: SegmentName) -> Entry | None:
         origin = names.ledger_origin(TRAIL.trail, node)

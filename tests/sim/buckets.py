@@ -76,6 +76,9 @@ class Bucket:
         """Everything in it, as a person with patience would find it."""
         return {key: data for key, (data, _) in self.objects.items()}
 
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
     def remove(self, key: str) -> None:
         del self.objects[key]
 
@@ -139,7 +142,8 @@ class BucketStore:
         bucket = self._bucket
 
         def effect() -> Removed:
-            bucket.objects.pop(key, None)
+            if key in bucket.objects:
+                self._world.saw_removal(key, bucket.objects.pop(key)[0])
             return Removed()
 
         return await self._call("remove", bucket, key, effect, writes=True)

@@ -34,7 +34,8 @@ class Scene(Protocol):
 
     beats: every heartbeat that was ever seen -> its node. repairs: what a keeper put: the keeper's
     machine, key, bytes. destroyed: segments of which all copies were lost at once, key -> bytes, as
-    they were. holders: the stores that hold a key. problem: takes what must not be.
+    they were. swept: segments that were removed since archives have them, the same. holders: the
+    stores that hold a key, or whose archive has that segment. problem: takes what must not be.
     """
 
     @property
@@ -47,6 +48,8 @@ class Scene(Protocol):
     def repairs(self) -> Sequence[tuple[str, str, bytes]]: ...
     @property
     def destroyed(self) -> Mapping[str, bytes]: ...
+    @property
+    def swept(self) -> Mapping[str, bytes]: ...
     def holders(self, key: str) -> Sequence[str]: ...
     def problem(self, text: str) -> None: ...
 
@@ -173,6 +176,10 @@ class Checker:
     def _read_lost(self) -> None:
         """Segments of which every copy was destroyed are in the ledgers as they were; each has a
         good copy that turned up since, or lies in a gap that a quorum holds."""
+        for text, data in sorted(self.world.swept.items()):
+            key = layout.parse_key(text)
+            if isinstance(key, layout.SegmentKey) and key.node in self.nodes:
+                self.nodes[key.node].segments[key.name.text] = (key.name, data)
         for text, data in sorted(self.world.destroyed.items()):
             key = layout.parse_key(text)
             assert isinstance(key, layout.SegmentKey)

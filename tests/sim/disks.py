@@ -48,6 +48,7 @@ class SimDisk:
         self.interrupt: Callable[[str, str], None] = lambda call, path: None
         self.written: Callable[[str, bytes], None] = lambda key, data: None
         self.joined: Callable[[bytes], bool] = lambda cookie: True
+        self.removed: Callable[[str, bytes], None] = lambda key, data: None
         self.is_cut: Callable[[], bool] = lambda: False  # for the process at work
         self._draw = draw
         self._now_us = now_us
@@ -96,6 +97,9 @@ class SimDisk:
 
         walk(self.root, "")
         return found
+
+    def keys(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.content() if key.startswith(prefix))
 
     @property
     def objects(self) -> dict[str, bytes]:
@@ -212,8 +216,11 @@ class SimDisk:
     def unlink(self, root: int, path: str) -> None:
         self._enter("unlink", path)
         parent, name = self._parent(root, path)
-        if parent.entries.pop(name, None) is None:
+        gone = parent.entries.pop(name, None)
+        if gone is None:
             raise FileNotFoundError(errno.ENOENT, "none")
+        if path.startswith(layout.SEGMENTS_PREFIX):
+            self.removed(path, gone.data)
 
     def mkdir(self, root: int, path: str) -> None:
         self._enter("mkdir", path, makes=True)

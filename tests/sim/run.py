@@ -4,7 +4,9 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from holdfast.errors import HoldfastError
 from holdfast.keep.keeper import Keeper
@@ -18,6 +20,7 @@ from holdfast.write import seal
 from holdfast.write.closing import Undecided, close_epoch
 from holdfast.write.identity import Identity, certify
 from tests.regions.worlds import MemoryWorld, run_with_time
+from tests.sim.archives import short_days
 from tests.sim.checker import Checker
 from tests.sim.processes import Killed, Process
 from tests.sim.script import Script
@@ -51,13 +54,14 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
     zstd = seal.zstd  # type: ignore[attr-defined]
     seal.zstd = Memory(world, zstd)  # type: ignore[attr-defined, assignment]
     try:
-        world.loop.run_until_complete(_run(world, script := Script(world), steps))
-        for machine in script.machines:
-            machine.kill()
-        cookie = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
-        said = (said for reader in script.readers for said in reader.said)
-        Checker(world, cookie, script.machines, said).run()
-        _verify(world)
+        with short_days() if world.has_archive else nullcontext(Path()) as world.scratch:
+            world.loop.run_until_complete(_run(world, script := Script(world), steps))
+            for machine in script.machines:
+                machine.kill()
+            cookie = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
+            said = (said for reader in script.readers for said in reader.said)
+            Checker(world, cookie, script.machines, said).run()
+            _verify(world)
     finally:
         seal.zstd = zstd  # type: ignore[attr-defined]
         logging.disable(logging.NOTSET)

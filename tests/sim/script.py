@@ -9,11 +9,12 @@ from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
 from holdfast.regions.cookie import LOOK_SECONDS_MAX
 from tests.sim.actors import LightReader, Machine, Request
+from tests.sim.archives import archives_in
 from tests.sim.buckets import Bucket, Weather
 from tests.sim.disks import SimDisk
 from tests.sim.people import Person
 from tests.sim.stories import PEOPLES, STORIES
-from tests.sim.world import World, births_in, read_vote, store_of
+from tests.sim.world import TRAIL, World, births_in, read_vote, store_of
 from tests.write.world import Keys
 
 Action = Callable[[], Awaitable[None] | None]
@@ -49,8 +50,13 @@ class Script:
         } | {
             name: (partial(self.tell, story), 0.3)
             for name, story in STORIES.items()
-            if name not in PEOPLES
+            if name not in (*PEOPLES, "swept")
         }
+        world.readers = self.readers
+        if world.has_archive:
+            self.actions |= {"archive": (self.archive, 4), "sweep": (self.sweep, 4)}
+            self.actions |= {"rot_archive": (self.rot_archive, 1)}
+            self.actions |= {"swept": (partial(self.tell, STORIES["swept"]), 1)}
         if world.has_people:  # last, so that other worlds stay what they were
             self.actions |= {"lose": (self.lose, 2), "ask": (self.ask, 4)}
             self.actions |= {"destroy": (self.destroy, 1)}
@@ -100,6 +106,25 @@ class Script:
 
     def keep(self) -> None:
         self.machine().keep(self.draw.random() < 0.5)
+
+    def archive(self) -> None:
+        for _ in range(self.draw.choice([1, 1, 2])):
+            self.machine().archive()
+
+    def sweep(self) -> None:
+        for _ in range(self.draw.choice([1, 1, 2])):
+            self.machine().sweep()
+
+    def rot_archive(self) -> None:
+        """Bits of archives flip for good, each where all segments of its unit lie still."""
+        for store in self.world.stores.values():
+            for archive in archives_in(store, TRAIL.trail):
+                if self.draw.random() < 0.7 and self.world.is_small_still(store, archive):
+                    key = self.draw.choice(sorted(archive.objects()))
+                    data = store.content()[key]
+                    at = self.draw.randrange(len(data))
+                    store.damage(key, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+                    self.world.fault("rot", f"{store.id} {key}")
 
     def close_some(self) -> None:
         """Somebody closes the last epoch of some node, perhaps two at once."""

@@ -330,6 +330,39 @@ async def hole(script: "Script") -> None:
     await script.wait(0.5, 2.0)
 
 
+async def swept(script: "Script") -> None:
+    """A day goes into archives, by two at once, and its segments go, while others close, repair and
+    look, and one of them dies."""
+    draw = script.draw
+    writer, other = await script.cast(2)
+    await script.send_within(writer, 1.0)
+    await script.wait(6.0, 8.0)
+    await script.send_within(writer, 0.5)
+    await script.wait(2.0, 3.0)  # until a heartbeat promises it
+    for reader in script.readers:
+        reader.look()
+    await script.wait(0.5, 1.0)
+    for machine in (writer, other):
+        script.later(0.3 * draw.random(), machine.archive)
+    await script.until(lambda: any(script.world.archives().values()), 5.0)
+    if draw.random() < 0.5:
+        script.rot_archive()
+    if draw.random() < 0.3:
+        script.store().weather = Weather(late=0.3)
+    for machine in (writer, other):
+        script.later(draw.random(), machine.sweep)
+    script.later(draw.random(), other.keep, True)
+    if draw.random() < 0.5:
+        script.later(1.5 * draw.random(), script.close, other, script.last_born(writer))
+    if draw.random() < 0.5:
+        script.later(1.5 * draw.random(), draw.choice([writer, other]).kill)
+    await script.wait(1.5, 2.5)
+    if draw.random() < 0.5:
+        script.look_anew()
+    other.keep(whole=True)
+    await script.wait(0.5, 1.5)
+
+
 STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
     story.__name__: story
     for story in (
@@ -348,6 +381,7 @@ STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
         outvoted,
         bereft,
         hole,
+        swept,
     )
 }
 PEOPLES = ("outvoted", "bereft", "hole")  # those that need a person

@@ -8,7 +8,7 @@ decided (`may_go`).
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextvars import Context, ContextVar, copy_context
 from functools import lru_cache
@@ -21,12 +21,13 @@ from holdfast.proof import ProofError, statements
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.regions import Region, Regions, kinds, layout
 from holdfast.regions.directory import DirectoryStore
-from holdfast.regions.kinds import Vote
+from holdfast.regions.kinds import Archive, Vote
 from holdfast.regions.port import Stored, Unknown
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.trailkey import TrailKey
 from holdfast.regions.whole import names_whole
 from holdfast.write.quorum import decide_close
+from tests.sim.archives import archives_in, holds
 from tests.sim.buckets import Bucket, BucketStore, Weather
 from tests.sim.disks import SimDisk
 from tests.sim.processes import CURRENT, Killed, Loop, Process
@@ -61,8 +62,9 @@ class Inline(Executor):
 class World:
     """See the module. only: words that narrow what the seed draws: "disks" or "buckets", and names
     of actions, which then make up most of what happens; "people": somebody is there who replaces
-    stores that are gone for good, and declares what else nobody can know. Of the worlds that are
-    not narrowed, every third has people.
+    stores that are gone for good, and declares what else nobody can know; "archive": days are
+    archived, and their segments swept. Of the worlds that are not narrowed, every third has people,
+    and of the others every third archives.
 
     trace: (time, process, store, operation, key, answer, what was told instead).
     """
@@ -76,6 +78,8 @@ class World:
         self.only = only.split()
         self.is_disks = self.draw.random() < 0.4
         self.has_people = not seed % 3 if not only else bool({"people", *PEOPLES} & {*self.only})
+        named = bool({"archive", "swept"} & {*self.only})
+        self.has_archive = named if only else seed % 9 in (1, 5)
         if "disks" in self.only or "buckets" in self.only:
             self.is_disks = "disks" in self.only
         self.trace: list[tuple[Any, ...]] = []
@@ -91,6 +95,10 @@ class World:
         self.away_until = 0.0  # who wipes a store cannot restore it within one look
         self.forgone: set[str] = set()  # the ids of stores that are gone for good
         self.destroyed: dict[str, bytes] = {}  # segments of which every copy was lost, as they were
+        self.swept: dict[str, bytes] = {}  # segments that were removed from any store, as they were
+        self.covered: dict[str, dict[str, list[Archive]]] = {}  # as a keeper's pass began
+        self.readers: Sequence[Any] = ()
+        self.scratch = Path()  # a folder for what is made
         self.stores: dict[str, Bucket | SimDisk] = {
             id: self._store(id) for id in "abcde"[: self.count]
         }
@@ -104,6 +112,7 @@ class World:
         disk.interrupt = self._interrupt
         disk.is_cut = lambda: self.is_cut(id)
         disk.written = self.saw_control
+        disk.removed = self.saw_removal
         disk.joined = lambda cookie: self.joined(disk, cookie)
         return disk
 
@@ -189,11 +198,36 @@ class World:
         if key.startswith(layout.HEARTBEATS_PREFIX):
             self.beats.setdefault(data, key.rpartition("/")[2].partition(".")[0])
 
-    def saw_repair(self, keeper: str, key: str, data: bytes) -> None:
+    def saw_removal(self, key: str, data: bytes) -> None:
+        """What a sweeper removes, and of whatever bytes."""
+        name = layout.parse_key(key)
+        assert isinstance(name, layout.SegmentKey), f"{key} was removed"
+        if hashlib.sha256(data).digest() == name.name.sha256:
+            self.swept[key] = data
+
+    def is_small_still(self, store: Bucket | SimDisk, archive: Archive) -> bool:
+        """Whether a store has good copies of all segments of a unit."""
+        good: set[tuple[str, int]] = set()
+        for text in store.keys(layout.SEGMENTS_PREFIX):
+            key = layout.known_key(text)
+            digest = hashlib.sha256(store.durable(text) or b"").digest()
+            if isinstance(key, layout.SegmentKey) and digest == key.name.sha256:
+                good.add((key.node, key.name.index))
+        spans = archive.ledgers
+        return all((n, at) in good for n, start, end, *_ in spans for at in range(start, end))
+
+    def archives(self) -> dict[str, list[Archive]]:
+        """The units that each store's archive has whole."""
+        return {id: [*archives_in(store, TRAIL.trail)] for id, store in self.stores.items()}
+
+    def saw_repair(self, keeper: str, store: str, key: str, data: bytes) -> None:
         """What a keeper puts. Not of an epoch that it may be closing: a closer brings its run to W
         before it votes, and the vote may go against it."""
         parsed = layout.parse_key(key)
         if isinstance(parsed, layout.SegmentKey):
+            known = self.covered.get(keeper, {}).get(store, [])
+            if any(holds(archive, parsed) for archive in known):
+                self.problem(f"I19: {keeper} put back what is archived in {store}")
             closed = layout.closed_key(parsed.node, parsed.name.epoch)
             if parsed.name.sha256 == hashlib.sha256(data).digest() and not self.holders(closed):
                 return
@@ -209,7 +243,17 @@ class World:
     def holders(self, key: str, data: bytes | None = None) -> list[str]:
         """The stores that hold a key whatever crashes now; with just those bytes, if given."""
         found = [(id, store.durable(key)) for id, store in self.stores.items()]
-        return [id for id, held in found if held is not None and data in (None, held)]
+        ids = [id for id, held in found if held is not None and data in (None, held)]
+        return ids + [id for id in self._archived(key) if id not in ids]
+
+    def _archived(self, key: str) -> list[str]:
+        """The stores whose archive has a segment."""
+        parsed = layout.parse_key(key) if self.has_archive else None
+        if not isinstance(parsed, layout.SegmentKey):
+            return []
+        archives = self.archives()
+        there = [id for id, store in self.stores.items() if store.is_itself]
+        return [id for id in there if any(holds(archive, parsed) for archive in archives[id])]
 
     def may_lose(
         self, store: Bucket | SimDisk, key: str, data: bytes, how: Loss = "silent"
@@ -230,6 +274,9 @@ class World:
             return True
         if isinstance(parsed, layout.RegionKey):
             return False
+        if isinstance(parsed, layout.ArchivedKey | layout.ArchiveKey):
+            # A manifest is its store's alone; what it names was all that is left of its segments.
+            return how == "wiped" and self._others_archive(store, key, data)
         if isinstance(parsed, layout.WholeKey):
             # It is found again by comparing with R others that are whole: two such at once never.
             others = [other for other in self.stores.values() if other is not store]
@@ -255,6 +302,17 @@ class World:
         able = counting - bad - ({store.id} if self._is_open(parsed) else set())
         spared = gone + (store.id in counting)
         return len(able) >= self.quorum and len(holders) >= max(1, self.quorum - spared)
+
+    def _others_archive(self, store: Bucket | SimDisk, key: str, data: bytes) -> bool:
+        """Whether a quorum of other stores has the same unit whole."""
+        mine = [a for a in archives_in(store, TRAIL.trail) if key in a.objects() or a.unit in key]
+        units = {archive.unit for archive in mine}
+        others = [
+            {archive.unit for archive in found}
+            for id, found in self.archives().items()
+            if id != store.id and self.stores[id].is_itself
+        ]
+        return sum(units <= each for each in others) >= self.quorum
 
     def _counting(self, key: layout.Key) -> tuple[set[str], int]:
         """The stores in which an object counts: of an epoch that is not closed in a quorum, those
@@ -555,7 +613,7 @@ class Way(BucketStore):
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
         if keeper := ROLE.get():
-            self._world.saw_repair(keeper, key, data)
+            self._world.saw_repair(keeper, self._bucket.id, key, data)
         return await super().create(key, data)
 
 
@@ -568,7 +626,7 @@ class Directory(DirectoryStore):
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
         if keeper := ROLE.get():
-            self._world.saw_repair(keeper, key, data)
+            self._world.saw_repair(keeper, self._sim.id, key, data)
         answer = await super().create(key, data)
         self._world.note(CURRENT.get(), self._sim.id, "create", key, answer, None)
         return answer

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.regions.units import DAY_US
 from holdfast.verify.findings import Depth, Report
 from holdfast.verify.run import Question, Verification
 from tests.archive.days import archived, archivist
@@ -114,3 +115,27 @@ def test_an_epoch_that_goes_on_is_verified_across_the_end_of_its_archive(tmp_pat
     assert (report.segments, report.events, report.pending) == (12, 12, 0)
     assert (report.deep_segments, report.deep_events) == (12, 12)
     assert len(small(world, "a")) == 4
+
+
+def test_an_orphan_does_not_stand_in_for_what_was_swept(tmp_path: Path) -> None:
+    async def made() -> World:
+        world = World()
+        writer = open_trail(world, 1)
+        orphan = writer.encode({"id": "orphan"})
+        writer.close()
+        writer.store(orphan, "a")
+        writer.born()
+        writer.seal("after")
+        world.now_us += 2 * DAY_US
+        writer.beat()
+        keeper = await archivist(world, tmp_path)
+        await keeper.archive(0)
+        await sweep(world, keeper)
+        return world
+
+    world = asyncio.run(made())
+
+    report = verified(world)
+
+    assert (report.verdict, kinds(report)) == ("good", {"orphan"})
+    assert (report.segments, len(small(world, "a")), small(world, "b")) == (5, 1, [])

@@ -223,6 +223,9 @@ class Archivist:
         try:
             async for unit in self._units(found, due, after_us):
                 done.append(await self._see_to(unit, found))
+                if found.identity and not done[-1].regions:
+                    # What comes later must not be archived before it, or it never would be.
+                    raise UnavailableError(f"no region took {unit.name}")
         except STOPPING as error:
             trouble = str(error)
             log.warning("archiving stops here: %s", error)

@@ -86,7 +86,8 @@ class _Round(Struct, frozen=True):
 
     known: the archives of each region that could be looked at. shards: of nodes in regions, the
     folders that have segments. checked: what the evidence names, by the objects of a unit. out:
-    the classes that are let go.
+    the classes that are let go. stuck: the regions in which an earlier unit stays: readers take
+    archives in order, so that nothing goes before what it follows.
     """
 
     before_us: int
@@ -96,6 +97,7 @@ class _Round(Struct, frozen=True):
     shards: Shards
     checked: dict[tuple[str, ...], Names]
     out: Mapping[Out, Floor]
+    stuck: set[RegionId]
 
 
 class _StayError(Exception):
@@ -124,6 +126,8 @@ class Sweeper:
         self._corrupt = corrupt
         self._manifests = Manifests()
         self._retentions = Retentions()
+        # What lies among the segments of a unit and is none of it: never acknowledged, so it stays.
+        self._strangers: dict[tuple[str, ...], set[str]] = {}
         self._untold: deque[JsonObject] = deque(maxlen=UNTOLD_MAX)
         self._turn = asyncio.Lock()
 
@@ -153,7 +157,7 @@ class Sweeper:
             before_us = started_us - kept_days * units.DAY_US
             away: dict[RegionId, str] = {}
             known, out = await self._look(away)
-            round = _Round(before_us, is_dry, progress, known, {}, {}, out)
+            round = _Round(before_us, is_dry, progress, known, {}, {}, out, set())
             done: list[Swept] = []
             trouble = ""
             await self._tell()
@@ -192,14 +196,19 @@ class Sweeper:
         done: list[Swept] = []
         holders = {id: h.units[unit] for id, h in round.known.items() if unit in h.units}
         for id, archive in holders.items():
-            if archive.archived_us > round.before_us:
+            if archive.archived_us > round.before_us or id in round.stuck:
                 continue
             region = self._regions.by_id[id]
             there = await segments_in(region, archive, round.shards)
+            if not isinstance(there, Unknown):
+                strangers = self._strangers.get((id, *archive.objects()), ())
+                there = [entry for entry in there if entry.key not in strangers]
             if isinstance(there, Unknown):
                 done.append(Swept(unit, id, 0, 0, 0, f"it could not be listed: {there.reason}"))
             elif there:
                 done.append(await self._sweep_region(region, archive, there, len(holders), round))
+            if done and done[-1].region == id and done[-1].why:
+                round.stuck.add(id)
         self._remember([each for each in done if each.segments and not round.is_dry])
         return done
 
@@ -222,19 +231,20 @@ class Sweeper:
             return swept
         removed: list[Listed] = []
         why = ""
+        mine = there
         try:
             named = await self._named(region, archive, round)
             mine = [entry for entry in there if _place_of(entry) in named]
+            others = {entry.key for entry in there} - {entry.key for entry in mine}
+            self._strangers[region.id, *archive.objects()] = others
             round.progress(archive.unit, f"sweeping {region.id}")
             await self._remove(region, archive, mine, removed)
-            if len(mine) < len(there):
-                why = "the evidence does not name them"
         except (_StayError, CorruptError) as error:
             why = str(error)
             log.warning("segments of %s stay in %s: %s", archive.unit, region.id, why)
         return Swept(
             *(archive.unit, region.id, len(removed), sum(entry.size_bytes for entry in removed)),
-            *(len(there) - len(removed), why),
+            *(len(mine) - len(removed), why),
         )
 
     async def _named(self, region: Region, archive: Archive, round: _Round) -> Names:

@@ -149,7 +149,7 @@ def compare(
         orphans=tuple(found["orphan"]),
         unsettled=tuple(found["unsettled"]),
         foreign=tuple(found["foreign"]),
-        unarchived={region: _unarchived(region, held, lost, archived) for region in regions},
+        unarchived={region: _unarchived(region, seen, lost, archived) for region in regions},
     )
 
 
@@ -183,7 +183,7 @@ def archived_in(
 
 def _unarchived(
     region: RegionId,
-    held: Mapping[RegionId, Mapping[str, int]],
+    seen: Mapping[str, Collection[int]],
     lost: Mapping[str, shown.Ranges],
     archived: Mapping[RegionId, Spans],
 ) -> int:
@@ -193,11 +193,6 @@ def _unarchived(
     lacking = {node: shown.minus(each, own.get(node, ())) for node, each in others.items()}
     if not any(lacking.values()):
         return 0
-    seen: dict[str, set[int]] = {}
-    for key in set().union(*held.values()):
-        parsed = layout.known_key(key)
-        if isinstance(parsed, SegmentKey) and lacking.get(parsed.node):
-            seen.setdefault(parsed.node, set()).add(parsed.name.index)
     return sum(
         shown.count(shown.minus(each, shown.of_indexes(seen.get(node, ()))))
         for node, each in lacking.items()

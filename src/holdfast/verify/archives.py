@@ -32,6 +32,8 @@ from holdfast.verify.look import TRIES, Look
 from holdfast.verify.swept import Swept
 from holdfast.verify.walk import Walk
 
+PLACE_CHARS = len("0000000000-000000")  # of a segment's name: index and epoch
+
 
 class Archives:
     """See the module. Use once: look, walk the ledgers, verify.
@@ -206,12 +208,12 @@ class Archives:
         lines = [line for line in read_evidence(evidence) if isinstance(line, Archived)]
         for node, start, end, *_ in archive.ledgers:
             listed = await self._look.names(node, start, end)
-            places = {int(name[:10], 16) for name in listed}
+            places = {name[:PLACE_CHARS] for name in listed}
             for line in (line for line in lines if line.node == node):
                 index = SegmentName.parse(line.segment).index
                 trailer = statements.read(line.trailer.encode(), Trailer).statement
                 before = walks[node].root_at(index) if node in walks else None
-                is_other = line.segment not in listed and index in places
+                is_other = line.segment not in listed and line.segment[:PLACE_CHARS] in places
                 if is_other or before not in (None, trailer.root_before):
                     raise CorruptError(f"segment {index} of node {node} is not that of the ledger")
         return found

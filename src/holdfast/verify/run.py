@@ -189,7 +189,7 @@ class Verification:
 
     async def _walk(self, reading: asyncio.TaskGroup, node: NodeId, walk: Walk) -> None:
         spans = self._swept.spans(node)
-        async for shard, regions in self._swept.shards(self._look, node, self._host):
+        async for shard, regions in self._swept.shards(self._look, walk, self._host):
             targets = walk.take(shard, regions, spans)
             if self._question.depth == "names":
                 self._tell_progress(len(targets))
@@ -269,7 +269,7 @@ class Verification:
                     self._name_removed(node, mark)
                 continue
             walk = Walk(ledger, marks)
-            async for shard, regions in self._swept.shards(look, node, self._host):
+            async for shard, regions in self._swept.shards(look, walk, self._host):
                 walk.take(shard, regions, self._swept.spans(node))
             walk.finish()
             grave = REFUTED | INCOMPLETE

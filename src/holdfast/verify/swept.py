@@ -21,7 +21,7 @@ from holdfast.regions.port import Present, RegionId
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out
 from holdfast.verify.look import Look
-from holdfast.verify.walk import Names
+from holdfast.verify.walk import Names, Walk
 
 Archives = Mapping[RegionId, Mapping[str, Archive]]
 
@@ -45,9 +45,10 @@ class Swept:
         return {id: spans.get(node, ()) for id, spans in self._spans.items()}
 
     async def shards(
-        self, look: Look, node: NodeId, host: Host
+        self, look: Look, walk: Walk, host: Host
     ) -> AsyncIterator[tuple[Names, list[RegionId]]]:
         """As `Look.shards`, with what only archives have; that is in no region's holdings."""
+        node = walk.node
         archived: shown.Ranges = ()
         for each in self.spans(node).values():
             archived = shown.union(archived, each)
@@ -56,24 +57,25 @@ class Swept:
             if shard:
                 number = next(iter(shard)).index // SHARD_SEGMENTS
                 for low in _shards(archived, at, number * SHARD_SEGMENTS):
-                    yield await self._fill({}, archived, node, low, host), look.present
+                    yield await self._fill({}, archived, walk, low, host), look.present
                 low = number * SHARD_SEGMENTS
                 at = low + SHARD_SEGMENTS
-                yield await self._fill(shard, archived, node, low, host), regions
+                yield await self._fill(shard, archived, walk, low, host), regions
         end = max((stop for _, stop in archived), default=0)
         for low in _shards(archived, at, end):
-            yield await self._fill({}, archived, node, low, host), look.present
+            yield await self._fill({}, archived, walk, low, host), look.present
 
     async def _fill(
-        self, shard: Names, archived: shown.Ranges, node: NodeId, low: int, host: Host
+        self, shard: Names, archived: shown.Ranges, walk: Walk, low: int, host: Host
     ) -> Names:
         """A shard that begins at `low`, with the names of what it lacks and an archive has."""
         here = ((low, low + SHARD_SEGMENTS),)
         wanted = shown.minus(here, shown.minus(here, archived))
-        wanted = shown.minus(wanted, shown.of_indexes(name.index for name in shard))
+        listed = shown.of_indexes(name.index for name in shard if walk.is_inside(name))
+        wanted = shown.minus(wanted, listed)
         found = dict(shard)
-        for unit in self._units(node, wanted) if wanted else ():
-            for segment in await self._segments(unit, node, host):
+        for unit in self._units(walk.node, wanted) if wanted else ():
+            for segment in await self._segments(unit, walk.node, host):
                 name = segment.name
                 if name not in found and any(s <= name.index < e for s, e in wanted):
                     found[name] = ()

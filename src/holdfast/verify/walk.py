@@ -92,7 +92,7 @@ class Walk:
         ordered = [name for name in ordered if name.epoch <= self._seen.last_epoch]
         for index, group in groupby(ordered, key=lambda name: name.index):
             here = list(group)
-            inside = [name for name in here if self._is_inside(name)]
+            inside = [name for name in here if self.is_inside(name)]
             for name in here:
                 if name not in inside:
                     targets.append(self._outside(name, shard[name]))
@@ -142,7 +142,7 @@ class Walk:
 
     # -- names ---------------------------------------------------------------------------------
 
-    def _is_inside(self, name: SegmentName) -> bool:
+    def is_inside(self, name: SegmentName) -> bool:
         """Whether a segment lies in [base, end) of its own epoch, as far as these are known."""
         base, end = self._ends.get(name.epoch - 1), self._ends.get(name.epoch)
         return (base is None or name.index >= base.size) and (end is None or name.index < end.size)

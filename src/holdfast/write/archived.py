@@ -75,10 +75,10 @@ async def archives_in(
 
 
 async def swept_segments(
-    stores: Sequence[Region], shown: Mapping[str, Shown], host: Host
+    stores: Sequence[Region], shown: Mapping[str, Shown], base: int, host: Host
 ) -> tuple[dict[int, Archived], str]:
-    """The segments of archived units of which no store lists all, by index; and why some of them
-    cannot be known now, "" where all are.
+    """The segments of archived units of which no store lists all from `base` on, by index; and why
+    some of them cannot be known now, "" where all are.
 
     The evidence hashes to its name, so it is read wherever it can be.
     """
@@ -88,7 +88,7 @@ async def swept_segments(
     for key, archive in archives.items():
         node = next(iter(shown.values())).node
         spans = [range(start, end) for of, start, end, *_ in archive.ledgers if of == node]
-        if all(index in listed for span in spans for index in span):
+        if all(index in listed for span in spans for index in span if index >= base):
             continue
         segments = await _read(stores, key, archive.evidence, node, host)
         if segments is None:

@@ -217,7 +217,8 @@ class Listed:
 
 async def with_swept(closing: Closing, shown: Mapping[RegionId, Shown]) -> Listed:
     """The same with what was swept. Raises StoppedError: some of that cannot be read now."""
-    swept, why = await swept_segments(closing.stores, shown, closing.host)
+    base = closing.birth.statement.base.size
+    swept, why = await swept_segments(closing.stores, shown, base, closing.host)
     if why:
         raise StoppedError(why)
     mine = {at: each for at, each in swept.items() if each.name.epoch == closing.epoch}
