@@ -47,7 +47,7 @@ def step_of(call: tuple[str, str]) -> int:
         return 0
     if key.startswith("ev/node/"):
         return 1
-    if key.startswith("ev/gap/"):
+    if key.startswith(("ev/gap/", "ev/ret/")):
         return 2
     return 3 if key.startswith("ev/seg/") else 4
 
@@ -511,6 +511,7 @@ def test_only_what_is_new_is_listed(tmp_path: Path) -> None:
             ("list", "ctl/hb/"),
             ("list", "ev/gap/"),
             ("list", "ev/node/"),
+            ("list", "ev/ret/floor/"),
             ("list", f"ev/seg/{node.node}/"),
             ("read", "ev/region.note"),
         ]

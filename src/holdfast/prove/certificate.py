@@ -14,7 +14,7 @@ from holdfast.proof.certificate import Head, HeadOfAll, Named, Shown, Whole
 from holdfast.prove import paths
 from holdfast.prove.stretches import Span
 from holdfast.prove.walk import Batch, Walk
-from holdfast.read.contents import Preserved
+from holdfast.read.contents import Archived, Laid, Preserved, laid_out
 from holdfast.regions import segment
 from holdfast.regions.regions import Regions
 from holdfast.times import format_us
@@ -56,13 +56,13 @@ class Certifier:
             from_us, to_us: received in [from_us, to_us).
             records: the records themselves; else only their hashes.
         Raises:
-            RejectedError: uncertifiable: not all of that time is known yet, or names are lost.
+            RejectedError: uncertifiable: as `Walk.plan`.
             UnavailableError: not now.
             CorruptError: what is stored contradicts what was signed.
         """
         salt = None if tenant is None else self._salt(tenant)
         wanted, span = Wanted(salt, Span(from_us, to_us), records), Span(from_us, to_us)
-        plan = await self._walk.plan(span)
+        plan = await self._walk.plan(span, tenant)
         basis = tuple(
             f"{each.region} {format_us(each.listed_from_us)} {format_us(each.listed_to_us)}"
             for each in plan.basis
@@ -113,19 +113,20 @@ def _lines(
 
 def whole(held: Preserved, node: NodeId, tag_key: bytes, with_records: bool) -> list[bytes]:
     """All that a segment holds: a line, and its records. Pure. Raises as `shown`."""
-    name, (opened, members) = held.name, _opened(held, node, tag_key)
+    name, laid = held.name, _laid(held, node, tag_key)
+    records, members = laid.own(0, held.name.count), laid.members
     tags, blinds = tuple(each.tag for each in members), tuple(each.blind for each in members)
     counts = tuple(each.count for each in members)
     if with_records:
         line = Whole(name.text, tags, blinds, counts, (), name.count)
-        return [objects.form(line), *(record + b"\n" for record in opened.records)]
-    hashes = tuple(merkle.leaf_hashes(opened.records))
+        return [objects.form(line), *(record + b"\n" for record in records)]
+    hashes = tuple(merkle.leaf_hashes(records))
     return [objects.form(Whole(name.text, tags, blinds, counts, hashes, 0))]
 
 
-def _opened(
-    held: Preserved, node: NodeId, tag_key: bytes
-) -> tuple[segment.Opened, tuple[segment.Member, ...]]:
+def _laid(held: Preserved, node: NodeId, tag_key: bytes) -> Laid:
+    if isinstance(held, Archived) and held.let_go is not None:
+        return laid_out(held, tag_key, node)
     opened = held.opened()
     starts, at = [], 0
     for _, count in opened.trailer.tenants:
@@ -133,7 +134,7 @@ def _opened(
         at += count
     # One record of each tells whose all are: were another among them, the root would be another.
     owners = [segment.tenant_of(opened.records[start]) for start in starts]
-    return opened, segment.verify_tenants(opened, tag_key, node, owners)
+    return Laid(opened.records, segment.verify_tenants(opened, tag_key, node, owners), {})
 
 
 def shown(
@@ -143,14 +144,15 @@ def shown(
 
     Raises ProofError: what is held does not make the name's root.
     """
-    name, (opened, members) = held.name, _opened(held, node, tag_key)
+    name, laid = held.name, _laid(held, node, tag_key)
+    members = laid.members
     own, tags = tenants.tag(salt, node, name.index), [member.tag for member in members]
     leaves = merkle.leaf_hashes([member.leaf for member in members])
     if own in tags:
         leaf = tags.index(own)
         start = sum(member.count for member in members[:leaf])
         end = start + members[leaf].count
-        mine = opened.records[start:end]
+        mine = laid.own(start, end)
         around = paths.before(leaves, leaf), paths.after(leaves, leaf + 1)
         if with_records:
             line = Shown(name.text, leaf, *around, (), (), len(mine))

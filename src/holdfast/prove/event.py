@@ -8,8 +8,7 @@ from holdfast.proof.event import EventProof
 from holdfast.proof.names import parse_ledger_origin
 from holdfast.proof.note import VerifierKey
 from holdfast.prove import paths
-from holdfast.read.contents import Preserved
-from holdfast.regions import segment
+from holdfast.read.contents import Preserved, laid_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +34,14 @@ def prove_event(
     Raises:
         ProofError: that is not it.
     """
-    opened = held.opened(node_key)
-    members = segment.verify_tenants(opened, tag_key, parse_ledger_origin(node_key.name)[1])
+    laid = laid_out(held, tag_key, parse_ledger_origin(node_key.name)[1], node_key)
+    members = laid.members
     starts = [*accumulate((member.count for member in members), initial=0)]
     at = max(n for n, start in enumerate(starts[:-1]) if start <= line)
     start, end = starts[at : at + 2]
-    leaves = merkle.leaf_hashes(opened.records[start:end])
+    leaves = laid.hashes(start, end)
     return EventProof(
-        record=opened.records[line].decode(),
+        record=laid.own(line, line + 1)[0].decode(),
         record_index=line - start,
         record_path=paths.inclusion_path(leaves, line - start),
         count=end - start,

@@ -22,7 +22,7 @@ from holdfast.proof.export import PROVABLE, Export, Ledger, Listed, Missing, com
 from holdfast.proof.statements import Gap
 from holdfast.prove.stretches import Span
 from holdfast.prove.walk import Batch, Plan, Walk
-from holdfast.read.contents import Archived, Preserved
+from holdfast.read.contents import Archived, Preserved, laid_out
 from holdfast.read.decode import Lines
 from holdfast.read.search import run_matching
 from holdfast.regions import segment, signing
@@ -127,7 +127,7 @@ class Exporter:
             RejectedError: as `Walk.plan`; or what was had is no beginning of this file.
             UnavailableError, CorruptError: as `Walk.plan`.
         """
-        plan = await self._walk.plan(asked.span)
+        plan = await self._walk.plan(asked.span, asked.query.tenant)
         yield b""
         made = _Made(begin(), had)
         async for piece in self._pieces(plan, asked, made.file.form):
@@ -269,20 +269,21 @@ def _piece(found: Batch, node: NodeId, asked: Asked, tag_key: bytes, form: Form)
 
 def _in_reach(held: Preserved, node: NodeId, tenant: str | None, tag_key: bytes) -> list[Found]:
     """A segment's records; of one tenant only where that is asked for."""
-    name, opened = held.name, held.opened()
-    if isinstance(held, Archived):
-        segment.verify_tenants(opened, tag_key, node)
-    start, end = 0, name.count
+    name, start, end = held.name, 0, held.name.count
     if tenant is not None:
         own, at = segment.hide(tag_key, tenant, node, name.index)[0], 0
         start, end = 0, 0
-        for tag, count in opened.trailer.tenants:
+        for tag, count in held.trailer().tenants:
             if tag == own:
                 start, end = at, at + count
             at += count
+    if isinstance(held, Archived):
+        records = laid_out(held, tag_key, node).own(start, end)
+    else:
+        records = [*held.opened().records[start:end]]
     return [
-        Found(Raw(opened.records[line]), node, name.index, name.first + line)
-        for line in range(start, end)
+        Found(Raw(record), node, name.index, name.first + line)
+        for line, record in enumerate(records, start)
     ]
 
 

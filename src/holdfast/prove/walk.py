@@ -21,6 +21,7 @@ from holdfast.read.compute import outcome_of
 from holdfast.read.contents import Preserved
 from holdfast.read.reader import Reader
 from holdfast.regions.regions import Regions
+from holdfast.regions.retained import Floor
 from holdfast.times import format_us
 
 BATCH_SEGMENTS = 64
@@ -54,16 +55,21 @@ class Walk:
         self._executor, self._at_once = executor, 1
         self._planner = Planner(reader, regions, trees)
 
-    async def plan(self, span: Span) -> Plan:
+    async def plan(self, span: Span, tenant: str | None) -> Plan:
         """Where to go.
 
+        Args:
+            tenant: whose events are wanted; None: everybody's.
         Raises:
-            RejectedError: uncertifiable: not all of that time is known yet, or names are lost.
+            RejectedError: uncertifiable: not all of that time is known yet, names are lost, or
+                events were let go by a rule of retention.
             UnavailableError: not now.
             CorruptError: what is stored contradicts what was signed.
         """
         said = self._reader.completeness()
         through_us = _check_span(span, said.complete_through_us)
+        if gone := await self._reader.let_go(span.from_us, span.to_us, tenant):
+            raise _rejected("uncertifiable", _told(gone))
         nodes = self._reader.nodes()
         planned = tuple([(node, await self._planned(node, span)) for node in nodes])
         return Plan(span, through_us, said.basis, planned)
@@ -144,6 +150,15 @@ def _check_span(span: Span, through_us: int | None) -> int:
             f"before {format_us(through_us + 1)} can be certified or exported",
         )
     return through_us
+
+
+def _told(gone: Sequence[Floor]) -> str:
+    first, last = gone[0], gone[-1]
+    return (
+        f"reaches over events that were let go: {sum(each.rows for each in gone)} of {first.unit} "
+        f"to {last.unit}, by {', '.join(sorted({each.rule for each in gone}))}. What is left is "
+        "found by searches, and each event of it is proven by itself"
+    )
 
 
 def _rejected(kind: str, reason: str) -> RejectedError:

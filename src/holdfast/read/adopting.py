@@ -32,8 +32,11 @@ from holdfast.read.contents import Archived
 from holdfast.read.fetch import Fetcher
 from holdfast.read.fold import index_fold
 from holdfast.read.holdings import Holdings
+from holdfast.read.partfiles import EVIDENCE
 from holdfast.read.segments import SourceError
 from holdfast.read.sources import FoldSource, Source
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import remains_key
 
 log = logging.getLogger("holdfast.read")
 
@@ -108,6 +111,17 @@ class Adopting:
         except (ValueError, KeyError) as error:
             raise UnavailableError(f"the evidence of {unit.name} is of no use: {error}") from error
         return structs.replace(unit, pieces=tuple(pieces), is_told=True)
+
+    async def let_go(self, from_us: int, to_us: int, tenant: str | None) -> tuple[Floor, ...]:
+        """What rules let go of events that may have been received in [from_us, to_us), of a tenant
+        or (None) of all; by unit.
+
+        Raises:
+            UnavailableError: the evidence of a unit is nowhere to be had now.
+        """
+        if self._holdings.stack.floors:
+            await self.tell()
+        return self._holdings.stack.let_go_within(from_us, to_us, tenant)
 
     # -- what questions need -------------------------------------------------------------------
 
@@ -191,17 +205,20 @@ class Adopting:
     async def contents(self, node: NodeId, start: int, end: int) -> list[Archived]:
         """What the archive has of a ledger's segments [start, end). Raises as `names`."""
         found: list[Archived] = []
-        for unit, _ in [*self._holdings.stack.adopted.within(node, start, end)]:
-            path, parts = await self._evidence(unit), self._holdings.stack.parts_of(unit)
-            ask = partial(self._contents, path, parts, node, start, end)
-            found += await self.with_parts(parts, ask)
+        stack = self._holdings.stack
+        for unit, _ in [*stack.adopted.within(node, start, end)]:
+            path, parts = await self._evidence(unit), stack.parts_of(unit)
+            remains = [await self._remains(unit, floor) for floor in stack.floors_of(unit)]
+            asked = evidence.Asked(path, parts, tuple(remains), node, start, end)
+            found += await self.with_parts(parts, partial(self._contents, asked))
         return found
 
-    async def _contents(
-        self, path: str, parts: tuple[FoldSource, ...], node: NodeId, start: int, end: int
-    ) -> tuple[Archived, ...]:
-        made = self._host.compute.submit(evidence.contents_of, path, parts, node, start, end)
-        return await asyncio.wrap_future(made)
+    async def _contents(self, asked: evidence.Asked) -> tuple[Archived, ...]:
+        return await asyncio.wrap_future(self._host.compute.submit(evidence.contents_of, asked))
+
+    async def _remains(self, unit: Unit, floor: Floor) -> str:
+        """What stays of a class that was let go, from whichever region has it."""
+        return await self._fetch(unit, remains_key(floor), floor.remains + EVIDENCE)
 
     async def _names_in(self, unit: Unit) -> Names:
         known = self._names.pop(unit.evidence, None)

@@ -3,14 +3,16 @@
 Both say the same of it: its name, its trailer as its node signed it, its records in their order.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.proof import MismatchError, statements
+from holdfast.model import NodeId
+from holdfast.proof import MismatchError, merkle, statements, tenants
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.regions import segment
 from holdfast.regions.kinds import Trailer
-from holdfast.regions.segment import Opened
+from holdfast.regions.segment import Member, Opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,26 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class LetGo:
+    """What went of a segment by rules of retention. hashes: by line, the leaf hash that stays; None
+    where the tenant's leaf says it all. leaves: of the segment's tree, as evidence has them."""
+
+    hashes: Mapping[int, bytes | None]
+    leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Archived:
     """A segment by evidence and parts, whose hashes a manifest signs.
 
-    note: its trailer, verbatim. lines: its records in order, each with LF; whether they are the
-    ones that were sealed, their tenants' roots say (`segment.verify_tenants`).
+    note: its trailer, verbatim. lines: its records in order, each with LF, without what was let go;
+    whether they are the ones that were sealed, their tenants' roots say (`laid_out`).
     """
 
     name: SegmentName
     note: bytes
     lines: bytes
+    let_go: LetGo | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -72,3 +84,71 @@ class Archived:
 
 
 Preserved = Stored | Archived
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A segment as it is proven. records: by line; None: let go. members: its tenants, in order.
+    gone: as `LetGo.hashes`."""
+
+    records: tuple[bytes | None, ...]
+    members: tuple[Member, ...]
+    gone: Mapping[int, bytes | None]
+
+    def own(self, start: int, end: int) -> list[bytes]:
+        """Some records. Raises MismatchError: one of them was let go."""
+        found = [record for record in self.records[start:end] if record is not None]
+        if len(found) < end - start:
+            raise MismatchError("records that are asked for were let go")
+        return found
+
+    def hashes(self, start: int, end: int) -> list[bytes]:
+        """The leaf hashes of some lines. Raises MismatchError: one does not stay."""
+        return _hashes(self.records, self.gone, range(start, end))
+
+
+def laid_out(held: Preserved, tag_key: bytes, node: NodeId, key: VerifierKey | None = None) -> Laid:
+    """Check that what is held makes the root in the name. key: as in `Stored.trailer`.
+
+    Raises:
+        ProofError: it does not.
+    """
+    if not isinstance(held, Archived) or held.let_go is None:
+        opened = held.opened(key)
+        return Laid(opened.records, segment.verify_tenants(opened, tag_key, node), {})
+    gone, name = held.let_go.hashes, held.name
+    there = held.lines.split(b"\n")[:-1]
+    if len(there) + len(gone) != name.count:
+        raise MismatchError(f"{len(there)} records of segment {name.index} are left")
+    waiting = iter(there)
+    records = tuple(None if line in gone else next(waiting) for line in range(name.count))
+    members, at = list[Member](), 0
+    for number, (tag, count) in enumerate(held.trailer(key).tenants):
+        lines = range(at, at + count)
+        whose = {segment.tenant_of(r) for r in records[at : at + count] if r is not None}
+        if whose:
+            own, blind = segment.hide(tag_key, whose.pop(), node, name.index)
+            root = merkle.root(_hashes(records, gone, lines))
+            if whose or own != tag:
+                raise MismatchError(f"segment {name.index} has records under another tenant's tag")
+            leaf = tenants.tenant_leaf(tag, blind, count, root)
+        else:  # nothing is left that says whose they were
+            blind, leaf = b"", held.let_go.leaves[number].encode()
+        members.append(Member(tag, blind, count, leaf))
+        at += count
+    if segment.root_of(members) != name.root:
+        raise MismatchError(f"what is left of segment {name.index} does not make its root")
+    return Laid(records, tuple(members), gone)
+
+
+def _hashes(
+    records: Sequence[bytes | None], gone: Mapping[int, bytes | None], lines: range
+) -> list[bytes]:
+    found = []
+    for line in lines:
+        record = records[line]
+        leaf = gone[line] if record is None else merkle.leaf_hash(record)
+        if leaf is None:
+            raise MismatchError("the leaf hash of a record that was let go does not stay")
+        found.append(leaf)
+    return found

@@ -5,7 +5,7 @@ signed of a ledger, is seen by whoever makes a proof of them.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,11 +13,13 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.model import NodeId
+from holdfast.proof import statements
 from holdfast.proof.names import SegmentName
-from holdfast.read.contents import Archived
+from holdfast.read.contents import Archived, LetGo
 from holdfast.read.search import lines_within
 from holdfast.read.segments import SourceError
 from holdfast.read.sources import FoldSource, Stretch
+from holdfast.regions.kinds import Trailer
 from holdfast.times import parse_time
 
 if sys.version_info >= (3, 14):
@@ -50,11 +52,20 @@ class _Named(Struct, frozen=True, gc=False):
 
 class _Sealed(Struct, frozen=True, gc=False):
     trailer: str
+    leaves: tuple[str, ...]
+
+
+class _Gone(Struct, frozen=True, gc=False):
+    node: NodeId
+    segment: int
+    rows: tuple[tuple[int, int], ...]
+    hashes: tuple[bytes, ...]  # which JSON has as base64
 
 
 _PARTS = msgspec.json.Decoder(PartLine)
 _NAMES = msgspec.json.Decoder(_Named)
 _TRAILERS = msgspec.json.Decoder(_Sealed)
+_GONE = msgspec.json.Decoder(_Gone)
 _PART_MARK = b'{"line":"part"'
 
 
@@ -73,28 +84,76 @@ def names_in(path: str) -> dict[NodeId, tuple[str, ...]]:
     return {node: tuple(names) for node, (names, _) in _segments(path).items()}
 
 
-def contents_of(
-    path: str, parts: tuple[FoldSource, ...], node: NodeId, start: int, end: int
-) -> tuple[Archived, ...]:
-    """The segments [start, end) of a ledger, as far as they are in the unit.
+class Asked(Struct, frozen=True):
+    """The segments [start, end) of a ledger, of a unit that lies in these files. parts: that are
+    shown; remains: of the classes that were let go."""
+
+    evidence: str
+    parts: tuple[FoldSource, ...]
+    remains: tuple[str, ...]
+    node: NodeId
+    start: int
+    end: int
+
+
+def contents_of(asked: Asked) -> tuple[Archived, ...]:
+    """What the unit has of them.
 
     Raises:
         SourceError: a file is gone, or not what it was.
     """
-    texts, lines = _segments(path).get(node, ((), ()))
+    texts, lines = _segments(asked.evidence).get(asked.node, ((), ()))
     several = [
         (SegmentName.parse(text), line)
         for text, line in zip(texts, lines, strict=True)
-        if start <= int(text[:10], 16) < end
+        if asked.start <= int(text[:10], 16) < asked.end
     ]
     if not several:
         return ()
-    stretch = Stretch(node, several[0][0].first, several[-1][0].first + several[-1][0].count)
-    records = {each.segment: each.data for each in lines_within(parts, stretch)}
+    stretch = Stretch(asked.node, several[0][0].first, several[-1][0].first + several[-1][0].count)
+    records: dict[int, bytes] = {}
+    for each in lines_within(asked.parts, stretch):
+        records[each.segment] = records.get(each.segment, b"") + each.data
+    gone = [_gone(path).get(asked.node, {}) for path in asked.remains]
     return tuple(
-        Archived(name, _TRAILERS.decode(line).trailer.encode(), records.get(name.index, b""))
+        _archived(name, _TRAILERS.decode(line), records.get(name.index, b""), gone)
         for name, line in several
     )
+
+
+def _archived(
+    name: SegmentName, said: _Sealed, lines: bytes, several: Sequence[Mapping[int, _Gone]]
+) -> Archived:
+    gone = [each[name.index] for each in several if name.index in each]
+    if not gone:
+        return Archived(name, said.trailer.encode(), lines)
+    trailer = statements.read(said.trailer.encode(), Trailer).statement
+    hashes: dict[int, bytes | None] = {}
+    for each in gone:
+        out = [line for start, end in each.rows for line in range(start, end)]
+        waiting = iter(each.hashes)
+        for start, count in _groups(trailer):
+            mine = [line for line in out if start <= line < start + count]
+            is_split = len(mine) < count
+            hashes |= {line: next(waiting, None) if is_split else None for line in mine}
+    return Archived(name, said.trailer.encode(), lines, LetGo(hashes, said.leaves))
+
+
+def _groups(trailer: Trailer) -> Iterator[tuple[int, int]]:
+    """The first line of each tenant, and how many it has."""
+    at = 0
+    for _, count in trailer.tenants:
+        yield at, count
+        at += count
+
+
+@lru_cache(maxsize=4)
+def _gone(path: str) -> dict[NodeId, dict[int, _Gone]]:
+    found: dict[NodeId, dict[int, _Gone]] = {}
+    for line in _lines(path):
+        gone = _GONE.decode(line)
+        found.setdefault(gone.node, {})[gone.segment] = gone
+    return found
 
 
 @lru_cache(maxsize=2)

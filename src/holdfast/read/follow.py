@@ -1,6 +1,6 @@
 """One pass over all regions: what they show, in an order from which something follows.
 
-    heartbeats  ->  births and closes  ->  gaps  ->  segments  ->  cookies
+    heartbeats  ->  births and closes  ->  gaps, floors  ->  segments  ->  cookies
 
 Each step ends in every region before the next begins (a promise that was read before the births
 says nothing of an epoch born later, and so on: `watermark` has the reasons). A region that fails a
@@ -36,6 +36,8 @@ from holdfast.regions.layout import ArchiveKey, EpochKey, GapKey, HeartbeatKey, 
 from holdfast.regions.port import Absent, Listed, Listing, Present, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out
 from holdfast.regions.whole import why_not_whole
 
 READS_AT_ONCE = 8
@@ -97,6 +99,7 @@ class Follow:
         """clocks: measured offsets of the regions' clocks, by id, newest first known; None where
         this process may not write: then the newest time that regions have shown begins a pass."""
         self.ledgers: dict[NodeId, NodeLedger] = {}
+        self.floors: dict[Out, Floor] = {}  # any region's: what it says was let go is not shown
         self.strays: dict[tuple[str, str], Stray] = {}
         self.memory = Memory()
         self.archives = Archives(regions)
@@ -290,12 +293,13 @@ class Follow:
 
     async def _look_for_gaps(self, tour: _Tour) -> str:
         region = tour.region
-        listing = await region.list(layout.GAPS_PREFIX)
-        if isinstance(listing, Unknown):
-            return f"its gaps could not be listed: {listing.reason}"
         noted = self.memory.noted(region.id)
         before = len(self._gap_notes)
-        await self._read_notes(region, [each.key for each in listing if each.key not in noted])
+        for prefix in (layout.GAPS_PREFIX, layout.FLOORS_PREFIX):
+            listing = await region.list(prefix)
+            if isinstance(listing, Unknown):
+                return f"{prefix} could not be listed: {listing.reason}"
+            await self._read_notes(region, [each.key for each in listing if each.key not in noted])
         if len(self._gap_notes) > before:
             # What is gone may be explained now, and what is stated to be lost may be there.
             self._to_look_at_all = {region.id for region in self._regions}
@@ -473,14 +477,15 @@ class Follow:
         return key if isinstance(key, EpochKey) else None
 
     def _take_note(self, region: str, text: str, data: bytes) -> bool:
-        """Verify a birth, a closed note or a gap; whether it holds. One that does not is reported,
-        and read again in the next pass: it may have been bent on the way."""
+        """Verify a birth, close, gap or floor; whether it holds. One that does not is reported, and
+        read again in the next pass: it may have been bent on the way."""
         key = self._parse(region, text)
-        if not isinstance(key, EpochKey | GapKey):
+        if not isinstance(key, notes.Key):
             return False
         # All regions have the same bytes of a note: they are verified once.
         known = self._taken.get(text) == data
-        why = "" if known else notes.take(self.ledger, self._regions.trail, key, data)
+        trail = self._regions.trail
+        why = "" if known else notes.take(self.ledger, self.floors, trail, key, data)
         if why:
             self._stray(region, text, why)
             return False

@@ -1,25 +1,34 @@
-"""Births, closes, gaps and heartbeats as they were read, verified before anything follows. Pure."""
+"""Births, closes, gaps, floors and heartbeats as they were read, verified before anything follows.
+Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 
 from holdfast.model import Gap, NodeId
 from holdfast.proof import MismatchError, ProofError, names, statements
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Closed, Heartbeat
 from holdfast.read.ledgers import NodeLedger
-from holdfast.regions.layout import EpochKey, GapKey
+from holdfast.regions.layout import EpochKey, FloorKey, GapKey
+from holdfast.regions.retained import Floor, verify_retained
+from holdfast.regions.retaining import Out
 
 Ledgers = Callable[[NodeId], NodeLedger]
+Floors = MutableMapping[Out, Floor]
+Key = EpochKey | GapKey | FloorKey
 
 
-def take(ledgers: Ledgers, trail: str, key: EpochKey | GapKey, data: bytes) -> str:
-    """Let a ledger know a birth, a closed note or a gap.
+def take(ledgers: Ledgers, floors: Floors, trail: str, key: Key, data: bytes) -> str:
+    """Let a ledger know a birth, a closed note or a gap; or note a floor.
 
     Returns:
         Why it proves nothing; "" where it does.
     """
     try:
-        if isinstance(key, GapKey):
+        if isinstance(key, FloorKey):
+            floor = verify_retained(key, data, trail).statement
+            assert isinstance(floor, Floor), "it is of the key's kind"
+            floors[key.unit, key.retention] = floor
+        elif isinstance(key, GapKey):
             _take_gap(ledgers, trail, key, data)
         elif key.kind == "birth":
             _take_birth(ledgers, trail, key, data)

@@ -114,6 +114,7 @@ class Passes:
         notes = await self._host.offload(catalog.statements)
         facts = await self._host.offload(catalog.regions)
         self.follow.restore(notes, facts)
+        self.holdings.stack.let_go(self.follow.floors)
         await self._take_up_ledgers()
         reported = await self._host.offload(catalog.reported_us)
         why = "the regions were not listed yet"
@@ -176,6 +177,7 @@ class Passes:
         await self._adopt()
         view = await self.follow.look()
         await self._host.offload(self._remember)
+        await self._let_go()
         await self._recognise_late()
         first = judge(view, self.judgement)
         if any(holding.kind == "hole" for holding in first.holding_back):
@@ -209,6 +211,20 @@ class Passes:
         for unit in await self.adopting.adopt():
             for span in unit.spans:
                 self.follow.ledger(span.node).adopt(span)
+
+    async def _let_go(self) -> None:
+        """Show nothing more of what floors say was let go, and keep no copy of it here."""
+        stack, archives = self.holdings.stack, self.follow.archives
+        fresh = self.follow.floors.keys() - stack.floors.keys()
+        if any(unit not in stack.adopted.units for unit, _ in fresh):
+            # It is shown as segments still: its manifest came since archives were looked at.
+            for region in self._regions:
+                await archives.look_into(region, self._host.now_us())
+            await self._adopt()
+        if gone := stack.let_go(self.follow.floors):
+            for piece in gone:
+                await self._host.offload(stack.files.drop, piece.file)
+            self.changed()
 
     def _remember(self) -> None:
         catalog, memory = self.holdings.catalog, self.follow.memory

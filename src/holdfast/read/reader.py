@@ -55,6 +55,7 @@ from holdfast.read.sources import SegmentSource, Source, Stretch, prune, stretch
 from holdfast.read.tail import EVENTS_A_STEP, Ends, Step, Tail, matches, matches_in
 from holdfast.regions.port import RegionId
 from holdfast.regions.regions import Regions
+from holdfast.regions.retained import Floor
 
 log = logging.getLogger("holdfast.read")
 
@@ -275,6 +276,10 @@ class Reader:
         if found is None or archived is None:
             return found or archived
         return min(found[0], archived[0]), max(found[1], archived[1])
+
+    async def let_go(self, from_us: int, to_us: int, tenant: str | None) -> tuple[Floor, ...]:
+        """See `Adopting.let_go`."""
+        return await self._passes.adopting.let_go(from_us, to_us, tenant)
 
     async def _catalog(self, question: Callable[[Catalog], Result]) -> Result:
         """Ask the one that there is, also where it was made anew meanwhile."""

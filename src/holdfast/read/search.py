@@ -135,8 +135,8 @@ def run_matching(parts: Sequence[Lines], query: Query) -> frozenset[Place]:
 def lines_within(
     parts: Sequence[FoldSource], stretch: Stretch, limits: Limits = DEFAULTS
 ) -> list[Lines]:
-    """The records at some positions of a node, from parts: by segment, in order; from its first one
-    that is there on, and none of them missing but at both ends.
+    """The records at some positions of a node, from parts: neighbours of one segment together, in
+    order.
 
     Raises:
         SourceError: a part or its index must be fetched or made again.
@@ -144,8 +144,9 @@ def lines_within(
     with engine_of(limits).working() as engine:
         found = engine.within(parts, stretch)
     several: list[Lines] = []
-    for index, some in groupby(found, lambda line: line[1]):
-        lines = list(some)
+    # Neighbours are as far from their number among all.
+    for (index, _), some in groupby(enumerate(found), lambda one: (one[1][1], one[1][0] - one[0])):
+        lines = [line for _, line in some]
         data = b"".join(record + b"\n" for _, _, record in lines)
         several.append(Lines(stretch.node, index, lines[0][0], data))
     return several

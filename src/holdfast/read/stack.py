@@ -1,11 +1,13 @@
 """What of the archive a reader has taken over: units, and their parts as searches take them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from holdfast.read.archive import Adopted, Piece, Unit
+from holdfast.read.archive import Adopted, Piece, Unit, received_in
 from holdfast.read.partfiles import PartFiles
 from holdfast.read.shelf import Shelf
 from holdfast.read.sources import FoldSource, Stretch
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out
 
 
 class Stack:
@@ -15,6 +17,7 @@ class Stack:
         self.files = files
         self.adopted = Adopted()
         self.unindexed: set[str] = set()
+        self.floors: Mapping[Out, Floor] = {}
         self._shelf = shelf
 
     def put(self, units: Iterable[Unit]) -> None:
@@ -27,9 +30,44 @@ class Stack:
         """Find out of which of some units the id index does not know the events."""
         self.unindexed |= {u.name for u in units if not all(map(is_known, u.stretches))}
 
+    def let_go(self, floors: Mapping[Out, Floor]) -> tuple[Piece, ...]:
+        """Show nothing of these classes any more; what of them was shown until now.
+
+        BUG: what was sent twice is shown once, and not at all when the class of the first is let go
+        before that of the other: who is shown was decided when they were compared.
+        """
+        fresh = floors.keys() - self.floors.keys()
+        self.floors = dict(floors)
+        units = {name: self.adopted.units[name] for name, _ in fresh if name in self.adopted.units}
+        for unit in units.values():
+            self._shelf.put_parts(unit.name, self.parts_of(unit))
+        return tuple(
+            piece
+            for unit in units.values()
+            for piece in unit.pieces
+            if (unit.name, piece.retention) in fresh
+        )
+
+    def floors_of(self, unit: Unit) -> tuple[Floor, ...]:
+        """What was let go of a unit."""
+        return tuple(floor for (name, _), floor in self.floors.items() if name == unit.name)
+
+    def let_go_within(self, from_us: int, to_us: int, tenant: str | None) -> tuple[Floor, ...]:
+        """What was let go of events that may have been received then, of a tenant or of all."""
+        found = []
+        for (name, retention), floor in sorted(self.floors.items()):
+            unit = self.adopted.units.get(name)
+            if unit is None:
+                continue
+            low, high = received_in(unit)
+            whose = {t for p in unit.pieces if p.retention == retention for t in p.tenants}
+            if low < to_us and from_us < high and (tenant is None or tenant in whose):
+                found.append(floor)
+        return tuple(found)
+
     def pieces_of(self, unit: Unit) -> tuple[Piece, ...]:
         """The parts of a unit that are shown."""
-        return unit.pieces
+        return tuple(p for p in unit.pieces if (unit.name, p.retention) not in self.floors)
 
     def parts_of(self, unit: Unit) -> tuple[FoldSource, ...]:
         """The same as a search takes them."""
@@ -43,6 +81,7 @@ class Stack:
     def tidy(self) -> None:
         """Forget files of units that are not adopted. Blocking."""
         every = [file for unit in self.adopted.units.values() for file in unit.files]
+        every += [floor.remains for floor in self.floors.values()]
         self.files.keep_only({file.partition(".")[0] for file in every})
 
     @property

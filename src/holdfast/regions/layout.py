@@ -18,6 +18,7 @@ CHECKPOINTS_PREFIX = "ev/cp/"
 GAPS_PREFIX = "ev/gap/"
 ARCHIVE_PREFIX = "ev/arc/"
 RETENTION_PREFIX = "ev/ret/"
+FLOORS_PREFIX = "ev/ret/floor/"
 HEARTBEATS_PREFIX = "ctl/hb/"
 # Derived, for engines that read the archive; may be deleted at any time.
 LAKE_PREFIX = "lake/"
@@ -212,7 +213,7 @@ def archive_key(unit: str, generation: int) -> str:
 def retained_key(key: FloorKey | HoldKey) -> str:
     """Where a statement of retention lies."""
     if isinstance(key, FloorKey):
-        return f"{RETENTION_PREFIX}floor/{key.unit}.{key.retention}.note"
+        return f"{FLOORS_PREFIX}{key.unit}.{key.retention}.note"
     return f"{RETENTION_PREFIX}hold/{key.id}{'.released' if key.is_release else ''}.note"
 
 
