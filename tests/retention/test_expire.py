@@ -9,11 +9,11 @@ import pytest
 
 from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.archive.rules import Rule
-from holdfast.errors import HeldError, UnavailableError
+from holdfast.errors import HeldError, RejectedError, UnavailableError
 from holdfast.keep.keeper import Keeper
 from holdfast.model import JsonObject
 from holdfast.regions import layout
-from holdfast.regions.layout import FloorKey
+from holdfast.regions.layout import FloorKey, HoldKey
 from holdfast.regions.port import Refused, Removed, Stored, Unknown
 from holdfast.regions.units import DAY_US
 from holdfast.retention.holds import Held
@@ -126,6 +126,29 @@ def test_what_is_held_stays_until_the_hold_is_released(tmp_path: Path) -> None:
 
         assert kept.expiring[0].why == (f"held by {id}",) and held.late == ()
         assert gone.expiring[0].why == () and not found.parts("a")
+
+    years(tmp_path, story)
+
+
+def test_a_hold_that_does_not_verify_may_hold_anything(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        id = (await found.holds(one).place(WANTED)).hold.hold
+        key = layout.retained_key(HoldKey(id))
+        stores = [found.world.stores[region] for region in ALL]
+        good = [store.objects[key] for store in stores]
+        for store in stores:
+            store.objects[key] = (b"rot", 1)
+
+        rotten = await one.expire()
+        with pytest.raises(RejectedError, match=f"there is no hold {id}"):
+            await found.holds(one).release(id, "over", "bob")
+        stores[2].objects[key] = good[2]
+        mended = await one.expire()
+
+        assert f"hold {id} verifies, so it may hold anything" in rotten.expiring[0].why[0]
+        assert mended.expiring[0].why == (f"held by {id}",)
+        assert floors(found) == [False] * 3 and all(found.parts(region) for region in ALL)
 
     years(tmp_path, story)
 

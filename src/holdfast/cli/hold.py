@@ -1,6 +1,5 @@
 """`holdfast hold`: what must stay, whatever a rule says."""
 
-import getpass
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ from typer import Argument, Option
 
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, INCOMPLETE
-from holdfast.cli.options import Where
+from holdfast.cli.options import Where, this_user
 from holdfast.cli.printer import safe
 from holdfast.cli.source import decode, open_source, rejected
 
@@ -32,7 +31,7 @@ class Stated:
 
     @property
     def author(self) -> str:
-        return self.by or getpass.getuser()
+        return self.by or this_user()
 
 
 def add(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
 
 from msgspec import Struct, structs
 
@@ -17,17 +18,20 @@ from holdfast.regions.retained import Floor, Hold, Release, Retained, verify_ret
 
 AT_ONCE = 8  # calls to one region
 
+Key = TypeVar("Key", FloorKey, HoldKey)
 Out = tuple[str, str]  # a unit, and a class of it
 
 
 class Retaining(Struct, frozen=True):
     """What regions were seen to have. floors: of each of them. holds, releases: of any, by id.
-    away: why others could not be looked at."""
+    away: why others could not be looked at. unread: holds of which no copy verifies, and nothing is
+    known but that they are."""
 
     floors: Mapping[RegionId, Mapping[Out, Floor]]
     holds: Mapping[str, Hold]
     releases: Mapping[str, Release]
     away: Mapping[RegionId, str]
+    unread: frozenset[str] = frozenset()
 
     @property
     def out(self) -> Mapping[Out, Floor]:
@@ -52,7 +56,9 @@ class Retentions:
         self._read: dict[tuple[RegionId, str, str], Retained | None] = {}
 
     async def look(self, regions: Regions) -> Retaining:
-        """Look at all regions now, and at their cookies before and after."""
+        """Look at all regions now, and at their cookies before and after. What did not verify the
+        last time is read again: the next copy may."""
+        self._read = {place: said for place, said in self._read.items() if said is not None}
         away: dict[RegionId, str] = {}
         await look_at_cookies(regions, away)
         listings = await list_everywhere(regions, layout.RETENTION_PREFIX, "", away)
@@ -71,19 +77,22 @@ class Retentions:
         floors: dict[RegionId, dict[Out, Floor]] = {}
         holds: dict[str, Hold] = {}
         releases: dict[str, Release] = {}
+        there: set[str] = set()
         for id, found in zip(listings, answers, strict=True):
             if isinstance(found, Unknown):
                 away[id] = found.reason
                 continue
+            there |= {key.id for key in _keys(listings[id], HoldKey) if not key.is_release}
             floors[id] = {(f.unit, f.retention): f for f in found if isinstance(f, Floor)}
             holds |= {hold.hold: hold for hold in found if isinstance(hold, Hold)}
             releases |= {each.hold: each for each in found if isinstance(each, Release)}
-        return Retaining(floors, holds, releases, away)
+        unread = frozenset(there - holds.keys() - releases.keys())
+        return Retaining(floors, holds, releases, away, unread)
 
     async def _of(self, region: Region, listing: Listing, trail: str) -> list[Retained] | Unknown:
         found: list[Retained] = []
-        parsed = (layout.known_key(entry.key) for entry in listing)
-        keys = [key for key in parsed if isinstance(key, FloorKey | HoldKey)]
+        keys: list[FloorKey | HoldKey]
+        keys = [*_keys(listing, FloorKey), *_keys(listing, HoldKey)]
         for at in range(0, len(keys), AT_ONCE):
             some = keys[at : at + AT_ONCE]
             for one in await asyncio.gather(*(self._statement(region, key, trail) for key in some)):
@@ -108,6 +117,11 @@ class Retentions:
             except ProofError:
                 self._read[place] = None
         return self._read[place]
+
+
+def _keys(listing: Listing, kind: type[Key]) -> list[Key]:
+    parsed = (layout.known_key(entry.key) for entry in listing)
+    return [key for key in parsed if isinstance(key, kind)]
 
 
 def objects_left(archive: Archive, out: Collection[Out]) -> dict[str, int]:

@@ -218,6 +218,9 @@ class Retention:
     async def _refuse_held(
         self, archives: Mapping[RegionId, Archive], retention: str, seen: Retaining
     ) -> None:
+        if seen.unread:
+            unread = ", ".join(sorted(seen.unread))
+            raise _StayError(f"no copy of the hold {unread} verifies, so it may hold anything")
         if not seen.standing:
             return
         for id in distinct(archives, retention):
