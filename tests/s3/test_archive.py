@@ -10,7 +10,8 @@ from holdfast.keep.keeper import Keeper
 from holdfast.regions import Regions, layout
 from holdfast.regions.port import Listing, Stored
 from holdfast.regions.units import DAY_US
-from tests.archive.days import archivist, person, trail_of
+from holdfast.restore.restorer import Restorer
+from tests.archive.days import FIRST, archivist, person, trail_of
 from tests.read.trails import ALL, TRAIL, World
 from tests.s3.ceph import CephRegion
 from tests.s3.locked import Locked
@@ -44,12 +45,17 @@ def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
         part = next(each.key for each in listing if each.key.endswith(".parquet"))
         locked.client.delete_object(Bucket=locked.name, Key=f"b/{part}")
         kept = await Keeper(regions, world.host).reconcile(whole=True)
+        one = Restorer(regions, reading._reader, world.host, tmp_path / "restores", 1 << 30)
+        days = [await one.restore_day(id, day) for id in ALL for day in (FIRST, "2026-03-02")]
 
         assert [each.regions for each in report.units] == [ALL, ALL]
         assert again.units == () and again.archived == 2
         assert len(listing.objects) == 6
         assert kept.identical
         assert [(f.kind, f.region, f.key) for f in kept.findings] == [("hidden", "b", part)]
+        assert {(done.verdict, done.why, done.brought.events) for done in days} == {
+            ("good", "", 24)
+        }
 
     try:
         asyncio.run(story())
