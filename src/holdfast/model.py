@@ -115,16 +115,31 @@ class Gap(Struct, frozen=True):
     cause: str
 
 
+class RetainedOut(Struct, frozen=True):
+    """What a rule of retention let go of a class: events of so many units (days, or hours), the
+    first of which began at from_us, and the last ended at to_us. retention: the class. rule: in
+    words."""
+
+    retention: str
+    rule: str
+    from_us: int
+    to_us: int
+    units: int
+    events: int
+
+
 class Completeness(Struct, frozen=True):
     """The statement under every answer.
 
-    complete_through_us: everything received through then is known; None: never was.
+    complete_through_us: everything received through then is known, but for gaps and what was let
+    go; None: never was.
     """
 
     complete_through_us: int | None
     basis: tuple[Basis, ...]
     holding_back: tuple[Holding, ...]
     gaps: tuple[Gap, ...]
+    retained_out: tuple[RetainedOut, ...] = ()
 
 
 class Page(Struct, frozen=True):

@@ -54,6 +54,7 @@ def test_what_is_left_is_good_at_any_depth_and_the_rule_is_named(
     report = verified(objects, Question(depth))
 
     assert (report.verdict, said(report)) == ("good", [RETAINED])
+    assert report.deep_events == (32 if depth == "events" else 0)
     assert report.findings[0].reason.startswith("16 records of 2026-03-01 are retained out since ")
     assert report.findings[0].reason.endswith(f"by {floor.rule}")
 

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.archive.rules import Rule
 from holdfast.errors import RejectedError
-from holdfast.model import Query
+from holdfast.model import Query, RetainedOut
 from holdfast.proof import event
 from holdfast.prove.prover import Prover
 from holdfast.read.reader import Reader
@@ -103,6 +103,9 @@ def test_nobody_is_shown_what_was_let_go(tmp_path: Path, is_fresh: bool) -> None
             assert len(await now.event("acme", id)) == 1
         said = now.completeness()
         assert said.complete_through_us is not None and said.holding_back == ()
+        assert said.retained_out == (
+            RetainedOut("debug", RULES[0].text, FIRST_US, FIRST_US + DAY_US, 1, len(DEBUG)),
+        )
 
     play(tmp_path, story)
 

@@ -165,6 +165,12 @@ def statement_lines(answer: JsonObject) -> Iterator[str]:
             f"GAP in node {safe(gap['node'])}: segments {gap['start']} up to {gap['end']}, "
             f"{safe(gap['from'])} to {safe(gap['to'])}: {safe(gap['cause'])}"
         )
+    for gone in answer.get("retained_out", ()):
+        yield (
+            f"retained out: {gone['events']} events of the class {safe(gone['class'])}, of "
+            f"{gone['units']} days or hours from {safe(gone['from'])} to {safe(gone['to'])}, by "
+            f"{safe(gone['rule'])}"
+        )
 
 
 def tree(value: JsonObject, depth: int = 0) -> None:

@@ -202,7 +202,8 @@ class Reader:
 
     def completeness(self) -> Completeness:
         """The statement that goes with the answers to questions asked from now on."""
-        return self._passes.judgement.statement()
+        gone = self._passes.holdings.stack.retained_out
+        return structs.replace(self._passes.judgement.statement(), retained_out=gone)
 
     def search(self, query: Query) -> Coroutine[Any, Any, Page]:
         """A page, newest first. What is true of the answer is what `completeness` says now.

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from holdfast.model import RetainedOut
 from holdfast.read.archive import Adopted, Piece, Unit, received_in
 from holdfast.read.partfiles import PartFiles
 from holdfast.read.shelf import Shelf
 from holdfast.read.sources import FoldSource, Stretch
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out
+from holdfast.regions.units import end_us, length_us
 
 
 class Stack:
@@ -18,6 +20,7 @@ class Stack:
         self.adopted = Adopted()
         self.unindexed: set[str] = set()
         self.floors: Mapping[Out, Floor] = {}
+        self.retained_out: tuple[RetainedOut, ...] = ()
         self._shelf = shelf
 
     def put(self, units: Iterable[Unit]) -> None:
@@ -37,13 +40,17 @@ class Stack:
         before that of the other: who is shown was decided when they were compared.
         """
         fresh = floors.keys() - self.floors.keys()
+        if not fresh:
+            return ()
         self.floors = dict(floors)
-        units = {name: self.adopted.units[name] for name, _ in fresh if name in self.adopted.units}
-        for unit in units.values():
+        self.retained_out = _summed(self.floors)
+        adopted = self.adopted.units
+        shown = [adopted[name] for name in {name for name, _ in fresh} if name in adopted]
+        for unit in shown:
             self._shelf.put_parts(unit.name, self.parts_of(unit))
         return tuple(
             piece
-            for unit in units.values()
+            for unit in shown
             for piece in unit.pieces
             if (unit.name, piece.retention) in fresh
         )
@@ -94,3 +101,20 @@ class Stack:
         """How many are in all units' parts."""
         every = (self.pieces_of(unit) for unit in self.adopted.units.values())
         return sum(piece.rows for pieces in every for piece in pieces)
+
+
+def _summed(floors: Mapping[Out, Floor]) -> tuple[RetainedOut, ...]:
+    """What was let go, rule by rule."""
+    by: dict[tuple[str, str], list[Floor]] = {}
+    for floor in floors.values():
+        by.setdefault((floor.retention, floor.rule), []).append(floor)
+    return tuple(
+        RetainedOut(
+            *(retention, rule),
+            min(end_us(floor.unit) - length_us(floor.unit) for floor in several),
+            max(end_us(floor.unit) for floor in several),
+            len(several),
+            sum(floor.rows for floor in several),
+        )
+        for (retention, rule), several in sorted(by.items())
+    )

@@ -68,6 +68,10 @@ def start_us(day: str) -> int:
     return parse_time(f"{day}T00:00:00Z")
 
 
+def length_us(unit: str) -> int:
+    return HOUR_US if is_hour(unit) else DAY_US
+
+
 def end_us(unit: str) -> int:
     """When a day, or an hour of one, is over."""
     if is_hour(unit):

@@ -47,6 +47,17 @@ class GapShape(Struct, frozen=True):
     cause: str
 
 
+class RetainedOutShape(Struct, frozen=True):
+    """What a rule of retention let go of a class: `units` are days, or hours of large ones."""
+
+    retention: str = field(name="class")
+    rule: str
+    from_: Time = field(name="from")
+    to: Time
+    units: int
+    events: int
+
+
 class SearchAnswer(Struct, frozen=True):
     """A page of a search, newest first, and the statement under it. `next`: null at the end."""
 
@@ -55,6 +66,7 @@ class SearchAnswer(Struct, frozen=True):
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
     gaps: tuple[GapShape, ...]
+    retained_out: tuple[RetainedOutShape, ...]
     next: str | None
 
 
@@ -66,6 +78,7 @@ class EventAnswer(Struct, frozen=True):
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
     gaps: tuple[GapShape, ...]
+    retained_out: tuple[RetainedOutShape, ...]
 
 
 class BarShape(Struct, frozen=True):
@@ -85,6 +98,7 @@ class CountAnswer(Struct, frozen=True):
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
     gaps: tuple[GapShape, ...]
+    retained_out: tuple[RetainedOutShape, ...]
 
 
 class CompletenessAnswer(Struct, frozen=True):
@@ -94,6 +108,7 @@ class CompletenessAnswer(Struct, frozen=True):
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
     gaps: tuple[GapShape, ...]
+    retained_out: tuple[RetainedOutShape, ...]
 
 
 def time_of(us: int | None) -> str | None:
@@ -134,6 +149,13 @@ def completeness_answer(said: Completeness) -> CompletenessAnswer:
                 each.cause,
             )
             for each in said.gaps
+        ),
+        retained_out=tuple(
+            RetainedOutShape(
+                *(each.retention, each.rule, format_us(each.from_us), format_us(each.to_us)),
+                *(each.units, each.events),
+            )
+            for each in said.retained_out
         ),
     )
 

@@ -21,6 +21,7 @@ from holdfast.serve.answers import (
     BasisShape,
     GapShape,
     HoldingShape,
+    RetainedOutShape,
     Time,
     completeness_answer,
     time_of,
@@ -274,6 +275,7 @@ class StatusAnswer(Struct, frozen=True):
     basis: tuple[BasisShape, ...]
     holding_back: tuple[HoldingShape, ...]
     gaps: tuple[GapShape, ...]
+    retained_out: tuple[RetainedOutShape, ...]
 
 
 def standing_of(
