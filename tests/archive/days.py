@@ -1,6 +1,6 @@
 """Trails of some days, written straight into regions, and archivists of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from holdfast.archive.archivist import Archivist, Workshop
@@ -20,11 +20,16 @@ FIRST_US = start_us(FIRST)
 
 
 def trail_of(
-    world: World, days: int = 2, lost: range = range(0), first_us: int = FIRST_US
+    world: World,
+    days: int = 2,
+    lost: range = range(0),
+    first_us: int = FIRST_US,
+    more: Mapping[str, str] = {},
 ) -> list[Writer]:
     """Two nodes, so many days of a few segments, two tenants and one without a name; closed.
 
     lost: segments of the first node that were lost, and declared so. first_us: the first day.
+    more: fields of all events.
     """
     world.now_us = first_us + HOUR_US
     writers = [Writer(world, seed) for seed in (7, 8)]
@@ -39,8 +44,8 @@ def trail_of(
                     told = f"{number}-{day}-{hour}-{tenant}"
                     actor = {"type": "user", "id": f"u{hour}"}
                     sealed = writer.seal(
-                        {"id": f"{told}-0", "tenant": tenant, "actor": actor},
-                        {"id": f"{told}-1", "tenant": "acme", "actor": actor},
+                        {"id": f"{told}-0", "tenant": tenant, "actor": actor, **more},
+                        {"id": f"{told}-1", "tenant": "acme", "actor": actor, **more},
                     )
                     if writer is writers[0] and sealed.name.index in lost:
                         gone.append(sealed)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from holdfast.archive.archivist import Archivist, Workshop
@@ -184,6 +185,36 @@ def test_a_hold_says_plainly_what_was_let_go_before(tmp_path: Path) -> None:
         assert [each.late for each in await found.holds(one).all()] == [held.late, ()]
 
     years(tmp_path, story)
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_class_goes_whatever_clocks_its_events_had(tmp_path: Path, time: str) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        report = await one.expire()
+        held = await found.holds(one).place(WANTED)
+
+        assert report.trouble == "" and report.expiring[0].why == ()
+        assert not any(found.parts(id) for id in ALL)
+        assert [floor.unit for floor in held.late] == [DAYS[0]]
+
+    years(tmp_path, story, time=time)
+
+
+def test_a_unit_of_which_nothing_is_known_does_not_keep_the_others(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        await found.holds(one).place(msgspec.structs.replace(WANTED, tenant="another"))
+        for key in found.world.keys("a", f"ev/arc/day={DAYS[0]}/"):
+            if key.endswith(layout.SEGMENT_SUFFIX):
+                found.world.remove(key)
+
+        first, second = (await one.expire()).expiring
+
+        assert f"no region gives the evidence of {DAYS[0]}" in first.why[0]
+        assert (second.unit, second.why, second.floored) == (DAYS[1], (), True)
+
+    years(tmp_path, story, days=2)
 
 
 def test_a_region_that_was_away_lets_go_when_it_is_back(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Years:
 
 
 @functools.cache
-def _made(days: int, swept: bool, older: int) -> tuple[World, Archivist]:
+def _made(days: int, swept: bool, older: int, **more: str) -> tuple[World, Archivist]:
     """Made once: tests have copies of what the stores hold."""
     folder = Path(tempfile.mkdtemp(prefix="holdfast-years-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -64,7 +64,7 @@ def _made(days: int, swept: bool, older: int) -> tuple[World, Archivist]:
 
     async def whole() -> None:
         world = World()
-        writers = trail_of(world, days)
+        writers = trail_of(world, days, more=more)
         world.now_us += older * DAY_US
         for writer in writers[:1]:
             writer.born()
@@ -87,9 +87,11 @@ def years(
     *,
     swept: bool = True,
     older: int = 3,
+    **more: str,
 ) -> None:
-    """Play a story of archived days. older: so many days after the last one is complete."""
-    world, keeper = _made(days, swept, older)
+    """Play a story of archived days. older: so many days after the last one is complete. more:
+    fields of all events."""
+    world, keeper = _made(days, swept, older, **more)
     copy = World()
     copy.now_us = world.now_us
     for id, store in world.stores.items():

@@ -31,9 +31,9 @@ class Floor(Certified):
     """A class of a unit is let go: nobody shows it from now on, and its parts are deleted.
 
     rule: in words. min, max: its days. rows: how many records; earliest_us, latest_us: the least
-    and the greatest `time` of them. by: who says so. remains: SHA-256 of the object with what stays
-    of them. parts: (SHA-256, bytes, rows), by the first: those that hold these very records, in any
-    store.
+    and the greatest `time` of them; 0: before 1970. by: who says so. remains: SHA-256 of the object
+    with what stays of them. parts: (SHA-256, bytes, rows), by the first: those that hold these very
+    records, in any store.
     """
 
     KIND = "holdfast-floor/1"

@@ -26,6 +26,7 @@ from msgspec import Struct, structs
 
 from holdfast.archive.archivist import STOPPING, Workshop
 from holdfast.archive.fetch import Folder, fetch_classes
+from holdfast.archive.lines import Part
 from holdfast.archive.make import Leaving, make_remains
 from holdfast.archive.parts import Made
 from holdfast.archive.sweep import Shards, segments_in
@@ -214,6 +215,8 @@ class Retention:
             if insists and error.by:
                 raise HeldError(str(error)) from error
             return structs.replace(told, why=(str(error),))
+        except (CorruptError, ProofError) as error:
+            return structs.replace(told, why=(str(error),))  # which is no matter of the others
 
     async def _refuse_held(
         self, archives: Mapping[RegionId, Archive], retention: str, seen: Retaining
@@ -224,10 +227,16 @@ class Retention:
         if not seen.standing:
             return
         for id in distinct(archives, retention):
-            facts = await self._look.facts(archives[id])
+            facts = await self._facts(archives[id])
             hashes = [sha256 for sha256, *_ in parts_in(archives[id], retention)]
             if by := holding(seen.standing, hashes, facts):
                 raise _StayError(f"held by {', '.join(hold.hold for hold in by)}", by)
+
+    async def _facts(self, archive: Archive) -> Mapping[str, Part]:
+        try:
+            return await self._look.facts(archive)
+        except UnavailableError as error:
+            raise _StayError(str(error)) from error
 
     async def _refuse_unready(
         self, unit: str, archives: Mapping[RegionId, Archive], round: _Round
@@ -260,7 +269,7 @@ class Retention:
                 if remains is not None and made.sha256 != remains.sha256:
                     raise _StayError("archives have other rows in this class, region by region")
                 remains = made
-                facts = await self._look.facts(archives[id])
+                facts = await self._facts(archives[id])
                 for part in parts_in(archives[id], told.retention):
                     parts[part[0]] = part
                     earliest.append(parse_time(facts[part[0]].earliest))
@@ -274,8 +283,8 @@ class Retention:
             min=self._rules[told.retention].min,
             max=self._rules[told.retention].max,
             rows=remains.rows,
-            earliest_us=min(earliest),
-            latest_us=max(latest),
+            earliest_us=max(min(earliest), 0),
+            latest_us=max(*latest, 0),
             by=identity.node,
             floored_us=self._host.now_us(),
             certificate=identity.certificate,
