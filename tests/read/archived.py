@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.archive.archivist import Archivist, Workshop
+from holdfast.archive.rules import Rule
 from holdfast.model import Completeness, Counts, Found, Query
 from holdfast.prove.export import Asked
 from holdfast.prove.prover import Prover
@@ -60,13 +61,19 @@ def trail_of(days: int = DAYS, lost: range = range(0)) -> tuple[World, list[Writ
 
 async def archive(world: World, folder: Path) -> None:
     """Archive all days that are over."""
+    keeper = await archived_by(world, folder)
+    await keeper._reader.stop()
+
+
+async def archived_by(world: World, folder: Path, *rules: Rule) -> Archivist:
+    """The same by rules of retention; who did it."""
     reader = world.reader(folder / "archiving")
     await reader.pass_once()
-    workshop = Workshop(folder / "scratch")
+    workshop = Workshop(folder / "scratch", rules)
     keeper = Archivist(world.regions(), reader, world.host, lambda: person(world), workshop)
     report = await keeper.archive(DAY_US)
     assert not report.trouble and all(not unit.lacking for unit in report.units)
-    await reader.stop()
+    return keeper
 
 
 def of(world: World) -> World:

@@ -1,6 +1,7 @@
 """What was archived is read as it was before: the same answers, and proofs that hold."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
 from holdfast.regions.port import Unknown
 from holdfast.regions.units import DAY_US, HOUR_US
+from holdfast.times import parse_time
 from tests.proof.proofs import checked
 from tests.prove import certificates
 from tests.read import archived
 from tests.read.archived import Answers, Proofs, answers, fresh, proofs, sweep
 from tests.read.trails import TRAIL, World, ids, tick
+from tests.retention.years import RULES, Years
 
 
 class Told:
@@ -291,3 +294,34 @@ def test_parts_go_where_they_are_more_than_may_be_kept_and_indexes_stay(
         await reader.stop()
 
     asyncio.run(main())
+
+
+def test_what_was_sent_again_is_shown_once_what_came_first_is_let_go(tmp_path: Path) -> None:
+    async def main() -> None:
+        world, _ = archived.trail_of()
+        found = Years(world, await archived.archived_by(world, tmp_path, *RULES))
+        await found.sweep()
+        reader = await fresh(world, tmp_path / "cache")
+        await answers(reader)
+        before = await first_us(reader)
+        await found.retention().expire()
+        tick(world, 120)
+        await reader.pass_once()
+
+        after = await first_us(reader)
+        begun = await fresh(world, tmp_path / "begun")
+        await answers(begun)
+
+        assert 0 < after - before < 2 * DAY_US and after == await first_us(begun)
+        assert (await answers(reader)).events == (await answers(begun)).events
+        await begun.stop()
+        await reader.stop()
+        await found.keeper._reader.stop()
+
+    asyncio.run(main())
+
+
+async def first_us(reader: Reader) -> int:
+    """When an event was received that is sent each day, as it is shown."""
+    (shown,) = await reader.event("acme", "again-1")
+    return parse_time(json.loads(bytes(shown.record))["received"])

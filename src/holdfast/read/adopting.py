@@ -97,8 +97,7 @@ class Adopting:
 
     async def tell_some(self) -> bool:
         """The same of some of them; whether there were any."""
-        untold = (unit for unit in self._holdings.stack.adopted.units.values() if not unit.is_told)
-        some = [*islice(untold, TOLD_AT_ONCE)]
+        some = [*islice(self._holdings.stack.untold.values(), TOLD_AT_ONCE)]
         told = await asyncio.gather(*(self._told(unit) for unit in some))
         await self._holdings.tell(told)
         return bool(some)
@@ -123,6 +122,22 @@ class Adopting:
             await self.tell()
         return self._holdings.stack.let_go_within(from_us, to_us, tenant)
 
+    async def forget(self, floor: Floor) -> None:
+        """Have that shown which was sent again after events that are let go now.
+
+        Raises:
+            UnavailableError: what stays of them is nowhere to be had now.
+            SourceError: what lies here is of no use.
+        """
+        unit = self._holdings.stack.adopted.units.get(floor.unit)
+        if unit is None or not await self._holdings.has_copies(unit):
+            return
+        names = await self._names_in(unit)
+        path = await self._remains(unit, floor)
+        ranges = await self._host.offload(evidence.ranges_in, path, names)
+        for node, several in ranges.items():
+            await self._holdings.forget(node, several)
+
     # -- what questions need -------------------------------------------------------------------
 
     async def with_parts(
@@ -138,7 +153,7 @@ class Adopting:
         parts = [each for each in sources if isinstance(each, FoldSource) and each.is_part]
         now = asyncio.get_running_loop().time()
         for part in reversed(parts):
-            self._holdings.stack.files.use(Path(part.path).name, now)
+            self._holdings.stack.files.use(part.path.rpartition("/")[2], now)
         ahead = 1
         while True:
             try:

@@ -22,6 +22,7 @@ from holdfast.read.archive import Span, Unit
 from holdfast.read.database import DamagedError, Database
 from holdfast.read.decode import Part
 from holdfast.read.repeats import Copy, Standing
+from holdfast.read.sources import Stretch
 from holdfast.read.tables import SEGMENT_COLUMNS
 from holdfast.read.watermark import End
 
@@ -395,6 +396,17 @@ class Catalog(Database):
             ).fetchall()
             db.execute(f"DELETE FROM copies WHERE {where}", values)  # noqa: S608
             return tuple(row[0] for row in names)
+
+    def has_copies(self, stretches: Iterable[Stretch]) -> bool:
+        """Whether any copy lies in them."""
+        with self._damage():
+            ask = (
+                "SELECT 1 FROM copies JOIN nodes USING (n)"
+                " WHERE node = ? AND position >= ? AND position < ? LIMIT 1"
+            )
+            return any(
+                self._db.execute(ask, (s.node, s.start, s.end)).fetchone() for s in stretches
+            )
 
     def standings(self) -> tuple[tuple[Place, Standing], ...]:
         """Places that a search leaves out or flags."""

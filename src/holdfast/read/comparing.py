@@ -12,7 +12,7 @@ from holdfast.read import jobs
 from holdfast.read.archive import Unit
 from holdfast.read.catalog import Catalog, Entry
 from holdfast.read.packs import Packs
-from holdfast.read.repeats import Copy
+from holdfast.read.repeats import Copy, settle
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source
 from holdfast.read.stack import Stack
@@ -128,3 +128,13 @@ def entries_at(catalog: Catalog, places: Sequence[Place]) -> dict[Place, Entry |
         entry = entry if inside else catalog.at(place)
         found[place] = entry
     return found
+
+
+def forget_at(
+    catalog: Catalog, node: NodeId, ranges: Sequence[tuple[int, int]]
+) -> tuple[Copy, ...]:
+    """Forget the copies at these positions; those of the same names, decided anew."""
+    names = {name for start, end in ranges for name in catalog.drop_copies(node, start, end)}
+    settled = settle(catalog.copies(names))
+    catalog.stand(settled)
+    return settled

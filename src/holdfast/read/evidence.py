@@ -121,6 +121,26 @@ def contents_of(asked: Asked) -> tuple[Archived, ...]:
     )
 
 
+def ranges_in(
+    path: str, names: Mapping[NodeId, Sequence[str]]
+) -> dict[NodeId, list[tuple[int, int]]]:
+    """The positions of what was let go. path: of its remains. names: of the unit's segments.
+
+    Raises:
+        SourceError: as `contents_of`.
+    """
+    found: dict[NodeId, list[tuple[int, int]]] = {}
+    for node, segments in _gone(path).items():
+        parsed = map(SegmentName.parse, names.get(node, ()))
+        firsts = {name.index: name.first for name in parsed if name.index in segments}
+        found[node] = [
+            (firsts[index] + start, firsts[index] + end)
+            for index, gone in segments.items()
+            for start, end in gone.rows
+        ]
+    return found
+
+
 def _archived(
     name: SegmentName, said: _Sealed, lines: bytes, several: Sequence[Mapping[int, _Gone]]
 ) -> Archived:

@@ -30,7 +30,7 @@ from holdfast.read import jobs
 from holdfast.read.archive import Unit, Within
 from holdfast.read.arrival import Arrival, entry_of
 from holdfast.read.catalog import Catalog, Entry
-from holdfast.read.comparing import JOB_SEGMENTS_MAX, Comparing, Matches, Unmatched, Ways
+from holdfast.read.comparing import JOB_SEGMENTS_MAX, Comparing, Matches, Unmatched, Ways, forget_at
 from holdfast.read.database import DamagedError
 from holdfast.read.decode import facts_of
 from holdfast.read.fold import FoldFacts, fold, index_fold
@@ -269,6 +269,18 @@ class Holdings:
         for one in folds:
             await self._host.offload(remove, one.source.path)
         return True
+
+    async def has_copies(self, unit: Unit) -> bool:
+        """Whether any event of a unit shares its id with another."""
+        return await self._host.offload(self.catalog.has_copies, unit.stretches)
+
+    async def forget(self, node: NodeId, ranges: Sequence[tuple[int, int]]) -> None:
+        """Events at these positions are let go: what repeats them is shown in their place."""
+        async with self._matching:
+            changed = await self._host.offload(forget_at, self.catalog, node, ranges)
+            for start, end in ranges:
+                self.shelf.forget_places(node, start, end)
+            self.shelf.stand((copy.place, copy.standing) for copy in changed)
 
     async def tell(self, units: Sequence[Unit]) -> None:
         """More is known of some units."""

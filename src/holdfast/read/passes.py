@@ -16,6 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from holdfast.errors import UnavailableError
 from holdfast.model import Holding, NodeId
 from holdfast.ports import Host
 from holdfast.proof import names
@@ -37,6 +38,7 @@ from holdfast.read.segments import SourceError
 from holdfast.read.shelf import FoldLimits, spot_of
 from holdfast.read.watermark import Judgement, Trouble, View, judge
 from holdfast.regions.regions import Regions
+from holdfast.regions.retained import Floor
 
 log = logging.getLogger("holdfast.read")
 
@@ -91,6 +93,7 @@ class Passes:
         self._comparing: set[asyncio.Future[None]] = set()
         self._own: set[NodeId] = set()
         self._lost: list[Entry | int] = []  # segments and folds to be forgotten in the next pass
+        self._to_forget: list[Floor] = []  # whose events others may stand for
         self._spoilt = ""  # why the catalog is to be made anew in the next pass
 
     # -- life ----------------------------------------------------------------------------------
@@ -221,9 +224,18 @@ class Passes:
             for region in self._regions:
                 await archives.look_into(region, self._host.now_us())
             await self._adopt()
-        if gone := stack.let_go(self.follow.floors):
+        if fresh:
+            gone = stack.let_go(self.follow.floors)
             for piece in gone:
                 await self._host.offload(stack.files.drop, piece.file)
+            self._to_forget += [self.follow.floors[out] for out in fresh]
+        while self._to_forget:
+            try:
+                await self.adopting.forget(self._to_forget[-1])
+            except (UnavailableError, SourceError) as error:
+                log.warning("what repeats let-go events is not shown yet: %s", error)
+                break
+            self._to_forget.pop()
             self.changed()
 
     def _remember(self) -> None:

@@ -31,7 +31,6 @@ from holdfast.model import (
     Found,
     NodeId,
     Page,
-    Place,
     Query,
 )
 from holdfast.ports import Host
@@ -48,10 +47,10 @@ from holdfast.read.lives import Life, lives_of
 from holdfast.read.passes import Passes, PassLimits
 from holdfast.read.query import LIMIT_MAX, Wanted, check
 from holdfast.read.report import ReaderReport, report_of
-from holdfast.read.search import run_page
+from holdfast.read.search import is_newer, run_page
 from holdfast.read.segments import SourceError
 from holdfast.read.shelf import segment_source, spot_of
-from holdfast.read.sources import SegmentSource, Source, Stretch, prune, stretches_of
+from holdfast.read.sources import SegmentSource, Source, Stretch, holds, prune
 from holdfast.read.tail import EVENTS_A_STEP, Ends, Step, Tail, matches, matches_in
 from holdfast.regions.port import RegionId
 from holdfast.regions.regions import Regions
@@ -61,6 +60,7 @@ log = logging.getLogger("holdfast.read")
 
 ATTEMPTS_MAX = 3
 COMPLAINT_EVERY_S = 60.0
+SOURCES_FIRST = 64  # that a search is sent to a worker with, if it has no id
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -325,7 +325,14 @@ class Reader:
 
         async def page(sources: Sequence[Source]) -> Page:
             shelf = self._passes.holdings.shelf
-            return await self._run(run_page, sources, query, shelf.repeats, shelf.conflicts)
+            of = (query, shelf.repeats, shelf.conflicts)
+            count = len(sources) if wanted.id else SOURCES_FIRST
+            while True:
+                # Sorted by their newest: of years, a page mostly comes out of the first few.
+                found = await self._run(run_page, sources[:count], *of)
+                if count >= len(sources) or is_newer(found, query, sources[count]):
+                    return found
+                count *= 8
 
         return await self._answer(lambda: self._of_sources(wanted, page), stated)
 
@@ -415,7 +422,7 @@ class Reader:
         return [
             source
             for source in found
-            if source.sha256 in unknown or any(_holds(source, place) for place in places)
+            if source.sha256 in unknown or any(holds(source, place) for place in places)
         ]
 
     async def _run(
@@ -501,13 +508,6 @@ class Reader:
     def report(self) -> ReaderReport:
         """How reading stands. Only once it is open."""
         return report_of(self._passes, self._failed, len(self._tails))
-
-
-def _holds(source: Source, place: Place) -> bool:
-    return any(
-        stretch.node == place.node and stretch.start <= place.position < stretch.end
-        for stretch in stretches_of(source)
-    )
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

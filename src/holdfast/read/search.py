@@ -152,6 +152,12 @@ def lines_within(
     return several
 
 
+def is_newer(page: Page, query: Query, source: Source) -> bool:
+    """Whether a page is full of events that are newer than all in a source."""
+    after = check(structs.replace(query, cursor=page.next)).before if page.next else None
+    return after is not None and after.time_us > source.time_max_us
+
+
 def refuse_many(name: str, groups: Sized) -> None:
     """Raise RejectedError if they are more than an answer may have."""
     if len(groups) > GROUPS_MAX:

@@ -124,6 +124,14 @@ def stretches_of(source: Source) -> tuple[Stretch, ...]:
     return (Stretch(source.node, source.first, source.first + source.count),)
 
 
+def holds(source: Source, place: Place) -> bool:
+    """Whether a source has an event."""
+    return any(
+        stretch.node == place.node and stretch.start <= place.position < stretch.end
+        for stretch in stretches_of(source)
+    )
+
+
 def prune(sources: Sequence[Source], wanted: Wanted) -> list[Source]:
     """Leave out what cannot hold a wanted event; the rest by greatest time, newest first."""
     from_us, newest_us = wanted.from_us, wanted.newest_us

@@ -19,6 +19,7 @@ class Stack:
         self.files = files
         self.adopted = Adopted()
         self.unindexed: set[str] = set()
+        self.untold: dict[str, Unit] = {}  # whose evidence was not read
         self.floors: Mapping[Out, Floor] = {}
         self.retained_out: tuple[RetainedOut, ...] = ()
         self._shelf = shelf
@@ -27,6 +28,9 @@ class Stack:
         """Take over units, or what came to be known of them."""
         for unit in units:
             self.adopted.put(unit)
+            self.untold.pop(unit.name, None)
+            if not unit.is_told:
+                self.untold[unit.name] = unit
             self._shelf.put_parts(unit.name, self.parts_of(unit))
 
     def note_unknown(self, units: Iterable[Unit], is_known: Callable[[Stretch], bool]) -> None:
@@ -34,11 +38,7 @@ class Stack:
         self.unindexed |= {u.name for u in units if not all(map(is_known, u.stretches))}
 
     def let_go(self, floors: Mapping[Out, Floor]) -> tuple[Piece, ...]:
-        """Show nothing of these classes any more; what of them was shown until now.
-
-        BUG: what was sent twice is shown once, and not at all when the class of the first is let go
-        before that of the other: who is shown was decided when they were compared.
-        """
+        """Show nothing of these classes any more; what of them was shown until now."""
         fresh = floors.keys() - self.floors.keys()
         if not fresh:
             return ()
