@@ -110,7 +110,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     quorum: of the regions that are not leaving. earlier: sets that were in force before.
     workers: processes that take events in, each a node of its own.
     archive_after_hours: how long after its end a day is archived; 0: no server archives.
-    segments_kept_days: how long a region's segments stay once its archive has them; 0: for ever.
+    segments_kept_days: where servers archive: how long a region's segments stay once its archive
+    has them; 0: for ever.
     restore_drill_hours: how often something is restored from a region; 0: never.
     witness_quorum: so many witnesses must cosign each checkpoint, or it is told; 0: all.
     retention: rules, of which the first that matches an event counts.
@@ -134,7 +135,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lost_after_s: int = 600
     scrub_period_days: int = 30
     archive_after_hours: int = 0
-    segments_kept_days: int = 0
+    segments_kept_days: int = 7
     restore_drill_hours: int = 1
     restore_drill_bytes_max: int = 1024 * 1024 * 1024
     ack_timeout_s: int = 30

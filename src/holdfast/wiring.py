@@ -329,7 +329,9 @@ async def _alive(
             prober.probe_forever(nodes.ready),
             _close_left_over(_left_over(settings, system.regions, key, system.host)),
             system.archivist.archive_forever(settings.archive_after_hours),
-            system.sweeper.sweep_forever(settings.segments_kept_days),
+            system.sweeper.sweep_forever(
+                settings.segments_kept_days if settings.archive_after_hours else 0
+            ),
             system.retention.expire_forever(),
             system.restorer.restore_forever(settings.restore_drill_hours),
         ]

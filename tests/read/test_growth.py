@@ -1,17 +1,21 @@
 """A ledger's growth is proven from listings alone, against what a naive tree says."""
 
+import asyncio
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from holdfast.proof import MismatchError, merkle
+from holdfast.proof import MismatchError, ledger, merkle
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import EMPTY_RANGE, leaf_hash
 from holdfast.prove import paths
 from holdfast.read.growth import Grown, NotShown, consistency_path, grow
 from holdfast.regions import layout
 from holdfast.regions.port import Unknown
+from tests.archive.days import archived, archivist
+from tests.archive.swept import open_trail, small, sweep
 from tests.read.trails import World, Writer
 from tests.regions.worlds import run_with_time
 
@@ -136,3 +140,40 @@ def test_a_segment_beyond_a_close_is_not_of_the_ledger() -> None:
 
     assert orphan.name.index == kept.name.index
     assert isinstance(found, Grown) and found.new == writer.end
+
+
+def test_what_was_swept_is_proven_by_the_evidence_of_archives(tmp_path: Path) -> None:
+    async def made(world: World) -> tuple[Writer, list[LedgerEnd]]:
+        writer, ends = open_trail(world), [EMPTY_END]
+        for key in map(layout.parse_key, small(world, "a")):
+            assert isinstance(key, layout.SegmentKey)
+            ends.append(ledger.extend(ends[-1], key.name))
+        keeper = await archivist(world, tmp_path)
+        await keeper.archive(0)
+        await sweep(world, keeper)
+        return writer, ends
+
+    world = World()
+    writer, ends = asyncio.run(made(world))
+
+    for old, new in ((0, 12), (3, 5), (5, 12), (8, 12), (12, 12)):
+        found = grown(world, writer, old, new)
+
+        assert isinstance(found, Grown) and (found.old, found.new) == (ends[old], ends[new])
+
+
+def test_what_was_swept_and_is_in_no_good_evidence_is_not_shown(tmp_path: Path) -> None:
+    async def made(world: World) -> Writer:
+        writer = open_trail(world)
+        keeper = await archivist(world, tmp_path)
+        await keeper.archive(0)
+        await sweep(world, keeper)
+        for key in archived(world):
+            if key.endswith(".ndjson.zst"):
+                world.put(key, b"rotten")
+        return writer
+
+    world = World()
+    writer = asyncio.run(made(world))
+
+    assert grown(world, writer, 0, 12) == NotShown(0, "segment 0 is in none of the regions listed")

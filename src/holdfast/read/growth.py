@@ -2,8 +2,9 @@
 
 A name is a leaf. With the compact range that the birth before the smaller size states, the names
 from there on give the roots at both sizes and a proof of consistency between them: nothing older is
-listed, no object but births is read. What a birth states need not be believed: whoever checks the
-proof holds it against two roots that were signed.
+listed, no object but births is read, and the evidence of archived units whose segments were swept.
+What these state need not be believed: whoever checks the proof holds it against two roots that were
+signed.
 """
 
 import asyncio
@@ -19,8 +20,10 @@ from holdfast.proof.statements import Birth
 from holdfast.regions import layout
 from holdfast.regions.layout import EpochKey, SegmentKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
-from holdfast.regions.port import Present, RegionId
+from holdfast.regions.manifests import Manifests, list_archive
+from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.regions import Regions
+from holdfast.write.archived import evidence_of
 
 Root = Callable[[int, int], bytes]
 SHARD = layout.SHARD_SEGMENTS
@@ -62,9 +65,12 @@ async def grow(regions: Regions, node: NodeId, old: int, new: int) -> Grown | No
     bases = {birth.epoch: birth.base.size for birth in births}
     at_old, leaves = end, []
     while end.size < new:
-        found = await _shard(regions, node, end.size, absent)
+        found = dict(await _shard(regions, node, end.size, absent))
         for index in range(end.size, min(new, (end.size // SHARD + 1) * SHARD)):
             name = _one(found.get(index, ()), index, bases)
+            if name is None:
+                found |= await _swept(regions, node, index, absent)
+                name = _one(found.get(index, ()), index, bases)
             if name is None:
                 return await _not_shown(regions, index, absent)
             end = ledger.extend(end, name)
@@ -177,6 +183,24 @@ async def _shard(
         if isinstance(key, SegmentKey):
             found.setdefault(key.name.index, set()).add(key.name)
     return found
+
+
+async def _swept(
+    regions: Regions, node: NodeId, index: int, absent: Mapping[RegionId, str]
+) -> Mapping[int, set[SegmentName]]:
+    """The names of the archived unit that has a segment, by the evidence of any region."""
+    for region in regions:
+        listing = Unknown("not asked") if region.id in absent else await list_archive(region)
+        if not isinstance(listing, Listing):
+            continue
+        archives = await Manifests().of(region, listing, regions.trail)
+        for archive in {} if isinstance(archives, Unknown) else archives.values():
+            spans = [(start, end) for of, start, end, *_ in archive.ledgers if of == node]
+            if any(start <= index < end for start, end in spans):
+                found = await evidence_of(regions, archive, node)
+                if found is not None:
+                    return {each.name.index: {each.name} for each in found}
+    return {}
 
 
 def _one(

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.ports import Host
+from holdfast.ports import Host, Offload
 from holdfast.proof import ProofError
 from holdfast.regions import layout, units
 from holdfast.regions.evidence import Archived, segments_of
@@ -85,28 +85,30 @@ async def swept_segments(
     listed = {int(name[:10], 16) for each in shown.values() for name in each.names}
     found: dict[int, Archived] = {}
     archives = {_evidence_key(a): a for each in shown.values() for a in each.archives}
-    for key, archive in archives.items():
+    for archive in archives.values():
         node = next(iter(shown.values())).node
         spans = [range(start, end) for of, start, end, *_ in archive.ledgers if of == node]
         if all(index in listed for span in spans for index in span if index >= base):
             continue
-        segments = await _read(stores, key, archive.evidence, node, host)
+        segments = await evidence_of(stores, archive, node, host.offload)
         if segments is None:
             return found, f"no store gives the evidence of {archive.unit}"
         found |= {segment.name.index: segment for segment in segments}
     return found, ""
 
 
-async def _read(
-    stores: Iterable[Region], key: str, sha256: str, node: str, host: Host
+async def evidence_of(
+    stores: Iterable[Region], archive: Archive, node: str, offload: Offload = asyncio.to_thread
 ) -> list[Archived] | None:
+    """A node's segments in a unit, by the first store that gives good evidence; None: none does."""
+    key = _evidence_key(archive)
     for store in stores:
         answer = await store.read(key)
         if isinstance(answer, Present):
-            digest = await host.offload(hashlib.sha256, answer.data)
-            if digest.hexdigest() == sha256:
+            digest = await offload(hashlib.sha256, answer.data)
+            if digest.hexdigest() == archive.evidence:
                 try:
-                    return await host.offload(segments_of, answer.data, node)
+                    return await offload(segments_of, answer.data, node)
                 except ProofError:
                     continue
     return None
