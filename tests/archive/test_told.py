@@ -4,8 +4,11 @@ from msgspec import structs
 
 from holdfast.archive.archivist import ArchiveReport, Archiving
 from holdfast.archive.shelves import Shelf, Shelves
+from holdfast.archive.sweep import SweepReport, Swept
+from holdfast.retention.expire import RetentionReport
+from holdfast.retention.plan import Expiring
 from holdfast.serve.status import ArchiveShape, _archive
-from holdfast.watch.metrics import _of_archives
+from holdfast.watch.metrics import _of_archives, _of_leaving
 from tests.watch.standings import NOW_US, WELL
 
 UNIT = Archiving("2026-11-28", 10, 100, 1, 5000, ("a",), (("b", "away"),))
@@ -55,6 +58,26 @@ def test_figures_say_what_each_region_lacks() -> None:
         ("holdfast_archive_lacking_units", "b"): 1,
         ("holdfast_archive_lacking_units", "c"): 0,
     }
+
+
+def test_figures_say_what_was_to_go_and_stays() -> None:
+    swept = SweepReport(1, NOW_US, (Swept("2026-11-20", "b", 9, 90, 3, "locked"),), ())
+    gone = Expiring("2026-11-20", "brief", "", 1, 2, 0, True, left=(("c", "it refuses"),))
+    expired = RetentionReport(1, NOW_US, None, (gone,))
+
+    told = {
+        (sample.name.removeprefix("holdfast_"), *sample.labels.values()): sample.value
+        for each in _of_leaving(structs.replace(WELL, swept=swept, expired=expired))
+        for sample in each.samples
+    }
+
+    assert {key for key, value in told.items() if value == 0} == {
+        *(("sweep_left_segments", id) for id in "ac"),
+        *(("retention_left_classes", id) for id in "ab"),
+        ("retention_stopped",),
+    }
+    assert told["sweep_left_segments", "b"] == 3
+    assert told["retention_left_classes", "c"] == told[("retention_floors",)] == 1
 
 
 def test_the_status_says_why() -> None:

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "restore": SHARED | {"regions", "read", "archive", "prove", "verify"},
     "receivers": SHARED | {"write"},
     "witness": SHARED | {"regions"},  # it watches any log, and knows nothing of trails
-    "watch": SHARED | {"regions", "write", "read", "archive", "keep", "restore"},
+    "watch": SHARED | {"regions", "write", "read", "archive", "keep", "retention", "restore"},
     "settings": SHARED | {"regions", "write", "read", "archive", "keep", "watch"},
     "limits": SHARED | {"write", "read", "settings"},
     "wiring": SHARED

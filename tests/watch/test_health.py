@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from holdfast.archive.archivist import ArchiveReport
+from holdfast.archive.sweep import SweepReport, Swept
 from holdfast.keep.keeper import RegionDrift
 from holdfast.keep.repair import Finding
 from holdfast.keep.witnesses import WitnessesReport, WitnessReport
@@ -15,6 +16,8 @@ from holdfast.read.fetch import CorruptCopy
 from holdfast.read.follow import Stray
 from holdfast.restore.choice import Tried
 from holdfast.restore.restorer import RestoreReport
+from holdfast.retention.expire import RetentionReport
+from holdfast.retention.plan import Expiring
 from holdfast.watch.health import Diagnosis, Norms, Trouble, diagnose, reasons_not_ready
 from holdfast.watch.kinds import KINDS
 from holdfast.watch.standing import Room, Standing
@@ -111,6 +114,7 @@ def read(**changes: Any) -> Standing:
     return but(reader=structs.replace(READER, **changes))
 
 
+LET_GO = Expiring("2026-03-01", "brief", "", 1, 2, 0, True, left=(("c", "it refuses"),))
 OLD = structs.replace(SAID, complete_through_us=NOW_US - 61 * SECOND_US)
 KEY = f"ev/seg/{NODE_ID}/0000000/x"
 CASES: dict[str, tuple[Standing, set[str]]] = {
@@ -159,6 +163,18 @@ CASES: dict[str, tuple[Standing, set[str]]] = {
     "late for the archive": (archived(due_us=NOW_US - 86401 * SECOND_US), {"archive-behind"}),
     "no run of the archivist": (archived(ended_us=NOW_US - 10801 * SECOND_US), {"archive-behind"}),
     "archiving stops": (archived(trouble="segment 3 is not held"), {"archive-stopped"}),
+    "segments stay": (
+        but(swept=SweepReport(1, NOW_US, (Swept("2026-03-01", "b", 9, 90, 3, "locked"),), ())),
+        {"sweep-left:b"},
+    ),
+    "what was let go stays": (
+        but(expired=RetentionReport(1, NOW_US, None, (LET_GO,))),
+        {"retention-left:c"},
+    ),
+    "letting go stops": (
+        but(expired=RetentionReport(1, NOW_US, None, (), trouble="no room")),
+        {"retention-left:any region"},
+    ),
     "a restore failed": (restored(Tried(5, 4, why="rotten"), 1), {"restore-failed:b"}),
     "a restore is overdue": (restored(Tried(5, 4), 101), {"restore-overdue:b"}),
     "full disk": (but(rooms=(Room("data", 4, 100),)), {"disk-full:data"}),

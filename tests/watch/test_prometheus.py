@@ -147,6 +147,8 @@ def test_every_query_of_the_dashboards_finds_something(tmp_path: Path) -> None:
             server.inside(server.system.scrub.read_share)
             server.wait_until(lambda: bool(watching.query("holdfast_scrub_timestamp_seconds > 0")))
             server.inside(lambda: server.system.archivist.archive(0))
+            server.inside(lambda: server.system.sweeper.sweep(0))
+            server.inside(server.system.retention.expire)
             server.inside(server.system.restorer.restore_some)
             server.post(EVENT)
             empty: list[str] = []

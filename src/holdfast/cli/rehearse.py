@@ -20,6 +20,8 @@ SAID: dict[Verdict, str] = {
     "unchecked": "COULD NOT BE TRIED: that says nothing of what the region holds",
 }
 
+NOTHING = "GOOD: nothing is known to be stored on that day"
+
 
 def rehearse(
     place: Place,
@@ -73,4 +75,7 @@ def _print(done: Restored) -> None:
     )
     if done.why:
         printer.line(printer.safe(f"{done.what}: {done.why}"))
-    printer.line(SAID[done.verdict])
+    nothing = done.verdict == "good" and not brought.segments
+    printer.line(
+        "GOOD: nothing is known to be stored on that day" if nothing else SAID[done.verdict]
+    )

@@ -300,6 +300,8 @@ def standing_of(
         rooms=rooms,
         archives=bool(writers) and system.settings.archive_after_hours > 0,
         archived=system.archivist.last,
+        swept=system.sweeper.last,
+        expired=system.retention.last,
         shelves=newer(system.archivist.shelves, system.keeper.shelves),
         restored=system.restorer.report(),
     )

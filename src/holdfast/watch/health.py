@@ -117,6 +117,7 @@ def diagnose(
         _of_clocks(standing, norms),
         _of_keeping(standing, norms),
         _of_archive(standing, norms),
+        _of_leaving(standing),
         _of_restores(standing),
         (Trouble("unknown-node", node, "It was not seen before.") for node in strangers),
         more,
@@ -271,6 +272,20 @@ def _of_archive(standing: Standing, norms: Norms) -> Iterator[Trouble]:
         yield Trouble("archive-behind", "", "; ".join([told, *lacking]))
     elif standing.archives and standing.now_us - last.ended_us > norms.archive_us:
         yield Trouble("archive-behind", "", f"the last run ended at {format_us(last.ended_us)}")
+
+
+def _of_leaving(standing: Standing) -> Iterator[Trouble]:
+    """What was to go and stays: segments that are archived, parts that were let go."""
+    for each in standing.swept.swept if standing.swept else ():
+        if each.left:
+            yield Trouble("sweep-left", each.region, f"{each.unit}: {each.left} stay: {each.why}")
+    if standing.expired is None:
+        return
+    if standing.expired.trouble:
+        yield Trouble("retention-left", "any region", standing.expired.trouble)
+    for gone in standing.expired.expiring:
+        for id, why in gone.left:
+            yield Trouble("retention-left", id, f"{gone.unit}, class {gone.retention}: {why}")
 
 
 def _of_restores(standing: Standing) -> Iterator[Trouble]:

@@ -211,6 +211,22 @@ KINDS: Final[Mapping[str, Kind]] = {
         (Step("The reason is given with it. Mend that, then:", "holdfast archive --data DIR"),),
         _ARCHIVE,
     ),
+    "sweep-left": Kind(
+        "warning",
+        7200,
+        "Segments stay in region {} that its archive has",
+        "They are kept twice there, which costs room and nothing else.",
+        (Step("What is in the way, unit by unit:", "holdfast sweep --dry-run"), _VERIFY),
+        _ARCHIVE,
+    ),
+    "retention-left": Kind(
+        "warning",
+        7200,
+        "What was let go is not deleted in {}",
+        "A floor says that it is gone, and nobody shows it; its bytes still lie there.",
+        (Step("Which, and why:", "holdfast retention plan"),),
+        ("/retention", "Retention"),
+    ),
     "restore-failed": Kind(
         "critical",
         900,

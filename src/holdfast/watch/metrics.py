@@ -75,6 +75,7 @@ class Exposition(Collector):
         yield from _of_statement(standing.said, standing.now_us)
         yield from _of_reader(standing.reader)
         yield from _of_keeping(standing)
+        yield from _of_leaving(standing)
         yield from _of_restores(standing.restored, standing.now_us)
         yield from _of_witnesses(standing)
         yield from _of_rooms(standing)
@@ -321,6 +322,33 @@ def _of_archives(standing: Standing) -> Iterator[Metric]:
     yield _gauge("archive_region_bytes", "Bytes of their parts.", size, "region")
     spoilt = [((id,), float(len(each.spoilt))) for id, each in shelves]
     yield _gauge("archive_region_spoilt_units", "With a corrupt object.", spoilt, "region")
+
+
+def _of_leaving(standing: Standing) -> Iterator[Metric]:
+    """None of any before the first run."""
+    ids = [region.id for region in standing.regions]
+    sweeps = (standing.swept,) if standing.swept else ()
+    ended = [((), each.ended_us / 1e6) for each in sweeps]
+    yield _gauge("sweep_timestamp_seconds", "The last run of the sweeper.", ended)
+    stay = [
+        ((id,), float(sum(each.left for each in run.swept if each.region == id)))
+        for run in sweeps
+        for id in ids
+    ]
+    yield _gauge("sweep_left_segments", "Archived there, and still there.", stay, "region")
+    runs = (standing.expired,) if standing.expired else ()
+    ended = [((), each.ended_us / 1e6) for each in runs]
+    yield _gauge("retention_timestamp_seconds", "The last run that let go.", ended)
+    stopped = [((), float(bool(each.trouble))) for each in runs]
+    yield _gauge("retention_stopped", "1 when it could not do all that was due.", stopped)
+    floors = [((), float(sum(each.floored for each in run.expiring))) for run in runs]
+    yield _gauge("retention_floors", "Classes of units that were let go.", floors)
+    left = [
+        ((id,), float(sum(id in dict(each.left) for each in run.expiring)))
+        for run in runs
+        for id in ids
+    ]
+    yield _gauge("retention_left_classes", "Let go, and still there.", left, "region")
 
 
 def _of_restores(report: RestoreReport, now_us: int) -> Iterator[Metric]:

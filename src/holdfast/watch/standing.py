@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from holdfast.archive.archivist import ArchiveReport
 from holdfast.archive.shelves import Shelves
+from holdfast.archive.sweep import SweepReport
 from holdfast.keep.keeper import Reconciliation
 from holdfast.keep.scrub import ScrubReport
 from holdfast.keep.witnesses import WitnessesReport
@@ -16,6 +17,7 @@ from holdfast.model import Completeness, NodeId
 from holdfast.read.report import ReaderReport
 from holdfast.regions.region import Counter, RegionReport
 from holdfast.restore.restorer import RestoreReport
+from holdfast.retention.expire import RetentionReport
 from holdfast.write.node import NodeReport
 
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -106,8 +108,8 @@ class Standing(Struct, frozen=True):
     of this process, which is `side`. leaving: regions that no event is written to any more. nodes:
     that any region has shown. clock_error_us: how far clocks may differ. rooms: of the disks that
     are looked at, once they were. archives: whether this server is to archive; archived: by its
-    last run, once there was one. shelves: what archives were last seen to have. restored: how
-    restores went.
+    last run, once there was one. swept, expired: by the last runs of those who sweep and let go.
+    shelves: what archives were last seen to have. restored: how restores went.
     """
 
     now_us: int
@@ -127,5 +129,7 @@ class Standing(Struct, frozen=True):
     rooms: tuple[Room, ...] = ()
     archives: bool = False
     archived: ArchiveReport | None = None
+    swept: SweepReport | None = None
+    expired: RetentionReport | None = None
     shelves: Shelves | None = None
     restored: RestoreReport = RestoreReport()

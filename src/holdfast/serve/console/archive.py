@@ -28,7 +28,7 @@ async def look(faces: Faces, frame: Frame) -> ArchiveView:
         shelves=standing.shelves,
         after_hours=system.settings.archive_after_hours,
         last=standing.archived,
-        swept=system.sweeper.last,
+        swept=standing.swept,
         restored=standing.restored,
         where=where_of(system.settings),
         rotten=_rotten(standing),
