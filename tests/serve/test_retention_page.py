@@ -25,6 +25,7 @@ FLOOR = Floor(
     *("2023-05-01", "brief", BRIEF.text, 7, 30, 41, NOW - 9, NOW - 1, NODE, NOW, b"", "c" * 64),
     parts=(("d" * 64, 1000, 41),),
 )
+GONE = Expiring("2023-05-01", "brief", BRIEF.text, 41, 0, NOW - DAY_US, True)
 WAITING = Expiring(
     "2023-07-01", "brief", BRIEF.text, 12, 3_400, NOW + DAY_US, False, ("too young",)
 )
@@ -42,7 +43,11 @@ def run(*expiring: Expiring, **changes: Any) -> RetentionReport:
 
 def view(**changes: Any) -> RetentionView:
     plain = RetentionView(
-        frame=frame(), rules=(BRIEF, REST), last=run(WAITING), seen=seen(), where="--data /srv"
+        frame=frame(),
+        rules=(BRIEF, REST),
+        last=run(GONE, WAITING),
+        seen=seen(),
+        where="--data /srv",
     )
     return msgspec.structs.replace(plain, **changes)
 
@@ -80,14 +85,33 @@ def test_what_could_not_be_looked_up_is_not_none() -> None:
 
 
 def test_what_stays_somewhere_or_stops_a_run_is_said() -> None:
-    left = msgspec.structs.replace(
-        WAITING, unit="2023-05-01", floored=True, left=(("c", "it refuses"),)
-    )
+    left = msgspec.structs.replace(GONE, left=(("c", "it refuses"),))
 
     assert standing(view(last=run(left)))[0] == "behind"
     assert "not in c: it refuses" in page(last=run(left)).text
     assert standing(view(last=run(trouble="no room")))[0] == "behind"
     assert "b could not be looked at: away" in page(last=run(away=(("b", "away"),))).text
+
+
+def test_nothing_is_said_to_be_deleted_where_nobody_looked() -> None:
+    held = msgspec.structs.replace(GONE, why=("held by somebody",))
+
+    assert "everywhere" in page(last=run(GONE)).text
+    for last in (None, run(WAITING), run(GONE, away=(("b", "away"),))):
+        assert "everywhere" not in page(last=last).text
+    assert "not looked at yet" in page(last=None).text
+    assert "not in b: away" in page(last=run(GONE, away=(("b", "away"),))).text
+    assert "not yet: held by somebody" in page(last=run(held)).text
+    assert standing(view(last=run(held)))[0] == "behind"
+
+
+def test_a_hold_that_cannot_be_read_is_said() -> None:
+    for holds in ({HOLD.hold: HOLD}, {}):
+        found = seen(unread=frozenset({"f" * 32}), holds=holds)
+
+        assert standing(view(seen=found))[0] == "behind"
+        assert f"No copy of the hold {'f' * 32} verifies" in page(seen=found).text
+        assert "None was ever placed" not in page(seen=found).text
 
 
 def test_texts_of_holds_and_rules_stay_text_and_long_lists_are_cut() -> None:

@@ -53,7 +53,9 @@ def standing(view: RetentionView) -> tuple[Mood, str]:
         return "unk", "What is held, and what was let go, could not be looked up"
     if view.last is not None and view.last.trouble:
         return "behind", "Letting go stops before it is done"
-    if view.last is not None and any(each.left for each in view.last.expiring):
+    if view.seen.unread:
+        return "behind", "A hold that no copy tells of keeps everything"
+    if view.last is not None and any(map(_stays, view.last.expiring)):
         return "behind", "Parts of what was let go are not deleted everywhere yet"
     held = f"{counted(len(view.seen.standing), 'hold')} in force"
     limited = sum(bool(rule.max) for rule in view.rules)
@@ -131,15 +133,20 @@ def _holds(view: RetentionView) -> Markup:
     if isinstance(view.seen, Lacking):
         return join([title, el("p", f"Not known: {view.seen.why}.", class_="note unk"), box])
     seen = view.seen
+    unread = [
+        el("p", f"No copy of the hold {id} verifies: it may hold anything.", class_="note unk")
+        for id in sorted(seen.unread)[:ROWS_MAX]
+    ]
     standing = [(hold, None) for hold in seen.standing]
     over = [(hold, seen.releases[id]) for id, hold in seen.holds.items() if id in seen.releases]
     over.sort(key=lambda each: -each[1].released_us)
     rows = [_hold(*each, view.frame.now_us) for each in [*standing, *over][:ROWS_MAX]]
     if not rows:
-        return join([title, el("p", "None was ever placed.", class_="dim"), box])
+        none = [] if unread else [el("p", "None was ever placed.", class_="dim")]
+        return join([title, *unread, *none, box])
     heads = ("State", "Tenant", "Actor", "Events of", "Reason", "Placed, UTC", "Id")
     left = _more(len(standing) + len(over))
-    return join([title, table("Legal holds", heads, rows), left, box])
+    return join([title, *unread, table("Legal holds", heads, rows), left, box])
 
 
 def _hold(hold: Hold, release: Release | None, now_us: int) -> Sequence[Child]:
@@ -167,18 +174,33 @@ def _floors(view: RetentionView) -> Markup | None:
     title = head("Let go", "Floors, the newest first: what stays of it proves everything else.")
     if not floors:
         return join([title, el("p", "Nothing so far.", class_="dim")])
-    left = {} if view.last is None else {(e.unit, e.retention): e.left for e in view.last.expiring}
+    last, now_us = view.last, view.frame.now_us
+    looked = {} if last is None else {(e.unit, e.retention): e for e in last.expiring}
+    away = () if last is None else last.away
     rows = [
-        _floor(each, left.get((each.unit, each.retention), ()), view.frame.now_us)
+        _floor(each, _deleted(looked.get((each.unit, each.retention)), away), now_us)
         for each in floors[:ROWS_MAX]
     ]
     heads = ("Day or hour", "Class", ">Events", "By", "Since, UTC", "Deleted")
     return join([title, table("Let go", heads, rows), _more(len(floors))])
 
 
-def _floor(floor: Floor, left: Sequence[tuple[str, str]], now_us: int) -> Sequence[Child]:
-    stays = "; ".join(f"{id}: {why}" for id, why in left)
-    how = state("behind", clip(f"not in {stays}", 240)) if stays else state("none", "everywhere")
+def _stays(each: Expiring) -> bool:
+    return each.floored and bool(each.left or each.why)
+
+
+def _deleted(found: Expiring | None, away: Sequence[tuple[str, str]]) -> Markup:
+    """Where the parts of what was let go are deleted, as far as the last run saw."""
+    if found is None:
+        return state("unk", "not looked at yet")
+    if found.why:
+        return state("behind", clip(f"not yet: {'; '.join(found.why)}", 240))
+    if stays := "; ".join(f"{id}: {why}" for id, why in (*found.left, *away)):
+        return state("behind", clip(f"not in {stays}", 240))
+    return state("none", "everywhere")
+
+
+def _floor(floor: Floor, how: Markup, now_us: int) -> Sequence[Child]:
     since = mono(clock(floor.floored_us, now_us))
     rule = clip(floor.rule, 200)
     return _day(floor.unit), mono(floor.retention), f"{floor.rows:,}", rule, since, how
