@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bench import (
+    archiving,
     catch_up,
     ceph,
     console,
@@ -37,4 +38,5 @@ PARTS: Final[Mapping[str, Callable[[Ground], Part]]] = {
     "outage": outage.measure,
     "verify": verifying.measure,
     "growth": growth.measure,
+    "archive": archiving.measure,
 }

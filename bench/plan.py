@@ -56,6 +56,8 @@ class Plan:
     verify_names: int  # segments, looked at by name
     verify_segments: int  # looked at by event
     certificate_s: int  # of a trail
+    archive_rounds: int
+    archive_events: int  # of a day
 
 
 FULL: Final = Plan(
@@ -96,6 +98,8 @@ FULL: Final = Plan(
     verify_names=10_000,
     verify_segments=150,
     certificate_s=300,
+    archive_rounds=3,
+    archive_events=200_000,
 )
 QUICK: Final = Plan(
     rounds=1,
@@ -135,6 +139,8 @@ QUICK: Final = Plan(
     verify_names=200,
     verify_segments=4,
     certificate_s=5,
+    archive_rounds=1,
+    archive_events=10_000,
 )
 
 BATCH_CONNECTIONS: Final = 16

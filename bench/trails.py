@@ -38,6 +38,10 @@ class Trail:
     def id(self) -> str:
         return self._key.trail
 
+    def keep_key(self, path: Path) -> None:
+        """Lay the trail's key where a program looks for it."""
+        path.write_text(self._key.text())
+
     def salt_id(self, tenant: str) -> str:
         """What a tenant is told of its salt."""
         return tenants.salt_id(segment.tenant_salt(self.tag_key, tenant))

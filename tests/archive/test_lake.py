@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import dask
 import duckdb
 import pytest
 
@@ -16,7 +17,7 @@ from tests.read.trails import World
 
 PAGE = (Path(__file__).parents[2] / "docs" / "LAKE.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)(?: ([\w-]+))?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-SQL = [text for kind, _, text in BLOCKS if kind == "sql"]
+SQL = [text for kind, engine, text in BLOCKS if (kind, engine) == ("sql", "duckdb")]
 SHELL = next(text for kind, _, text in BLOCKS if kind == "sh")
 
 
@@ -76,6 +77,16 @@ def test_pyarrow_reads_the_same(region: Path) -> None:
 
     assert len(found) == 32
     assert all(json.loads(record)["tenant"] == "acme" for record in found["record"].to_pylist())
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of Dask's own
+def test_dask_reads_the_same(region: Path) -> None:
+    with dask.config.set(scheduler="synchronous"):
+        counts = ran("dask", region)["counts"]
+
+    assert {(str(day), action): count for (day, action), count in counts.items()} == {
+        (day, "a"): 16 for day in ("2026-03-01", "2026-03-02")
+    }
 
 
 def test_pyiceberg_and_polars_read_the_table(region: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,11 @@ class CephRegion:
         self._run("user", name)
         return self._access(name)
 
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """Key and secret of its own account."""
+        return self._keys["S3_KEY"], self._keys["S3_SECRET"]
+
     def kill(self, part: str = "") -> None:
         """SIGKILL the gateway (rgw), the storage daemon (osd), the monitor (mon), or all."""
         self._run("kill", part)

@@ -53,7 +53,8 @@ class Locked:
         """prefix: "" or parts, each with its "/": a region of its own there."""
         plain = plain_store(f"{self.url}/{prefix}", self.ceph.access)
         control = plain_store(f"{self.control_url}/{prefix}", self.ceph.access)
-        return Region(id, WormStore(plain, self._versions(prefix)), control)
+        uris = (f"{self.url}/{prefix}".rstrip("/"), f"{self.control_url}/{prefix}".rstrip("/"))
+        return Region(id, WormStore(plain, self._versions(prefix)), control, uris=uris)
 
     def settings(self, id: str) -> str:
         """A region's table in the settings."""

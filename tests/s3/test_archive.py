@@ -4,6 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pyarrow.dataset import dataset, partitioning
+from pyarrow.fs import FileSelector, S3FileSystem
+from pyiceberg.table import StaticTable
 
 from holdfast.archive.archivist import Archivist, Workshop
 from holdfast.keep.keeper import Keeper
@@ -49,6 +52,8 @@ def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
         days = [await one.restore_day(id, day) for id in ALL for day in (FIRST, "2026-03-02")]
 
         assert [each.regions for each in report.units] == [ALL, ALL]
+        assert report.untabled == again.untabled == ()
+        assert await asyncio.to_thread(read_by_engines, locked, "a") == (48, 48)
         assert again.units == () and again.archived == 2
         assert len(listing.objects) == 6
         assert kept.identical
@@ -61,3 +66,26 @@ def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
         asyncio.run(story())
     finally:
         locked.close()
+
+
+def read_by_engines(locked: Locked, prefix: str) -> tuple[int, int]:
+    """The rows that pyarrow finds in the parts and pyiceberg in the table, with no code of ours."""
+    key, secret = locked.ceph.credentials
+    store = S3FileSystem(
+        access_key=key,
+        secret_key=secret,
+        endpoint_override=locked.ceph.address,
+        scheme="http",
+        region="us-east-1",
+    )
+    found = store.get_file_info(FileSelector(f"{locked.name}/{prefix}/ev/arc", recursive=True))
+    parts = [each.path for each in found if each.path.endswith(".parquet")]
+    rows = dataset(parts, filesystem=store, partitioning=partitioning(flavor="hive")).count_rows()
+    properties = {
+        "s3.endpoint": f"http://{locked.ceph.address}",
+        "s3.access-key-id": key,
+        "s3.secret-access-key": secret,
+        "s3.region": "us-east-1",
+    }
+    table = StaticTable.from_metadata(f"{locked.control_url}/{prefix}/lake/events", properties)
+    return rows, len(table.scan().to_arrow())

@@ -46,7 +46,7 @@ from holdfast.regions.port import (
     Unknown,
 )
 
-OBJECT_BYTES_MAX = 64 * 1024 * 1024
+OBJECT_BYTES_MAX = 256 * 1024 * 1024  # the evidence of an hour of many tenants comes near it
 LISTED_MAX = 2_000_000
 DEPTH_MAX = 16
 PLACES_DEPTH = 4  # the root, ev, ev/seg, ev/seg/<node>
