@@ -6,12 +6,13 @@ from typing import Final
 from msgspec import structs
 
 from holdfast.keep.witnesses import WitnessesReport, lag_seconds
+from holdfast.regions import units
 from holdfast.serve.faces import Faces
 from holdfast.serve.status import standing_of
 from holdfast.serve.ui.curve import SECONDS, SPANS_US, Curve, Point, points_of
 from holdfast.serve.ui.ladder import Behind, Ladder, Witnessed
 from holdfast.serve.ui.regions import RegionsView
-from holdfast.serve.ui.words import Frame, RegionView, clock, span
+from holdfast.serve.ui.words import Frame, RegionView, clock, counted, size, span
 from holdfast.watch.history import HOUR_US, MINUTE_US, Minute
 from holdfast.watch.standing import Standing
 
@@ -49,7 +50,7 @@ def _window(named: str, minutes: Mapping[int, Minute], now_us: int) -> tuple[int
 
 
 def _surveyed(standing: Standing, now_us: int) -> Callable[[str], tuple[tuple[str, str], ...]]:
-    """What the last survey and the last scrub saw of a region."""
+    """What was last seen of a region: survey, scrub, archive, restore."""
     survey, scrub = standing.reconciled, standing.scrubbed
     suspects = dict(standing.reader.suspects)
 
@@ -64,6 +65,11 @@ def _surveyed(standing: Standing, now_us: int) -> Callable[[str], tuple[tuple[st
             bad = sum(each.region == id for each in scrub.findings)
             told = f"a share of the bytes {clock(scrub.ended_us, now_us)}, {bad} findings"
             found.append(("scrub", told))
+        if standing.shelves is not None and (shelf := standing.shelves.of.get(id)) is not None:
+            days = counted(len({units.day_of(unit) for unit in shelf.whole}), "day")
+            found.append(("archive", f"{days}, {size(shelf.size_bytes)}"))
+        if good_us := standing.restored.good_us(id):
+            found.append(("restored", f"a piece of a day {clock(good_us, now_us)}"))
         if id in suspects:
             found.append(("suspect", suspects[id]))
         return tuple(found)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from holdfast.archive.archivist import ArchiveReport
 from holdfast.archive.shelves import Shelf, Shelves
@@ -21,6 +21,7 @@ from holdfast.serve.ui.words import DAY_US, Frame, Mood, clock, counted, size, s
 
 ROWS_MAX: Final = 30
 RESTORES_MAX: Final = 10
+DAYS_DRAWN_MAX: Final = 31 * MONTHS_MAX
 NEW_US: Final = 30 * DAY_US
 RECENT_US: Final = 180 * DAY_US
 KEPT: Final = (
@@ -215,9 +216,10 @@ def _maps(view: ArchiveView) -> Markup:
     if not view.days:
         return el("p", "Which days the trail has is not known yet.", class_="note unk")
     kept, back = "how each day is kept", "when each day came back"
+    older = len({day[:7] for day in view.days}) > MONTHS_MAX
+    view = structs.replace(view, days=view.days[-DAYS_DRAWN_MAX:])
     keeping = [_map(id, _kept_state(view, id), kept_cells(view, id), kept) for id in view.ids]
     coming = [_map(id, _back_state(view, id), came_back_cells(view, id), back) for id in view.ids]
-    older = len({day[:7] for day in view.days}) > MONTHS_MAX
     told = f"The newest {MONTHS_MAX} months. " if older else ""
     return join(
         [
@@ -261,8 +263,9 @@ def _back_state(view: ArchiveView, id: str) -> Markup:
 
 def kept_cells(view: ArchiveView, id: str) -> dict[str, Cell]:
     """How a region keeps each day."""
-    own, spoilt = _by_day(_whole(view, id)), view.spoilt(id)
-    everywhere = _by_day({unit for other in view.ids for unit in _whole(view, other)})
+    first, spoilt = view.days[0], view.spoilt(id)
+    own = _by_day(_whole(view, id), first)
+    everywhere = _by_day(frozenset().union(*(_whole(view, each) for each in view.ids)), first)
     newest = max(everywhere, default="")  # units are made in order: a day before it that has none
     cells = {}  # is one on which nothing was stored
     for day in view.days:
@@ -276,9 +279,9 @@ def kept_cells(view: ArchiveView, id: str) -> dict[str, Cell]:
     return cells
 
 
-def _by_day(found: Iterable[str]) -> Counter[str]:
-    """How many units each day has."""
-    return Counter(map(units.day_of, found))
+def _by_day(found: Iterable[str], first: str = "") -> Counter[str]:
+    """How many units each day has, from the first day on."""
+    return Counter(units.day_of(unit) for unit in found if unit >= first)
 
 
 def came_back_cells(view: ArchiveView, id: str) -> dict[str, Cell]:
