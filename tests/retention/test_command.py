@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from pyiceberg.table import StaticTable
 
+from holdfast.archive.lake import METADATA_PREFIX
 from holdfast.cli.app import run
 from holdfast.cli.exits import BAD_INPUT, GOOD
 from tests.archive.days import laid_out
@@ -71,3 +73,29 @@ def test_a_plan_says_what_is_in_the_way_and_what_is_held_is_refused(
     assert "segments are still there in region a" in short["why"][0]
     assert "kept at least 1 days, at most 3 days" in told and "parts removed: 0" in told
     assert "held by" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_a_rule_lets_go_is_gone_for_searches_verify_and_the_lake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = place(tmp_path)
+
+    codes = [run(["retention", "run", *where, "--json"])]
+    ran = json.loads(capsys.readouterr().out)
+    codes += [run(["search", *where, "--count", "--by", "tenant", "--json"])]
+    counted = json.loads(capsys.readouterr().out)
+    codes += [run(["verify", *where, "--depth", "events"])]
+    codes += [run(["retention", "run", *where])]
+
+    said = capsys.readouterr().out
+    assert codes == [GOOD] * 4
+    assert [each["parts"] for each in ran["expiring"][0]["removed"]] == [1, 1, 1]
+    assert {each["tenant"]: each["count"] for each in counted["groups"]} == {"": 4, "blå": 4}
+    assert [(each["class"], each["events"]) for each in counted["retained_out"]] == [("short", 16)]
+    assert "16 records of 2026-03-01 are retained out since" in said
+    assert "classes of days or hours that are let go: 1" in said and "parts removed: 0" in said
+    for id in "abc":
+        metadata = (tmp_path / "data" / "regions" / id / METADATA_PREFIX).glob("v*.json")
+        table = StaticTable.from_metadata(str(max(metadata)))
+        assert table.scan().to_arrow().num_rows == 8

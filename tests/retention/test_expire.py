@@ -274,6 +274,21 @@ def test_a_store_that_refuses_to_delete_keeps_its_parts_and_says_why(tmp_path: P
     years(tmp_path, story)
 
 
+def test_a_part_that_is_put_back_goes_again(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        [part] = found.parts("b")
+        data = found.world.stores["b"].objects[part][0]
+        await found.retention().expire()
+        found.world.put(part, data, "b")  # a put that was under way, or a disk that forgot
+
+        report = await found.retention().expire()
+
+        assert [id for id, *_ in report.expiring[0].removed] == ["b"]
+        assert not found.parts("b")
+
+    years(tmp_path, story)
+
+
 def test_too_few_regions_let_nothing_go(tmp_path: Path) -> None:
     async def story(found: Years) -> None:
         for id in "bc":

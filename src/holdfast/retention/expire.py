@@ -6,19 +6,20 @@ small segment is left there:
 1. holds are looked at in R regions; one that may hold a record of it ends this here;
 2. what stays of its rows (by which all other proofs hold) is put into regions, W of them;
 3. the floor, which names all that, is put into all regions, W of them: from now on nobody shows it;
-4. only then holds are looked at again, in R regions: one that came meanwhile ends this here;
-5. region by region, the parts of the class are deleted by name, and found to be gone.
+4. once that was done for all of them, each region's lake table is left with what stays;
+5. only then holds are looked at again, in R regions: one that came meanwhile ends this here;
+6. region by region, the parts of the class are deleted by name, and found to be gone.
 
 A hold counts from when it lies in W and no floor is in R looked at afterwards (`holds`), so of a
 deleter and a placer at once, one sees the other. A crash anywhere leaves what the next run goes on
 with: every step finds out what is there and does what is lacking. A region that was away goes
-through the last two steps when it is back; two at once state the same, and delete the same.
+through the last steps when it is back; two at once state the same, and delete the same.
 """
 
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from msgspec import Struct, structs
 
 from holdfast.archive.archivist import STOPPING, Workshop
 from holdfast.archive.fetch import Folder, fetch_classes
+from holdfast.archive.lake import Lake
 from holdfast.archive.lines import Part
 from holdfast.archive.make import Leaving, make_remains
 from holdfast.archive.parts import Made
@@ -35,13 +37,13 @@ from holdfast.keep.declare import declare
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names
 from holdfast.read.reader import Reader
-from holdfast.regions import Region, Regions, layout, signing
+from holdfast.regions import Region, Regions, layout, signing, units
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.kinds import Archive, Cookie
 from holdfast.regions.layout import FloorKey
 from holdfast.regions.port import Present, RegionId, Removed, Unknown
 from holdfast.regions.retained import Floor, Hold, place_of, verify_retained
-from holdfast.regions.retaining import Out, Retaining
+from holdfast.regions.retaining import Out, Retaining, remains_key
 from holdfast.regions.sets import lacking_quorum
 from holdfast.retention.chronicle import Chronicle
 from holdfast.retention.holds import Holds
@@ -52,6 +54,7 @@ from holdfast.retention.plan import (
     described,
     distinct,
     holding,
+    left_in,
     parts_in,
     to_remove,
     why_too_young,
@@ -120,6 +123,7 @@ class Retention:
         self._scratch = workshop.scratch.with_name("retention")
         self._rules = {rule.name: rule for rule in workshop.rules}
         self._look = Look(regions)
+        self._lake = Lake(host)
         self._turn = asyncio.Lock()
 
     async def expire_forever(self) -> None:
@@ -176,47 +180,80 @@ class Retention:
         found = candidates(self._look.known, self._rules.values(), self._look.retaining.out)
         done: list[Expiring] = []
         try:
+            ready: list[tuple[Expiring, Floor]] = []
             for at in found if only is None else [only]:
-                done.append(await self._see_to(at, round, insists=only is not None))
-                self.chronicle.note(done[-1]) if identity is not None else None
-                await self.chronicle.flush()
+                told, floor = await self._see_to(at, round, insists=only is not None)
+                if floor is None:
+                    done.append(told)
+                else:
+                    ready.append((told, floor))
+            async for deleted in self._delete(ready, round, insists=only is not None):
+                done.append(deleted)
         except HeldError:
             raise
         except STOPPING as error:
             trouble = str(error)
             log.warning("expiry stops here: %s", error)
+        done.sort(key=lambda each: (each.unit, each.retention))
         return RetentionReport(
             *(started_us, self._host.now_us(), through_us, tuple(done)),
             *(tuple(sorted(self._look.away.items())), trouble),
         )
 
-    async def _see_to(self, at: Out, round: _Round, insists: bool) -> Expiring:
-        """Let a class of a unit go, as far as it may. insists: somebody asked for this very one."""
+    async def _see_to(self, at: Out, round: _Round, insists: bool) -> tuple[Expiring, Floor | None]:
+        """Let a class of a unit go, as far as it may; the floor, if its parts may be deleted now.
+
+        insists: somebody asked for this very one.
+        """
         unit, retention = at
         rule, floor = self._rules.get(retention), round.look.retaining.out.get(at)
         archives = round.look.having(unit)
         told = described(at, archives.values(), rule, floor)
         why = why_too_young(unit, rule, floor is not None, round.through_us)
         if why:
-            return structs.replace(told, why=(why,))
+            return structs.replace(told, why=(why,)), None
         try:
             await self._refuse_held(archives, retention, round.look.retaining)
             if floor is None:
                 await self._refuse_unready(unit, archives, round)
             if round.identity is None:
-                return await self._would_remove(told, at, archives, floor)
+                return self._would_remove(told, archives), None
             if floor is None:
                 floor = await self._floor(told, archives, round.identity)
             await self._state(floor)
-            after = await round.look.again()
-            await self._refuse_held(archives, retention, after)
-            return await self._remove(structs.replace(told, floored=True), floor, archives)
         except _StayError as error:
-            if insists and error.by:
-                raise HeldError(str(error)) from error
-            return structs.replace(told, why=(str(error),))
+            return _staying(told, error, insists), None
         except (CorruptError, ProofError) as error:
-            return structs.replace(told, why=(str(error),))  # which is no matter of the others
+            return structs.replace(
+                told, why=(str(error),)
+            ), None  # which is no matter of the others
+        return structs.replace(told, floored=True), floor
+
+    async def _delete(
+        self, ready: Sequence[tuple[Expiring, Floor]], round: _Round, insists: bool
+    ) -> AsyncIterator[Expiring]:
+        """Delete what floors that lie in W let go, but for what is held by now."""
+        if not ready:
+            return
+        out = {(floor.unit, floor.retention): floor for _, floor in ready}
+        await self._keep_tables({**round.look.retaining.out, **out})
+        after = await round.look.again()
+        for told, floor in ready:
+            archives = round.look.having(floor.unit)
+            try:
+                await self._refuse_held(archives, floor.retention, after)
+                deleted = await self._remove(told, floor, archives)
+            except _StayError as error:
+                deleted = _staying(told, error, insists)
+            self.chronicle.note(deleted)
+            await self.chronicle.flush()
+            yield deleted
+
+    async def _keep_tables(self, out: Mapping[Out, Floor]) -> None:
+        """Take from the lake's tables what is to be deleted: engines would look for it."""
+        for id, known in self._look.known.items():
+            if why := await self._lake.keep(self._regions.by_id[id], left_in(known, out)):
+                log.warning("the table of region %s has parts that are let go: %s", id, why)
 
     async def _refuse_held(
         self, archives: Mapping[RegionId, Archive], retention: str, seen: Retaining
@@ -309,7 +346,7 @@ class Retention:
     async def _keep(self, made: Made, unit: str, archives: Mapping[RegionId, Archive]) -> None:
         """Put what stays of a class into every region that has the unit; W at least."""
         data = await self._host.offload(Path(made.path).read_bytes)
-        key = layout.archived_key(unit[:10], "", made.sha256)
+        key = layout.archived_key(units.day_of(unit), "", made.sha256)
         regions = [self._regions.by_id[id] for id in archives]
         outcomes = await asyncio.gather(*(region.keep(key, data) for region in regions))
         found = dict(zip(archives, outcomes, strict=True))
@@ -348,18 +385,12 @@ class Retention:
 
     # -- deleting ------------------------------------------------------------------------------
 
-    async def _would_remove(
-        self,
-        told: Expiring,
-        at: Out,
-        archives: Mapping[RegionId, Archive],
-        floor: Floor | None,
-    ) -> Expiring:
+    def _would_remove(self, told: Expiring, archives: Mapping[RegionId, Archive]) -> Expiring:
         """What lies there of it, by listings."""
-        found = []
+        found, day = [], units.day_of(told.unit)
         for id, archive in archives.items():
-            hashes = [sha256 for sha256, *_ in parts_in(archive, at[1])]
-            keys = [layout.archived_key(at[0][:10], at[1], sha256) for sha256 in hashes]
+            hashes = [sha256 for sha256, *_ in parts_in(archive, told.retention)]
+            keys = [layout.archived_key(day, told.retention, sha256) for sha256 in hashes]
             listed = self._look.known[id].listed
             there = [listed[key].size_bytes for key in keys if key in listed]
             if there:
@@ -407,9 +438,16 @@ class Retention:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
+def _staying(told: Expiring, error: _StayError, insists: bool) -> Expiring:
+    """That it stays, and why. Raises HeldError: it is held, and somebody asked for this one."""
+    if insists and error.by:
+        raise HeldError(str(error)) from error
+    return structs.replace(told, why=(str(error),))
+
+
 async def _why_not_gone(region: Region, floor: Floor, keys: set[str]) -> str:
     """A store that said "deleted" and lists it still did not."""
-    day = layout.archived_key(floor.unit[:10], "", "").rpartition("/")[0]
+    day = remains_key(floor).rpartition("/")[0]
     listing = await region.list(f"{day}/")
     if isinstance(listing, Unknown):
         return f"what is left there cannot be listed: {listing.reason}"

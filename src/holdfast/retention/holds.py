@@ -5,6 +5,7 @@ the two, one at least sees the other. What was let go before a hold cannot be he
 named; it may be deleted already, or soon.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
@@ -16,7 +17,6 @@ from holdfast.proof import MalformedError, names
 from holdfast.regions import Regions, layout, signing
 from holdfast.regions.port import RegionId
 from holdfast.regions.retained import Floor, Hold, Release, Retained, place_of
-from holdfast.regions.retaining import Retaining
 from holdfast.retention.chronicle import Chronicle
 from holdfast.retention.look import Look
 from holdfast.retention.plan import holding
@@ -60,6 +60,7 @@ class Holds:
         self._identity = identity
         self._chronicle = chronicle
         self._look = Look(regions)
+        self._turn = asyncio.Lock()
 
     async def all(self) -> tuple[Held, ...]:
         """All holds, also those that are over, by when they were placed.
@@ -67,15 +68,13 @@ class Holds:
         Raises:
             UnavailableError: too few regions answer.
         """
-        await self._look.begin(archives=False)
-        seen = self._look.retaining
-        found = sorted(seen.holds.values(), key=lambda hold: (hold.placed_us, hold.hold))
-        return tuple(
-            [
-                Held(hold, seen.releases.get(hold.hold), await self._late(hold, seen))
-                for hold in found
-            ]
-        )
+        async with self._turn:
+            await self._look.begin(archives=False)
+            seen = self._look.retaining
+            found = sorted(seen.holds.values(), key=lambda hold: (hold.placed_us, hold.hold))
+            return tuple(
+                [Held(one, seen.releases.get(one.hold), await self._late(one)) for one in found]
+            )
 
     async def place(self, wanted: Wanted) -> Held:
         """State a hold, and find out what it comes too late for.
@@ -99,15 +98,16 @@ class Holds:
             certificate=identity.certificate,
         )
         stored = await self._declare(hold, identity)
-        try:
-            await self._look.begin(archives=False)
-            late = await self._late(hold, self._look.retaining)
-        except UnavailableError as error:
-            raise UnavailableError(
-                f"the hold {hold.hold} is placed, and whether something was let go before is not "
-                f"known: {error}. `holdfast hold list` will say"
-            ) from error
-        await self._chronicle.tell_of(self._look.retaining)
+        async with self._turn:
+            try:
+                await self._look.begin(archives=False)
+                late = await self._late(hold)
+            except UnavailableError as error:
+                raise UnavailableError(
+                    f"the hold {hold.hold} is placed, and whether something was let go before is "
+                    f"not known: {error}. `holdfast hold list` will say"
+                ) from error
+            await self._chronicle.tell_of(self._look.retaining)
         return Held(hold, None, late, stored)
 
     async def release(self, id: str, reason: str, author: str) -> Held:
@@ -118,11 +118,11 @@ class Holds:
             UnavailableError: too few regions answer, or took it.
         """
         identity = self._signer()
-        await self._look.begin(archives=False)
-        hold = self._look.retaining.holds.get(id)
+        await self._regions.verify()
+        seen = await self._look.again()
+        hold, release = seen.holds.get(id), seen.releases.get(id)
         if hold is None:
             raise RejectedError("not-found", Problem(0, "hold", f"there is no hold {id}"))
-        release = self._look.retaining.releases.get(id)
         if release is not None:
             return Held(hold, release)
         release = Release(
@@ -147,16 +147,17 @@ class Holds:
             raise RejectedError("malformed", Problem(0, "", str(error))) from None
         return await declare(self._regions, layout.retained_key(place_of(said)), data)
 
-    async def _late(self, hold: Hold, seen: Retaining) -> tuple[Floor, ...]:
-        """The floors below which lies what a hold would hold."""
+    async def _late(self, hold: Hold) -> tuple[Floor, ...]:
+        """The floors below which lies what a hold would hold, or may."""
         late = []
-        for (unit, _), floor in sorted(seen.out.items()):
+        for (unit, _), floor in sorted(self._look.retaining.out.items()):
             within = (hold.to_us is None or floor.earliest_us < hold.to_us) and (
                 hold.from_us is None or hold.from_us <= floor.latest_us
             )
             archives = list(self._look.having(unit).values()) if within else []
             facts = await self._look.facts(archives[0]) if archives else {}
-            hashes = [sha256 for sha256, *_ in floor.parts if not facts or sha256 in facts]
-            if within and holding((hold,), hashes, facts):
+            hashes = [sha256 for sha256, *_ in floor.parts]
+            known = [sha256 for sha256 in hashes if sha256 in facts]  # all say the same of the rows
+            if within and holding((hold,), known or hashes, facts):
                 late.append(floor)
         return tuple(late)

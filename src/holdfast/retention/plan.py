@@ -11,7 +11,7 @@ from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import ArchivedKey
 from holdfast.regions.port import Listed, RegionId
 from holdfast.regions.retained import Floor, Hold
-from holdfast.regions.retaining import Out
+from holdfast.regions.retaining import Out, objects_left
 from holdfast.times import format_us, parse_time
 
 LEFT_OVER_US = units.DAY_US  # whoever put a part that nothing names has ended by then
@@ -143,6 +143,17 @@ def _left_over(known: Known, day: str, now_us: int) -> Iterator[str]:
         is_part = isinstance(parsed, ArchivedKey) and parsed.day == day and parsed.retention
         if is_part and key not in named and 0 < entry.modified_us < now_us - LEFT_OVER_US:
             yield key
+
+
+def left_in(known: Known, out: Collection[Out]) -> dict[str, tuple[int, int]]:
+    """The parts of a region that are shown, by key: (bytes, rows)."""
+    return {
+        key: (size_bytes, rows)
+        for archive in known.units.values()
+        for left in [objects_left(archive, out)]
+        for key, size_bytes, rows in archive.rows()
+        if key in known.listed and key in left
+    }
 
 
 def distinct(archives: Mapping[RegionId, Archive], retention: str) -> Sequence[RegionId]:
