@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.archive import plan
 from holdfast.regions import kinds, layout
-from holdfast.regions.port import Stored, Unknown
+from holdfast.regions.port import Refused, Stored, Unknown
 from holdfast.regions.units import DAY_US
 from tests.archive.days import again, archived, archivist, trail_of
 from tests.read.trails import ALL, TRAIL, World
@@ -153,7 +153,10 @@ def test_a_region_that_was_away_is_given_what_another_region_has(tmp_path: Path)
     play(story)
 
 
-def test_bytes_that_lie_under_a_name_of_the_archive_are_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_other_bytes_under_a_name_of_the_archive_go_or_are_passed_over(
+    tmp_path: Path, is_locked: bool
+) -> None:
     async def story() -> None:
         world, other = World(), World()
         for each in (world, other):
@@ -161,12 +164,13 @@ def test_bytes_that_lie_under_a_name_of_the_archive_are_passed_over(tmp_path: Pa
         await (await archivist(other, tmp_path / "x")).archive(DAY_US)
         [part] = [key for key in archived(other) if key.endswith(".parquet")]
         world.put(part, b"rotten", "b")
+        world.stores["b"].locked = Refused("locked") if is_locked else None
 
         report = await (await archivist(world, tmp_path / "y")).archive(DAY_US)
 
         assert [each.regions for each in report.units] == [ALL]
-        assert layout.archive_key(DAYS[0], 2) in archived(world, "b")
-        assert layout.archive_key(DAYS[0], 1) not in archived(world, "b")
+        notes = [key for key in archived(world, "b") if key.endswith(".note")]
+        assert notes == [layout.archive_key(DAYS[0], 2 if is_locked else 1)]
         assert layout.archive_key(DAYS[0], 1) in archived(world, "a")
 
     play(story)

@@ -12,6 +12,7 @@ from holdfast.keep.keeper import Keeper
 from holdfast.keep.scrub import Scrub, corrupt_copies
 from holdfast.regions import kinds, layout
 from holdfast.regions.layout import HoldKey
+from holdfast.regions.port import Refused
 from holdfast.regions.retained import Release
 from holdfast.regions.units import DAY_US
 from tests.archive.days import (
@@ -24,6 +25,7 @@ from tests.archive.days import (
     state,
     trail_of,
 )
+from tests.archive.swept import sweep
 from tests.archive.test_archivist import DAYS, play
 from tests.read.trails import ALL, TRAIL, World
 
@@ -119,10 +121,14 @@ def test_what_can_only_be_made_again_in_other_bytes_is_another_generation(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_flipped_byte_is_named_and_another_generation_takes_the_place(
-    tmp_path: Path, suffix: str
+@pytest.mark.parametrize("how", ["as it was", "locked", "swept"])
+def test_a_flipped_byte_is_named_and_its_object_put_again_or_made_anew(
+    tmp_path: Path, suffix: str, how: str
 ) -> None:
     async def story(world: World, archivist: Archivist, keeper: Keeper) -> None:
+        world.stores["b"].locked = Refused("locked") if how == "locked" else None
+        if how == "swept":
+            await sweep(world, archivist)
         key = one(world, suffix)
         flip(world, "b", key)
         regions = world.regions()
@@ -136,7 +142,7 @@ def test_a_flipped_byte_is_named_and_another_generation_takes_the_place(
 
         assert [(f.kind, f.region, f.key) for f in found.findings] == [("corrupt", "b", key)]
         assert [each.regions for each in report.units] == [ALL]
-        assert layout.archive_key(DAYS[0], 2) in archived(world, "b")
+        assert (layout.archive_key(DAYS[0], 2) in archived(world, "b")) == (how == "locked")
         assert layout.archive_key(DAYS[0], 2) not in archived(world, "a")
         assert (await scrub.read_share()).findings == ()
         assert (await healing.archive(DAY_US)).units == ()
@@ -220,5 +226,24 @@ def test_a_hold_and_its_release_are_copied_and_what_is_no_hold_is_named(tmp_path
         assert [(f.kind, f.region, f.reason) for f in found] == [
             ("corrupt", id, "it speaks of another unit, class or hold") for id in ALL
         ]
+
+    keep(tmp_path, story)
+
+
+def test_a_locked_object_that_rotted_and_was_swept_keeps_nothing_else_waiting(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World, archivist: Archivist, keeper: Keeper) -> None:
+        key = one(world, ".parquet")
+        await sweep(world, archivist)
+        flip(world, "b", key)
+        world.stores["b"].locked = Refused("locked")
+
+        report = await again(world, archivist, [("b", key)]).archive(DAY_US)
+
+        assert [(each.regions, [*dict(each.lacking)]) for each in report.units] == [
+            (("a", "c"), ["b"])
+        ]
+        assert report.trouble == ""
 
     keep(tmp_path, story)

@@ -152,6 +152,7 @@ class Archivist:
         self._scratch = workshop.scratch
         self._rules = workshop.rules
         self._corrupt = corrupt
+        self._healed: frozenset[tuple[RegionId, str]] = frozenset()  # put again since found corrupt
         self._manifests = Manifests()
         self._retentions = Retentions()
         self._lake = Lake(host)
@@ -197,7 +198,9 @@ class Archivist:
         if not self._regions.are_enough(retaining.floors):
             told = "; ".join(f"{id}: {why}" for id, why in sorted(retaining.away.items()))
             raise UnavailableError(f"too few regions answer to know what is let go ({told})")
-        trail, corrupt, out = self._regions.trail, self._corrupt(), retaining.out
+        trail, out, corrupt = self._regions.trail, retaining.out, frozenset(self._corrupt())
+        self._healed &= corrupt
+        corrupt -= self._healed
         looked = _Round({}, {}, {}, {}, out, identity, progress)
         shelves: dict[RegionId, Shelf] = {}
         for region in self._regions.members:
@@ -205,8 +208,8 @@ class Archivist:
             if isinstance(found, Unknown):
                 looked.away[region.id] = found.reason
                 continue
-            # A lacking object is put again, under the manifest that is there; in place of a corrupt
-            # one comes another generation.
+            # A lacking object is put again, under the manifest that is there, and so is a corrupt
+            # one that another region has; else another generation takes its place.
             looked.known[region.id] = found.units
             looked.parts[region.id] = found.parts
             for unit, generation in found.spoilt.items():
@@ -269,8 +272,18 @@ class Archivist:
         made: tuple[Made, ...] = ()
         if found.identity is not None:
             todo = [self._regions.by_id[id] for id in found.known if id not in had]
-            made, troubles = await self._bring(unit, todo, found)
+            try:
+                made, troubles = await self._bring(unit, todo, found)
+            except STOPPING as error:
+                if not had:
+                    raise
+                # Nothing that comes later waits for a region that cannot be given its copy.
+                log.warning("%s is not copied: %s", unit.name, error)
+                troubles = {region.id: Trouble(str(error)) for region in todo}
             lacking = dict(found.away) | {id: each.reason for id, each in troubles.items()}
+            day, given = units.day_of(unit.name), (r.id for r in todo if r.id not in troubles)
+            keys = [layout.archived_key(day, each.retention, each.sha256) for each in made]
+            self._healed |= {(id, key) for id in given for key in keys}
         return Archiving(
             unit=unit.name,
             segments=unit.segments,
@@ -286,8 +299,9 @@ class Archivist:
     ) -> tuple[tuple[Made, ...], Mapping[RegionId, Trouble]]:
         """Make or copy the objects of a unit and give them to regions; which did not take them."""
         sources = [found.known[id][unit.name] for id in found.holders(unit.name)]
+        # Where none is whole, objects are made again, and those that are corrupt keep their names.
         told = [source.generation for source in sources]
-        generation = max([1, found.spoilt.get(unit.name, 0), *told])
+        generation = max(told or [1, found.spoilt.get(unit.name, 0)])
         sources = [source for source in sources if source.generation == generation]
         made: tuple[Made, ...] = ()
         troubles: dict[RegionId, Trouble] = {}
@@ -303,7 +317,7 @@ class Archivist:
                 giver = Giver(unit, generation, made, self._host, gone)
                 given = await giver.give(todo, found.identity, self._regions.trail)
             troubles = {id: why for id, why in troubles.items() if not why.is_taken} | {**given}
-            # What lies there is never overwritten; in another generation all names are others.
+            # What lies there and cannot be removed stays; another generation has other names.
             todo = [region for region in todo if region.id in given and given[region.id].is_taken]
             if not todo:
                 break

@@ -1,7 +1,7 @@
 """Put the objects of a unit into regions, read them back from each, and only then say so there.
 
 A crash at any point leaves objects that no manifest names, or some regions without one: the next
-run goes on from there. Nothing is overwritten and nothing deleted.
+run goes on from there. Only what does not hash to its name is removed, where its bytes are at hand.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from holdfast.ports import Host
 from holdfast.proof import ProofError, names
 from holdfast.regions import layout, signing, units
 from holdfast.regions.kinds import Archive, verify_archive
-from holdfast.regions.port import Absent, Differs, RegionId, Unknown
+from holdfast.regions.port import Absent, Differs, Present, RegionId, Removed, Unknown
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 
@@ -75,9 +75,21 @@ class Giver:
 
     async def _keep(self, region: Region, made: Made, data: bytes) -> Trouble | None:
         outcome = await region.keep(self._key(made), data)
+        if isinstance(outcome, Differs) and await self._cleared(region, made):
+            outcome = await region.keep(self._key(made), data)
         if isinstance(outcome, Unknown):
             return Trouble(outcome.reason)
         return _taken(self._key(made)) if isinstance(outcome, Differs) else None
+
+    async def _cleared(self, region: Region, made: Made) -> bool:
+        """Make room for the bytes that an object's name speaks of, where others lie under it: no
+        evidence of anything. One bad read proves nothing, so it is read once more."""
+        again = await region.read(self._key(made))
+        if isinstance(again, Present):
+            if await self._host.offload(_sha256, again.data) == made.sha256:
+                return True
+            return isinstance(await region.remove(self._key(made)), Removed)
+        return isinstance(again, Absent)
 
     async def _state(self, region: Region, identity: Identity, trail: str) -> Trouble | None:
         """Read everything back, and write the manifest."""
