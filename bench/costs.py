@@ -4,6 +4,7 @@ Nothing here is measured. `Measured` has what `bench.scale` and `bench.ingest` f
 the public prices.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from bench.report import Table
+from holdfast.archive.parts import PART_BYTES
+from holdfast.archive.plan import windows
 from holdfast.read.follow import ROUND_LISTINGS
 from holdfast.regions.layout import SHARD_SEGMENTS
 
 PRICES: Final = Path(__file__).with_name("prices.toml")
 REGIONS: Final = 3
 DAY_S: Final = 86_400
+YEAR_DAYS: Final = 365
 MONTH_DAYS: Final = 30
 MILLION: Final = 1_000_000
 GB: Final = 1e9
@@ -91,6 +95,44 @@ class Measured:
         """Of a segment with so many events."""
         fixed, each = self.segment_bytes
         return fixed + each * events
+
+
+@dataclass(frozen=True)
+class Year:
+    """A year of one node in one region. bytes and objects: of segments, and of the archive in their
+    place. evidence_bytes: of one unit of the archive."""
+
+    segments: float
+    segment_bytes: float
+    objects: float
+    archive_bytes: float
+    evidence_bytes: float
+
+    def kept(self, price: Price, size_bytes: float) -> float:
+        """Dollars for keeping so many bytes for a year, in all regions."""
+        return REGIONS * size_bytes / GB * 12 * price.storage
+
+    def archiving(self, price: Price) -> float:
+        """Dollars: each segment is read once, in the keeper's own region; each object of the
+        archive is put and read back in all regions, and crosses to the others and back."""
+        asked = Requests(puts=REGIONS * self.objects, gets=self.segments + REGIONS * self.objects)
+        crossing = 2 * (REGIONS - 1) * self.archive_bytes / GB * price.egress
+        return asked.dollars(price) + crossing
+
+
+def year_of(rate: int, sizes: tuple[float, float, float]) -> Year:
+    """sizes: bytes an event in segments, in parts, as evidence, at that rate."""
+    segments = segments_a_second(rate, SEAL_DEFAULT_MS) * DAY_S
+    events, (in_segments, in_parts, as_evidence) = rate * DAY_S, sizes
+    units = len(windows("2026-01-01", int(segments), events))
+    parts = math.ceil(events / units * in_parts / PART_BYTES)
+    return Year(
+        segments=YEAR_DAYS * segments,
+        segment_bytes=YEAR_DAYS * events * in_segments,
+        objects=YEAR_DAYS * units * (parts + 2),  # evidence and manifest
+        archive_bytes=YEAR_DAYS * events * (in_parts + as_evidence),
+        evidence_bytes=events / units * as_evidence,
+    )
 
 
 def read_prices() -> Mapping[str, Price]:
@@ -276,6 +318,30 @@ def _large(found: Measured, price: Price, rate: int) -> tuple[str, ...]:
         f"{REGIONS * kept_gb * price.storage:,.0f}",
         f"{rate * found.follow_cpu_us / MILLION:.1f}",
     )
+
+
+def year_table(sizes: Mapping[int, tuple[float, float, float]], price: Price) -> Table:
+    """sizes: by the rate, as `year_of` takes them."""
+    head = (
+        *("events/s", "objects in a region: segments", "archive", "fewer"),
+        *("GB in a region: segments", "archive", "MB of evidence a unit"),
+        *(f"$ a year kept, {price.name}: segments", "archive", "$ to archive it"),
+    )
+    rows = []
+    for rate, each in sizes.items():
+        year = year_of(rate, each)
+        before, after = year.segment_bytes, year.archive_bytes
+        rows.append(
+            (
+                *(f"{rate:,}", f"{year.segments:,.0f}", f"{year.objects:,.0f}"),
+                f"{year.segments / year.objects:,.0f} x",
+                *(f"{before / GB:,.0f}", f"{after / GB:,.0f}"),
+                f"{year.evidence_bytes / 1e6:,.0f}",
+                *(f"{year.kept(price, before):,.0f}", f"{year.kept(price, after):,.0f}"),
+                f"{year.archiving(price):,.0f}",
+            )
+        )
+    return Table("", head, tuple(rows))
 
 
 def _ms(seal_ms: int) -> str:

@@ -13,6 +13,7 @@ from bench.results import RESULTS, Result
 from bench.scale import NAME
 
 TEXT: Final = Path(__file__).with_name("scale_page.md")
+YEARS: Final = TEXT.with_name("scale_years.md")
 PAGE: Final = Path(__file__).parent.parent / "docs" / "SCALE.md"
 INGEST_CPU: Final = "batches: CPU an event until it is found"
 Trail = dict[str, Any]
@@ -40,10 +41,25 @@ def page(kept: Mapping[str, Result], prices: Mapping[str, Price]) -> str:
     return TEXT.read_text("utf-8").format(
         **{name: markdown(table) for name, table in tables.items()},
         **_figures(data, found, prices),
+        years=_years(kept["archive"], prices) if "archive" in kept else "",
         around=", ".join(f"{key} {value}" for key, value in kept[NAME].surroundings.items()),
         minutes=f"{kept[NAME].took_s / 60:.0f}",
         ingest=", ".join(kept["ingest"].surroundings[key] for key in ("when", "commit", "cpu")),
     )
+
+
+def _years(archive: Result, prices: Mapping[str, Price]) -> str:
+    """The chapter on years, once archiving was measured."""
+    sizes = {}
+    for events, several in archive.part.data["archived"].items():
+        one = several[0]
+        bytes_of = (one[name] for name in ("segment_bytes", "part_bytes", "evidence_bytes"))
+        rate = int(events) * 1000 // costs.SEAL_DEFAULT_MS
+        in_segments, in_parts, as_evidence = (each / one["events"] for each in bytes_of)
+        sizes[rate] = (in_segments, in_parts, as_evidence)
+    table = markdown(costs.year_table(sizes, prices["aws"]))
+    around = ", ".join(archive.surroundings[key] for key in ("when", "commit"))
+    return YEARS.read_text("utf-8").format(table=table, around=around)
 
 
 def measured(data: Mapping[str, Any], ingest: Result) -> Measured:

@@ -91,6 +91,30 @@ def test_writers_are_half_busy_at_most() -> None:
     assert [costs.workers_for(FOUND, rate) for rate in rates] == [1, 1, 2, 40]
 
 
+def test_a_year_is_archived_by_the_hour_and_each_hour_has_its_parts_evidence_and_manifest() -> None:
+    """At 100/s: 360,000 events an hour, of 200 bytes in parts: two parts of 48 MiB at most."""
+    year = costs.year_of(100, (300.0, 200.0, 60.0))
+
+    assert (year.segments, year.objects) == (365 * 345_600, 365 * 24 * 4)
+    assert year.archive_bytes / year.segment_bytes == pytest.approx(260 / 300)
+    assert year.evidence_bytes == 360_000 * 60
+    crossing = 4 * year.archive_bytes / 1e9 * 0.01
+    asked = (3 * year.objects * 5.5 + year.segments * 0.5) / 1e6
+    assert year.archiving(PRICE) == pytest.approx(crossing + asked)
+    assert year.kept(PRICE, 1e9) == pytest.approx(3 * 12 * 0.02)
+
+
+def test_years_are_told_once_archiving_was_measured() -> None:
+    kept, prices = dict(results.read(results.RESULTS)), costs.read_prices()
+    day = {"events": 1_000, "segment_bytes": 3e5, "part_bytes": 2e5, "evidence_bytes": 6e4}
+    part = replace(kept["growth"].part, name="archive", data={"archived": {"25": [day]}})
+    kept["archive"] = replace(kept["growth"], part=part)
+
+    told = scale_page.page(kept, prices)
+
+    assert "## A year with its archive" in told and "| 100 | 126,144,000 | 35,040 |" in told
+
+
 def test_other_prices_make_another_page() -> None:
     kept, prices = results.read(results.RESULTS), dict(costs.read_prices())
     prices["aws"] = replace(prices["aws"], list=6.0)
