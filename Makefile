@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 test-watch check sim soak teeth fuzz nemesis demo bench scale screenshots docs image format lock clean
+.PHONY: help setup run test test-s3 test-watch test-year check sim soak teeth fuzz nemesis demo bench scale screenshots docs image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -30,7 +30,7 @@ test: $(DEV_READY) $(TOOLS_READY)  ## format, lint, types and the tests but thos
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m "not s3 and not watch" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not s3 and not watch and not year" $(ARGS)
 
 test-s3: $(DEV_READY) $(TOOLS_READY)  ## three real S3 regions (Ceph), and what breaks them, under load
 	$(BIN)/pytest -m s3 tests/s3 $(ARGS)
@@ -39,11 +39,14 @@ test-watch: $(DEV_READY) $(TOOLS_READY)  ## a real Prometheus and Alertmanager w
 	@sh dev/tools.sh prometheus prometheus-alertmanager
 	$(BIN)/pytest -m watch tests/watch $(ARGS)
 
+test-year: $(DEV_READY)  ## a year of days is archived, swept, held, let go by rules, damaged and mended
+	$(BIN)/pytest -m year tests/archive $(ARGS)
+
 check: $(DEV_READY)  ## the quick part of `make test`
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not s3 and not watch" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not s3 and not watch and not year" $(ARGS)
 
 sim: $(DEV_READY)  ## replay one simulated world, with its trace (SEED=n, ARGS="words")
 	PYTHONPATH=src:. $(BIN)/python -m tests.sim replay $(SEED) $(ARGS)

@@ -248,6 +248,7 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("complete", "1", "(?:provable|stated)"),
         ("ledger", "*", f"{ID} {NUMBER} {NUMBER} {NUMBER} {HASH}"),
         ("gap", "*", f"{ID} {NUMBER} {NUMBER}"),
+        ("let_go", "*", f"{NUMBER} {STRING}"),
         ("region", "*", f"{REGION} {NUMBER} {NUMBER}"),
         ("by", "1", ID),
         ("exported_us", "1", NUMBER),
@@ -399,9 +400,12 @@ def _export_fault(values: Values) -> str:
                 return f"{key} holds nothing"
             if key == "ledger" and end > int(numbers[2]):
                 return "more than was signed"
+    gone = [(int(n), json.loads(rule)) for n, rule in (v.split(" ", 1) for v in values["let_go"])]
+    if gone != sorted(set(gone)) or any(not records for records, _ in gone):
+        return "let_go"
     names = {value.split(" ")[0] for value in values["filter"]}
     is_provable = values["complete"][0] == "provable"
-    return "" if is_provable is (names <= {"tenant"}) else "complete"
+    return "" if is_provable is (names <= {"tenant"} and not gone) else "complete"
 
 
 def _trailer_fault(values: Values) -> str:

@@ -1,11 +1,11 @@
 """A small trail with fixed keys, so that everything signed in it has fixed bytes."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.proof import ledger, merkle, names
-from holdfast.proof.export import Export, Ledger, Listed, Missing
+from holdfast.proof.export import Export, Ledger, LetGo, Listed, Missing
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import (
@@ -39,6 +39,7 @@ OF_THE_TRAIL = (
     "release",
     "export",
 )  # kinds whose origin is the trail itself
+LET_GO = (LetGo(7, "class a: max 30 days"),)
 STORES = tuple((region, f"{n:032x}") for n, region in enumerate(("eu-1", "local", "us.2"), 1))
 
 
@@ -166,6 +167,7 @@ def receipt_of(file: bytes) -> Export:
         complete="provable",
         ledger=(Ledger(NODE, 5, 7, end.size, end.root),),
         gap=(Missing(NODE, 3, 5),),
+        let_go=(),
         region=listed,
         by=CLOSER,
         exported_us=STARTED_US + 15,
@@ -220,7 +222,7 @@ def samples() -> dict[str, Sample]:
             Retired(trail_key, 2, end, "Åsa", "the machine was stolen", STARTED_US + 13),
             TRAIL_KEY,
         ),
-        "export": (receipt_of(exported()), CLOSER_KEY),
+        "export": (replace(receipt_of(exported()), complete="stated", let_go=LET_GO), CLOSER_KEY),
         "receipt": (Receipt(fixed_names(7)[6].text, stores[:2]), NODE_KEY),
         "archive": (
             Archive(

@@ -9,24 +9,26 @@ import pytest
 
 from holdfast.proof import MalformedError, MismatchError, SignatureError, export
 from holdfast.proof.__main__ import main
-from holdfast.proof.export import Export, Proven
+from holdfast.proof.export import Export, LetGo, Proven
 from holdfast.regions import signing
 from tests.proof import samples
 from tests.proof.proofs import drained
-from tests.proof.samples import CLOSER_KEY, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
+from tests.proof.samples import CLOSER_KEY, LET_GO, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
 
 FILE = samples.exported()
 LINES = FILE.splitlines(keepends=True)
 SAID = samples.receipt_of(FILE)
-RECEIPT = samples.samples()["export"].data
-
-
-def checked(receipt: bytes = RECEIPT, file: bytes = FILE, trail: str = TRAIL) -> Proven:
-    return drained(export.check(receipt, io.BytesIO(file), trail, None, None))
 
 
 def signed(said: Export) -> bytes:
     return signing.write(said, TRAIL_KEY.name, CLOSER_KEY)
+
+
+RECEIPT = signed(SAID)
+
+
+def checked(receipt: bytes = RECEIPT, file: bytes = FILE, trail: str = TRAIL) -> Proven:
+    return drained(export.check(receipt, io.BytesIO(file), trail, None, None))
 
 
 def test_a_receipt_and_its_file_hold_and_what_is_only_stated_is_said() -> None:
@@ -122,6 +124,9 @@ def test_a_signer_that_says_another_thing_is_refuted(change: Callable[[Export], 
         lambda said: replace(said, to_us=said.complete_through_us + 2),
         lambda said: replace(said, gap=(export.Missing(samples.NODE, 3, 3),)),
         lambda said: replace(said, ledger=said.ledger * 2),
+        lambda said: replace(said, let_go=LET_GO),
+        lambda said: replace(said, complete="stated", let_go=LET_GO * 2),
+        lambda said: replace(said, complete="stated", let_go=(LetGo(0, "none"),)),
     ],
 )
 def test_a_receipt_that_contradicts_itself_is_none(change: Callable[[Export], Export]) -> None:
@@ -134,6 +139,14 @@ def test_what_filters_leave_out_is_the_signers_word_and_said_to_be() -> None:
 
     found = checked(signed(said))
 
+    assert found.complete.startswith("the signer's word alone: no certificate proves")
+
+
+def test_what_rules_let_go_is_named_and_no_reason_to_refute_what_is_left() -> None:
+    found = checked(signed(replace(SAID, gap=(), complete="stated", let_go=LET_GO)))
+
+    assert found.code == 0
+    assert found.facts()["not in it"] == ["up to 7 records let go by class a: max 30 days"]
     assert found.complete.startswith("the signer's word alone: no certificate proves")
 
 

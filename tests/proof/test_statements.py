@@ -17,7 +17,7 @@ from holdfast.proof import (
     note,
     statements,
 )
-from holdfast.proof.export import Export, Ledger, Listed, Missing
+from holdfast.proof.export import Export, Ledger, LetGo, Listed, Missing
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.statements import (
     Birth,
@@ -151,16 +151,17 @@ holds = st.builds(
 )
 places = st.tuples(ids, st.integers(0, 99), st.integers(1, 99))
 exports = st.builds(
-    lambda start, lasted, after, asked, ledgers, lost, listed, **rest: Export(
+    lambda start, lasted, after, asked, ledgers, lost, gone, listed, **rest: Export(
         from_us=start,
         to_us=start + lasted,
         complete_through_us=start + lasted + after,
         filter=tuple(sorted(asked.items())),
-        complete="stated" if set(asked) - {"tenant"} else "provable",
+        complete="stated" if gone or set(asked) - {"tenant"} else "provable",
         ledger=tuple(
             sorted(Ledger(n, s, s + c, s + c + more, r) for (n, s, c), more, r in ledgers)
         ),
         gap=tuple(sorted(Missing(node, at, at + count) for node, at, count in lost)),
+        let_go=tuple(sorted(LetGo(*each) for each in gone)),
         region=tuple(Listed(each, *listed[each]) for each in sorted(listed)),
         **rest,
     ),
@@ -168,6 +169,7 @@ exports = st.builds(
     st.dictionaries(st.sampled_from(["tenant", "actor", "q"]), strings, max_size=3),
     st.sets(st.tuples(places, st.integers(0, 99), hashes), max_size=3),
     st.sets(places, max_size=3),
+    st.sets(st.tuples(st.integers(1, 99), strings), max_size=2),
     st.dictionaries(regions, st.tuples(numbers, numbers), max_size=3),
     kind=st.sampled_from(["ndjson", "csv", "parquet"]),
     sha256=hashes,

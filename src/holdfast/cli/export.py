@@ -138,3 +138,5 @@ def _tell(out: Path, receipt: bytes) -> None:
     printer.note(f"{said.events} records, {said.bytes} bytes; {how}")
     for gap in said.gap:
         printer.note(f"GAP in node {gap.node}: segments {gap.start} up to {gap.end} are lost")
+    for gone in said.let_go:
+        printer.note(f"up to {gone.records} records were let go by {gone.rule}")

@@ -45,6 +45,13 @@ class Missing(NamedTuple):
     end: int
 
 
+class LetGo(NamedTuple):
+    """A rule of retention, in words, and how many records it let go of units in reach."""
+
+    records: int
+    rule: str
+
+
 class Listed(NamedTuple):
     """A region, and when its listing began and ended."""
 
@@ -73,6 +80,15 @@ def _form_filter(value: tuple[str, str]) -> str:
     return f"{value[0]} {fields.STRING.form(value[1])}"
 
 
+def _parse_let_go(text: str) -> LetGo:
+    records, _, rule = text.partition(" ")
+    return LetGo(fields.NUMBER.parse(records), fields.STRING.parse(rule))
+
+
+def _form_let_go(value: LetGo) -> str:
+    return f"{value.records} {fields.STRING.form(value.rule)}"
+
+
 _LEDGER = words(Ledger, fields.ID, *(fields.NUMBER,) * 3, fields.HASH)
 _MISSING = words(Missing, fields.ID, fields.NUMBER, fields.NUMBER)
 _LISTED = words(Listed, fields.REGION, fields.NUMBER, fields.NUMBER)
@@ -87,7 +103,7 @@ class Export(Certified):
     kind: of the file. sha256, bytes: of the file. events, root: of the records in it, verbatim and
     in its order. filter: name and value. complete: "provable" where a certificate of completeness
     can prove that they are all; "stated": that is its signer's word alone. ledger: what it rests
-    on. gap: declared, in reach of that time. region: what was listed.
+    on. gap: declared, in reach of that time. let_go: by rules, there. region: what was listed.
     """
 
     KIND = "holdfast-export/1"
@@ -104,6 +120,7 @@ class Export(Certified):
     complete: Annotated[str, Line(_one_of(PROVABLE, STATED))]
     ledger: Annotated[tuple[Ledger, ...], Line(_LEDGER, "*")]
     gap: Annotated[tuple[Missing, ...], Line(_MISSING, "*")]
+    let_go: Annotated[tuple[LetGo, ...], Line(Word(_form_let_go, _parse_let_go), "*")]
     region: Annotated[tuple[Listed, ...], Line(_LISTED, "*")]
     by: fields.Id
     exported_us: fields.Number
@@ -121,7 +138,11 @@ class Export(Certified):
             raise MalformedError("its ledgers or gaps are not in order, each once")
         if any(not gap.start < gap.end for gap in self.gap):
             raise MalformedError("a gap holds no segment")
-        if self.complete != completeness_of(self.filter):
+        if any(not gone.records for gone in self.let_go) or [*self.let_go] != sorted(
+            set(self.let_go)
+        ):
+            raise MalformedError("what was let go is nothing, or not in order")
+        if self.complete != completeness_of(self.filter, bool(self.let_go)):
             raise MalformedError("it says the wrong thing of how its completeness is known")
 
     @property
@@ -130,9 +151,11 @@ class Export(Certified):
         return dict(self.filter).get("tenant")
 
 
-def completeness_of(filters: tuple[tuple[str, str], ...]) -> str:
-    """How it can be known of an export with these filters that nothing is left out of it."""
-    return PROVABLE if {name for name, _ in filters} <= {"tenant"} else STATED
+def completeness_of(filters: tuple[tuple[str, str], ...], is_less: bool) -> str:
+    """How it can be known of an export with these filters that nothing is left out of it. is_less:
+    some was let go, by rules that only its signer states."""
+    is_all = {name for name, _ in filters} <= {"tenant"} and not is_less
+    return PROVABLE if is_all else STATED
 
 
 @dataclass(slots=True)
@@ -149,6 +172,7 @@ class Proven:
         """What is proven: names in plain words, values for JSON."""
         said = self.said
         missing = [f"node {g.node}, segments {g.start} to {g.end}: lost" for g in said.gap]
+        missing += [f"up to {gone.records} records let go by {gone.rule}" for gone in said.let_go]
         rests = [
             f"node {one.node}, segments {one.start} to {one.end} of {one.size}"
             for one in said.ledger
@@ -198,7 +222,7 @@ def check(
             proven.complete += "; a certificate of completeness of the same time proves it"
             proven.complete += f" of a file as {LINES}" * (said.kind != LINES)
         else:
-            proven.complete += ": no certificate proves what filters leave out"
+            proven.complete += ": no certificate proves what filters leave out, or rules let go"
         proven.stated.append("that these are all that match, and that they are the trail's")
         regions = ", ".join(each.region for each in said.region)
         proven.stated.append(f"that there are no other nodes, as these regions showed: {regions}")

@@ -4,7 +4,7 @@ Planned before its first line is given, so that what cannot be certified is said
 made a batch of segments at a time. What goes wrong on the way leaves a file that proves nothing.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from holdfast.errors import CorruptError, Problem, RejectedError
@@ -17,6 +17,7 @@ from holdfast.prove.walk import Batch, Walk
 from holdfast.read.contents import Archived, Laid, Preserved, laid_out
 from holdfast.regions import segment
 from holdfast.regions.regions import Regions
+from holdfast.regions.retained import Floor
 from holdfast.times import format_us
 
 
@@ -56,13 +57,15 @@ class Certifier:
             from_us, to_us: received in [from_us, to_us).
             records: the records themselves; else only their hashes.
         Raises:
-            RejectedError: uncertifiable: as `Walk.plan`.
+            RejectedError: uncertifiable: as `Walk.plan`; or events were let go by a rule.
             UnavailableError: not now.
             CorruptError: what is stored contradicts what was signed.
         """
         salt = None if tenant is None else self._salt(tenant)
         wanted, span = Wanted(salt, Span(from_us, to_us), records), Span(from_us, to_us)
         plan = await self._walk.plan(span, tenant)
+        if plan.let_go:
+            raise _rejected("uncertifiable", "to", _told(plan.let_go))
         basis = tuple(
             f"{each.region} {format_us(each.listed_from_us)} {format_us(each.listed_to_us)}"
             for each in plan.basis
@@ -79,6 +82,15 @@ class Certifier:
                 of = (self._regions.tag_key, wanted.salt, wanted.records)
                 async for piece in self._walk.made(node, stretch, wanted.span, _lines, *of):
                     yield piece
+
+
+def _told(gone: Sequence[Floor]) -> str:
+    first, last = gone[0], gone[-1]
+    return (
+        f"reaches over events that were let go: {sum(each.rows for each in gone)} of {first.unit} "
+        f"to {last.unit}, by {', '.join(sorted({each.rule for each in gone}))}. What is left is "
+        "found by searches and exported, and each event of it is proven by itself"
+    )
 
 
 def _rejected(kind: str, field: str, reason: str) -> RejectedError:

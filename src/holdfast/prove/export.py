@@ -18,7 +18,7 @@ from holdfast.model import Found, NodeId, Place, Query
 from holdfast.ports import Host
 from holdfast.proof import ProofError, merkle, names, note, statements
 from holdfast.proof.certificate import time_text
-from holdfast.proof.export import PROVABLE, Export, Ledger, Listed, Missing, completeness_of
+from holdfast.proof.export import PROVABLE, Export, Ledger, LetGo, Listed, Missing, completeness_of
 from holdfast.proof.statements import Gap
 from holdfast.prove.stretches import Span
 from holdfast.prove.walk import Batch, Plan, Walk
@@ -167,6 +167,9 @@ class Exporter:
 
     def _receipt(self, plan: Plan, asked: Asked, made: "_Made", signer: Signer) -> bytes:
         ledgers, gaps = set[Ledger](), set[Missing]()
+        let_go: dict[str, int] = {}
+        for floor in plan.let_go:
+            let_go[floor.rule] = let_go.get(floor.rule, 0) + floor.rows
         for node, stretches in plan.nodes:
             for each in stretches:
                 if each.end:
@@ -185,9 +188,10 @@ class Exporter:
             to_us=plan.span.to_us,
             complete_through_us=plan.through_us,
             filter=asked.filters,
-            complete=completeness_of(asked.filters),
+            complete=completeness_of(asked.filters, bool(let_go)),
             ledger=tuple(sorted(ledgers)),
             gap=tuple(sorted(gaps)),
+            let_go=tuple(sorted(LetGo(rows, rule) for rule, rows in let_go.items())),
             region=tuple(
                 Listed(each.region, each.listed_from_us, each.listed_to_us)
                 for each in sorted(plan.basis, key=lambda each: each.region)
@@ -259,7 +263,7 @@ def _piece(found: Batch, node: NodeId, asked: Asked, tag_key: bytes, form: Form)
                 events += _in_reach(held, node, asked.query.tenant, tag_key)
             except ProofError as error:
                 raise CorruptError(f"segment {name.index} of node {node}: {error}") from error
-    if completeness_of(asked.filters) != PROVABLE:
+    if completeness_of(asked.filters, is_less=False) != PROVABLE:
         places = run_matching(_parts(events), structs.replace(asked.query, limit=1))
         events = [each for each in events if Place(node, each.position) in places]
     start, end = (time_text(us).encode() for us in (asked.span.from_us, asked.span.to_us))
@@ -268,7 +272,7 @@ def _piece(found: Batch, node: NodeId, asked: Asked, tag_key: bytes, form: Form)
 
 
 def _in_reach(held: Preserved, node: NodeId, tenant: str | None, tag_key: bytes) -> list[Found]:
-    """A segment's records; of one tenant only where that is asked for."""
+    """A segment's records that are left; of one tenant only where that is asked for."""
     name, start, end = held.name, 0, held.name.count
     if tenant is not None:
         own, at = segment.hide(tag_key, tenant, node, name.index)[0], 0
@@ -277,13 +281,13 @@ def _in_reach(held: Preserved, node: NodeId, tenant: str | None, tag_key: bytes)
             if tag == own:
                 start, end = at, at + count
             at += count
-    if isinstance(held, Archived):
-        records = laid_out(held, tag_key, node).own(start, end)
-    else:
-        records = [*held.opened().records[start:end]]
+    records: Sequence[bytes | None] = (
+        laid_out(held, tag_key, node) if isinstance(held, Archived) else held.opened()
+    ).records
     return [
         Found(Raw(record), node, name.index, name.first + line)
-        for line, record in enumerate(records, start)
+        for line, record in enumerate(records[start:end], start)
+        if record is not None
     ]
 
 

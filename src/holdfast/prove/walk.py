@@ -37,12 +37,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be walked. through_us, basis: of the statement that it rests on. nodes: all that
-    are known, in order, each with the stretches of its ledger."""
+    """What is to be walked. through_us, basis: of the statement that it rests on. let_go: what
+    rules let go of units in reach. nodes: all that are known, in order, each with the stretches of
+    its ledger."""
 
     span: Span
     through_us: int
     basis: tuple[Basis, ...]
+    let_go: tuple[Floor, ...]
     nodes: tuple[tuple[NodeId, Sequence[Stretch]], ...]
 
 
@@ -61,18 +63,16 @@ class Walk:
         Args:
             tenant: whose events are wanted; None: everybody's.
         Raises:
-            RejectedError: uncertifiable: not all of that time is known yet, names are lost, or
-                events were let go by a rule of retention.
+            RejectedError: uncertifiable: not all of that time is known yet, or names are lost.
             UnavailableError: not now.
             CorruptError: what is stored contradicts what was signed.
         """
         said = self._reader.completeness()
         through_us = _check_span(span, said.complete_through_us)
-        if gone := await self._reader.let_go(span.from_us, span.to_us, tenant):
-            raise _rejected("uncertifiable", _told(gone))
+        gone = await self._reader.let_go(span.from_us, span.to_us, tenant)
         nodes = self._reader.nodes()
         planned = tuple([(node, await self._planned(node, span)) for node in nodes])
-        return Plan(span, through_us, said.basis, planned)
+        return Plan(span, through_us, said.basis, gone, planned)
 
     async def _planned(self, node: NodeId, span: Span) -> Sequence[Stretch]:
         for _ in range(ATTEMPTS_MAX - 1):
@@ -150,15 +150,6 @@ def _check_span(span: Span, through_us: int | None) -> int:
             f"before {format_us(through_us + 1)} can be certified or exported",
         )
     return through_us
-
-
-def _told(gone: Sequence[Floor]) -> str:
-    first, last = gone[0], gone[-1]
-    return (
-        f"reaches over events that were let go: {sum(each.rows for each in gone)} of {first.unit} "
-        f"to {last.unit}, by {', '.join(sorted({each.rule for each in gone}))}. What is left is "
-        "found by searches, and each event of it is proven by itself"
-    )
 
 
 def _rejected(kind: str, reason: str) -> RejectedError:
