@@ -1,6 +1,7 @@
 """A class goes everywhere once a rule says so, never earlier, and never what is held."""
 
 import asyncio
+import functools
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,8 +17,10 @@ from holdfast.model import JsonObject
 from holdfast.regions import layout
 from holdfast.regions.layout import FloorKey, HoldKey
 from holdfast.regions.port import Refused, Removed, Stored, Unknown
+from holdfast.regions.retaining import Retaining
 from holdfast.regions.units import DAY_US
 from holdfast.retention.holds import Held
+from holdfast.retention.look import Look
 from tests.archive.days import again, archived, hold_of, person, state
 from tests.archive.test_archivist import DAYS
 from tests.read.trails import ALL
@@ -479,6 +482,61 @@ def test_a_deleter_that_comes_before_any_step_of_a_hold_sees_it_or_is_seen(
 
         assert [bool(found.parts(id)) for id in ALL] == [not held.late] * 3
         assert bool(held.late) == (at == 1)  # later it finds a hold in the first region
+
+    years(tmp_path, story)
+
+
+def test_two_who_tell_at_once_tell_each_event_once(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        told: list[str] = []
+
+        async def tell(event: JsonObject) -> None:
+            await asyncio.sleep(1)
+            told.append(str(event["id"]))
+
+        for _ in range(3):
+            await found.holds(one).place(WANTED)
+        one.chronicle.tell = tell
+        seen = await one.seen()
+        await asyncio.gather(one.chronicle.tell_of(seen), one.chronicle.tell_of(seen))
+
+        assert len(seen.holds) == 3
+        assert sorted(told) == sorted(f"holdfast.hold.{id}.placed" for id in seen.holds)
+
+    years(tmp_path, story)
+
+
+def test_who_lists_holds_does_not_hide_from_a_hold_what_was_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(found: Years) -> None:
+        one = found.retention()
+        holds = found.holds(one)
+        began, goes_on = asyncio.Event(), asyncio.Event()
+        looks: list[Retaining] = []
+        look = Look.again
+
+        async def slow(self: Look) -> Retaining:
+            """The first one takes long to tell what it saw: until another has told, or a second."""
+            looks.append(await look(self))
+            began.set()
+            if len(looks) > 1:
+                goes_on.set()
+                return looks[-1]
+            asyncio.get_running_loop().call_later(1, goes_on.set)
+            await goes_on.wait()
+            return looks[0]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(holds._look, "again", functools.partial(slow, holds._look))
+            listing = asyncio.ensure_future(holds.all())
+            await began.wait()
+            await one.expire()
+            held = await holds.place(WANTED)
+            await listing
+
+        assert not looks[0].out and [floor.unit for floor in held.late] == [DAYS[0]]
 
     years(tmp_path, story)
 

@@ -5,6 +5,7 @@ stated where nobody could write events, or by a process that died, is told by th
 looks.
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -32,17 +33,19 @@ class Chronicle:
         self._reader = reader
         self._known: set[str] = set()
         self._untold: deque[JsonObject] = deque(maxlen=UNTOLD_MAX)
+        self._turn = asyncio.Lock()
 
     async def tell_of(self, seen: Retaining) -> None:
         """Have the trail remember what regions say, as far as it does not."""
         if self.tell is None:
             return
         found: list[Retained] = [*seen.holds.values(), *seen.releases.values()]
-        for event in map(_event_of, [*found, *seen.out.values()]):
-            id = str(event["id"])
-            if id not in self._known and not await self._reader.event(None, id):
-                self._untold.append(event)
-            self._known.add(id)
+        async with self._turn:
+            for event in map(_event_of, [*found, *seen.out.values()]):
+                id = str(event["id"])
+                if id not in self._known and not await self._reader.event(None, id):
+                    self._untold.append(event)
+                self._known.add(id)
         await self.flush()
 
     def note(self, done: Expiring) -> None:
@@ -67,9 +70,12 @@ class Chronicle:
     async def flush(self) -> None:
         """Store what waits. What cannot be stored now goes with the next time."""
         try:
-            while self.tell is not None and self._untold:
-                await self.tell(self._untold[0])
-                self._untold.popleft()
+            async with self._turn:
+                while self.tell is not None and self._untold:
+                    event = self._untold[0]
+                    await self.tell(event)
+                    if self._untold[0] is event:  # else so many came that it was left out
+                        self._untold.popleft()
         except HoldfastError as error:
             log.warning("what was held or let go is not written into the trail yet: %s", error)
 
