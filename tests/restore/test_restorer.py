@@ -333,3 +333,55 @@ def test_a_day_of_which_a_class_was_let_go_comes_back_without_it(tmp_path: Path)
         assert unexplained.verdict == "failed" and "class=short" in unexplained.why
 
     years(tmp_path, story)
+
+
+def test_a_day_that_fell_out_of_a_region_s_archive_comes_from_segments_or_not_at_all(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world, 3)
+        await archive_all(world, tmp_path / "archive")
+        world.remove(layout.archive_key(SECOND, 1), "b")
+        one = await restorer(world, tmp_path)
+
+        kept = await one.restore_day("b", SECOND)
+        for key in world.keys("b", "ev/seg/"):
+            world.remove(key, "b")
+        swept = await one.restore_day("b", SECOND)
+
+        assert (kept.verdict, kept.brought.events) == ("good", 24)
+        assert swept.verdict == "failed" and "is not there" in swept.why
+        assert (await one.restore_day("b", "2026-03-03")).verdict == "good"
+
+    play(story)
+
+
+def test_a_day_that_is_not_archived_begins_where_the_reader_says_without_any_evidence(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world, 8)
+        await archive_all(world, tmp_path / "archive")
+        for id in ALL:
+            for day in ("2026-03-07", "2026-03-08"):
+                for key in world.keys(id, f"ev/arc/day={day}/"):
+                    world.remove(key, id)
+        one = await restorer(world, tmp_path)
+        for store in world.stores.values():
+            store.log.clear()
+
+        done = await one.restore_day("c", "2026-03-07")
+
+        log = [key for store in world.stores.values() for _, key in store.log]
+        read = {key.split("/")[2] for key in log if key.startswith("ev/arc/") and "zst" in key}
+        assert (done.verdict, done.brought.events) == ("good", 24), done.why
+        assert len(read) == 6  # for the tree of all before it, once
+        for store in world.stores.values():
+            store.log.clear()
+        assert (await one.restore_day("c", "2026-03-08")).verdict == "good"
+        log = [key for store in world.stores.values() for _, key in store.log]
+        assert not [key for key in log if key.startswith("ev/arc/") and "zst" in key]
+
+    play(story)

@@ -6,6 +6,7 @@ does not answer is an UnavailableError, from which nothing follows. One bad read
 
 import asyncio
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from holdfast.regions.retaining import Out, Retentions, objects_left
 from holdfast.restore.opened import Around, Run, Spool, check_ledger, open_spool, open_unit
 from holdfast.restore.ranges import Stretch
 
+log = logging.getLogger("holdfast.restore")
+
 TRIES = 2
 AT_ONCE = 8  # segments
 HASH_BYTES = 32  # an event, in scratch, while its tree is made
@@ -56,7 +59,14 @@ class Brought(Struct, frozen=True):
 
 
 class Bringer:
-    """See the module. One for each restore. folder: made and removed as it is needed."""
+    """See the module. One for each restore. folder: made and removed as it is needed.
+
+    patience_seconds: how long it may take to learn a ledger's tree, of which the names of years are
+    in evidence; None: as long as it takes. What is learned stays, and the next restore goes on.
+    Meanwhile what each segment's node signed of it must do.
+    """
+
+    patience_seconds: float | None = None
 
     def __init__(
         self, region: Region, trail: str, reader: Reader, trees: Trees, host: Host, folder: Path
@@ -226,9 +236,13 @@ class Bringer:
         why = "nothing that is signed there covers it"
         for head in (each.head for each in reversed(signed)):
             try:
-                hashes = await self._trees.around(
-                    run.node, run.start, run.end, head.size, head.root
-                )
+                async with asyncio.timeout(self.patience_seconds):
+                    hashes = await self._trees.around(
+                        run.node, run.start, run.end, head.size, head.root
+                    )
+            except TimeoutError:
+                log.info("the tree of node %s is not known yet up to %d", run.node, head.size)
+                return
             except UnavailableError as error:
                 why = str(error)
                 continue

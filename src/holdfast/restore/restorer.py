@@ -21,7 +21,7 @@ from holdfast.restore import kept
 from holdfast.restore.bring import Bringer, Brought, in_words
 from holdfast.restore.choice import Known, Tried, allowed_us, choose, days_of, of, oldest_us
 from holdfast.restore.kept import DAYS_MAX, WHY_CHARS_MAX, Kept
-from holdfast.restore.ranges import Stretch, first_us, ranges_of
+from holdfast.restore.ranges import Ranges, Stretch, first_us
 
 log = logging.getLogger("holdfast.restore")
 
@@ -30,6 +30,7 @@ AGAIN_SECONDS: Final = 600.0  # after a failure: a region may just have been fil
 HOUR_US: Final = 3_600_000_000
 PIECE_NUMBER_BYTES: Final = 6
 SECONDS_MAX: Final = 1800.0
+PATIENCE_SECONDS: Final = 60.0
 PIECE_BYTES: Final = 64 << 20  # of segments, each of which takes a call
 LAST_MAX: Final = 20
 # What says nothing of a region's bytes: it does not answer, scratch is full, a worker was killed.
@@ -182,6 +183,7 @@ class Restorer:
         verdict: Verdict = "good"
         trail, folder = self._regions.trail, self._folder / "restore"
         bringer = Bringer(run.region, trail, self._reader, self._trees, self._host, folder)
+        bringer.patience_seconds = None if run.is_all else PATIENCE_SECONDS
         try:
             async with asyncio.timeout(SECONDS_MAX):
                 await run.go(bringer, self._reader, trail, self._bytes_max)
@@ -237,13 +239,14 @@ class _Run:
         self.what = day
         self.is_whole = draw is None
         self.brought = Brought()
+        self.is_all = draw is None
         self._draw = draw
         self._progress = progress
 
     async def go(self, bringer: Bringer, reader: Reader, trail: str, bytes_max: int) -> None:
         """Bring back and check what was chosen. Raises what `Bringer` does."""
         store = await bringer.begin()
-        ranges = await ranges_of(self.region, store, trail, reader, self.day)
+        ranges = await Ranges(self.region, store, trail, reader).of(self.day)
         for each in self._of(ranges):
             if isinstance(each, Stretch):
                 pieces = await bringer.pieces(each, min(bytes_max, PIECE_BYTES))
