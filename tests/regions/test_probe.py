@@ -10,7 +10,7 @@ from holdfast.regions import layout
 from holdfast.regions.clock import ClockInterval
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.directory import DirectoryStore
-from holdfast.regions.port import Absent, Listing, Present, Stored, Unknown
+from holdfast.regions.port import Absent, Listing, Present, Refused, Stored, Unknown
 from holdfast.regions.probe import (
     QUORUM_RESTS_ON,
     Prober,
@@ -22,6 +22,7 @@ from holdfast.regions.probe import (
     judge_read,
     try_all,
     try_evidence,
+    try_removal,
     why_unfit,
 )
 from holdfast.regions.region import Region
@@ -322,3 +323,15 @@ def test_a_directory_that_was_moved_to_another_disk_is_a_place_of_its_own(tmp_pa
     judged = judge_places({id: asyncio.run(places(id)) for id in "ab"})
 
     assert [each.verdict for each in judged.values()] == [Verdict.HOLDS, Verdict.HOLDS]
+
+
+def test_whether_segments_may_be_removed_is_tried_with_one_that_never_was() -> None:
+    async def story() -> list[Tried]:
+        free, locked = MemoryWorld(), MemoryWorld()
+        locked.locked = Refused("403")
+        return [await try_removal(Region("a", store)) for store in (free, locked)]
+
+    assert [(each.property, each.verdict, each.detail) for each in asyncio.run(story())] == [
+        ("sweeping", Verdict.HOLDS, "segments may be removed once they are archived"),
+        ("sweeping", Verdict.UNKNOWN, "segments stay when they are archived: 403"),
+    ]

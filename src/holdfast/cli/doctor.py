@@ -31,7 +31,7 @@ from holdfast.regions import Regions
 from holdfast.regions.cosignature import WitnessKey
 from holdfast.regions.disk import PosixDisk
 from holdfast.regions.port import Unknown
-from holdfast.regions.probe import Tried, Verdict, try_all, try_places, why_unfit
+from holdfast.regions.probe import Tried, Verdict, try_all, try_places, try_removal, why_unfit
 from holdfast.regions.signing import public_key
 from holdfast.regions.trailkey import KEY_FILE
 from holdfast.regions.versions import Protection, S3Versions
@@ -222,21 +222,22 @@ def _try(settings: Settings, seen: SeenTrail) -> dict[str, Sequence[Tried]]:
 
     shown = {each.region for each in seen.regions if each.state in ("ok", "filling")}
     with real_regions(settings) as regions:
-        return asyncio.run(_try_all(regions, shown - settings.leaving, settings.clock_error_ms))
+        return asyncio.run(_try_all(regions, shown - settings.leaving, settings))
 
 
 async def _try_all(
-    regions: Regions, ids: Set[str], clock_error_ms: int
+    regions: Regions, ids: Set[str], settings: Settings
 ) -> dict[str, Sequence[Tried]]:
-    allowed_us = clock_error_ms * 1000 // 2
+    allowed_us = settings.clock_error_ms * 1000 // 2
     found = await asyncio.gather(
         *(try_all(regions.by_id[id], os.urandom(16).hex(), allowed_us, _now_us) for id in ids)
     )
     placed = await try_places(regions.by_id[id] for id in sorted(ids))
-    return {
-        id: (*tried, placed[id]) if id in placed else tried
-        for id, tried in zip(ids, found, strict=True)
-    }
+    more = {id: [each] for id, each in placed.items()}
+    if settings.archive_after_hours and settings.segments_kept_days:
+        for id in ids:
+            more.setdefault(id, []).append(await try_removal(regions.by_id[id]))
+    return {id: (*tried, *more.get(id, ())) for id, tried in zip(ids, found, strict=True)}
 
 
 def _buckets(settings: Settings) -> Iterator[Check]:

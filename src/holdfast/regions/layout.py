@@ -25,6 +25,7 @@ LAKE_PREFIX = "lake/"
 # What a probe of a store leaves: no evidence, and every reader passes over it.
 PROBES_PREFIX = "ev/probe/"
 PROBED_KEY = "ctl/probe.note"
+NO_SEGMENT_KEY = f"ev/seg/{'0' * 32}/0000000/none.ndjson.zst"  # where nothing ever lies
 REGION_KEY = "ev/region.note"
 WHOLE_KEY = "ev/whole.note"
 SEGMENT_SUFFIX = ".ndjson.zst"

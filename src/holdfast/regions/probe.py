@@ -33,7 +33,7 @@ from holdfast.regions import layout
 from holdfast.regions.clock import ClockInterval, measure_clock
 from holdfast.regions.cookie import shown_cookie
 from holdfast.regions.kinds import Cookie
-from holdfast.regions.port import Absent, Listing, Present, RegionId, Stored, Unknown
+from holdfast.regions.port import Absent, Listing, Present, RegionId, Removed, Stored, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions, newest_births
 
@@ -193,6 +193,15 @@ async def try_places(regions: Iterable[Region]) -> Mapping[RegionId, Tried]:
     asked = tuple(regions)
     found = await asyncio.gather(*(region.places() for region in asked))
     return judge_places({region.id: each for region, each in zip(asked, found, strict=True)})
+
+
+async def try_removal(region: Region) -> Tried:
+    """Whether segments that an archive holds could be removed here, by one that never was there."""
+    outcome = await region.remove(layout.NO_SEGMENT_KEY)
+    if isinstance(outcome, Removed):
+        return Tried("sweeping", Verdict.HOLDS, "segments may be removed once they are archived")
+    why = f"segments stay when they are archived: {outcome.reason}"
+    return Tried("sweeping", Verdict.UNKNOWN, why)
 
 
 async def try_evidence(region: Region, key: str, data: bytes) -> tuple[Tried, ...]:
