@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.archive.lake import HINT, METADATA_PREFIX
 from holdfast.cli.app import run
 from holdfast.cli.exits import GOOD, UNREACHED
 from tests.archive.days import laid_out, trail_of
@@ -13,6 +14,7 @@ from tests.read.trails import World
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # its worker yields to all others of the machine
 def test_it_prints_what_it_did_and_a_region_that_is_away_is_no_success(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,6 +34,7 @@ def test_it_prints_what_it_did_and_a_region_that_is_away_is_no_success(
     assert done["units"][0].keys() == EXAMPLES["archive"]["units"][0].keys()
     assert (dry["units"][0]["regions"], sorted(dry["units"][0]["lacking"])) == ([], list("abc"))
     assert (done["units"][0]["regions"], done["archived"]) == (list("abc"), 1)
+    assert {id: hint_of(data, id) for id in "ac"} == {"a": "1", "c": "1"}
     assert (again["units"], list(again["away"])) == ([], ["b"])
 
 
@@ -68,3 +71,8 @@ def test_sweep_prints_what_it_removed(tmp_path: Path, capsys: pytest.CaptureFixt
     assert json.loads(done).keys() == EXAMPLES["sweep"].keys()
     assert told == "segments removed: 0"
     assert not list(data.glob("regions/*/ev/seg/**/*.zst"))
+
+
+def hint_of(data: Path, region: str) -> str:
+    """The number of its table's newest version."""
+    return (data / "regions" / region / f"{METADATA_PREFIX}{HINT}").read_text()

@@ -251,10 +251,12 @@ class Archivist:
         """Keep each region's Iceberg table; why that could not be done. is_old: more may be
         archived by now than was found."""
         now = await self._look(None, silent) if is_old else found
-        tried = {
-            id: await self._lake.keep(self._regions.by_id[id], now.parts[id]) for id in now.known
-        }
-        return {id: why for id, why in tried.items() if why}
+        untabled: dict[RegionId, str] = {}
+        for id, parts in now.parts.items():
+            if why := await self._lake.keep(self._regions.by_id[id], parts):
+                log.warning("the Iceberg table of region %s is not what it holds: %s", id, why)
+                untabled[id] = why
+        return untabled
 
     async def _units(self, found: _Round, due: Due, after_us: int) -> AsyncIterator[Unit]:
         """What some region's archive lacks and another's has, then what no archive has."""

@@ -176,7 +176,8 @@ class ScrubShape(Struct, frozen=True):
 
 class ArchiveShape(Struct, frozen=True):
     """The last run of this process's archivist. units: in the archive of every region. due: since
-    when a day is due that some region lacks."""
+    when a day is due that some region lacks. untabled: by region, why its Iceberg table is not what
+    is archived there."""
 
     ended: Time
     units: int
@@ -184,6 +185,7 @@ class ArchiveShape(Struct, frozen=True):
     waiting: str
     trouble: str
     due: Time | None
+    untabled: dict[str, str]
 
 
 class FailedShape(Struct, frozen=True):
@@ -449,7 +451,8 @@ def _archive(last: ArchiveReport) -> ArchiveShape:
     lacking = Counter(region for unit in last.units for region, _ in unit.lacking)
     due = time_of(last.due_us)
     return ArchiveShape(
-        format_us(last.ended_us), last.archived, dict(lacking), last.waiting, last.trouble, due
+        *(format_us(last.ended_us), last.archived, dict(lacking), last.waiting, last.trouble, due),
+        dict(last.untabled),
     )
 
 
