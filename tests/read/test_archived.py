@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from tests.read import archived
 from tests.read.archived import Answers, Proofs, answers, fresh, proofs, sweep
 from tests.read.trails import TRAIL, World, ids, tick
 from tests.retention.years import RULES, Years
+
+HOT = FoldLimits(events=1 << 40, segments=1 << 40, old_s=1e12, very_old_s=1e12)  # nothing is folded
 
 
 class Told:
@@ -88,7 +92,7 @@ def test_proofs_are_the_same_and_hold(told: Told, tmp_path: Path) -> None:
     with_reader(world, tmp_path, story)
 
 
-@pytest.mark.parametrize("fold", [FoldLimits(), FoldLimits(events=1)], ids=["hot", "folded"])
+@pytest.mark.parametrize("fold", [HOT, FoldLimits(events=1)], ids=["hot", "folded"])
 def test_a_reader_that_held_the_segments_lets_the_archive_take_their_place(
     tmp_path: Path, fold: FoldLimits
 ) -> None:
@@ -325,3 +329,52 @@ async def first_us(reader: Reader) -> int:
     """When an event was received that is sent each day, as it is shown."""
     (shown,) = await reader.event("acme", "again-1")
     return parse_time(json.loads(bytes(shown.record))["received"])
+
+
+STEPS = ("flush", "adopt", "_count", "remove")
+
+
+@pytest.mark.parametrize("fold", [HOT, FoldLimits(events=1)], ids=["hot", "folded"])
+def test_a_crash_at_any_step_of_adopting_neither_loses_nor_doubles_an_event(
+    tmp_path: Path, fold: FoldLimits
+) -> None:
+    async def main() -> None:
+        world, _ = archived.trail_of()
+        reader = world.reader(tmp_path / "cache", fold=fold)
+        await reader.pass_once()
+        before = await everything(reader)
+        await archived.archive(world, tmp_path)
+        sweep(world)
+        left: list[Path] = []
+
+        async def offload(function: Callable[..., object], /, *arguments: object) -> object:
+            if function.__name__ in STEPS:
+                left.append(snapshot(tmp_path / "cache", tmp_path / f"left-{len(left)}"))
+            return function(*arguments)
+
+        reader._host = reader._passes._host = reader._passes.holdings._host = replace(
+            world.host,
+            offload=offload,  # type: ignore[arg-type]
+        )
+        tick(world, 120)
+        await reader.pass_once()
+        await reader.stop()
+
+        assert len(left) >= 3
+        for cache in left:
+            again = await fresh(world, cache)
+            assert await everything(again) == before
+            await again.stop()
+
+    asyncio.run(main())
+
+
+async def everything(reader: Reader) -> tuple[object, ...]:
+    counts = await reader.count(Query(), ("tenant", "action"))
+    return counts, (await reader.search(Query(limit=1000))).events
+
+
+def snapshot(cache: Path, copy: Path) -> Path:
+    """What a crash now would leave; its locks are free."""
+    shutil.copytree(cache, copy)
+    return copy

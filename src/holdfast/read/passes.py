@@ -457,7 +457,8 @@ class Passes:
             more = await self.holdings.tidy(settled, self._limits.fold)
             return await self.adopting.tidy() or more
         except SourceError as error:
-            await self.heal(error)
+            with contextlib.suppress(UnavailableError):  # a question for it will say so
+                await self.heal(error)
             return False
 
     # -- losses --------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def report_of(passes: Passes, failed: str, tails: int) -> ReaderReport:
         repeats=shelf.repeats_count,
         conflicts=shelf.conflicts_count,
         unmatched=len(passes.holdings.unmatched),
-        cache_bytes=passes.holdings.packs.size_bytes,
+        cache_bytes=passes.holdings.packs.size_bytes + passes.holdings.stack.files.size_bytes,
         passes=passes.count,
         passed_us=passes.ended_us,
         pass_s=passes.seconds,
