@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -288,6 +289,54 @@ def test_a_part_that_is_put_back_goes_again(tmp_path: Path) -> None:
 
         assert [id for id, *_ in report.expiring[0].removed] == ["b"]
         assert not found.parts("b")
+
+    years(tmp_path, story)
+
+
+def test_parts_that_nothing_names_go_and_none_that_something_unread_may_name(
+    tmp_path: Path,
+) -> None:
+    async def story(found: Years) -> None:
+        one, world = found.retention(), found.world
+        of_rest = layout.archived_key(DAYS[0], "default", hashlib.sha256(b"rows").hexdigest())
+        world.now_us -= 2 * DAY_US
+        world.put(of_rest, b"rows", "bc")
+        world.now_us += 2 * DAY_US
+        unread = layout.archive_key(f"{DAYS[0]}t05", 1)
+        newer = layout.archive_key(DAYS[0], 2)
+        world.put(unread, b"rot", "b")
+        world.put(newer, b"rot", "c")
+
+        first = await one.expire()
+        there = [(id, bool(found.parts(id)), of_rest in world.keys(id)) for id in "bc"]
+        world.remove(unread)
+        world.remove(newer)
+        second = await one.expire()
+
+        assert dict(first.expiring[0].left) == {
+            "b": f"a manifest there does not verify: {unread}",
+            "c": f"a manifest there does not verify: {newer}",
+        }
+        assert there == [("b", True, True), ("c", True, True)] and not found.parts("a")
+        assert [(id, parts) for id, parts, _ in second.expiring[0].removed] == [("b", 2), ("c", 2)]
+        assert not found.parts("b") and of_rest not in world.keys("b")
+        assert len(found.parts("b", "default")) == len(found.parts("a", "default"))
+
+    years(tmp_path, story)
+
+
+def test_a_manifest_that_did_not_verify_is_read_again(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        one, objects = found.retention(), found.world.stores["b"].objects
+        key = layout.archive_key(DAYS[0], 1)
+        good, objects[key] = objects[key], (b"rot", 1)
+
+        first = await one.expire()
+        objects[key] = good
+        second = await one.expire()
+
+        assert first.expiring[0].why == ("not archived in region b",)
+        assert second.expiring[0].why == () and not found.parts("b")
 
     years(tmp_path, story)
 

@@ -23,6 +23,10 @@ class Manifests:
     def __init__(self) -> None:
         self._read: dict[tuple[RegionId, str, str], Archive | None] = {}
 
+    def forget_unverified(self) -> None:
+        """Read what did not verify again: the next copy of it may."""
+        self._read = {place: said for place, said in self._read.items() if said is not None}
+
     async def of(self, region: Region, listing: Listing, trail: str) -> Units | Unknown:
         """Those of a region whose cookie was verified. listing: of its archive."""
         found: dict[str, Archive] = {}

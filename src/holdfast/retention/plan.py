@@ -8,7 +8,7 @@ from holdfast.archive.lines import Part
 from holdfast.archive.rules import Rule
 from holdfast.regions import layout, units
 from holdfast.regions.kinds import Archive
-from holdfast.regions.layout import ArchivedKey
+from holdfast.regions.layout import ArchivedKey, ArchiveKey
 from holdfast.regions.port import Listed, RegionId
 from holdfast.regions.retained import Floor, Hold
 from holdfast.regions.retaining import Out, objects_left
@@ -120,11 +120,14 @@ def _touches(hold: Hold, part: Part) -> bool:
 def to_remove(known: Known, floor: Floor, now_us: int) -> tuple[tuple[Listed, ...], str]:
     """What a region must delete below a floor, and why it may not: "" where it may.
 
-    With the parts of the class go those that nothing names any more: they may have its rows.
+    With the parts of the class go those that nothing names any more: they may have its rows. What
+    names them may be a manifest that does not verify, as read this time; so then nothing goes.
     """
     archive = known.units.get(floor.unit)
     if archive is None:
         return (), "its archive does not have this unit"
+    if unread := _unread(known, units.day_of(floor.unit)):
+        return (), f"a manifest there does not verify: {unread}"
     hashes = {sha256 for sha256, *_ in parts_in(archive, floor.retention)}
     if not hashes <= {sha256 for sha256, *_ in floor.parts}:
         return (), "its archive has other parts in this class than those that were let go"
@@ -132,6 +135,17 @@ def to_remove(known: Known, floor: Floor, now_us: int) -> tuple[tuple[Listed, ..
     keys = {layout.archived_key(day, floor.retention, sha256) for sha256 in hashes}
     keys |= set(_left_over(known, day, now_us))
     return tuple(known.listed[key] for key in sorted(keys) if key in known.listed), ""
+
+
+def _unread(known: Known, day: str) -> str:
+    """A manifest of a day that lies in a region and is not among those that are known, and that no
+    later one takes the place of; "": there is none."""
+    keys = [key for key in map(layout.known_key, known.listed) if isinstance(key, ArchiveKey)]
+    for key in (key for key in keys if units.day_of(key.unit) == day):
+        archive = known.units.get(key.unit)
+        if archive is None or archive.generation < key.generation:
+            return layout.archive_key(key.unit, key.generation)
+    return ""
 
 
 def _left_over(known: Known, day: str, now_us: int) -> Iterator[str]:
