@@ -201,7 +201,7 @@ def test_in_time_each_day_comes_back_from_each_region_and_that_outlives_a_restar
     async def story() -> None:
         world = both.archived()
         one = await restorer(world, tmp_path)
-        for _ in range(60):
+        for _ in range(36):
             world.now_us += 1_000_000
             done = await one.restore_some()
             assert done is not None and done.verdict == "good", done

@@ -117,5 +117,5 @@ def test_a_region_that_came_back_is_among_the_repairs(page: Page, holed: Running
     page.goto(f"{holed.url}/integrity")
 
     expect(page.get_by_role("region", name="Repairs")).to_contain_text("c lacked up to")
-    assert page.locator(".heat .c2").count() > 0
+    assert page.locator(".heat .c2, .heat .c3").count() > 0  # a scrub may have been there, too
     assert grave(page) == []
