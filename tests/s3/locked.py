@@ -75,7 +75,7 @@ class Locked:
 
     def end_lock(self, key: str, version: str) -> None:
         """What only an administrator may, and in the mode "GOVERNANCE" alone."""
-        until = datetime.now(UTC) + timedelta(seconds=1)
+        until = datetime.now(UTC) + timedelta(seconds=2)
         self.client.put_object_retention(
             Bucket=self.name,
             Key=key,

@@ -9,6 +9,7 @@ from pyarrow.fs import FileSelector, S3FileSystem
 from pyiceberg.table import StaticTable
 
 from holdfast.archive.archivist import Archivist, Workshop
+from holdfast.archive.sweep import Sweeper
 from holdfast.keep.keeper import Keeper
 from holdfast.regions import Regions, layout
 from holdfast.regions.port import Listing, Stored
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.s3, pytest.mark.timeout(180)]
 def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
     tmp_path: Path, ceph: CephRegion
 ) -> None:
-    locked = Locked(ceph, "archived")
+    locked = Locked(ceph, "archived", "GOVERNANCE")
 
     async def story() -> None:
         world = World()
@@ -50,6 +51,15 @@ def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
         kept = await Keeper(regions, world.host).reconcile(whole=True)
         one = Restorer(regions, reading._reader, world.host, tmp_path / "restores", 1 << 30)
         days = [await one.restore_day(id, day) for id in ALL for day in (FIRST, "2026-03-02")]
+        sweeper = Sweeper(regions, world.host, real.key_of, tmp_path / "sweep")
+        kept_all = await sweeper.sweep(0)
+        segments = await regions.by_id["b"].list(layout.SEGMENTS_PREFIX)
+        assert isinstance(segments, Listing)
+        for segment in segments:
+            for version in locked.kept(f"b/{segment.key}"):
+                locked.end_lock(f"b/{segment.key}", version["VersionId"])
+        await asyncio.sleep(3)  # a lock ends by the gateway's clock, in whole seconds
+        swept = await sweeper.sweep(0)
 
         assert [each.regions for each in report.units] == [ALL, ALL]
         assert report.untabled == again.untabled == ()
@@ -61,6 +71,13 @@ def test_days_are_archived_under_object_lock_and_a_marker_hides_nothing(
         assert {(done.verdict, done.why, done.brought.events) for done in days} == {
             ("good", "", 24)
         }
+        assert {(each.region, each.segments, each.left) for each in kept_all.swept} == {
+            (id, 0, 12) for id in ALL
+        }
+        assert all("AccessDenied" in each.why for each in kept_all.swept)
+        assert [e.segments for e in swept.swept if e.region == "b"] == [12, 12]
+        assert await regions.by_id["b"].list(layout.SEGMENTS_PREFIX) == Listing(())
+        assert (await Keeper(regions, world.host).reconcile(whole=True)).identical
 
     try:
         asyncio.run(story())

@@ -98,7 +98,7 @@ def test_once_its_lock_is_over_all_versions_of_a_segment_are_removed(make: Make)
         refused = await locked.store.remove(SEGMENT)
         for version in locked.kept(SEGMENT):
             locked.end_lock(SEGMENT, version["VersionId"])
-        await asyncio.sleep(2)  # a lock ends by the gateway's clock, in whole seconds
+        await asyncio.sleep(3)  # a lock ends by the gateway's clock, in whole seconds
         removed = await locked.store.remove(SEGMENT)
 
         assert isinstance(refused, Refused) and "AccessDenied" in refused.reason
