@@ -50,8 +50,8 @@ def wait_for(holds: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def written(data: Path) -> int:
-    """A trail whose one old day has many small segments, closed; how many events."""
+def written(data: Path) -> str:
+    """A trail whose one old day has many small segments, closed; whose they are."""
     world = World()
     world.now_us = FIRST_US + HOUR_US
     writer = Writer(world)
@@ -64,12 +64,12 @@ def written(data: Path) -> int:
     writer.beat()
     writer.close()
     laid_out(world, data)
-    return SEGMENTS * EVENTS_EACH
+    return writer.node
 
 
-def objects(data: Path) -> dict[str, int]:
+def objects(data: Path, node: str) -> dict[str, int]:
     """What each region has of the day."""
-    kinds = ("ev/seg", f"ev/arc/day={FIRST}")
+    kinds = (f"ev/seg/{node}", f"ev/arc/day={FIRST}")
     found = {}
     for id in ALL:
         below = (path for kind in kinds for path in (data / "regions" / id / kind).rglob("*"))
@@ -124,8 +124,8 @@ def judged(data: Path, events: int) -> None:
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="holdfast-sweeping-") as folder:
         data = Path(folder) / "data"
-        events = written(data)
-        before = objects(data)
+        node, events = written(data), SEGMENTS * EVENTS_EACH
+        before = objects(data, node)
         run("archive", "--data", str(data), prefix=("faketime", "-f", "-9d"))
         for each in by_servers(data) if "--server" in sys.argv else ():
             say(each)
@@ -133,7 +133,7 @@ def main() -> int:
             say(each)
         judged(data, events)
         say(run("sweep", "--data", str(data), "--kept", "0").splitlines()[-1])
-        after = objects(data)
+        after = objects(data, node)
         judged(data, events)
         for id in ALL:
             say(f"{id}: {before[id]} objects of {FIRST} before, {after[id]} after")
