@@ -73,9 +73,9 @@ class Locked:
     def overwrite(self, key: str, data: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=data)
 
-    def end_lock(self, key: str, version: str) -> None:
+    def end_lock(self, key: str, version: str, seconds: float = 2.0) -> None:
         """What only an administrator may, and in the mode "GOVERNANCE" alone."""
-        until = datetime.now(UTC) + timedelta(seconds=2)
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
         self.client.put_object_retention(
             Bucket=self.name,
             Key=key,
