@@ -378,3 +378,33 @@ def snapshot(cache: Path, copy: Path) -> Path:
     """What a crash now would leave; its locks are free."""
     shutil.copytree(cache, copy)
     return copy
+
+
+def test_what_one_region_alone_has_archived_is_read_from_segments(tmp_path: Path) -> None:
+    async def main() -> None:
+        world, _ = archived.trail_of()
+        expected = await everything(await fresh(world, tmp_path / "before"))
+        await archived.archive(world, tmp_path)
+        for key in world.keys("b", "ev/arc/"):
+            world.remove(key, "bc")
+        for store in world.stores.values():
+            store.log.clear()
+
+        reader = await fresh(world, tmp_path / "cache")
+        world.stores["a"].failing = Unknown("away")
+
+        assert await everything(reader) == expected
+        assert not asked(world, ".parquet")
+
+        world.stores["a"].failing = None
+        sweep(world)
+        tick(world, 120)
+        await reader.pass_once()
+        late = await fresh(world, tmp_path / "late")
+
+        assert await everything(reader) == await everything(late) == expected
+        assert late.completeness().complete_through_us is not None
+        await reader.stop()
+        await late.stop()
+
+    asyncio.run(main())

@@ -67,12 +67,13 @@ class Adopting:
 
     # -- units ---------------------------------------------------------------------------------
 
-    async def adopt(self) -> tuple[Unit, ...]:
-        """Adopt what can be adopted now, in order; which units that were."""
+    async def adopt(self, *, anyway: bool = False) -> tuple[Unit, ...]:
+        """Adopt what can be adopted now, in order; which units that were. anyway: see
+        `Archives.units`."""
         version, done = self._archives.version, list[Unit]()
-        if version == self._adopted:
+        if version == self._adopted and not anyway:
             return ()
-        days = plan_adoption(self._archives.units(), self._holdings.stack.adopted)
+        days = plan_adoption(self._archives.units(anyway=anyway), self._holdings.stack.adopted)
         planned = [tuple(map(unit_of, day)) for day in days]
         every = tuple(unit for day in planned for unit in day)
         # At once, if nothing of theirs is here in another form; else as far as it goes.

@@ -37,6 +37,7 @@ class Archives:
         self._known: dict[RegionId, dict[Place, Archive]] = {id: {} for id in regions.by_id}
         self._spans: dict[RegionId, dict[NodeId, shown.Ranges]] = {}
         self._refused: set[tuple[RegionId, str, str]] = set()  # region, store, key
+        self._answering: set[RegionId] = set()  # those that did when they were looked at last
         self._looked: dict[RegionId, int] = {}
         self._looked_at_all: dict[RegionId, int] = {}
         self.fresh: list[tuple[str, str, bytes]] = []
@@ -52,14 +53,24 @@ class Archives:
         """The segments of a ledger that the region's own archive has: they may be gone there."""
         return self._spans.get(region, {}).get(node, ())
 
-    def units(self) -> Mapping[str, Archive]:
-        """By name; of each a manifest of the largest generation that any region has."""
-        found: dict[str, Archive] = {}
-        for known in self._known.values():
-            for (unit, generation), archive in known.items():
-                if unit not in found or generation > found[unit].generation:
-                    found[unit] = archive
-        return found
+    def units(self, *, anyway: bool = False) -> Mapping[str, Archive]:
+        """What to adopt, by name: the units that all regions have which answered last, so that any
+        of them gives what a search needs; of each the generation that most have, then the largest.
+
+        anyway: also what only some have: for what is nowhere else any more.
+        """
+        found: dict[str, dict[int, list[Archive]]] = {}
+        for id in self._answering:
+            for (unit, generation), archive in self._known[id].items():
+                found.setdefault(unit, {}).setdefault(generation, []).append(archive)
+        return {
+            unit: max(several.values(), key=lambda each: (len(each), each[0].generation))[0]
+            for unit, several in found.items()
+            if anyway or self._have_all(several)
+        }
+
+    def _have_all(self, several: Mapping[int, Sequence[Archive]]) -> bool:
+        return len({a.region for same in several.values() for a in same}) == len(self._answering)
 
     def holders(self, unit: str, generation: int) -> set[RegionId]:
         """The regions whose archive has a unit in that generation."""
@@ -80,16 +91,24 @@ class Archives:
         await asyncio.gather(*(self.look_into(region, now_us) for region in due))
 
     async def look_into(self, region: Region, now_us: int) -> None:
-        """List what is new in a region's archive, and read it. One that does not answer, or whose
-        cookie is not right, has nothing new."""
+        """List what is new in a region's archive, and read it."""
+        was = region.id in self._answering
+        if await self._look_into(region, now_us):
+            self._answering.add(region.id)
+        else:
+            self._answering.discard(region.id)
+        self.version += was != (region.id in self._answering)
+
+    async def _look_into(self, region: Region, now_us: int) -> bool:
+        """Whether that was done: the region answered, and its cookie is right."""
         cookie = await read_cookie(region, self._regions.trail)
         if not isinstance(cookie, Cookie):
-            return
+            return False
         if self._stores.setdefault(region.id, cookie.store) != cookie.store:
             self._forget(region.id, cookie.store)
         level = await region.level(layout.ARCHIVE_PREFIX)
         if not isinstance(level, Level):
-            return
+            return False
         is_whole = abs(now_us - self._looked_at_all.get(region.id, -ALL_EVERY_US)) >= ALL_EVERY_US
         days = [each for each in level.folders if each.startswith(_DAY)]
         if not is_whole:
@@ -97,10 +116,11 @@ class Archives:
             fresh = [day for day in days if day.removeprefix(_DAY) not in have]
             days = list(dict.fromkeys([*fresh, *days[-NEWEST_DAYS:]]))
         if not await self._read_days(region, cookie.store, days):
-            return
+            return False
         self._looked[region.id] = now_us
         if is_whole:
             self._looked_at_all[region.id] = now_us
+        return True
 
     async def _read_days(self, region: Region, store: str, days: Sequence[str]) -> bool:
         """Read the manifests of some days; whether all of them were to be had."""
@@ -147,6 +167,7 @@ class Archives:
         """The region has another store, which has shown nothing yet."""
         self._stores[region] = store
         self._known[region] = {}
+        self.version += 1
         self._spans.pop(region, None)
         self._looked_at_all.pop(region, None)
 

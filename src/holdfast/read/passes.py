@@ -186,7 +186,7 @@ class Passes:
         if any(holding.kind == "hole" for holding in first.holding_back):
             # It may have come into an archive, and gone, since that was looked at.
             await archives.look_again(self._regions, self._host.now_us())
-            await self._adopt()
+            await self._adopt(anyway=True)
             first = judge(self.follow.again(view), self.judgement)
         await self._drop_orphans(first)
         todo = self._to_fetch({orphan.name for orphan in first.orphans})
@@ -206,12 +206,12 @@ class Passes:
     def _adopting(self) -> Adopting:
         return Adopting(self.holdings, self.follow.archives, lambda: self.fetcher, self._host)
 
-    async def _adopt(self) -> None:
-        """Take from the archive what it has."""
+    async def _adopt(self, *, anyway: bool = False) -> None:
+        """Take from the archive what it has. anyway: see `Archives.units`."""
         fresh, self.follow.archives.fresh = self.follow.archives.fresh, []
         if fresh:
             await self._host.offload(self.holdings.catalog.keep_statements, fresh)
-        for unit in await self.adopting.adopt():
+        for unit in await self.adopting.adopt(anyway=anyway):
             for span in unit.spans:
                 self.follow.ledger(span.node).adopt(span)
 
@@ -223,7 +223,7 @@ class Passes:
             # It is shown as segments still: its manifest came since archives were looked at.
             for region in self._regions:
                 await archives.look_into(region, self._host.now_us())
-            await self._adopt()
+            await self._adopt(anyway=True)
         if fresh:
             gone = stack.let_go(self.follow.floors)
             for piece in gone:
