@@ -203,7 +203,7 @@ def _routed(scope: Scope) -> Scope:
 
 
 def _with_headers(send: Send) -> Send:
-    """Add what every answer carries."""
+    """Add what every answer carries but that to events, which is JSON and read by programs."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
