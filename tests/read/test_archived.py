@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.errors import UnavailableError
 from holdfast.model import Query
 from holdfast.proof import ProofError
 from holdfast.read.holdings import Sizes
@@ -408,3 +409,21 @@ def test_what_one_region_alone_has_archived_is_read_from_segments(tmp_path: Path
         await late.stop()
 
     asyncio.run(main())
+
+
+def test_events_are_found_though_the_evidence_of_their_unit_is_rotten(
+    told: Told, tmp_path: Path
+) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+    for key in world.keys("a", "ev/arc/day=2026-03-02/"):
+        if key.endswith(".zst"):
+            world.put(key, world.stores["a"].objects[key][0][:-9] + b"x" * 9)
+
+    async def story(reader: Reader) -> None:
+        await reader.count(Query())
+        assert (await reader.search(Query(limit=1000))).events == told.answers.events
+        with pytest.raises(UnavailableError, match="day=2026-03-02"):
+            await reader.names(reader.nodes()[0], 0, 100)
+
+    with_reader(world, tmp_path, story)

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from msgspec import structs
+from msgspec import MsgspecError, structs
 
 from holdfast.errors import UnavailableError
 from holdfast.model import NodeId
@@ -45,6 +45,7 @@ TOLD_AT_ONCE = 16  # units
 AHEAD_MAX = 16  # parts that are fetched while one is waited for
 AHEAD_BYTES = 64 << 20
 SMALL_ROWS = 20_000  # what is indexed at once; of more, it is searched as a whole meanwhile
+AGAIN_S = 30.0  # until evidence that was not to be had is asked for again
 STAYS_S = 60.0  # what was asked for is not put out while the answer is made
 
 Names = dict[NodeId, tuple[str, ...]]
@@ -62,6 +63,7 @@ class Adopting:
         self._fetcher = fetcher
         self._host = host
         self._names: dict[str, Names] = {}  # by the hash of the evidence, last used last
+        self._silent: dict[str, float] = {}  # evidence that was not to be had: when to ask again
         self._adopted = -1  # the version of what is known that is adopted
         self._bringing: dict[str, asyncio.Lock] = {}
 
@@ -93,22 +95,42 @@ class Adopting:
         Raises:
             UnavailableError: the evidence of one is nowhere to be had now.
         """
+        await self.tell_most()
+        for unit in self._holdings.stack.untold.values():
+            raise UnavailableError(f"the evidence {unit.evidence_key} cannot be read now")
+
+    async def tell_most(self) -> None:
+        """The same, but for those of which it cannot be known now: all of their parts may hold what
+        a search is for."""
         while await self.tell_some():
             pass
 
     async def tell_some(self) -> bool:
         """The same of some of them; whether there were any."""
-        some = [*islice(self._holdings.stack.untold.values(), TOLD_AT_ONCE)]
-        told = await asyncio.gather(*(self._told(unit) for unit in some))
-        await self._holdings.tell(told)
+        now = asyncio.get_running_loop().time()
+        asked = (u for u in self._holdings.stack.untold.values() if self._again_at(u) <= now)
+        some = [*islice(asked, TOLD_AT_ONCE)]
+        told = await asyncio.gather(*(self._told_if(unit) for unit in some))
+        await self._holdings.tell([unit for unit in told if unit is not None])
         return bool(some)
+
+    def _again_at(self, unit: Unit) -> float:
+        return self._silent.get(unit.evidence, 0.0)
+
+    async def _told_if(self, unit: Unit) -> Unit | None:
+        try:
+            return await self._told(unit)
+        except (UnavailableError, SourceError) as error:
+            log.warning("%s", error)
+            self._silent[unit.evidence] = asyncio.get_running_loop().time() + AGAIN_S
+            return None
 
     async def _told(self, unit: Unit) -> Unit:
         path = await self._evidence(unit)
         try:
             said = {each.sha256: each for each in await self._host.offload(evidence.parts_in, path)}
             pieces = [_told(piece, said[piece.sha256]) for piece in unit.pieces]
-        except (ValueError, KeyError) as error:
+        except (MsgspecError, ValueError, KeyError) as error:
             raise UnavailableError(f"the evidence of {unit.name} is of no use: {error}") from error
         return structs.replace(unit, pieces=tuple(pieces), is_told=True)
 

@@ -166,8 +166,6 @@ class Reader:
             try:
                 while await self._passes.tidy() or await self._passes.adopting.tell_some():
                     pass
-            except UnavailableError as error:
-                log.info("not all of the archive is known yet: %s", error)
             except OSError as error:
                 self._complain("folding failed; it is tried again", error)
             except Exception:
@@ -341,7 +339,7 @@ class Reader:
     ) -> Result:
         """What is asked of all that may hold what is wanted, once it is here."""
         adopting = self._passes.adopting
-        await adopting.tell()
+        await adopting.tell_most()
         sources = self._sources(wanted)
 
         async def asked() -> Result:
