@@ -11,7 +11,7 @@ from holdfast.archive.sweep import ACTION, Swept
 from holdfast.errors import UnavailableError
 from holdfast.model import JsonObject
 from holdfast.regions import layout
-from holdfast.regions.port import Absent, Present, Refused, Removed, Unknown
+from holdfast.regions.port import Absent, Listing, Present, Refused, Removed, Unknown
 from holdfast.regions.units import DAY_US
 from tests.archive.days import archived
 from tests.archive.swept import SEGMENTS, small, sweeper, swept_trail
@@ -278,5 +278,35 @@ def test_each_run_that_removed_anything_is_an_event_and_one_that_failed_is_told_
         assert [(each["region"], each["segments"]) for each in regions] == [
             (id, SEGMENTS) for id in ALL
         ]
+
+    sweep(tmp_path, story)
+
+
+def test_what_was_removed_before_a_run_stopped_is_an_event_all_the_same(tmp_path: Path) -> None:
+    class Obstructing(MemoryWorld):
+        """A file takes the place of the scratch once segments are listed here."""
+
+        async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+            if prefix.startswith(layout.SEGMENTS_PREFIX):
+                (tmp_path / "sweep").write_text("in the way")
+            return await super().list(prefix, after)
+
+    async def story(world: World, keeper: Archivist) -> None:
+        told: list[JsonObject] = []
+
+        async def tell(event: JsonObject) -> None:
+            told.append(event)
+
+        obstructing = Obstructing()
+        obstructing.objects = world.stores["b"].objects
+        world.stores["b"] = obstructing
+        one = sweeper(world, keeper)
+        one.tell = tell
+        report = await one.sweep(0)
+        await one.sweep(0)
+
+        assert [(each.region, each.segments) for each in report.swept] == [("a", SEGMENTS)]
+        assert "File exists" in report.trouble
+        assert [event["action"] for event in told] == [ACTION]
 
     sweep(tmp_path, story)

@@ -163,7 +163,7 @@ class Sweeper:
             await self._tell()
             try:
                 for unit in sorted(set().union(*(each.units for each in round.known.values()))):
-                    done += await self._sweep_unit(unit, round)
+                    await self._sweep_unit(unit, round, done)
                     await self._tell()
             except STOPPING as error:
                 trouble = str(error)
@@ -191,26 +191,35 @@ class Sweeper:
                 known[region.id] = found
         return known, out
 
-    async def _sweep_unit(self, unit: str, round: _Round) -> list[Swept]:
-        """See to a unit in each region, and have the trail remember what was removed."""
-        done: list[Swept] = []
-        holders = {id: h.units[unit] for id, h in round.known.items() if unit in h.units}
-        for id, archive in holders.items():
-            if archive.archived_us > round.before_us or id in round.stuck:
-                continue
-            region = self._regions.by_id[id]
-            there = await segments_in(region, archive, round.shards)
-            if not isinstance(there, Unknown):
-                strangers = self._strangers.get((id, *archive.objects()), ())
-                there = [entry for entry in there if entry.key not in strangers]
-            if isinstance(there, Unknown):
-                done.append(Swept(unit, id, 0, 0, 0, f"it could not be listed: {there.reason}"))
-            elif there:
-                done.append(await self._sweep_region(region, archive, there, len(holders), round))
-            if done and done[-1].region == id and done[-1].why:
-                round.stuck.add(id)
-        self._remember([each for each in done if each.segments and not round.is_dry])
-        return done
+    async def _sweep_unit(self, unit: str, round: _Round, done: list[Swept]) -> None:
+        """See to a unit in each region, and have the trail remember what was removed, whatever
+        stops it. done: takes up what became of it."""
+        begun = len(done)
+        try:
+            for id, holding in round.known.items():
+                if unit in holding.units and id not in round.stuck:
+                    done += await self._sweep_in(id, unit, round)
+        finally:
+            self._remember([each for each in done[begun:] if each.segments and not round.is_dry])
+
+    async def _sweep_in(self, id: RegionId, unit: str, round: _Round) -> list[Swept]:
+        """The same in one region; nothing, where there is nothing to remove yet or any more."""
+        region, archive = self._regions.by_id[id], round.known[id].units[unit]
+        if archive.archived_us > round.before_us:
+            return []
+        there = await segments_in(region, archive, round.shards)
+        if isinstance(there, Unknown):
+            round.stuck.add(id)
+            return [Swept(unit, id, 0, 0, 0, f"it could not be listed: {there.reason}")]
+        strangers = self._strangers.get((id, *archive.objects()), ())
+        there = [entry for entry in there if entry.key not in strangers]
+        if not there:
+            return []
+        holders = sum(unit in each.units for each in round.known.values())
+        swept = await self._sweep_region(region, archive, there, holders, round)
+        if swept.why:
+            round.stuck.add(id)
+        return [swept]
 
     async def _sweep_region(
         self,
