@@ -21,11 +21,7 @@ class Manifests:
     """See the module."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[RegionId, str, str], Archive | None] = {}
-
-    def forget_unverified(self) -> None:
-        """Read what did not verify again: the next copy of it may."""
-        self._read = {place: said for place, said in self._read.items() if said is not None}
+        self._read: dict[tuple[RegionId, str, str], Archive] = {}
 
     async def of(self, region: Region, listing: Listing, trail: str) -> Units | Unknown:
         """Those of a region whose cookie was verified. listing: of its archive."""
@@ -44,7 +40,8 @@ class Manifests:
     async def _archive(
         self, region: Region, key: ArchiveKey, trail: str
     ) -> Archive | Unknown | None:
-        """None: it does not verify, or is another store's; a survey names it."""
+        """None: it does not verify, or is another store's; a survey names it. It is read again the
+        next time: bytes may have been bent on their way here."""
         text = layout.archive_key(key.unit, key.generation)
         place = (region.id, region.store_uuid, text)
         if place not in self._read:
@@ -52,7 +49,10 @@ class Manifests:
             if isinstance(answer, Unknown):
                 return answer
             data = answer.data if isinstance(answer, Present) else b""
-            self._read[place] = verified(data, key, region.id, region.store_uuid, trail)
+            found = verified(data, key, region.id, region.store_uuid, trail)
+            if found is None:
+                return None
+            self._read[place] = found
         return self._read[place]
 
 

@@ -53,12 +53,10 @@ class Retentions:
     """Reads statements of retention."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[RegionId, str, str], Retained | None] = {}
+        self._read: dict[tuple[RegionId, str, str], Retained] = {}
 
     async def look(self, regions: Regions) -> Retaining:
-        """Look at all regions now, and at their cookies before and after. What did not verify the
-        last time is read again: the next copy may."""
-        self._read = {place: said for place, said in self._read.items() if said is not None}
+        """Look at all regions now, and at their cookies before and after."""
         away: dict[RegionId, str] = {}
         await look_at_cookies(regions, away)
         listings = await list_everywhere(regions, layout.RETENTION_PREFIX, "", away)
@@ -104,7 +102,7 @@ class Retentions:
     async def _statement(
         self, region: Region, key: FloorKey | HoldKey, trail: str
     ) -> Retained | Unknown | None:
-        """None: it does not verify; a survey names it."""
+        """None: it does not verify; a survey names it, and the next time it is read again."""
         text = layout.retained_key(key)
         place = (region.id, region.store_uuid, text)
         if place not in self._read:
@@ -115,7 +113,7 @@ class Retentions:
             try:
                 self._read[place] = verify_retained(key, data, trail).statement
             except ProofError:
-                self._read[place] = None
+                return None
         return self._read[place]
 
 

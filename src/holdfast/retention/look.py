@@ -36,7 +36,6 @@ class Look:
             UnavailableError: too few regions answer.
         """
         await self._regions.verify()
-        self._manifests.forget_unverified()
         self.retaining = await self.again()
         self.away, self.known = dict(self.retaining.away), {}
         if not archives and not self.retaining.out:
