@@ -202,7 +202,7 @@ TEETH: dict[str, Tooth] = {
         "read.watermark",
         "p.size <= walk.held.size and p.epoch <= walk.held_epoch",
         "p.size >= 0",
-        37,
+        19,
         "buckets duel look",
     ),
     "a region that did not answer counts as listed": Tooth(
