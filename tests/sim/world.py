@@ -199,13 +199,13 @@ class World:
             self.beats.setdefault(data, key.rpartition("/")[2].partition(".")[0])
 
     def saw_removal(self, key: str, data: bytes) -> None:
-        """What a sweeper removes, of whatever bytes, or an archivist that puts better ones there."""
+        """What a sweeper removes, or an archivist that puts better bytes there."""
         parsed = layout.parse_key(key)
-        if not isinstance(parsed, layout.SegmentKey | layout.ArchivedKey):
-            self.problem(f"{key} was removed")
-        elif isinstance(parsed, layout.SegmentKey):
+        if isinstance(parsed, layout.SegmentKey):
             if hashlib.sha256(data).digest() == parsed.name.sha256:
                 self.swept[key] = data
+        elif not isinstance(parsed, layout.ArchivedKey):
+            self.problem(f"{key} was removed")
 
     def is_small_still(self, store: Bucket | SimDisk, archive: Archive) -> bool:
         """Whether a store has good copies of all segments of a unit."""
