@@ -100,7 +100,9 @@ def test_a_scratch_trail_has_the_shape_of_the_real_one_and_none_of_its_places(
     tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOLDFAST_QUORUM", "1")
-    regions = {id: {"url": f"file:///real/{id}", "control_url": "file:///real/c"} for id in "pq"}
+    regions = {
+        id: {"url": f"file:///real/{id}", "control_url": f"file:///real/c-{id}"} for id in "pq"
+    }
     flags = {"data": "/real", "token_file": "/real/token", "follow_interval_ms": 77}
     flags |= {"alerts": {"apprise": ["json://pager"]}, "traces": {"url": "http://collector/real"}}
     settings = load(None, {}, {"quorum": 2, "regions": regions, **flags})

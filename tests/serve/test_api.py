@@ -117,7 +117,15 @@ def test_a_search_object_has_its_keys_and_elements_their_place(server: Running) 
     found = server.get("/v1/events?tenant=place").json()
 
     event = found["events"][0]
-    assert list(found) == ["events", "complete_through", "basis", "holding_back", "gaps", "next"]
+    assert list(found) == [
+        "events",
+        "complete_through",
+        "basis",
+        "holding_back",
+        "gaps",
+        "retained_out",
+        "next",
+    ]
     assert list(event)[-3:] == ["node", "segment", "position"]
     assert event["id"] == "place-1"
 

@@ -48,6 +48,7 @@ MEANS: Final[Mapping[FindingKind, str]] = {
     "no_birth": "no record of the epoch's beginning is good",
     "unproven": "a signed root that cannot be recomputed: names before it are missing",
     "gap": "declared lost, under the trail's key",
+    "retained": "let go by a rule of retention, as a signed floor says",
     "under_replicated": "a region lacks a copy; it is given one",
     "hidden": "a delete marker or a newer version lies over it; it is read all the same",
     "orphan": "beyond its epoch's end: never acknowledged, not in the trail",
@@ -59,7 +60,7 @@ DO: Final[Mapping[FindingKind, str]] = {
     **dict.fromkeys(("forged", "retired", "false", "rewritten", "conflict"), _STRANGE),
     **dict.fromkeys(("uncertified", "no_birth", "unproven"), _STRANGE),
     **dict.fromkeys(("hole", "cut_tail"), FINDING["lost"]),
-    **dict.fromkeys(("gap", "orphan"), "Nothing."),
+    **dict.fromkeys(("gap", "orphan", "retained"), "Nothing."),
     "under_replicated": "Nothing: it is copied within half a minute, where a server runs.",
     "unused": "Bring the region back, or wait until it is whole; then verify again.",
     **{kind: FINDING[kind] for kind in ("corrupt", "unreadable", "vanished", "hidden", "foreign")},
@@ -71,7 +72,9 @@ def kinds(*named: FindingKind) -> frozenset[FindingKind]:
     return frozenset(named)
 
 
-HARMLESS: Final = frozenset[FindingKind]({"gap", "under_replicated", "orphan", "foreign", "unused"})
+HARMLESS: Final = frozenset[FindingKind](
+    {"gap", "retained", "under_replicated", "orphan", "foreign", "unused"}
+)
 
 
 class Verified(Struct, frozen=True):
