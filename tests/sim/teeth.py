@@ -195,7 +195,7 @@ TEETH: dict[str, Tooth] = {
         "read.watermark",
         "view.started_us - view.clock_error_us",
         "view.started_us",
-        96,
+        160,
         "buckets dawn",
     ),
     "a watermark over a hole": Tooth(
@@ -293,7 +293,7 @@ TEETH: dict[str, Tooth] = {
         "write.declared",
         "    for id, _ in closing.birth.statement.regions:\n        replaced",
         "    return votes\n    for id, _ in closing.birth.statement.regions:\n        replaced",
-        113,
+        338,
         "people ask",
     ),
     "a gap is declared where a good copy is": Tooth(
