@@ -361,7 +361,7 @@ TEETH: dict[str, Tooth] = {
         "read.follow",
         "        return shown.union(lost, self.archives.covered(region, node))",
         "        return lost",
-        0,
+        24,
         "swept",
     ),
     "a clock that is wrong at the birth": Tooth(
