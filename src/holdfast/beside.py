@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,21 @@ async def at_work(work: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[No
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def repeat(
+    job: Callable[[], Awaitable[object]], first_s: float, every_s: float, what: str
+) -> None:
+    """Do a job soon after the start, and then again and again. Whatever ends one early, the next
+    begins where that ended. what: "archiving", for the log."""
+    pause = first_s
+    while True:
+        await asyncio.sleep(pause)
+        pause = every_s
+        try:
+            await job()
+        except Exception:
+            log.exception("%s ended early", what)
 
 
 def _tell(task: asyncio.Task[None]) -> None:

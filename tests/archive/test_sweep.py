@@ -267,7 +267,7 @@ def test_each_run_that_removed_anything_is_an_event_and_one_that_failed_is_told_
             told.append(event)
 
         one = sweeper(world, keeper)
-        one.tell = tell
+        one.outbox.tell = tell
         await one.sweep(0)
         await one.sweep(0)
 
@@ -301,7 +301,7 @@ def test_what_was_removed_before_a_run_stopped_is_an_event_all_the_same(tmp_path
         obstructing.objects = world.stores["b"].objects
         world.stores["b"] = obstructing
         one = sweeper(world, keeper)
-        one.tell = tell
+        one.outbox.tell = tell
         report = await one.sweep(0)
         await one.sweep(0)
 

@@ -277,8 +277,8 @@ TEETH: dict[str, Tooth] = {
         (
             (
                 "write.left",
-                "    return isinstance(cookie, Cookie) and cookie.store == named",
-                "    return isinstance(cookie, Cookie) and named is not None",
+                "    return await is_still(store, named, closing.trail)",
+                "    return await is_still(store, store.store_uuid, closing.trail)",
             ),
         ),
     ),

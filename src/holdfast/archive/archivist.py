@@ -6,17 +6,16 @@ own lacks; then make what is due and in no archive yet, from segments, once for 
 
 import asyncio
 import logging
-import shutil
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
 from holdfast.archive.due import Due
-from holdfast.archive.fetch import Folder, fetch_segments, fetch_whole
+from holdfast.archive.fetch import Folder, emptied, fetch_segments, fetch_whole
 from holdfast.archive.give import Giver, Trouble
 from holdfast.archive.lake import Lake, Parts
 from holdfast.archive.make import Copied, Job, check, make
@@ -25,6 +24,7 @@ from holdfast.archive.plan import HoleError, Unit
 from holdfast.archive.rules import Rule
 from holdfast.archive.shelves import Shelf, Shelves, shelf_of
 from holdfast.archive.whole import whole_in
+from holdfast.beside import repeat
 from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
@@ -163,15 +163,9 @@ class Archivist:
 
         after_hours: how long after its end a day is due; 0: never.
         """
-        pause = FIRST_AFTER_SECONDS
-        while after_hours:
-            await asyncio.sleep(pause)
-            pause = EVERY_SECONDS
-            try:
-                await self.archive(after_hours * units.HOUR_US)
-            except Exception:
-                # Whatever it is, the next run begins where this one ended.
-                log.exception("archiving ended early")
+        if after_hours:
+            job = partial(self.archive, after_hours * units.HOUR_US)
+            await repeat(job, FIRST_AFTER_SECONDS, EVERY_SECONDS, "archiving")
 
     async def plan(self, after_us: int) -> ArchiveReport:
         """What a run would do now. after_us: as in `archive`."""
@@ -313,7 +307,7 @@ class Archivist:
                 # Made from segments again, parts would have what was let go.
                 return made, troubles | {r.id: Trouble(_NO_SOURCE) for r in todo}
             gone = _parts_gone(sources[0], found.out) if sources else ()
-            with self._folder() as folder:
+            with emptied(self._scratch) as folder:
                 made = await self._objects(unit, generation, sources, folder, found)
                 found.progress(unit.name, "storing")
                 giver = Giver(unit, generation, made, self._host, gone)
@@ -380,16 +374,6 @@ class Archivist:
                 if birth.origin == origin:
                     return birth.statement.node_key
         raise UnavailableError(f"no birth of node {node} was read yet")
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """A folder for one unit; what a run that died left there goes first."""
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch.mkdir(parents=True)
-        try:
-            yield self._scratch
-        finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _parts_gone(source: Archive, out: Collection[Out]) -> tuple[tuple[str, str, int, int], ...]:

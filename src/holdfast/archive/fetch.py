@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +24,17 @@ from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out, remains_key
 
 AT_ONCE = 16  # segments; few enough that what is read leaves room for others
+
+
+@contextmanager
+def emptied(folder: Path) -> Iterator[Path]:
+    """A folder for one unit of work; what one that died left there goes first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def fetch_segments(

@@ -19,24 +19,24 @@ was under way, a disk that forgot) goes with the next run.
 
 import asyncio
 import logging
-import shutil
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct, structs
 
 from holdfast.archive.archivist import STOPPING, Progress, silent
-from holdfast.archive.fetch import Folder, fetch_whole
+from holdfast.archive.fetch import Folder, emptied, fetch_whole
 from holdfast.archive.make import Copied, check_named
+from holdfast.archive.outbox import Outbox
 from holdfast.archive.whole import Holding, whole_in
-from holdfast.errors import CorruptError, HoldfastError
-from holdfast.model import JsonObject, NodeId
+from holdfast.beside import repeat
+from holdfast.errors import CorruptError
+from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.regions import Regions, layout, units
-from holdfast.regions.cookie import read_cookie
-from holdfast.regions.kinds import Archive, Cookie
+from holdfast.regions.cookie import NOT_THERE, is_still
+from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import SHARD_SEGMENTS, SegmentKey
 from holdfast.regions.manifests import Manifests
 from holdfast.regions.port import Level, Listed, RegionId, Removed, Unknown
@@ -50,12 +50,10 @@ ACTION = "holdfast.archive.swept"
 FIRST_AFTER_SECONDS = 120.0  # when an archivist, which begins before, has looked at the same
 EVERY_SECONDS = 3600.0
 REMOVED_AT_ONCE = 8  # few, so that others are served meanwhile; between two cookies: so many times
-UNTOLD_MAX = 1000
 SLICE = 32 * REMOVED_AT_ONCE
 
 Names = frozenset[tuple[NodeId, str]]
 Shards = dict[tuple[RegionId, NodeId], frozenset[str]]
-Tell = Callable[[JsonObject], Awaitable[None]]
 
 
 class Swept(Struct, frozen=True):
@@ -105,7 +103,7 @@ class _StayError(Exception):
 
 
 class Sweeper:
-    """See the module. tell: stores an event of the trail's own; None: nobody here can."""
+    """See the module. outbox: what was swept, for the trail to remember."""
 
     def __init__(
         self,
@@ -118,7 +116,7 @@ class Sweeper:
         """regions: patient ones, since objects are large. key_of: a node's public key. scratch: a
         folder of its own, emptied at will. corrupt: as an archivist has it."""
         self.last: SweepReport | None = None
-        self.tell: Tell | None = None
+        self.outbox = Outbox("what was swept", log)
         self._regions = regions
         self._host = host
         self._key_of = key_of
@@ -128,20 +126,13 @@ class Sweeper:
         self._retentions = Retentions()
         # What lies among the segments of a unit and is none of it: never acknowledged, so it stays.
         self._strangers: dict[tuple[str, ...], set[str]] = {}
-        self._untold: deque[JsonObject] = deque(maxlen=UNTOLD_MAX)
         self._turn = asyncio.Lock()
 
     async def sweep_forever(self, kept_days: int) -> None:
         """A run soon after the start, and then every hour. kept_days: as in `sweep`; 0: never."""
-        pause = FIRST_AFTER_SECONDS
-        while kept_days:
-            await asyncio.sleep(pause)
-            pause = EVERY_SECONDS
-            try:
-                await self.sweep(kept_days)
-            except Exception:
-                # Whatever it is, the next run begins where this one ended.
-                log.exception("sweeping ended early")
+        if kept_days:
+            job = partial(self.sweep, kept_days)
+            await repeat(job, FIRST_AFTER_SECONDS, EVERY_SECONDS, "sweeping")
 
     async def sweep(
         self, kept_days: int, progress: Progress = silent, *, is_dry: bool = False
@@ -160,11 +151,11 @@ class Sweeper:
             round = _Round(before_us, is_dry, progress, known, {}, {}, out, set())
             done: list[Swept] = []
             trouble = ""
-            await self._tell()
+            await self.outbox.flush()
             try:
                 for unit in sorted(set().union(*(each.units for each in round.known.values()))):
                     await self._sweep_unit(unit, round, done)
-                    await self._tell()
+                    await self.outbox.flush()
             except STOPPING as error:
                 trouble = str(error)
                 log.warning("sweeping stops here: %s", error)
@@ -264,7 +255,7 @@ class Sweeper:
             CorruptError: they do not hold what the manifest says.
         """
         round.progress(archive.unit, f"reading it back from {region.id}")
-        with self._folder() as folder:
+        with emptied(self._scratch) as folder:
             to = Folder(folder, self._host)
             objects = await fetch_whole(archive, region, self._regions, round.out, to)
             if objects is None:
@@ -287,9 +278,8 @@ class Sweeper:
     ) -> None:
         """Remove segments, some at a time. removed: takes up those that are gone."""
         for at in range(0, len(mine), SLICE):
-            cookie = await read_cookie(region, self._regions.trail)
-            if not isinstance(cookie, Cookie) or cookie.store != archive.store:
-                raise _StayError("its store is away, or another one took its place")
+            if not await is_still(region, archive.store, self._regions.trail):
+                raise _StayError(NOT_THERE)
             for low in range(at, min(at + SLICE, len(mine)), REMOVED_AT_ONCE):
                 some = mine[low : min(low + REMOVED_AT_ONCE, at + SLICE)]
                 outcomes = await asyncio.gather(*(region.remove(entry.key) for entry in some))
@@ -311,26 +301,7 @@ class Sweeper:
         log.info("swept %s: %s", swept[0].unit, regions)
         target = {"type": "archive", "id": swept[0].unit}
         attributes = {"regions": regions}
-        self._untold.append({"action": ACTION, "targets": [target], "attributes": attributes})
-
-    async def _tell(self) -> None:
-        """Let the trail remember. What cannot be stored now goes with the next run."""
-        try:
-            while self.tell is not None and self._untold:
-                await self.tell(self._untold[0])
-                self._untold.popleft()
-        except HoldfastError as error:
-            log.warning("what was swept is not written into the trail yet: %s", error)
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """A folder for one unit; what a run that died left there goes first."""
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch.mkdir(parents=True)
-        try:
-            yield self._scratch
-        finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        self.outbox.put({"action": ACTION, "targets": [target], "attributes": attributes})
 
 
 async def segments_in(region: Region, archive: Archive, shards: Shards) -> list[Listed] | Unknown:

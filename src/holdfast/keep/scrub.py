@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from holdfast.beside import repeat
 from holdfast.keep.drift import Suspect, counting, is_lost
 from holdfast.keep.keeper import Keeper, named_in
 from holdfast.keep.repair import Finding, Repair, examine
@@ -52,15 +53,7 @@ class Scrub:
 
     async def scrub_forever(self) -> None:
         """A share soon after the start, and then every day."""
-        pause = FIRST_AFTER_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            pause = DAY_US / 1e6
-            try:
-                await self.read_share()
-            except Exception:
-                # Whatever it is, the next share is read; health is judged by when the last ended.
-                log.exception("a scrub ended early")
+        await repeat(self.read_share, FIRST_AFTER_SECONDS, DAY_US / 1e6, "a scrub")
 
     async def read_share(self) -> ScrubReport:
         """Today's share of all that is listed.

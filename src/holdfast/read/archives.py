@@ -5,7 +5,7 @@ days and those without a manifest that is known; all days once an hour, for late
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from holdfast.model import NodeId
 from holdfast.read import shown
@@ -13,6 +13,7 @@ from holdfast.regions import layout, manifests, units
 from holdfast.regions.cookie import read_cookie
 from holdfast.regions.kinds import Archive, Cookie
 from holdfast.regions.layout import ArchiveKey
+from holdfast.regions.once import slices
 from holdfast.regions.port import Level, Present, RegionId
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
@@ -21,7 +22,6 @@ EVERY_US = 60_000_000
 ALL_EVERY_US = 3_600_000_000
 SOON_US = 10_000_000  # where something is missing that an archive may explain
 NEWEST_DAYS = 2  # which may get another hour
-AT_ONCE = 8  # calls to one region
 _DAY = "day="
 
 Place = tuple[str, int]  # unit, generation
@@ -124,12 +124,12 @@ class Archives:
 
     async def _read_days(self, region: Region, store: str, days: Sequence[str]) -> bool:
         """Read the manifests of some days; whether all of them were to be had."""
-        for some in _slices(days):
+        for some in slices(days):
             prefixes = [f"{layout.ARCHIVE_PREFIX}{day}/" for day in some]
             levels = await asyncio.gather(*(region.level(prefix) for prefix in prefixes))
             keys = [key for level in levels if isinstance(level, Level) for key in level.objects]
             wanted = [key for key in keys if self._is_new(region.id, store, key)]
-            for several in _slices(wanted):
+            for several in slices(wanted):
                 answers = await asyncio.gather(*(region.read(key) for key in several))
                 for text, answer in zip(several, answers, strict=True):
                     key = layout.known_key(text)
@@ -170,8 +170,3 @@ class Archives:
         self.version += 1
         self._spans.pop(region, None)
         self._looked_at_all.pop(region, None)
-
-
-def _slices(several: Iterable[str]) -> Iterator[list[str]]:
-    every = list(several)
-    return (every[at : at + AT_ONCE] for at in range(0, len(every), AT_ONCE))

@@ -16,6 +16,7 @@ from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.regions.region import Region
 
 LOOK_SECONDS_MAX = 10.0  # a store that is away is away for longer than this
+NOT_THERE = "its store is away, or another one took its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,12 @@ def placed(cookie: Cookie, region: str, trail: str) -> Cookie | Foreign:
     if cookie.region != region:
         return Foreign(f"its store is that of the region {cookie.region}", cookie)
     return cookie
+
+
+async def is_still(region: Region, store: str, trail: str) -> bool:
+    """Whether a region shows, now, the cookie of that very store; else `NOT_THERE` says why."""
+    cookie = await read_cookie(region, trail)
+    return isinstance(cookie, Cookie) and cookie.store == store
 
 
 async def look(

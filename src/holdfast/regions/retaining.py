@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -11,12 +12,11 @@ from holdfast.regions import layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import FloorKey, HoldKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
-from holdfast.regions.port import Listing, Present, RegionId, Unknown
+from holdfast.regions.once import ReadOnce
+from holdfast.regions.port import Listing, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
 from holdfast.regions.retained import Floor, Hold, Release, Retained, verify_retained
-
-AT_ONCE = 8  # calls to one region
 
 Key = TypeVar("Key", FloorKey, HoldKey)
 Out = tuple[str, str]  # a unit, and a class of it
@@ -53,7 +53,7 @@ class Retentions:
     """Reads statements of retention."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[RegionId, str, str], Retained] = {}
+        self._read = ReadOnce[Retained]()
 
     async def look(self, regions: Regions) -> Retaining:
         """Look at all regions now, and at their cookies before and after."""
@@ -88,33 +88,18 @@ class Retentions:
         return Retaining(floors, holds, releases, away, unread)
 
     async def _of(self, region: Region, listing: Listing, trail: str) -> list[Retained] | Unknown:
-        found: list[Retained] = []
         keys: list[FloorKey | HoldKey]
         keys = [*_keys(listing, FloorKey), *_keys(listing, HoldKey)]
-        for at in range(0, len(keys), AT_ONCE):
-            some = keys[at : at + AT_ONCE]
-            for one in await asyncio.gather(*(self._statement(region, key, trail) for key in some)):
-                if isinstance(one, Unknown):
-                    return one
-                found += [one] if one is not None else []
-        return found
+        return await self._read.each(
+            region, ((layout.retained_key(key), partial(_verified, key, trail)) for key in keys)
+        )
 
-    async def _statement(
-        self, region: Region, key: FloorKey | HoldKey, trail: str
-    ) -> Retained | Unknown | None:
-        """None: it does not verify; a survey names it, and the next time it is read again."""
-        text = layout.retained_key(key)
-        place = (region.id, region.store_uuid, text)
-        if place not in self._read:
-            answer = await region.read(text)
-            if isinstance(answer, Unknown):
-                return answer
-            data = answer.data if isinstance(answer, Present) else b""
-            try:
-                self._read[place] = verify_retained(key, data, trail).statement
-            except ProofError:
-                return None
-        return self._read[place]
+
+def _verified(key: FloorKey | HoldKey, trail: str, data: bytes) -> Retained | None:
+    try:
+        return verify_retained(key, data, trail).statement
+    except ProofError:
+        return None
 
 
 def _keys(listing: Listing, kind: type[Key]) -> list[Key]:

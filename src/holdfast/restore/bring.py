@@ -8,13 +8,13 @@ import asyncio
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct, structs
 
+from holdfast.archive.fetch import emptied
 from holdfast.archive.make import Copied, Held
 from holdfast.archive.parts import Made
 from holdfast.errors import CorruptError, UnavailableError
@@ -103,7 +103,7 @@ class Bringer:
             why = f"{archive.unit} has {size_bytes} bytes, more than restore_drill_bytes_max"
             raise UnavailableError(why)
         keys = {node: (await self._node(node)).key.public for node, *_ in archive.ledgers}
-        with self._scratch():
+        with emptied(self._folder):
             await self._make_room(size_bytes + rows * HASH_BYTES)
             job = Copied(
                 *(archive.unit, archive.generation, self._alone.trail, self._tag_key, keys, ()),
@@ -169,7 +169,7 @@ class Bringer:
     async def piece(self, node: NodeId, piece: Sequence[Listed]) -> Brought:
         """These segments of a node."""
         key = (await self._node(node)).key.public
-        with self._scratch():
+        with emptied(self._folder):
             await self._make_room(sum(entry.size_bytes for entry in piece))
             path = self._folder / "spool"
             held = await self._fill(path, node, piece)
@@ -279,16 +279,6 @@ class Bringer:
         if why:
             raise UnavailableError(f"{key}: {why}")
         raise CorruptError(f"{key}: its bytes do not hash to its name")
-
-    @contextmanager
-    def _scratch(self) -> Iterator[None]:
-        """The folder, empty; what a run that died left there goes first."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-        try:
-            yield
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _make_room(self, size_bytes: int) -> None:
         usage = await self._host.offload(shutil.disk_usage, self._folder)

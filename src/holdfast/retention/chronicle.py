@@ -5,12 +5,10 @@ stated where nobody could write events, or by a process that died, is told by th
 looks.
 """
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
-from holdfast.errors import HoldfastError
+from holdfast.archive.outbox import Outbox
 from holdfast.model import JsonObject
 from holdfast.read.reader import Reader
 from holdfast.regions.retained import Floor, Hold, Release, Retained
@@ -20,20 +18,14 @@ from holdfast.times import format_us
 
 log = logging.getLogger("holdfast.retention")
 
-UNTOLD_MAX = 1000
 
-Tell = Callable[[JsonObject], Awaitable[None]]
-
-
-class Chronicle:
-    """Tells. tell: stores an event of the trail's own; None: nobody here can."""
+class Chronicle(Outbox):
+    """Knows what is to be told."""
 
     def __init__(self, reader: Reader) -> None:
-        self.tell: Tell | None = None
+        super().__init__("what was held or let go", log)
         self._reader = reader
         self._known: set[str] = set()
-        self._untold: deque[JsonObject] = deque(maxlen=UNTOLD_MAX)
-        self._turn = asyncio.Lock()
 
     async def tell_of(self, seen: Retaining) -> None:
         """Have the trail remember what regions say, as far as it does not."""
@@ -44,14 +36,14 @@ class Chronicle:
             for event in map(_event_of, [*found, *seen.out.values()]):
                 id = str(event["id"])
                 if id not in self._known and not await self._reader.event(None, id):
-                    self._untold.append(event)
+                    self.put(event)
                 self._known.add(id)
         await self.flush()
 
     def note(self, done: Expiring) -> None:
         """What was removed is to be an event; `flush` stores it."""
         if done.removed:
-            self._untold.append(
+            self.put(
                 {
                     "action": "holdfast.retention.expired",
                     "targets": [{"type": "archive", "id": done.unit}],
@@ -66,18 +58,6 @@ class Chronicle:
                     },
                 }
             )
-
-    async def flush(self) -> None:
-        """Store what waits. What cannot be stored now goes with the next time."""
-        try:
-            async with self._turn:
-                while self.tell is not None and self._untold:
-                    event = self._untold[0]
-                    await self.tell(event)
-                    if self._untold[0] is event:  # else so many came that it was left out
-                        self._untold.popleft()
-        except HoldfastError as error:
-            log.warning("what was held or let go is not written into the trail yet: %s", error)
 
 
 def _event_of(said: Retained) -> JsonObject:

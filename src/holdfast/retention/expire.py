@@ -18,28 +18,27 @@ through the last steps when it is back; two at once state the same, and delete t
 
 import asyncio
 import logging
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
 
 from holdfast.archive.archivist import STOPPING, Workshop
-from holdfast.archive.fetch import Folder, fetch_classes
+from holdfast.archive.fetch import Folder, emptied, fetch_classes
 from holdfast.archive.lake import Lake
 from holdfast.archive.lines import Part
 from holdfast.archive.make import Leaving, make_remains
 from holdfast.archive.parts import Made
 from holdfast.archive.sweep import Shards, segments_in
+from holdfast.beside import repeat
 from holdfast.errors import CorruptError, HeldError, UnavailableError
 from holdfast.keep.declare import declare
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names
 from holdfast.read.reader import Reader
 from holdfast.regions import Region, Regions, layout, signing, units
-from holdfast.regions.cookie import read_cookie
-from holdfast.regions.kinds import Archive, Cookie
+from holdfast.regions.cookie import NOT_THERE, is_still
+from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import FloorKey
 from holdfast.regions.port import Present, RegionId, Removed, Unknown
 from holdfast.regions.retained import Floor, Hold, place_of, verify_retained
@@ -128,17 +127,14 @@ class Retention:
 
     async def expire_forever(self) -> None:
         """A run soon after the start, and then every hour."""
-        pause = FIRST_AFTER_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            pause = EVERY_SECONDS
+
+        async def job() -> None:
             try:
                 await self.expire()
             except UnavailableError as error:
                 log.info("nothing expires now: %s", error)
-            except Exception:
-                # Whatever it is, the next run begins where this one ended.
-                log.exception("expiry ended early")
+
+        await repeat(job, FIRST_AFTER_SECONDS, EVERY_SECONDS, "expiry")
 
     async def seen(self) -> Retaining:
         """Floors and holds as they are now. Raises UnavailableError: too few regions answer."""
@@ -300,7 +296,7 @@ class Retention:
         parts: dict[str, tuple[str, int, int]] = {}
         earliest, latest = [], []
         remains: Made | None = None
-        with self._folder() as folder:
+        with emptied(self._scratch) as folder:
             for id in distinct(archives, told.retention):
                 made = await self._remains(archives[id], told.retention, folder / id)
                 if remains is not None and made.sha256 != remains.sha256:
@@ -407,7 +403,8 @@ class Retention:
             there, why = to_remove(self._look.known[id], floor, self._host.now_us())
             gone = size_bytes = 0
             if there and not why:
-                why = await self._why_another(region, archive)
+                is_it = await is_still(region, archive.store, self._regions.trail)
+                why = "" if is_it else NOT_THERE
             for entry in () if why else there:
                 outcome = await region.remove(entry.key)
                 if not isinstance(outcome, Removed):
@@ -421,21 +418,6 @@ class Retention:
             if why:
                 left.append((id, why))
         return structs.replace(told, removed=tuple(removed), left=tuple(left))
-
-    async def _why_another(self, region: Region, archive: Archive) -> str:
-        cookie = await read_cookie(region, self._regions.trail)
-        is_it = isinstance(cookie, Cookie) and cookie.store == archive.store
-        return "" if is_it else "its store is away, or another one took its place"
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """A folder for one class; what a run that died left there goes first."""
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch.mkdir(parents=True)
-        try:
-            yield self._scratch
-        finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _staying(told: Expiring, error: _StayError, insists: bool) -> Expiring:

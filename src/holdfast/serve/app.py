@@ -144,7 +144,7 @@ def create_app(
 
     if store is None and system.node is not None:
         store = store_in(system.node)
-    system.sweeper.tell = store
+    system.sweeper.outbox.tell = store
     system.retention.chronicle.tell = store
     alarms = alarms_of(system, standing, store)
     history = History(system.settings.data_path / "cache" / "history", system.host.offload)

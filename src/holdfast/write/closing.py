@@ -32,6 +32,7 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.note import Note, VerifierKey
 from holdfast.proof.statements import Closed
 from holdfast.regions import Regions, layout, signing
+from holdfast.regions.cookie import NOT_THERE
 from holdfast.regions.kinds import Fence, Vote
 from holdfast.regions.port import (
     Absent,
@@ -45,7 +46,6 @@ from holdfast.regions.port import (
 from holdfast.regions.region import Region
 from holdfast.write.identity import Identity
 from holdfast.write.left import (
-    NOT_THERE,
     Closing,
     Listed,
     Run,

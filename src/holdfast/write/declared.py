@@ -28,6 +28,7 @@ from holdfast.proof import statements
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.statements import Closed
 from holdfast.regions import Regions, layout
+from holdfast.regions.cookie import NOT_THERE
 from holdfast.regions.kinds import Vote
 from holdfast.regions.port import RegionId, Unknown
 from holdfast.regions.signing import SigningKey
@@ -40,7 +41,7 @@ from holdfast.write.closing import (
     read_decision,
 )
 from holdfast.write.identity import speak_for_trail
-from holdfast.write.left import NOT_THERE, Closing, StoppedError
+from holdfast.write.left import Closing, StoppedError
 from holdfast.write.quorum import decide_close
 
 IF_IT_IS_GONE = "If it is gone for good, name it with --region-gone"

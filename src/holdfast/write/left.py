@@ -26,9 +26,9 @@ from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Heartbeat, Signed
 from holdfast.regions import layout, segment
-from holdfast.regions.cookie import LOOK_SECONDS_MAX, read_cookie
+from holdfast.regions.cookie import LOOK_SECONDS_MAX, NOT_THERE, is_still
 from holdfast.regions.evidence import Archived
-from holdfast.regions.kinds import Archive, Cookie
+from holdfast.regions.kinds import Archive
 from holdfast.regions.port import Absent, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.write.archived import DAYS_AT_ONCE, Shown, archives_in, days_of, swept_segments
@@ -36,8 +36,6 @@ from holdfast.write.identity import Identity
 
 Found = TypeVar("Found")
 ByIndex = Mapping[int, Sequence[SegmentName]]
-
-NOT_THERE = "its store is away, or another one took its place"
 
 
 class StoppedError(Exception):
@@ -187,9 +185,8 @@ async def read_all(closing: Closing, key: str) -> Mapping[RegionId, Present | Ab
 
 async def is_there(closing: Closing, store: Region) -> bool:
     """Whether a region shows, now, the cookie of the very store that the birth names."""
-    cookie = await read_cookie(store, closing.trail)
     named = dict(closing.birth.statement.regions)[store.id]
-    return isinstance(cookie, Cookie) and cookie.store == named
+    return await is_still(store, named, closing.trail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Days as a map: a row a month, a cell a day, in the language of the map of hours. Pure."""
+"""Maps of cells, and that of days: a row a month, a cell a day. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -9,11 +9,11 @@ from holdfast.serve.ui.html import Markup, el
 
 MONTHS_MAX: Final = 24
 _WIDTH: Final = 9
-_HEIGHT: Final = 15
 _LEFT: Final = 46
-_TOP: Final = 14
+HEIGHT: Final = 15  # of a cell
+TOP: Final = 14
 _ORDER: Final = ("no", "bg", "c1", "c2", "c3", "u", "fx")
-_FILLED: Final = {"c1": 5, "c2": 10, "c3": _HEIGHT, "u": _HEIGHT}
+_FILLED: Final = {"c1": 5, "c2": 10, "c3": HEIGHT, "u": HEIGHT}
 
 
 class Cell(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Cell(Struct, frozen=True):
 def calendar(label: str, cells: Mapping[str, Cell]) -> Markup:
     """The map. cells: by day; those of the newest months are drawn."""
     months = sorted({day[:7] for day in cells})[-MONTHS_MAX:]
-    rows = {month: _TOP + row * (_HEIGHT + 2) for row, month in enumerate(months)}
+    rows = {month: TOP + row * (HEIGHT + 2) for row, month in enumerate(months)}
     paths: dict[str, list[str]] = {}
     for day, cell in cells.items():
         if day[:7] in rows:
@@ -39,28 +39,35 @@ def calendar(label: str, cells: Mapping[str, Cell]) -> Markup:
         el("text", f"{day:02d}", x=_LEFT + (day - 1) * (_WIDTH + 2), y=9)
         for day in (1, 8, 15, 22, 29)
     ]
+    return drawn(f"{label}, one cell a day", paths, [*heads, *names], len(months))
+
+
+def drawn(
+    label: str, paths: Mapping[str, Sequence[str]], names: Sequence[Markup], rows: int
+) -> Markup:
+    """A map of so many rows of cells. paths: of cells, by class. names: of its rows and columns."""
     return el(
         "svg",
-        heads,
         names,
         [el("path", class_=css, d="".join(paths[css])) for css in _ORDER if css in paths],
         class_="heat",
-        viewBox=f"0 0 394 {_TOP + len(months) * (_HEIGHT + 2)}",
+        viewBox=f"0 0 394 {TOP + rows * (HEIGHT + 2)}",
         role="img",
-        aria_label=f"{label}, one cell a day",
+        aria_label=label,
     )
 
 
 def _draw(paths: dict[str, list[str]], x: int, y: int, cell: Cell) -> None:
     if cell.css == "no":
-        paths.setdefault("no", []).append(f"M{x} {y + _HEIGHT - 1}h{_WIDTH}")
+        paths.setdefault("no", []).append(f"M{x} {y + HEIGHT - 1}h{_WIDTH}")
     else:
         filled = _FILLED[cell.css]
-        paths.setdefault("bg", []).append(_box(x, y, _HEIGHT))
-        paths.setdefault(cell.css, []).append(_box(x, y + _HEIGHT - filled, filled))
+        paths.setdefault("bg", []).append(box(x, y, _WIDTH, HEIGHT))
+        paths.setdefault(cell.css, []).append(box(x, y + HEIGHT - filled, _WIDTH, filled))
     if cell.is_bad:
-        paths.setdefault("fx", []).append(_box(x, y, _HEIGHT))
+        paths.setdefault("fx", []).append(box(x, y, _WIDTH, HEIGHT))
 
 
-def _box(x: int, y: int, height: int) -> str:
-    return f"M{x} {y}h{_WIDTH}v{height}h-{_WIDTH}z"
+def box(x: int, y: int, width: int, height: int) -> str:
+    """A filled rectangle, as a path."""
+    return f"M{x} {y}h{width}v{height}h-{width}z"

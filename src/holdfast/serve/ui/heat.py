@@ -7,6 +7,7 @@ which no server looked has a dotted line, never the colour of one that was looke
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from holdfast.serve.ui.calendar import HEIGHT, TOP, box, drawn
 from holdfast.serve.ui.html import Markup, el
 from holdfast.serve.ui.words import DAY_US
 from holdfast.times import format_us
@@ -14,9 +15,7 @@ from holdfast.watch.history import HOUR_US, Hour, Seen
 
 DAYS: Final = 7
 _WIDTH: Final = 13
-_HEIGHT: Final = 15
 _LEFT: Final = 34
-_TOP: Final = 14
 _NAMES: Final = 5  # how high a survey of what is newest fills a cell
 _WHOLE: Final = 10  # one of everything; a share of the bytes fills it
 
@@ -32,7 +31,7 @@ def heat(region: str, hours: Mapping[int, Hour], now_us: int) -> Markup:
     paths: dict[str, list[str]] = {}
     labels = []
     for row, day_us in enumerate(days_of(now_us)):
-        y = _TOP + row * (_HEIGHT + 2)
+        y = TOP + row * (HEIGHT + 2)
         labels.append(el("text", format_us(day_us)[5:10], x=28, y=y + 11, text_anchor="end"))
         for column in range(24):
             hour_us = day_us + column * HOUR_US
@@ -42,20 +41,8 @@ def heat(region: str, hours: Mapping[int, Hour], now_us: int) -> Markup:
         el("text", f"{column:02d}", x=_LEFT + column * (_WIDTH + 2), y=9)
         for column in (0, 6, 12, 18, 23)
     ]
-    height = _TOP + DAYS * (_HEIGHT + 2)
-    return el(
-        "svg",
-        heads,
-        labels,
-        [el("path", class_=css, d="".join(paths[css])) for css in _ORDER if css in paths],
-        class_="heat",
-        viewBox=f"0 0 394 {height}",
-        role="img",
-        aria_label=f"Region {region}: what was looked at, one cell an hour, {DAYS} days",
-    )
-
-
-_ORDER: Final = ("no", "bg", "c1", "c2", "c3", "u", "fx")
+    label = f"Region {region}: what was looked at, one cell an hour, {DAYS} days"
+    return drawn(label, paths, [*heads, *labels], DAYS)
 
 
 def _seen(hours: Mapping[int, Hour], hour_us: int, region: str) -> tuple[Seen | None, bool]:
@@ -68,22 +55,18 @@ def _seen(hours: Mapping[int, Hour], hour_us: int, region: str) -> tuple[Seen | 
 def _cell(paths: dict[str, list[str]], x: int, y: int, looked: tuple[Seen | None, bool]) -> None:
     seen, whole = looked
     if seen is None or not (seen.surveys or seen.missed or seen.scrubbed):
-        paths.setdefault("no", []).append(f"M{x} {y + _HEIGHT - 1}h{_WIDTH}")
+        paths.setdefault("no", []).append(f"M{x} {y + HEIGHT - 1}h{_WIDTH}")
         return
     if not seen.surveys and not seen.scrubbed:
-        paths.setdefault("u", []).append(_box(x, y, _HEIGHT))
+        paths.setdefault("u", []).append(box(x, y, _WIDTH, HEIGHT))
         return
-    css, fill = ("c3", _HEIGHT) if seen.scrubbed else ("c2", _WHOLE) if whole else ("c1", _NAMES)
-    paths.setdefault("bg", []).append(_box(x, y, _HEIGHT))
-    paths.setdefault(css, []).append(_box(x, y + _HEIGHT - fill, fill))
+    css, fill = ("c3", HEIGHT) if seen.scrubbed else ("c2", _WHOLE) if whole else ("c1", _NAMES)
+    paths.setdefault("bg", []).append(box(x, y, _WIDTH, HEIGHT))
+    paths.setdefault(css, []).append(box(x, y + HEIGHT - fill, _WIDTH, fill))
     if seen.missed:
-        paths.setdefault("u", []).append(_box(x, y, _HEIGHT // 2))
+        paths.setdefault("u", []).append(box(x, y, _WIDTH, HEIGHT // 2))
     if seen.corrupt:
-        paths.setdefault("fx", []).append(_box(x, y, _HEIGHT))
-
-
-def _box(x: int, y: int, height: int) -> str:
-    return f"M{x} {y}h{_WIDTH}v{height}h-{_WIDTH}z"
+        paths.setdefault("fx", []).append(box(x, y, _WIDTH, HEIGHT))
 
 
 LEGEND: Final[tuple[tuple[str, int, str], ...]] = (
