@@ -411,6 +411,31 @@ def test_what_one_region_alone_has_archived_is_read_from_segments(tmp_path: Path
     asyncio.run(main())
 
 
+def test_a_manifest_that_was_bent_on_its_way_is_read_again_within_an_hour(
+    told: Told, tmp_path: Path
+) -> None:
+    world = archived.of(told.world)
+    objects = world.stores["b"].objects
+    kept = {key: objects[key] for key in world.keys("b", "ev/arc/") if key.endswith(".note")}
+    for key, (data, _) in kept.items():
+        world.put(key, data[:-9] + b"x" * 9, "b")
+
+    async def story(reader: Reader) -> None:
+        before = await answers(reader)
+        tick(world, 120)
+        await reader.pass_once()
+        assert not reader._passes.holdings.stack.adopted.units
+
+        objects.update(kept)
+        tick(world, 3700)
+        await reader.pass_once()
+
+        assert reader._passes.holdings.stack.adopted.units
+        assert (await answers(reader)).events == before.events
+
+    with_reader(world, tmp_path, story)
+
+
 def test_events_are_found_though_the_evidence_of_their_unit_is_rotten(
     told: Told, tmp_path: Path
 ) -> None:

@@ -111,7 +111,9 @@ class Archives:
             return False
         is_whole = abs(now_us - self._looked_at_all.get(region.id, -ALL_EVERY_US)) >= ALL_EVERY_US
         days = [each for each in level.folders if each.startswith(_DAY)]
-        if not is_whole:
+        if is_whole:  # bytes may have been bent on their way
+            self._refused = {each for each in self._refused if each[0] != region.id}
+        else:
             have = {units.day_of(unit) for unit, _ in self._known[region.id]}
             fresh = [day for day in days if day.removeprefix(_DAY) not in have]
             days = list(dict.fromkeys([*fresh, *days[-NEWEST_DAYS:]]))
