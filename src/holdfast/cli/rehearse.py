@@ -10,6 +10,7 @@ from holdfast.cli.options import Place
 from holdfast.cli.source import rejected
 from holdfast.proof import MalformedError
 from holdfast.regions import units
+from holdfast.restore.bring import LATE_US
 from holdfast.restore.restorer import Restored, Verdict
 from holdfast.times import format_us
 
@@ -76,6 +77,6 @@ def _print(done: Restored) -> None:
     if done.why:
         printer.line(printer.safe(f"{done.what}: {done.why}"))
     nothing = done.verdict == "good" and not brought.segments
-    printer.line(
-        "GOOD: nothing is known to be stored on that day" if nothing else SAID[done.verdict]
-    )
+    printer.line(NOTHING if nothing else SAID[done.verdict])
+    if done.ended_us < units.start_us(done.day) + units.DAY_US + LATE_US:
+        printer.note("the day goes on: what was stored in the last two minutes is not asked for")
