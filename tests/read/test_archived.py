@@ -103,12 +103,10 @@ def test_a_reader_that_held_the_segments_lets_the_archive_take_their_place(
         await reader.pass_once()
         before, held = await answers(reader), reader.report()
         await archived.archive(world, tmp_path)
-        tick(world, 120)
-        await reader.pass_once()
+        await later(world, reader)
         between = await answers(reader)
         sweep(world)
-        tick(world, 120)
-        await reader.pass_once()
+        await later(world, reader)
 
         after, holds = await answers(reader), reader.report()
         assert between.events == after.events == before.events
@@ -220,8 +218,7 @@ def test_a_gap_within_a_unit_is_named_and_what_is_found_of_it_shown(tmp_path: Pa
         (found,) = [k for k in whole.keys("a", f"ev/seg/{writer.node}/") if "/0000000005-" in k]
         world.put(found, whole.stores["a"].objects[found][0], "c")
         for _ in range(2):
-            tick(world, 120)
-            await reader.pass_once()
+            await later(world, reader)
 
         gaps = reader.completeness().gaps
         assert [(gap.start, gap.end) for gap in gaps] == [(6, 7)]
@@ -233,6 +230,12 @@ def test_a_gap_within_a_unit_is_named_and_what_is_found_of_it_shown(tmp_path: Pa
         await again.stop()
 
     asyncio.run(main())
+
+
+async def later(world: World, reader: Reader) -> None:
+    """The reader looks again, when it is time to look at archives, too."""
+    tick(world, 120)
+    await reader.pass_once()
 
 
 def asked(world: World, suffix: str) -> list[str]:
@@ -310,8 +313,7 @@ def test_what_was_sent_again_is_shown_once_what_came_first_is_let_go(tmp_path: P
         await answers(reader)
         before = await first_us(reader)
         await found.retention().expire()
-        tick(world, 120)
-        await reader.pass_once()
+        await later(world, reader)
 
         after = await first_us(reader)
         begun = await fresh(world, tmp_path / "begun")
@@ -357,8 +359,7 @@ def test_a_crash_at_any_step_of_adopting_neither_loses_nor_doubles_an_event(
             world.host,
             offload=offload,  # type: ignore[arg-type]
         )
-        tick(world, 120)
-        await reader.pass_once()
+        await later(world, reader)
         await reader.stop()
 
         assert len(left) >= 3
@@ -399,8 +400,7 @@ def test_what_one_region_alone_has_archived_is_read_from_segments(tmp_path: Path
 
         world.stores["a"].failing = None
         sweep(world)
-        tick(world, 120)
-        await reader.pass_once()
+        await later(world, reader)
         late = await fresh(world, tmp_path / "late")
 
         assert await everything(reader) == await everything(late) == expected
@@ -422,8 +422,7 @@ def test_a_manifest_that_was_bent_on_its_way_is_read_again_within_an_hour(
 
     async def story(reader: Reader) -> None:
         before = await answers(reader)
-        tick(world, 120)
-        await reader.pass_once()
+        await later(world, reader)
         assert not reader._passes.holdings.stack.adopted.units
 
         objects.update(kept)

@@ -36,6 +36,12 @@ def kinds(report: Report) -> set[str]:
     return {finding.kind for finding in report.findings}
 
 
+async def archive_and_sweep(world: World, folder: Path) -> None:
+    keeper = await archivist(world, folder)
+    await keeper.archive(0)
+    await sweep(world, keeper)
+
+
 @Depths
 @pytest.mark.parametrize("regions", ["", "a", "bc", "abc"])
 def test_a_trail_is_good_wherever_it_was_swept(tmp_path: Path, depth: Depth, regions: str) -> None:
@@ -102,9 +108,7 @@ def test_an_epoch_that_goes_on_is_verified_across_the_end_of_its_archive(tmp_pat
     async def made() -> World:
         world = World()
         open_trail(world)
-        keeper = await archivist(world, tmp_path)
-        await keeper.archive(0)
-        await sweep(world, keeper)
+        await archive_and_sweep(world, tmp_path)
         return world
 
     world = asyncio.run(made())
@@ -128,9 +132,7 @@ def test_an_orphan_does_not_stand_in_for_what_was_swept(tmp_path: Path) -> None:
         writer.seal("after")
         world.now_us += 2 * DAY_US
         writer.beat()
-        keeper = await archivist(world, tmp_path)
-        await keeper.archive(0)
-        await sweep(world, keeper)
+        await archive_and_sweep(world, tmp_path)
         return world
 
     world = asyncio.run(made())
