@@ -10,6 +10,7 @@ from collections.abc import Callable
 from holdfast.archive import lines as evidence
 from holdfast.proof import ledger, merkle, objects, tenants
 from holdfast.proof.certificate import Head, HeadOfAll, Named, Stretch
+from holdfast.proof.floors import Went
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Closed, Heartbeat
@@ -35,6 +36,7 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
     files["segment.json"] = _json(_segment(name))
     files["archived.ndjson"] = b"".join(archived(name, data))
     files["remains.ndjson"] = b"".join(remains(name))
+    files["gone.json"] = _json(_gone(name))
     end = ledger.extend(SEALED_AFTER, name)
     closed = Closed(
         2, end, samples.CLOSER, "lost", end.sealed_us, samples.certificate_of(samples.CLOSER_KEY)
@@ -61,6 +63,15 @@ def archived(name: SegmentName, data: bytes) -> list[bytes]:
         objects.form(facts),
         objects.form(evidence.Archived(samples.NODE, name.text, trailer, leaves)),
     ]
+
+
+def _gone(name: SegmentName) -> object:
+    """The tree over what went, by `remains`."""
+    tags = {str(each["tenant"]): str(each["tag"]) for each in _tenants(name)}
+    went = {"": Went(tags[""], 1, ((0, 1),)), "acme": Went(tags["acme"], 5, ((3, 4),))}
+    leaves = [went[of].leaf for of in sorted(went, key=tags.__getitem__)]
+    root = merkle.root(merkle.leaf_hashes(leaves))
+    return {"leaves": [leaf.decode() for leaf in leaves], "root": root.hex()}
 
 
 def remains(name: SegmentName) -> list[bytes]:

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -174,6 +175,22 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("certificate", "1", BASE64),
         ("remains", "1", OBJECT),
         ("part", "*", f"{OBJECT} {NUMBER} {NUMBER}"),
+    ],
+    "holdfast-floor/2": [
+        ("unit", "1", UNIT),
+        ("class", "1", CLASS),
+        ("rule", "1", STRING),
+        ("min", "1", NUMBER),
+        ("max", "1", NUMBER),
+        ("rows", "1", NUMBER),
+        ("earliest_us", "1", NUMBER),
+        ("latest_us", "1", NUMBER),
+        ("by", "1", ID),
+        ("floored_us", "1", NUMBER),
+        ("certificate", "1", BASE64),
+        ("remains", "1", OBJECT),
+        ("part", "*", f"{OBJECT} {NUMBER} {NUMBER}"),
+        ("gone", "1", f"{NUMBER} {HASH}"),
     ],
     "holdfast-hold/1": [
         ("hold", "1", ID),
@@ -432,6 +449,11 @@ def _floor_fault(values: Values) -> str:
     return "rule or rows" if least > most or not most or values["rows"][0] == "0" else ""
 
 
+def _provable_floor_fault(values: Values) -> str:
+    leaves = int(values["gone"][0].split(" ")[0])
+    return _floor_fault(values) or ("" if 0 < leaves <= int(values["rows"][0]) else "gone")
+
+
 def _hold_fault(values: Values) -> str:
     start = int(values["from_us"][0]) if values["from_us"] else 0
     return "time" if values["to_us"] and int(values["to_us"][0]) <= start else ""
@@ -472,6 +494,7 @@ def _archive_fault(values: Values) -> str:
 _KIND_FAULTS: dict[str, Callable[[Values], str]] = {
     "holdfast-archive/1": _archive_fault,
     "holdfast-floor/1": _floor_fault,
+    "holdfast-floor/2": _provable_floor_fault,
     "holdfast-hold/1": _hold_fault,
     "holdfast-certificate/1": _certificate_fault,
     "holdfast-birth/1": _birth_fault,
@@ -526,6 +549,23 @@ def segment_leaves(
         hidden = sha(blind + len(own).to_bytes(8, "big") + tree(own)).hex()
         leaves.append(f"{tag} {hidden}")
     return sorted(leaves)
+
+
+def gone_leaves(members: list[tuple[str, int]], gone: dict[str, Any]) -> list[str]:
+    """The leaves of a floor's tree, of one segment; gone: its line in what stays of a class."""
+    out = {line for start, end in gone["rows"] for line in range(start, end)}
+    leaves, at = [], 0
+    for tag, count in members:
+        own = [line in out for line in range(at, at + count)]
+        edges = [
+            n
+            for n in range(count + 1)
+            if (own[n - 1 : n] or [False]) != (own[n : n + 1] or [False])
+        ]
+        spans = [f"{start}-{end}" for start, end in zip(edges[::2], edges[1::2], strict=True)]
+        leaves += [" ".join((tag, str(count), *spans))] if spans else []
+        at += count
+    return leaves
 
 
 def segment_fault(data: bytes, name: str, public: bytes, origin: str, tag_key: bytes) -> str:

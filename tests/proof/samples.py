@@ -3,9 +3,11 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from holdfast.proof import ledger, merkle, names
 from holdfast.proof.export import Export, Ledger, LetGo, Listed, Missing
+from holdfast.proof.floors import Floor, ProvableFloor, Tree
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import Checkpoint
 from holdfast.proof.statements import (
@@ -19,7 +21,7 @@ from holdfast.proof.statements import (
 )
 from holdfast.regions import signing
 from holdfast.regions.kinds import Archive, Cookie, Fence, Receipt, Retired, Vote, Whole
-from holdfast.regions.retained import Floor, Hold, Release
+from holdfast.regions.retained import Hold, Release
 from holdfast.regions.signing import SigningKey
 from holdfast.write.seal import Encoded, encode
 
@@ -35,6 +37,7 @@ OF_THE_TRAIL = (
     "whole",
     "archive",
     "floor",
+    "floor-2",
     "hold",
     "release",
     "export",
@@ -175,6 +178,24 @@ def receipt_of(file: bytes) -> Export:
     )
 
 
+def _floor(closer: bytes) -> dict[str, Any]:
+    return {
+        "unit": "2026-11-24t10",
+        "retention": "debug",
+        "rule": "class debug: actions 'debug.*', min 30, max 90 days",
+        "min": 30,
+        "max": 90,
+        "rows": 12,
+        "earliest_us": STARTED_US - 20,
+        "latest_us": STARTED_US - 10,
+        "by": CLOSER,
+        "floored_us": STARTED_US + 15,
+        "certificate": closer,
+        "remains": "d" * 64,
+        "parts": (("b" * 64, 4096, 7), ("c" * 64, 1024, 5)),
+    }
+
+
 def samples() -> dict[str, Sample]:
     """One of each kind but the trailer, by the name of its frozen file."""
     end = fixed_end()
@@ -233,22 +254,8 @@ def samples() -> dict[str, Sample]:
             ),
             CLOSER_KEY,
         ),
-        "floor": (
-            Floor(
-                *("2026-11-24t10", "debug", "class debug: actions 'debug.*', min 30, max 90 days"),
-                min=30,
-                max=90,
-                rows=12,
-                earliest_us=STARTED_US - 20,
-                latest_us=STARTED_US - 10,
-                by=CLOSER,
-                floored_us=STARTED_US + 15,
-                certificate=closer,
-                remains="d" * 64,
-                parts=(("b" * 64, 4096, 7), ("c" * 64, 1024, 5)),
-            ),
-            CLOSER_KEY,
-        ),
+        "floor": (Floor(**_floor(closer)), CLOSER_KEY),
+        "floor-2": (ProvableFloor(**_floor(closer), gone=Tree(5, b"\x05" * 32)), CLOSER_KEY),
         "hold": (
             Hold(
                 *("7" * 32, "acme", "ålis", STARTED_US - 5, STARTED_US + 5, 'case "12/7"', "Åsa"),

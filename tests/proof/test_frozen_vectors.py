@@ -44,7 +44,7 @@ def test_the_second_implementation_reads_the_frozen_statements(kind: str) -> Non
 
     assert naive.is_signed(data, sample.key.name, sample.key.public)
     assert not isinstance(read, str)
-    assert read[:2] == (f"holdfast-{kind}/1", sample.origin)
+    assert read[:2] == (sample.statement.KIND, sample.origin)
 
 
 def test_the_frozen_checkpoint_is_read_by_both() -> None:
@@ -94,6 +94,16 @@ def test_the_frozen_remains_give_the_tenants_leaves_with_what_is_left() -> None:
     assert [len(set(out) - set(acme)), len(set(out) & set(acme))] == [1, 1]
     [split] = set(out) & set(acme)
     assert [base64.b64decode(text) for text in gone["hashes"]] == [leaves[split]]
+
+
+def test_the_frozen_tree_of_what_went_follows_from_the_frozen_remains() -> None:
+    gone = json.loads((FROZEN / "remains.ndjson").read_bytes().splitlines()[1])
+    frozen = json.loads((FROZEN / "gone.json").read_bytes())
+
+    leaves = naive.gone_leaves([(t["tag"], len(t["records"])) for t in FACTS["tenants"]], gone)
+
+    assert frozen["leaves"] == leaves
+    assert frozen["root"] == naive.tree([leaf.encode() for leaf in leaves]).hex()
 
 
 def test_a_segment_sealed_today_differs_from_the_frozen_one_in_its_frame_at_most() -> None:

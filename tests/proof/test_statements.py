@@ -18,6 +18,7 @@ from holdfast.proof import (
     statements,
 )
 from holdfast.proof.export import Export, Ledger, LetGo, Listed, Missing
+from holdfast.proof.floors import Floor, ProvableFloor, Tree
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.statements import (
     Birth,
@@ -40,7 +41,7 @@ from holdfast.regions.kinds import (
     Whole,
 )
 from holdfast.regions.layout import FloorKey, HoldKey
-from holdfast.regions.retained import Floor, Hold, Release, verify_retained
+from holdfast.regions.retained import Hold, Release, verify_retained
 from holdfast.regions.signing import SigningKey
 from tests.proof import naive, samples
 from tests.proof.samples import CLOSER, CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TRAIL, TRAIL_KEY
@@ -135,6 +136,10 @@ floors = st.builds(
     certificate=small_bytes,
     remains=hashes.map(bytes.hex),
 )
+provable_floors = st.builds(
+    lambda floor, size, root: ProvableFloor(**vars(floor), gone=Tree(min(size, floor.rows), root)),
+    *(floors, st.integers(1, 2**30), hashes),
+)
 holds = st.builds(
     lambda start, lasted, **rest: Hold(
         from_us=start, to_us=None if lasted is None else (start or 0) + lasted, **rest
@@ -195,6 +200,7 @@ of_any_kind: st.SearchStrategy[Statement] = st.one_of(
     gaps,
     archives,
     floors,
+    provable_floors,
     holds,
     st.builds(Release, ids, strings, strings, ids, numbers, small_bytes),
     st.builds(Retired, hashes, numbers, ends, strings, strings, numbers),
@@ -309,9 +315,10 @@ def test_a_trailer_has_tenants_and_each_has_records(tenants: str) -> None:
 
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_another_version_of_a_kind_is_refused_by_name(kind: str) -> None:
-    data = resigned(kind, lambda text: text.replace("/1\n", "/2\n", 1))
+    other = f"{SAMPLES[kind].statement.KIND[:-1]}9"
+    data = resigned(kind, lambda text: f"{other}\n{text.partition(chr(10))[2]}")
 
-    with pytest.raises(MalformedError, match=f"holdfast-{kind}/2"):
+    with pytest.raises(MalformedError, match=other):
         statements.read(data, type(SAMPLES[kind].statement))
 
 
@@ -638,6 +645,7 @@ def test_a_manifest_is_of_whom_the_trail_certified_and_of_that_trail() -> None:
 
 OF_RETENTION: dict[str, FloorKey | HoldKey] = {
     "floor": FloorKey("2026-11-24t10", "debug"),
+    "floor-2": FloorKey("2026-11-24t10", "debug"),
     "hold": HoldKey("7" * 32),
     "release": HoldKey("7" * 32, is_release=True),
 }
@@ -682,6 +690,15 @@ def test_a_floor_that_contradicts_itself_is_refused(change: dict[str, object]) -
 
     with pytest.raises(MalformedError):
         dataclasses.replace(floor, **change).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, 13])
+def test_a_floor_lets_something_go_of_each_tenant_that_it_counts(size: int) -> None:
+    floor = SAMPLES["floor-2"].statement
+    assert isinstance(floor, ProvableFloor)
+
+    with pytest.raises(MalformedError, match="more tenants than records"):
+        dataclasses.replace(floor, gone=Tree(size, bytes(32))).check()
 
 
 @pytest.mark.parametrize(

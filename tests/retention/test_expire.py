@@ -1,11 +1,15 @@
 """A class goes everywhere once a rule says so, never earlier, and never what is held."""
 
 import asyncio
+import base64
 import functools
 import hashlib
 import json
+import re
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,11 +28,29 @@ from holdfast.retention.holds import Held
 from holdfast.retention.look import Look
 from tests.archive.days import again, archived, hold_of, person, state
 from tests.archive.test_archivist import DAYS
+from tests.proof import naive
 from tests.read.trails import ALL
 from tests.regions.worlds import MemoryWorld
 from tests.retention.years import RULES, SHORT, WANTED, Years, years
+from tests.verify.stores import objects_of
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 FLOOR = layout.retained_key(FloorKey(DAYS[0], "short"))
+
+
+TENANT = re.compile(r"^tenant ([0-9a-f]{64}) ([0-9]+)$", re.MULTILINE)
+
+
+def is_evidence(key: str) -> bool:
+    return key.startswith("ev/arc/") and key.endswith(".ndjson.zst")
+
+
+def naive_lines(data: bytes) -> list[Any]:
+    return [json.loads(line) for line in zstd.decompress(data).splitlines()]
 
 
 def floors(found: Years) -> list[bool]:
@@ -50,6 +72,37 @@ def test_a_class_goes_in_every_region_and_the_others_stay(tmp_path: Path) -> Non
         assert floors(found) == [True] * 3
         [again] = more.expiring
         assert (again.floored, again.removed, again.left, again.why) == (True, (), (), ())
+
+    years(tmp_path, story)
+
+
+def test_a_floor_says_which_records_of_whom_go(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        before = objects_of(found.world.stores)["a"]
+        [report] = (await found.retention().expire()).expiring
+        objects = objects_of(found.world.stores)["a"]
+
+        floor = naive.statement(objects[FLOOR].decode().rpartition("\n\n")[0] + "\n")
+
+        assert not isinstance(floor, str) and floor[0] == "holdfast-floor/2"
+        said = floor[2]
+        [evidence] = [naive_lines(data) for key, data in before.items() if is_evidence(key)]
+        [remains] = [naive_lines(objects[key]) for key in objects if said["remains"][0] in key]
+        members = {
+            (line["node"], int(line["segment"][:10], 16)): [
+                (tag, int(count)) for tag, count in TENANT.findall(line["trailer"])
+            ]
+            for line in evidence
+            if line.get("line") == "segment"
+        }
+        leaves = [
+            leaf
+            for gone in remains[1:]
+            for leaf in naive.gone_leaves(members[gone["node"], gone["segment"]], gone)
+        ]
+        root = base64.b64encode(naive.tree([leaf.encode() for leaf in leaves])).decode()
+        assert said["gone"] == [f"{len(leaves)} {root}"] and len(leaves) > 1
+        assert report.rows == int(said["rows"][0])
 
     years(tmp_path, story)
 

@@ -22,7 +22,16 @@ from holdfast.archive.parts import LAKE, Made, check_columns, made_of, read_grou
 from holdfast.archive.rules import Rule
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
-from holdfast.proof import MalformedError, MismatchError, ProofError, names, objects, statements
+from holdfast.proof import (
+    MalformedError,
+    MismatchError,
+    ProofError,
+    merkle,
+    names,
+    objects,
+    statements,
+)
+from holdfast.proof.floors import Tree, went_of
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.read.fold import ordered
@@ -192,8 +201,8 @@ class Leaving(Struct, frozen=True):
     folder: str
 
 
-def make_remains(job: Leaving) -> Made:
-    """Make the object with what stays of a class.
+def make_remains(job: Leaving) -> tuple[Made, Tree]:
+    """Make the object with what stays of a class; and the tree over what goes.
 
     Raises:
         CorruptError: its rows are not of the segments that the evidence has.
@@ -207,11 +216,16 @@ def make_remains(job: Leaving) -> Made:
         leaves = _leaves_of(job.parts, sealed, folder)
         with zstd.open(path, "wb", level=EVIDENCE_LEVEL) as file:
             file.write(objects.form(Remains(job.unit, job.retention)))
+            members = {(one.node, one.name.index): one.tags for one in sealed}
+            tree = merkle.EMPTY_RANGE
             for gone in leaves.gone():
                 file.write(objects.form(gone))
+                went = went_of(members[gone.node, gone.segment], gone.rows)
+                tree = tree.extend(merkle.leaf_hashes(each.leaf for each in went))
     except (ProofError, pa.ArrowException, KeyError) as error:
         raise CorruptError(f"{job.retention} of {job.unit} does not hold: {error}") from error
-    return made_of(path, "", sum(part.rows for part in job.parts))
+    made = made_of(path, "", sum(part.rows for part in job.parts))
+    return made, Tree(tree.size, tree.root())
 
 
 def read_remains(path: Path, unit: str) -> Generator[Gone, None, None]:

@@ -53,7 +53,9 @@ class Statement:
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls, include_extras=True)
         lines = {name: hints[name].__metadata__[0] for name in cls.__annotations__}
-        cls.TABLE = tuple((name, line.key or name, line) for name, line in lines.items())
+        own = tuple((name, line.key or name, line) for name, line in lines.items())
+        base = cls.__mro__[1]  # of a later version of a kind: its lines go on behind those
+        cls.TABLE = (*getattr(base, "TABLE", ()), *own) if hasattr(base, "KIND") else own
 
     def check(self) -> None:
         """Raise MalformedError for values that contradict each other."""

@@ -10,6 +10,7 @@ from typing import Annotated
 from holdfast.proof import fields, merkle, names, statements
 from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.fields import Line, Word, words
+from holdfast.proof.floors import ObjectHash, Unit
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Certified, OfTrail, Signed, Statement, Stores
 from holdfast.regions import layout, units
@@ -31,8 +32,6 @@ _LOST = words(statements.pair, fields.ID, fields.NUMBER, fields.NUMBER)
 IdOrNone = Annotated[str, Line(fields.ID, "?", nothing="")]
 Name = Annotated[str, Line(Word(str, lambda text: SegmentName.parse(text).text))]
 Unhashed = Annotated[str, Line(Word(str, _parse_unhashed))]
-Unit = Annotated[str, Line(Word(str, units.check_unit))]
-ObjectHash = Annotated[str, Line(Word(str, names.check_hash))]
 Parts = Annotated[tuple[tuple[str, str, int, int], ...], Line(_OBJECT, "*", "part")]
 Ledgers = Annotated[tuple[tuple[str, int, int, int, int], ...], Line(_LEDGER, "*", "ledger")]
 Lost = Annotated[tuple[tuple[str, int, int], ...], Line(_LOST, "*", "gap")]

@@ -1,17 +1,19 @@
 """Statements of retention: floors, below which a class of a unit is let go; holds; releases. Pure.
 
-Made as those in `kinds`. Nobody who checks a proof needs one: what is left proves itself.
+Made as those in `kinds`. Floors are in `proof.floors`: some files that prove something carry them.
 """
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from holdfast.proof import fields, names, statements
+from holdfast.proof import fields, floors, names, statements
 from holdfast.proof.errors import MalformedError, MismatchError
-from holdfast.proof.fields import Line, Word, words
+from holdfast.proof.fields import Line, Word
+from holdfast.proof.floors import Floor
 from holdfast.proof.statements import Certified, Signed
-from holdfast.regions import kinds, units
 from holdfast.regions.layout import FloorKey, HoldKey
+
+__all__ = ["Floor", "Hold", "Release", "Retained", "place_of", "verify_retained"]
 
 
 def _parse_some(text: str) -> str:
@@ -20,45 +22,7 @@ def _parse_some(text: str) -> str:
     raise MalformedError("an empty text stands for none, and is left out")
 
 
-_PART = words(statements.pair, Word(str, names.check_hash), fields.NUMBER, fields.NUMBER)
-Class = Annotated[str, Line(Word(str, units.check_class), key="class")]
 TextOrNone = Annotated[str, Line(Word(fields.STRING.form, _parse_some), "?", nothing="")]
-Expired = Annotated[tuple[tuple[str, int, int], ...], Line(_PART, "*", "part")]
-
-
-@dataclass(frozen=True)
-class Floor(Certified):
-    """A class of a unit is let go: nobody shows it from now on, and its parts are deleted.
-
-    rule: in words. min, max: its days. rows: how many records; earliest_us, latest_us: the least
-    and the greatest `time` of them; 0: before 1970. by: who says so. remains: SHA-256 of the object
-    with what stays of them. parts: (SHA-256, bytes, rows), by the first: those that hold these very
-    records, in any store.
-    """
-
-    KIND = "holdfast-floor/1"
-    unit: kinds.Unit
-    retention: Class
-    rule: fields.Text
-    min: fields.Number
-    max: fields.Number
-    rows: fields.Number
-    earliest_us: fields.Number
-    latest_us: fields.Number
-    by: fields.Id
-    floored_us: fields.Number
-    certificate: fields.NoteBytes
-    remains: kinds.ObjectHash
-    parts: Expired
-
-    def check(self) -> None:
-        statements.check_ascending([sha256 for sha256, *_ in self.parts])
-        if not self.parts or not self.rows or any(0 in sizes for _, *sizes in self.parts):
-            raise MalformedError("a floor names no part, or an empty one")
-        if self.latest_us < self.earliest_us:
-            raise MalformedError("a floor has no time")
-        if not self.min <= self.max or not self.max:
-            raise MalformedError("a floor is of a rule by which nothing goes")
 
 
 @dataclass(frozen=True)
@@ -113,7 +77,7 @@ Retained = Floor | Hold | Release
 def verify_retained(key: FloorKey | HoldKey, data: bytes, trail: str) -> Signed[Retained]:
     """Verify the statement of a key: the trail certified who signed it, it is of the same trail,
     and it speaks of that place. Raises ProofError."""
-    kind: type[Retained] = Floor
+    kind: type[Retained] = floors.kind_of(data)
     if isinstance(key, HoldKey):
         kind = Release if key.is_release else Hold
     signed: Signed[Retained] = statements.verify_certified(data, kind, trail)

@@ -35,6 +35,7 @@ from holdfast.errors import CorruptError, HeldError, UnavailableError
 from holdfast.keep.declare import declare
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names
+from holdfast.proof.floors import ProvableFloor, Tree
 from holdfast.read.reader import Reader
 from holdfast.regions import Region, Regions, layout, signing, units
 from holdfast.regions.cookie import NOT_THERE, is_still
@@ -296,9 +297,10 @@ class Retention:
         parts: dict[str, tuple[str, int, int]] = {}
         earliest, latest = [], []
         remains: Made | None = None
+        gone = Tree(0, b"")
         with emptied(self._scratch) as folder:
             for id in distinct(archives, told.retention):
-                made = await self._remains(archives[id], told.retention, folder / id)
+                made, gone = await self._remains(archives[id], told.retention, folder / id)
                 if remains is not None and made.sha256 != remains.sha256:
                     raise _StayError("archives have other rows in this class, region by region")
                 remains = made
@@ -309,7 +311,7 @@ class Retention:
                     latest.append(parse_time(facts[part[0]].latest))
             assert remains is not None, "some archive has the unit"
             await self._keep(remains, told.unit, archives)
-        return Floor(
+        return ProvableFloor(
             unit=told.unit,
             retention=told.retention,
             rule=told.rule,
@@ -323,9 +325,10 @@ class Retention:
             certificate=identity.certificate,
             remains=remains.sha256,
             parts=tuple(sorted(parts.values())),
+            gone=gone,
         )
 
-    async def _remains(self, archive: Archive, retention: str, folder: Path) -> Made:
+    async def _remains(self, archive: Archive, retention: str, folder: Path) -> tuple[Made, Tree]:
         await self._host.offload(folder.mkdir)
         region = self._regions.by_id[archive.region]
         to = Folder(folder, self._host)

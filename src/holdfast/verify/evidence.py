@@ -12,6 +12,7 @@ from typing import Final
 from holdfast.keep.objects import why_wrong
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, names, note, statements
+from holdfast.proof.floors import kind_of
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
@@ -155,7 +156,7 @@ class Evidence:
                 if gap not in self.ledger(key.node).gaps:
                     self.ledger(key.node).gaps.append(gap)
             elif isinstance(key, FloorKey):
-                floor = statements.read(copy.data, Floor).statement
+                floor = statements.read(copy.data, kind_of(copy.data)).statement
                 self.floors[key.unit, key.retention] = floor
             elif isinstance(key, HeartbeatKey):
                 self._take_beat(key.node, copy)
