@@ -28,10 +28,9 @@ class Due:
         self.waiting = self.at = ""
         self._reader = reader
         self._ends: dict[NodeId, int] = {}
-        self._by_hour: set[str] = set()
+        self._newest: dict[str, str] = {}  # of each day, the last unit that is archived
         for archive in (each for found in known for each in found.values()):
-            if units.is_hour(archive.unit):
-                self._by_hour.add(units.day_of(archive.unit))
+            self._note(archive.unit)
             for node, _, end, *_ in archive.ledgers:
                 self._ends[node] = max(self._ends.get(node, 0), end)
         self._lost: dict[NodeId, Ranges] = {}
@@ -62,7 +61,7 @@ class Due:
             old = self._lost.get(gap.node, ())
             self._lost[gap.node] = shown.union(old, ((gap.start, gap.end),))
         while day := await self._next_day():
-            end = units.start_us(day) + units.DAY_US
+            end = _end_us(day)
             if through < end + after_us:
                 self.waiting = f"{day} is due once everything through {format_us(end + after_us)}"
                 self.waiting += " is known to be complete"
@@ -71,29 +70,43 @@ class Due:
             for name, until in await self._windows(day, end):
                 ledgers = {n: await self._ledger(n, until) for n in self._reader.nodes()}
                 unit = unit_of(name, ledgers)
+                self._note(name)
                 for span in unit.spans:
                     self._ends[span.node] = span.end
                 if unit.spans:
                     yield unit
 
+    def _note(self, unit: str) -> None:
+        day = units.day_of(unit)
+        self._newest[day] = max(self._newest.get(day, ""), unit)
+
     async def _next_day(self) -> str:
-        """The earliest day of which something is left; "" where nothing is."""
+        """The earliest day of which something is left; "" where nothing is.
+
+        A day that is archived to its end gets no more: what a node with a wrong clock left of it
+        goes with the next day that is not.
+        """
         days = []
         for node in self._reader.nodes():
             async for name in self._names(node):
                 days.append(units.day_at(name.sealed_us))
                 break
-        return min(days, default="")
+        day = min(days, default="")
+        while day in self._newest and units.end_us(self._newest[day]) == _end_us(day):
+            day = units.day_at(_end_us(day))
+        return day
 
     async def _windows(self, day: str, end: int) -> tuple[tuple[str, int], ...]:
-        """By hour, too, where that was begun: what is left of a day says nothing of its size."""
-        segments = events = 1 << 62 if day in self._by_hour else 0
+        """By hour, too, where that was begun, behind the last that is archived: what is left of a
+        day says nothing of its size."""
+        newest = self._newest.get(day, "")
+        segments = events = 1 << 62 if newest else 0
         for node in self._reader.nodes():
             async for name in self._names(node):
                 if name.sealed_us >= end:
                     break
                 segments, events = segments + 1, events + name.count
-        return windows(day, segments, events)
+        return tuple(each for each in windows(day, segments, events) if each[0] > newest)
 
     async def _ledger(self, node: NodeId, until_us: int) -> Ledger:
         names = []
@@ -117,3 +130,7 @@ class Due:
             if not texts and not passed:
                 return
             at = max([at + NAMES_AT_ONCE] if texts else passed)
+
+
+def _end_us(day: str) -> int:
+    return units.start_us(day) + units.DAY_US
