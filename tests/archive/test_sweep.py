@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from holdfast.archive.archivist import Archivist
-from holdfast.archive.sweep import ACTION, Swept
+from holdfast.archive.sweep import ACTION, NOT_TAKEN_UP, Swept
 from holdfast.errors import UnavailableError
 from holdfast.model import JsonObject
 from holdfast.regions import layout
 from holdfast.regions.port import Absent, Listing, Present, Refused, Removed, Unknown
 from holdfast.regions.units import DAY_US
-from tests.archive.days import archived
+from tests.archive.days import archived, archivist, trail_of
 from tests.archive.swept import SEGMENTS, small, sweeper, swept_trail
 from tests.archive.test_archivist import DAYS, play
 from tests.read.trails import ALL, TRAIL, World
@@ -88,6 +88,23 @@ def test_fewer_than_w_archives_are_too_few(tmp_path: Path) -> None:
         assert swept(world) == {"a": 0, "b": 0, "c": 0}
 
     sweep(tmp_path, story)
+
+
+def test_no_unit_is_swept_that_no_reader_of_the_region_alone_would_take_up(tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World()
+        trail_of(world)
+        keeper = await archivist(world, tmp_path)
+        await keeper.archive(DAY_US)
+        world.remove(layout.archive_key(DAYS[0], 1), "b")
+
+        report = await sweeper(world, keeper).sweep(0)
+
+        [stays] = [each for each in report.swept if each.region == "b"]
+        assert stays == Swept(*(DAYS[1], "b", 0, 0, SEGMENTS), NOT_TAKEN_UP)
+        assert [len(small(world, id)) for id in ALL] == [0, 2 * SEGMENTS, 0]
+
+    play(story)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".ndjson.zst"])

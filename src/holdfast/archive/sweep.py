@@ -2,7 +2,8 @@
 
 For each unit that a region's manifest has stated for long enough, and of which segments lie there:
 
-1. W regions have the unit in archives of their own, whole by listings and by what scrubs found;
+1. W regions have the unit in archives of their own, whole by listings and by what scrubs found,
+   and this one has all that a reader must have taken up before it;
 2. every object of the unit is read from this very store, now, and hashes to its name;
 3. its rows give the root in the name of each segment, which its node signed (once for all regions
    that have the same bytes);
@@ -34,6 +35,7 @@ from holdfast.beside import repeat
 from holdfast.errors import CorruptError
 from holdfast.model import NodeId
 from holdfast.ports import Host
+from holdfast.read.archive import Adopted, plan_adoption
 from holdfast.regions import Regions, layout, units
 from holdfast.regions.cookie import NOT_THERE, is_still
 from holdfast.regions.kinds import Archive
@@ -51,6 +53,7 @@ FIRST_AFTER_SECONDS = 120.0  # when an archivist, which begins before, has looke
 EVERY_SECONDS = 3600.0
 REMOVED_AT_ONCE = 8  # few, so that others are served meanwhile; between two cookies: so many times
 SLICE = 32 * REMOVED_AT_ONCE
+NOT_TAKEN_UP = "its archive lacks what comes before, without which no reader takes this unit up"
 
 Names = frozenset[tuple[NodeId, str]]
 Shards = dict[tuple[RegionId, NodeId], frozenset[str]]
@@ -82,7 +85,8 @@ class SweepReport(Struct, frozen=True):
 class _Round(Struct, frozen=True):
     """One run: how it goes about it, and what it found so far.
 
-    known: the archives of each region that could be looked at. shards: of nodes in regions, the
+    known: the archives of each region that could be looked at. taken_up: the units that a reader of
+    that region alone would take up. shards: of nodes in regions, the
     folders that have segments. checked: what the evidence names, by the objects of a unit. out:
     the classes that are let go. stuck: the regions in which an earlier unit stays: readers take
     archives in order, so that nothing goes before what it follows.
@@ -92,6 +96,7 @@ class _Round(Struct, frozen=True):
     is_dry: bool
     progress: Progress
     known: dict[RegionId, Holding]
+    taken_up: dict[RegionId, frozenset[str]]
     shards: Shards
     checked: dict[tuple[str, ...], Names]
     out: Mapping[Out, Floor]
@@ -148,7 +153,8 @@ class Sweeper:
             before_us = started_us - kept_days * units.DAY_US
             away: dict[RegionId, str] = {}
             known, out = await self._look(away)
-            round = _Round(before_us, is_dry, progress, known, {}, {}, out, set())
+            taken_up = {id: _taken_up(each) for id, each in known.items()}
+            round = _Round(before_us, is_dry, progress, known, taken_up, {}, {}, out, set())
             done: list[Swept] = []
             trouble = ""
             await self.outbox.flush()
@@ -227,6 +233,8 @@ class Sweeper:
         if holders < self._regions.quorum:
             why = f"{holders} of the {self._regions.quorum} archives needed have this unit"
             return structs.replace(stay, why=why)
+        if archive.unit not in round.taken_up[region.id]:
+            return structs.replace(stay, why=NOT_TAKEN_UP)
         if round.is_dry:
             return swept
         removed: list[Listed] = []
@@ -329,6 +337,12 @@ async def segments_in(region: Region, archive: Archive, shards: Shards) -> list[
                 if isinstance(key, SegmentKey) and start <= key.name.index < end:
                     found.append(entry)
     return found
+
+
+def _taken_up(holding: Holding) -> frozenset[str]:
+    """The units that a reader takes up who has nothing but this archive."""
+    days = plan_adoption(holding.units, Adopted())
+    return frozenset(archive.unit for day in days for archive in day)
 
 
 def _place_of(entry: Listed) -> tuple[NodeId, str]:
