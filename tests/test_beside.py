@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from holdfast.beside import at_work
+from holdfast.beside import at_work, repeat
 
 
 def test_work_that_nobody_waits_for_tells_of_its_failure_at_once(
@@ -30,3 +30,21 @@ def test_work_that_nobody_waits_for_tells_of_its_failure_at_once(
     assert "a mistake of ours" in meanwhile
     assert ended == ["cancelled"]
     assert caplog.text == meanwhile  # to be cancelled is no failure
+
+
+def test_a_job_that_is_wanted_is_done_before_its_time() -> None:
+    async def story() -> int:
+        done: list[int] = []
+        wanted = asyncio.Event()
+
+        async def job() -> None:
+            done.append(1)
+
+        wanted.set()
+        async with at_work([repeat(job, 60.0, 60.0, "a job", wanted)]):
+            await asyncio.sleep(0.01)
+            wanted.set()
+            await asyncio.sleep(0.01)
+        return len(done)
+
+    assert asyncio.run(story()) == 2

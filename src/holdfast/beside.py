@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 log = logging.getLogger("holdfast")
@@ -29,13 +29,19 @@ async def at_work(work: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[No
 
 
 async def repeat(
-    job: Callable[[], Awaitable[object]], first_s: float, every_s: float, what: str
+    job: Callable[[], Awaitable[object]],
+    first_s: float,
+    every_s: float,
+    what: str,
+    wanted: asyncio.Event | None = None,
 ) -> None:
     """Do a job soon after the start, and then again and again. Whatever ends one early, the next
-    begins where that ended. what: "archiving", for the log."""
-    pause = first_s
+    begins where that ended. what: "archiving", for the log. wanted: set, it is done at once."""
+    pause, wanted = first_s, wanted or asyncio.Event()
     while True:
-        await asyncio.sleep(pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wanted.wait(), pause)
+        wanted.clear()
         pause = every_s
         try:
             await job()

@@ -328,7 +328,9 @@ async def _alive(
             system.scrub.scrub_forever(),
             prober.probe_forever(nodes.ready),
             _close_left_over(_left_over(settings, system.regions, key, system.host)),
-            system.archivist.archive_forever(settings.archive_after_hours),
+            system.archivist.archive_forever(
+                settings.archive_after_hours, system.keeper.unarchived
+            ),
             system.sweeper.sweep_forever(
                 settings.segments_kept_days if settings.archive_after_hours else 0
             ),

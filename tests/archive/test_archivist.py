@@ -117,6 +117,39 @@ def test_a_second_run_and_a_second_keeper_do_nothing_more(tmp_path: Path) -> Non
     play(story)
 
 
+def test_a_copy_makes_nothing_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    class Full(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            return Unknown("no space") if DAYS[1] in key else await super().create(key, data)
+
+    async def story() -> None:
+        world = World()
+        trail_of(world, 3)
+        keeper = await archivist(world, tmp_path)
+        await keeper.archive(2 * DAY_US)  # two days of the three
+        there = world.stores["c"]
+        lost = {key: there.objects.pop(key) for key in archived(world, "c")}
+        world.stores["c"] = full = Full()
+        full.objects = there.objects
+
+        nobody = again(world, keeper)
+        nobody._identity = lambda: None
+        lacking, said = await nobody.lacking(), await nobody.copy()
+        stopped = await again(world, keeper).copy()
+        world.stores["c"] = there
+        done = await again(world, keeper).copy()
+        idle = await again(world, keeper).copy()
+
+        assert lacking == tuple(each.unit for each in said.units) == DAYS
+        assert [dict(each.lacking) for each in said.units] == [{"c": "lacks it"}] * 2
+        assert [each.lacking for each in stopped.units] == [(), (("c", "no space"),)]
+        assert ([each.unit for each in done.units], done.archived) == ([DAYS[1]], 2)
+        assert (idle.units, idle.archived) == ((), 2)
+        assert archived(world, "c").keys() == lost.keys()
+
+    play(story)
+
+
 def test_a_dry_run_says_what_is_due_and_writes_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         world = World()

@@ -1,6 +1,7 @@
 """`holdfast archive` on the directories of a trail, with real processes for the work."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,9 @@ def test_without_the_trail_s_key_nobody_signs(
 
 
 @pytest.mark.slow
-def test_sweep_prints_what_it_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_prints_what_it_removed_and_reconcile_brings_an_archive_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     world = World()
     trail_of(world, 1)
     data = laid_out(world, tmp_path / "data")
@@ -62,9 +65,12 @@ def test_sweep_prints_what_it_removed(tmp_path: Path, capsys: pytest.CaptureFixt
     codes = [run(["archive", *where]), run(["sweep", *where])]
     codes += [run(["sweep", *where, "--kept", "0", "--dry-run"]), run(["sweep", *where[:2]])]
     codes += [run(["sweep", *where, "--kept", "0"])]
+    shutil.rmtree(data / "regions" / "c" / "ev" / "arc")
+    codes += [run(["reconcile", *where])]
 
-    _, young, dry, told, done = capsys.readouterr().out.splitlines()
-    assert codes == [GOOD] * 5
+    _, young, dry, told, done, mended = capsys.readouterr().out.splitlines()
+    assert codes == [GOOD] * 6
+    assert json.loads(mended)["archives"]["units"][0]["regions"] == list("abc")
     assert json.loads(young)["swept"] == []
     assert json.loads(dry)["swept"] == json.loads(done)["swept"]
     assert shape(json.loads(done)["swept"][0]) == shape(EXAMPLES["sweep"]["swept"][0])

@@ -13,7 +13,6 @@ from holdfast.keep.keeper import Keeper
 from holdfast.keep.scrub import Scrub
 from holdfast.regions import layout
 from holdfast.regions.port import Absent, Present, Unknown
-from holdfast.regions.units import DAY_US
 from tests.archive.days import again, archived, person
 from tests.archive.swept import SEGMENTS, small, sweep, swept_trail
 from tests.read.trails import ALL, TRAIL, World
@@ -75,10 +74,15 @@ def test_what_only_archives_of_others_have_is_told_until_it_was_copied(tmp_path:
         keeper = await keeper_of(world)
 
         behind = await keeper.reconcile(whole=True)
-        await again(world, archivist).archive(DAY_US)
+        told = [keeper.unarchived.is_set()]
+        keeper.unarchived.clear()
+        await keeper.reconcile(whole=True)
+        told += [keeper.unarchived.is_set()]
+        await again(world, archivist).copy()
         healed = await keeper.reconcile(whole=True)
 
         assert [(f.kind, f.region) for f in behind.findings] == [("not-copied", "b")]
+        assert told == [True, False]
         assert f"lacks {SEGMENTS} segments" in behind.findings[0].reason
         assert not behind.identical and healed.identical
 
@@ -93,7 +97,7 @@ def test_a_store_that_came_later_is_whole_with_the_archive(tmp_path: Path) -> No
         keeper = await keeper_of(world)
 
         early = await keeper.reconcile(whole=True)
-        await again(world, archivist).archive(DAY_US)
+        await again(world, archivist).copy()
         late = await keeper.reconcile(whole=True)
 
         assert {f.kind for f in early.findings} == {"not-copied", "not-whole"}

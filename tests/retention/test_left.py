@@ -6,13 +6,15 @@ import pytest
 from msgspec import structs
 
 from holdfast.keep.keeper import Keeper
+from holdfast.regions import layout
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Retentions, remains_key
 from holdfast.verify.findings import Depth, Report
 from holdfast.verify.run import Question
-from tests.archive.days import again
+from tests.archive.days import again, person
 from tests.archive.test_archivist import DAYS
-from tests.read.trails import ALL
+from tests.read.trails import ALL, TRAIL
+from tests.regions.worlds import MemoryWorld
 from tests.restore.days import restorer
 from tests.retention.years import Years, years
 from tests.verify.stores import Objects, objects_of, verified
@@ -95,6 +97,29 @@ def test_a_region_gives_back_what_is_left_of_a_day(tmp_path: Path) -> None:
 
             assert [(each.verdict, each.why) for each in done] == [("good", "")] * 2
             assert [each.brought.events for each in done] == [8, 24]
+
+    years(tmp_path, story, 2, older=1)
+
+
+def test_a_new_store_is_given_the_archive_without_what_was_let_go(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        world = found.world
+        floor = await expired(found)
+        before = set(world.keys("c", "ev/arc/"))
+        world.stores["c"] = MemoryWorld()
+        cookie = TRAIL.cookie("c", "9" * 32, "8" * 32)
+        world.stores["c"].objects[layout.REGION_KEY] = (cookie, 1)
+        regions = world.regions()
+        await regions.verify()
+
+        copied = await again(world, found.keeper).copy()
+        keeper = Keeper(regions, world.host, identity=lambda: person(world))
+        kept = await keeper.reconcile(whole=True)
+
+        assert (copied.archived, copied.trouble) == (2, "") and kept.identical
+        assert [each.kind for each in kept.findings] == ["found-whole"]
+        assert set(world.keys("c", "ev/arc/")) == before and remains_key(floor) in before
+        assert world.keys("c", layout.RETENTION_PREFIX) == world.keys("a", layout.RETENTION_PREFIX)
 
     years(tmp_path, story, 2, older=1)
 

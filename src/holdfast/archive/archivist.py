@@ -1,7 +1,8 @@
 """The archivist: gives every region an archive of its own, unit by unit.
 
 In each run: read the manifests of all regions; copy to a region what another's archive has and its
-own lacks; then make what is due and in no archive yet, from segments, once for all regions.
+own lacks; then, where days are to be archived, make what is due and in no archive yet, from
+segments, once for all regions.
 """
 
 import asyncio
@@ -158,14 +159,35 @@ class Archivist:
         self._lake = Lake(host)
         self._turn = asyncio.Lock()
 
-    async def archive_forever(self, after_hours: int) -> None:
+    async def archive_forever(self, after_hours: int, missed: asyncio.Event | None = None) -> None:
         """A run soon after the start, and then every hour.
 
-        after_hours: how long after its end a day is due; 0: never.
+        after_hours: how long after its end a day is due; 0: never. missed: set by who finds that an
+        archive lacks what another has, for a run at once.
         """
-        if after_hours:
-            job = partial(self.archive, after_hours * units.HOUR_US)
-            await repeat(job, FIRST_AFTER_SECONDS, EVERY_SECONDS, "archiving")
+        job = partial(self.archive, after_hours * units.HOUR_US) if after_hours else self.copy
+        await repeat(job, FIRST_AFTER_SECONDS, EVERY_SECONDS, "archiving", missed)
+
+    async def lacking(self) -> tuple[str, ...]:
+        """The units that some region's archive has and another's has not.
+
+        Raises:
+            UnavailableError: too few regions answer to know what is let go.
+        """
+        async with self._turn:
+            return _lacking((await self._look(None, silent)).known.values())
+
+    async def copy(self, progress: Progress = silent) -> ArchiveReport:
+        """A run that makes nothing: what a region's archive lacks and another's has is copied,
+        unit by unit. Where nobody may sign, it only says what would be.
+
+        Raises:
+            As `lacking`.
+            OSError: no room for scratch.
+        """
+        async with self._turn:
+            self.last = await self._run(await self._look(self._identity(), progress), None)
+            return self.last
 
     async def plan(self, after_us: int) -> ArchiveReport:
         """What a run would do now. after_us: as in `archive`."""
@@ -212,9 +234,10 @@ class Archivist:
         self.shelves = Shelves(self._host.now_us(), shelves)
         return looked
 
-    async def _run(self, found: _Round, after_us: int) -> ArchiveReport:
+    async def _run(self, found: _Round, after_us: int | None) -> ArchiveReport:
+        """after_us: as in `archive`; None: nothing new is made."""
         started_us, trouble = self._host.now_us(), ""
-        archived = set.intersection(*map(set, found.known.values())) if found.known else set()
+        archived = _everywhere(found.known.values())
         done: list[Archiving] = []
         due = Due(self._reader, found.known.values())
         try:
@@ -238,7 +261,7 @@ class Archivist:
             trouble=trouble,
             away=tuple(sorted(found.away.items())),
             untabled=tuple(sorted(untabled.items())),
-            due_us=units.end_us(oldest) + after_us if oldest else 0,
+            due_us=units.end_us(oldest) + (after_us or 0) if oldest else 0,
         )
 
     async def _publish(self, found: _Round, is_old: bool) -> dict[RegionId, str]:
@@ -252,14 +275,13 @@ class Archivist:
                 untabled[id] = why
         return untabled
 
-    async def _units(self, found: _Round, due: Due, after_us: int) -> AsyncIterator[Unit]:
+    async def _units(self, found: _Round, due: Due, after_us: int | None) -> AsyncIterator[Unit]:
         """What some region's archive lacks and another's has, then what no archive has."""
-        for name in sorted(set().union(*found.known.values())):
-            holders = found.holders(name)
-            if len(holders) < len(found.known):
-                yield await due.again(found.known[holders[0]][name])
-        async for unit in due.each(after_us):
-            yield unit
+        for name in _lacking(found.known.values()):
+            yield await due.again(found.known[found.holders(name)[0]][name])
+        if after_us is not None:
+            async for unit in due.each(after_us):
+                yield unit
 
     async def _see_to(self, unit: Unit, found: _Round) -> Archiving:
         """Bring a unit into every archive that lacks it, if there is somebody to sign."""
@@ -374,6 +396,16 @@ class Archivist:
                 if birth.origin == origin:
                     return birth.statement.node_key
         raise UnavailableError(f"no birth of node {node} was read yet")
+
+
+def _everywhere(known: Collection[Units]) -> set[str]:
+    """The units that all of these archives have."""
+    return set.intersection(*map(set, known)) if known else set()
+
+
+def _lacking(known: Collection[Units]) -> tuple[str, ...]:
+    """The units that some of them have and others have not, in order."""
+    return tuple(sorted(set().union(*known) - _everywhere(known)))
 
 
 def _parts_gone(source: Archive, out: Collection[Out]) -> tuple[tuple[str, str, int, int], ...]:

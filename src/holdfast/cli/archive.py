@@ -1,10 +1,12 @@
 """`holdfast archive`: give every region an archive of the days that are complete."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from typer import Option
 
-from holdfast.archive.archivist import ArchiveReport, Archiving
+from holdfast.archive.archivist import ArchiveReport, Archiving, Progress
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED
 from holdfast.cli.options import Place
@@ -42,17 +44,25 @@ def archive(
         if dry_run:
             report = found.run(archivist.plan(hours * HOUR_US))
         else:
-            with printer.progress("archiving", None) as bar:
-
-                def progress(unit: str, doing: str) -> None:
-                    bar(0, f"{unit}: {doing}")
-
-                report = found.run(archivist.archive(hours * HOUR_US, progress))
+            with progress("archiving") as telling:
+                report = found.run(archivist.archive(hours * HOUR_US, telling))
     if json:
         printer.machine_object(report_object(report))
     else:
-        _print(report, dry_run)
-    behind = not dry_run and any(each.lacking for each in report.units)
+        print_report(report, is_dry=dry_run)
+    return exit_code(report, is_dry=dry_run)
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Progress]:
+    """A line that says which unit is worked on."""
+    with printer.progress(doing, None) as bar:
+        yield lambda unit, what: bar(0, f"{unit}: {what}")
+
+
+def exit_code(report: ArchiveReport, *, is_dry: bool = False) -> int:
+    """Good where nothing is left to be done, or nothing was to be."""
+    behind = not is_dry and any(each.lacking for each in report.units)
     behind |= bool(report.trouble or report.away or report.untabled)
     return UNREACHED if behind else GOOD
 
@@ -82,10 +92,11 @@ def report_object(report: ArchiveReport) -> dict[str, Any]:
     }
 
 
-def _print(report: ArchiveReport, dry_run: bool) -> None:
+def print_report(report: ArchiveReport, *, is_dry: bool = False) -> None:
+    """The report for a person."""
     if report.units:
         head = ("unit", "segments", "events", "parts", "bytes", "archived in", "lacking")
-        printer.table(head, [_row(each, dry_run) for each in report.units])
+        printer.table(head, [_row(each, is_dry) for each in report.units])
     away = [f"{id} could not be looked at: {why}" for id, why in report.away]
     untabled = [
         f"the Iceberg table of {id} is not what it holds: {why}" for id, why in report.untabled
@@ -96,8 +107,8 @@ def _print(report: ArchiveReport, dry_run: bool) -> None:
     printer.line(f"units in the archive of every region: {report.archived}")
 
 
-def _row(each: Archiving, dry_run: bool) -> tuple[str, ...]:
-    lacking = [id if dry_run else f"{id} ({why})" for id, why in each.lacking]
+def _row(each: Archiving, is_dry: bool) -> tuple[str, ...]:
+    lacking = [id if is_dry else f"{id} ({why})" for id, why in each.lacking]
     made = (f"{each.parts}", f"{each.size_bytes}") if each.parts else ("-", "-")
     return (
         *(each.unit, f"{each.segments}", f"{each.events}", *made),

@@ -1,14 +1,23 @@
-"""`holdfast reconcile`: survey every region by names and sizes, and copy to each what it lacks."""
+"""`holdfast reconcile`: survey every region by names and sizes, and copy to each what it lacks.
 
-from typing import Annotated, Any
+Archives first, unit by unit: a region that has one needs no segments of it. The survey then copies
+what else there is, and says what a region lacks all the same.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from holdfast.cli import printer
+from holdfast.archive.archivist import ArchiveReport
+from holdfast.cli import archive, printer
 from holdfast.cli.exits import GOOD, INCOMPLETE, REFUTED, UNREACHED
 from holdfast.cli.options import Place
+from holdfast.errors import UnavailableError
 from holdfast.keep.keeper import Reconciliation
 from holdfast.times import format_us
+
+if TYPE_CHECKING:
+    from holdfast.cli.straight import Opened
 
 CORRUPT = frozenset({"corrupt", "differs"})
 UNKNOWN = frozenset({"unreadable", "vanished", "not-copied"})
@@ -21,18 +30,35 @@ def reconcile(
     """Compare what all regions list, from the beginning, and repair what is missing.
 
     Names and sizes are compared; bytes are read only where sizes differ, or of what is copied. A
-    server reads all bytes over its scrub period. Exit 1: a copy is corrupt. Exit 3: a region could
-    not be reached, or still lacks something. Exit 4: a segment is in no region.
+    server reads all bytes over its scrub period. An archive that a region lacks is copied where the
+    trail's key is. Exit 1: a copy is corrupt. Exit 3: a region could not be reached, or still lacks
+    something. Exit 4: a segment is in no region.
     """
     from holdfast.cli.straight import opened
 
     with opened(place.data, place.config) as found:
+        copied = _copy_archives(found)
         report = found.run(found.system.keeper.reconcile(whole=True))
     if json:
-        printer.machine_object(report_object(report))
+        told = archive.report_object(copied) if copied else None
+        printer.machine_object({**report_object(report), "archives": told})
     else:
-        _print(report)
-    return exit_code(report)
+        _print(report, copied)
+    code = exit_code(report)
+    return archive.exit_code(copied) if code == GOOD and copied else code
+
+
+def _copy_archives(found: "Opened") -> ArchiveReport | None:
+    """Give each region's archive what it lacks; None: nothing, or too little answers to know."""
+    archivist = found.system.archivist
+    try:
+        if not found.run(archivist.lacking()):
+            return None
+        found.run(found.system.reader.pass_once())
+        with archive.progress("copying archives") as progress:
+            return found.run(archivist.copy(progress))
+    except UnavailableError:
+        return None  # the survey names the regions that do not answer
 
 
 def exit_code(report: Reconciliation) -> int:
@@ -73,7 +99,9 @@ def report_object(report: Reconciliation) -> dict[str, Any]:
     }
 
 
-def _print(report: Reconciliation) -> None:
+def _print(report: Reconciliation, copied: ArchiveReport | None) -> None:
+    if copied:
+        archive.print_report(copied)
     head = ("region", "state", "objects", "repaired", "still lacking")
     rows = [
         (

@@ -6,6 +6,7 @@ from typer import Option
 
 from holdfast.archive.sweep import SweepReport, Swept
 from holdfast.cli import printer
+from holdfast.cli.archive import progress
 from holdfast.cli.exits import GOOD, UNREACHED
 from holdfast.cli.options import Place
 from holdfast.times import format_us
@@ -40,12 +41,8 @@ def sweep(
     with opened(place.data, place.config) as found:
         days = found.system.settings.segments_kept_days or KEPT_DAYS if kept is None else kept
         found.run(found.system.reader.pass_once())
-        with printer.progress("sweeping", None) as bar:
-
-            def progress(unit: str, doing: str) -> None:
-                bar(0, f"{unit}: {doing}")
-
-            report = found.run(found.system.sweeper.sweep(days, progress, is_dry=dry_run))
+        with progress("sweeping") as telling:
+            report = found.run(found.system.sweeper.sweep(days, telling, is_dry=dry_run))
     if json:
         printer.machine_object(report_object(report))
     else:

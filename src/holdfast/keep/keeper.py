@@ -41,8 +41,8 @@ FINDINGS_MAX = 1000
 STANDING = frozenset({"corrupt", "differs", "lost"})  # no repair mends it
 REMEMBERED = STANDING | {"hidden"}  # until a survey has looked at its place again
 UNARCHIVED = (
-    "it lacks {} segments that only other regions' archives hold; a server with "
-    "archive_after_hours, or `holdfast archive`, copies them"
+    "it lacks {} segments that only other regions' archives hold; a server, or `holdfast "
+    "reconcile` where the trail's key is, copies those archives"
 )
 GRAVITY: tuple[FindingKind, ...] = get_args(FindingKind)
 
@@ -121,7 +121,8 @@ class Closer:
 
 
 class Keeper:
-    """Surveys and repairs; keeps what it learned from one time to the next."""
+    """Surveys and repairs; keeps what it learned from one time to the next. unarchived: set once a
+    region is found to lack what only archives of others have."""
 
     def __init__(
         self,
@@ -137,12 +138,14 @@ class Keeper:
         suspects: the regions that were seen to have lost something."""
         self.last: Reconciliation | None = None
         self.repaired_count = 0
+        self.unarchived = asyncio.Event()
         self.shelves: Shelves | None = None
         self._regions = regions
         self._host = host
         self._closer = closer
         self._identity = identity
         self._suspects = suspects
+        self._behind: frozenset[RegionId] = frozenset()  # of them the last survey knew
         self._surveyor = Surveyor(regions)
         self._standing: tuple[Finding, ...] = ()  # what is lost, corrupt or hidden
         self._turn = asyncio.Lock()
@@ -191,6 +194,7 @@ class Keeper:
             }
             findings += await self._see_to_late(late, not_whole, survey, still, accepted)
             findings = _gravest_first(findings)
+            self._tell_unarchived(drift)
             settled = not survey.absent and not any(f.kind == "unreadable" for f in findings)
             settled &= sum(repaired.values()) == sum(len(lack.lacking) for lack in lacks)
             settled &= not any(drift.unarchived.values())
@@ -243,6 +247,13 @@ class Keeper:
         found += [Finding("orphan", "", key, "beyond the close") for key in drift.orphans]
         found += [Finding("foreign", "", key, "not ours") for key in drift.foreign]
         return found
+
+    def _tell_unarchived(self, drift: Drift) -> None:
+        """Once: whoever copies archives comes again by himself."""
+        behind = frozenset(id for id, count in drift.unarchived.items() if count)
+        if behind - self._behind:
+            self.unarchived.set()
+        self._behind = behind
 
     async def _fence_again(self, survey: Survey) -> None:
         """Put fences of closed epochs where they lack; each is a statement of our own, no copy."""
