@@ -92,7 +92,7 @@ class Due:
                 days.append(units.day_at(name.sealed_us))
                 break
         day = min(days, default="")
-        while day in self._newest and units.end_us(self._newest[day]) == _end_us(day):
+        while day and self._newest.get(day) in (day, f"{day}t23"):
             day = units.day_at(_end_us(day))
         return day
 
