@@ -9,14 +9,16 @@ from msgspec import Struct, structs
 
 from holdfast.proof import ProofError
 from holdfast.regions import layout, units
-from holdfast.regions.kinds import Archive
+from holdfast.regions.cookie import read_cookie
+from holdfast.regions.kinds import Archive, Cookie
 from holdfast.regions.layout import FloorKey, HoldKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
 from holdfast.regions.once import ReadOnce
-from holdfast.regions.port import Listing, RegionId, Unknown
+from holdfast.regions.port import Absent, Listing, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.regions import Regions
 from holdfast.regions.retained import Floor, Hold, Release, Retained, verify_retained
+from holdfast.regions.whole import why_not_whole
 
 Key = TypeVar("Key", FloorKey, HoldKey)
 Out = tuple[str, str]  # a unit, and a class of it
@@ -56,9 +58,13 @@ class Retentions:
         self._read = ReadOnce[Retained]()
 
     async def look(self, regions: Regions) -> Retaining:
-        """Look at all regions now, and at their cookies before and after."""
+        """Look at all regions now, and at their cookies before and after. A store that came later
+        may lack a hold that others were promised is there, so it counts once it was found whole."""
         away: dict[RegionId, str] = {}
         await look_at_cookies(regions, away)
+        asked = [region for region in regions if region.id not in away]
+        whys = await asyncio.gather(*(_why_not_whole(region, regions.trail) for region in asked))
+        away |= {region.id: why for region, why in zip(asked, whys, strict=True) if why}
         listings = await list_everywhere(regions, layout.RETENTION_PREFIX, "", away)
         found = await self.of(listings, regions)
         away |= found.away
@@ -93,6 +99,13 @@ class Retentions:
         return await self._read.each(
             region, ((layout.retained_key(key), partial(_verified, key, trail)) for key in keys)
         )
+
+
+async def _why_not_whole(region: Region, trail: str) -> str:
+    cookie = await read_cookie(region, trail)
+    if isinstance(cookie, Cookie):
+        return await why_not_whole(region, cookie, trail)
+    return "its cookie is gone" if isinstance(cookie, Absent) else cookie.reason
 
 
 def _verified(key: FloorKey | HoldKey, trail: str, data: bytes) -> Retained | None:
