@@ -8,7 +8,8 @@ small segment is left there:
 3. the floor, which names all that, is put into all regions, W of them: from now on nobody shows it;
 4. once that was done for all of them, each region's lake table is left with what stays;
 5. only then holds are looked at again, in R regions: one that came meanwhile ends this here;
-6. region by region, the parts of the class are deleted by name, and found to be gone.
+6. region by region, once what stays was read back there, the parts of the class are deleted by
+   name, as two looks at them agree, and found to be gone.
 
 A hold counts from when it lies in W and no floor is in R looked at afterwards (`holds`), so of a
 deleter and a placer at once, one sees the other. A crash anywhere leaves what the next run goes on
@@ -17,6 +18,7 @@ through the last steps when it is back; two at once state the same, and delete t
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +43,7 @@ from holdfast.regions import Region, Regions, layout, signing, units
 from holdfast.regions.cookie import NOT_THERE, is_still
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import FloorKey
-from holdfast.regions.port import Present, RegionId, Removed, Unknown
+from holdfast.regions.port import Listed, Present, RegionId, Removed, Unknown
 from holdfast.regions.retained import Floor, Hold, place_of, verify_retained
 from holdfast.regions.retaining import Out, Retaining, remains_key
 from holdfast.regions.sets import lacking_quorum
@@ -403,11 +405,11 @@ class Retention:
         removed, left = [], []
         for id, archive in archives.items():
             region = self._regions.by_id[id]
-            there, why = to_remove(self._look.known[id], floor, self._host.now_us())
-            gone = size_bytes = 0
+            there, why = await self._agreed(region, floor)
             if there and not why:
                 is_it = await is_still(region, archive.store, self._regions.trail)
                 why = "" if is_it else NOT_THERE
+            gone = size_bytes = 0
             for entry in () if why else there:
                 outcome = await region.remove(entry.key)
                 if not isinstance(outcome, Removed):
@@ -421,6 +423,26 @@ class Retention:
             if why:
                 left.append((id, why))
         return structs.replace(told, removed=tuple(removed), left=tuple(left))
+
+    async def _agreed(self, region: Region, floor: Floor) -> tuple[tuple[Listed, ...], str]:
+        """What two looks at a region say that it must delete, and why it may not.
+
+        One listing may lack a manifest, and what that names would look left over; so may what was
+        named since. Nor may anything go while what stays of the class is not good there: as long as
+        its rows lie somewhere, that can be made again.
+        """
+        there, why = to_remove(self._look.known[region.id], floor, self._host.now_us())
+        if not there or why:
+            return there, why
+        now = await self._look.day_again(region, units.day_of(floor.unit))
+        if isinstance(now, Unknown):
+            return (), now.reason
+        again, why = to_remove(now, floor, self._host.now_us())
+        kept = await region.read(remains_key(floor))
+        data = kept.data if isinstance(kept, Present) else b""
+        if (await self._host.offload(hashlib.sha256, data)).hexdigest() != floor.remains:
+            why = why or "what stays of it cannot be read back there"
+        return tuple(entry for entry in there if entry in again), why
 
 
 def _staying(told: Expiring, error: _StayError, insists: bool) -> Expiring:

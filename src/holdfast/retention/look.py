@@ -10,7 +10,7 @@ from holdfast.proof import ProofError
 from holdfast.regions import Regions, layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.manifests import Manifests, list_archive
-from holdfast.regions.port import Present, RegionId, Unknown
+from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.retaining import NOTHING, Retaining, Retentions
 from holdfast.retention.plan import Known
@@ -84,10 +84,16 @@ class Look:
                 raise UnavailableError(f"no region gives the evidence of {archive.unit}: {key}")
         return self._facts[archive.evidence]
 
+    async def day_again(self, region: Region, day: str) -> Known | Unknown:
+        """A day of a region's archive as it is now."""
+        return await self._known(region, await region.list(f"{layout.ARCHIVE_PREFIX}day={day}/"))
+
     async def _archive(self, region: Region) -> Known | Unknown:
         if not region.store_uuid:
             return Unknown(region.why_unverified)
-        listing = await list_archive(region)
+        return await self._known(region, await list_archive(region))
+
+    async def _known(self, region: Region, listing: Listing | Unknown) -> Known | Unknown:
         if isinstance(listing, Unknown):
             return listing
         found = await self._manifests.of(region, listing, self._regions.trail)

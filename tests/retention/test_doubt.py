@@ -1,0 +1,97 @@
+"""Nothing is deleted by what one look says, without what stays of it, or past stores that know."""
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.archive import plan
+from holdfast.errors import UnavailableError
+from holdfast.regions import layout
+from holdfast.regions.port import Listing, Stored, Unknown
+from holdfast.regions.units import DAY_US
+from tests.archive.days import again, archivist, hold_of, state, trail_of
+from tests.archive.test_archivist import DAYS, play
+from tests.read.trails import ALL, TRAIL, World
+from tests.regions.worlds import MemoryWorld
+from tests.retention.years import RULES, SHORT, Years, years
+
+
+def test_a_listing_that_lacks_a_manifest_once_takes_no_part_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = [f"{DAYS[0]}t01", f"{DAYS[0]}t13"]
+
+    class Forgetful(MemoryWorld):
+        told = 0
+
+        async def list(self, prefix: str, after: str = "") -> Listing | Unknown:
+            found = await super().list(prefix, after)
+            if prefix.startswith("ev/arc/day=") and isinstance(found, Listing):
+                self.told += 1
+                note = layout.archive_key(hours[1], 1)
+                if self.told == 1:
+                    return Listing(tuple(entry for entry in found if entry.key != note))
+            return found
+
+    async def story() -> None:
+        monkeypatch.setattr(plan, "UNIT_SEGMENTS_MAX", 4)
+        world = World()
+        writer = trail_of(world, 1)[0]
+        world.now_us += 3 * DAY_US
+        writer.born()
+        writer.beat()
+        writer.close()
+        keeper = await archivist(world, tmp_path, *RULES)
+        await keeper.archive(DAY_US)
+        found = Years(world, keeper)
+        await found.sweep()
+        forgetful = Forgetful()
+        forgetful.objects = world.stores["b"].objects
+        world.stores["b"] = forgetful
+        parts = found.parts("b"), found.parts("b", "default")
+
+        await found.retention().expire(only=(hours[0], "short"))
+
+        assert forgetful.told > 1 and [len(each) for each in parts] == [2, 2]
+        assert found.parts("b", "default") == parts[1]
+        assert len(found.parts("b")) == 1
+
+    play(story)
+
+
+def test_what_stays_is_read_back_in_a_region_before_its_parts_go(tmp_path: Path) -> None:
+    class Bending(MemoryWorld):
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            return await super().create(key, data[:-1] if ".ndjson" in key else data)
+
+    async def story(found: Years) -> None:
+        bending = Bending()
+        bending.objects = found.world.stores["b"].objects
+        found.world.stores["b"] = bending
+
+        report = await found.retention().expire()
+
+        why = "what stays of it cannot be read back there"
+        assert report.expiring[0].left == (("b", why),)
+        assert [bool(found.parts(id)) for id in ALL] == [False, True, False]
+
+    years(tmp_path, story)
+
+
+def test_a_store_that_came_later_knows_of_no_hold_until_it_was_found_whole(
+    tmp_path: Path,
+) -> None:
+    async def story(found: Years) -> None:
+        world = found.world
+        state(world, hold_of(world, "1"), "ac")
+        world.stores["c"] = later = MemoryWorld()
+        later.objects[layout.REGION_KEY] = (TRAIL.cookie("c", "7" * 32, "1" * 32), 1)
+        await again(world, found.keeper).archive(DAY_US)
+        world.stores["a"].failing = Unknown("away")
+
+        with pytest.raises(UnavailableError, match="came later and was not found whole yet"):
+            await found.retention(SHORT).expire()
+
+        assert found.parts("b") and found.parts("c")
+
+    years(tmp_path, story)
