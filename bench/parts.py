@@ -19,6 +19,7 @@ from bench import (
     searching,
     verifying,
     workers,
+    years,
 )
 from bench.plan import Ground
 from bench.report import Part
@@ -39,4 +40,5 @@ PARTS: Final[Mapping[str, Callable[[Ground], Part]]] = {
     "verify": verifying.measure,
     "growth": growth.measure,
     "archive": archiving.measure,
+    "years": years.measure,
 }

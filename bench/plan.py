@@ -58,6 +58,9 @@ class Plan:
     certificate_s: int  # of a trail
     archive_rounds: int
     archive_events: int  # of a day
+    years_days: int  # of the longest trail
+    years_events: int  # a day
+    years_rounds: int  # servers on each
 
 
 FULL: Final = Plan(
@@ -100,6 +103,9 @@ FULL: Final = Plan(
     certificate_s=300,
     archive_rounds=3,
     archive_events=200_000,
+    years_days=365,
+    years_events=1_000,
+    years_rounds=5,
 )
 QUICK: Final = Plan(
     rounds=1,
@@ -141,6 +147,9 @@ QUICK: Final = Plan(
     certificate_s=5,
     archive_rounds=1,
     archive_events=10_000,
+    years_days=10,
+    years_events=200,
+    years_rounds=1,
 )
 
 BATCH_CONNECTIONS: Final = 16

@@ -41,15 +41,20 @@ def page(kept: Mapping[str, Result], prices: Mapping[str, Price]) -> str:
     return TEXT.read_text("utf-8").format(
         **{name: markdown(table) for name, table in tables.items()},
         **_figures(data, found, prices),
-        years=_years(kept["archive"], prices) if "archive" in kept else "",
+        years=_years(kept["archive"], kept["years"], prices)
+        if {"archive", "years"} <= kept.keys()
+        else "",
         around=", ".join(f"{key} {value}" for key, value in kept[NAME].surroundings.items()),
         minutes=f"{kept[NAME].took_s / 60:.0f}",
         ingest=", ".join(kept["ingest"].surroundings[key] for key in ("when", "commit", "cpu")),
     )
 
 
-def _years(archive: Result, prices: Mapping[str, Price]) -> str:
-    """The chapter on years, once archiving was measured."""
+def _years(kept: Mapping[str, Result], prices: Mapping[str, Price]) -> str:
+    """The chapter on years, once archiving and reading them was measured."""
+    if not {"archive", "years"} <= kept.keys():
+        return ""
+    archive, years = kept["archive"], kept["years"]
     sizes = {}
     for events, several in archive.part.data["archived"].items():
         one = several[0]
@@ -58,8 +63,16 @@ def _years(archive: Result, prices: Mapping[str, Price]) -> str:
         in_segments, in_parts, as_evidence = (each / one["events"] for each in bytes_of)
         sizes[rate] = (in_segments, in_parts, as_evidence)
     table = markdown(costs.year_table(sizes, prices["aws"]))
-    around = ", ".join(archive.surroundings[key] for key in ("when", "commit"))
-    return YEARS.read_text("utf-8").format(table=table, around=around)
+    return YEARS.read_text("utf-8").format(
+        table=table,
+        around=_when(archive),
+        reading=markdown(years.part.tables[0]),
+        read_around=_when(years),
+    )
+
+
+def _when(result: Result) -> str:
+    return ", ".join(result.surroundings[key] for key in ("when", "commit"))
 
 
 def measured(data: Mapping[str, Any], ingest: Result) -> Measured:

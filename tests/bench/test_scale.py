@@ -8,6 +8,7 @@ import pytest
 
 from bench import costs, results, scale_page
 from bench.costs import Measured, Price, Requests
+from bench.report import Part, Table
 from bench.requests import PAGE_KEYS, Counted
 from bench.scale import NAME
 from bench.scale_reading import Shape, make
@@ -109,10 +110,13 @@ def test_years_are_told_once_archiving_was_measured() -> None:
     day = {"events": 1_000, "segment_bytes": 3e5, "part_bytes": 2e5, "evidence_bytes": 6e4}
     part = replace(kept["growth"].part, name="archive", data={"archived": {"25": [day]}})
     kept["archive"] = replace(kept["growth"], part=part)
+    table = Table("", ("", "10 days"), (("ready, s", "1.5"),))
+    kept["years"] = replace(kept["growth"], part=Part("years", (table,)))
 
     told = scale_page.page(kept, prices)
 
     assert "## A year with its archive" in told and "| 100 | 126,144,000 | 35,040 |" in told
+    assert "| ready, s | 1.5 |" in told
 
 
 def test_other_prices_make_another_page() -> None:
