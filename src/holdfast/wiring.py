@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from holdfast.archive.archivist import Archivist, Workshop
+from holdfast.archive.outbox import FOLDER, Spool
 from holdfast.archive.sweep import Sweeper
 from holdfast.beside import at_work
 from holdfast.errors import HoldfastError, RejectedError, UnavailableError
@@ -184,7 +185,7 @@ async def open_system(
             is_admitted=write and _key_files(settings, 0).is_admitted(),
         )
         nodes_here = elsewhere or system.node
-        alive = _alive(system, nodes_here, founded.key) if nodes_here else _opened(reader)
+        alive = _alive(system, nodes_here, founded.key) if nodes_here else _opened(system)
         await closing.enter_async_context(alive)
         yield system
 
@@ -301,12 +302,19 @@ def _person(founded: Founded, host: Host) -> Callable[[], Identity | None]:
 
 
 @asynccontextmanager
-async def _opened(reader: Reader) -> AsyncIterator[None]:
-    await reader.open()
+async def _opened(system: System) -> AsyncIterator[None]:
+    _remember(system)
+    await system.reader.open()
     try:
         yield
     finally:
-        await reader.stop()
+        await system.reader.stop()
+
+
+def _remember(system: System) -> None:
+    """Keep in the data directory what is to be told to the trail of what is deleted."""
+    spool = Spool(system.settings.data_path / FOLDER, PosixDisk())
+    system.sweeper.outbox.spool = system.retention.chronicle.spool = spool
 
 
 @asynccontextmanager
@@ -315,6 +323,7 @@ async def _alive(
 ) -> AsyncIterator[None]:
     """The reader before the node, which hands it what it seals; in the end the other way round."""
     settings, node = system.settings, system.node
+    _remember(system)
     system.host.compute.submit(prepare)  # or the first search would wait for its worker to load
     if node is not None:
         await node.refuse_if_retired()

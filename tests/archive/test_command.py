@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.archive.lake import HINT, METADATA_PREFIX
+from holdfast.archive.sweep import ACTION
 from holdfast.cli.app import run
 from holdfast.cli.exits import GOOD, UNREACHED
 from tests.archive.days import laid_out, trail_of
@@ -71,6 +72,8 @@ def test_sweep_prints_what_it_removed_and_reconcile_brings_an_archive_back(
     _, young, dry, told, done, mended = capsys.readouterr().out.splitlines()
     assert codes == [GOOD] * 6
     assert json.loads(mended)["archives"]["units"][0]["regions"] == list("abc")
+    (kept,) = (data / "outbox").iterdir()  # until a server of this directory stores it
+    assert json.loads(kept.read_bytes())["action"] == ACTION
     assert json.loads(young)["swept"] == []
     assert json.loads(dry)["swept"] == json.loads(done)["swept"]
     assert shape(json.loads(done)["swept"][0]) == shape(EXAMPLES["sweep"]["swept"][0])

@@ -309,7 +309,8 @@ class Sweeper:
         log.info("swept %s: %s", swept[0].unit, regions)
         target = {"type": "archive", "id": swept[0].unit}
         attributes = {"regions": regions}
-        self.outbox.put({"action": ACTION, "targets": [target], "attributes": attributes})
+        event = {"action": ACTION, "targets": [target], "attributes": attributes}
+        self.outbox.done(event, self._host.now_us())
 
 
 async def segments_in(region: Region, archive: Archive, shards: Shards) -> list[Listed] | Unknown:

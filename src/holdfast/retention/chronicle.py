@@ -40,10 +40,10 @@ class Chronicle(Outbox):
                 self._known.add(id)
         await self.flush()
 
-    def note(self, done: Expiring) -> None:
+    def note(self, done: Expiring, now_us: int) -> None:
         """What was removed is to be an event; `flush` stores it."""
         if done.removed:
-            self.put(
+            self.done(
                 {
                     "action": "holdfast.retention.expired",
                     "targets": [{"type": "archive", "id": done.unit}],
@@ -56,7 +56,8 @@ class Chronicle(Outbox):
                             for id, parts, size_bytes in done.removed
                         ],
                     },
-                }
+                },
+                now_us,
             )
 
 

@@ -244,7 +244,7 @@ class Retention:
                 deleted = await self._remove(told, floor, archives)
             except _StayError as error:
                 deleted = _staying(told, error, insists)
-            self.chronicle.note(deleted)
+            self.chronicle.note(deleted, self._host.now_us())
             await self.chronicle.flush()
             yield deleted
 
