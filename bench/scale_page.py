@@ -41,9 +41,7 @@ def page(kept: Mapping[str, Result], prices: Mapping[str, Price]) -> str:
     return TEXT.read_text("utf-8").format(
         **{name: markdown(table) for name, table in tables.items()},
         **_figures(data, found, prices),
-        years=_years(kept["archive"], kept["years"], prices)
-        if {"archive", "years"} <= kept.keys()
-        else "",
+        years=_years(kept, prices),
         around=", ".join(f"{key} {value}" for key, value in kept[NAME].surroundings.items()),
         minutes=f"{kept[NAME].took_s / 60:.0f}",
         ingest=", ".join(kept["ingest"].surroundings[key] for key in ("when", "commit", "cpu")),
