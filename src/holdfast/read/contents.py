@@ -5,6 +5,7 @@ Both say the same of it: its name, its trailer as its node signed it, its record
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from holdfast.model import NodeId
 from holdfast.proof import MismatchError, merkle, statements, tenants
@@ -115,7 +116,10 @@ def laid_out(held: Preserved, tag_key: bytes, node: NodeId, key: VerifierKey | N
     """
     if not isinstance(held, Archived) or held.let_go is None:
         opened = held.opened(key)
-        return Laid(opened.records, segment.verify_tenants(opened, tag_key, node), {})
+        starts = accumulate((count for _, count in opened.trailer.tenants[:-1]), initial=0)
+        # One record of each tells whose all are: with others among them, the root were another.
+        owners = [segment.tenant_of(opened.records[start]) for start in starts]
+        return Laid(opened.records, segment.verify_tenants(opened, tag_key, node, owners), {})
     gone, name = held.let_go.hashes, held.name
     there = held.lines.split(b"\n")[:-1]
     if len(there) + len(gone) != name.count:
@@ -125,11 +129,11 @@ def laid_out(held: Preserved, tag_key: bytes, node: NodeId, key: VerifierKey | N
     members, at = list[Member](), 0
     for number, (tag, count) in enumerate(held.trailer(key).tenants):
         lines = range(at, at + count)
-        whose = {segment.tenant_of(r) for r in records[at : at + count] if r is not None}
-        if whose:
-            own, blind = segment.hide(tag_key, whose.pop(), node, name.index)
+        one = next((record for record in records[at : at + count] if record is not None), None)
+        if one is not None:
+            own, blind = segment.hide(tag_key, segment.tenant_of(one), node, name.index)
             root = merkle.root(_hashes(records, gone, lines))
-            if whose or own != tag:
+            if own != tag:
                 raise MismatchError(f"segment {name.index} has records under another tenant's tag")
             leaf = tenants.tenant_leaf(tag, blind, count, root)
         else:  # nothing is left that says whose they were

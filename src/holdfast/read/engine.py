@@ -20,8 +20,9 @@ from msgspec import Struct
 
 from holdfast.errors import Problem, RejectedError
 from holdfast.read import sql
+from holdfast.read.ahead import Ahead, Events
 from holdfast.read.hot import HotMemo
-from holdfast.read.indexed import Indexed, Line
+from holdfast.read.indexed import Indexed
 from holdfast.read.lookup import Question, question
 from holdfast.read.matching import Rows, matching, newest
 from holdfast.read.query import Spot, Wanted
@@ -76,6 +77,7 @@ class Engine:
         self._whole: set[tuple[str, str]] = set()
         self.hot = HotMemo(limits.hot_bytes)
         self._indexed = Indexed(limits.index_bytes, limits.threads, self._check_time)
+        self._ahead = Ahead(self._indexed.within)
         self._watch = ThreadPoolExecutor(1, "watch")
         self._database = duckdb.connect(
             ":memory:",
@@ -168,16 +170,16 @@ class Engine:
             found = {row: text.encode() for row, text in self._ask(sql.Part(question.text, values))}
         return found
 
-    def within(self, parts: Sequence[FoldSource], stretch: Stretch) -> list[Line]:
-        """The records at some positions of a node, in order, as far as parts have them.
+    def within(
+        self, parts: Sequence[FoldSource], stretch: Stretch, tenant: str | None = None
+    ) -> Events:
+        """The events at some positions of a node, in order, as far as parts have them; of one
+        tenant or (None) of all.
 
         Raises:
             SourceError: a part or its index is missing, or is not what it was.
         """
-        found: list[Line] = []
-        for part in parts:
-            found += self._indexed.within(part, stretch)
-        return sorted(found)
+        return self._ahead.within(parts, stretch, tenant)
 
     def _hot(
         self, sources: Sequence[Source], wanted: Wanted, hidden: Places

@@ -16,6 +16,7 @@ import mmap
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,7 +34,7 @@ from holdfast.read import footer as footers
 from holdfast.read.decode import cuts, offsets_of
 from holdfast.read.pages import Page, pages_of
 from holdfast.read.segments import SourceError
-from holdfast.read.sources import FoldSource
+from holdfast.read.sources import FoldSource, Stretch
 from holdfast.read.words import (
     BLOCK_ROWS,
     PIECE_BYTES,
@@ -133,7 +134,7 @@ class Index:
         self.fold_path = fold
         self.words = Filter(self.array("words"), -(-footer.count // BLOCK_ROWS))
         self.runs: Mapping[str, Run] = {run.tenant: run for run in footer.runs}
-        self.page_rows = [page.row for page in footer.pages]
+        self.page_rows = np.array([page.row for page in footer.pages], np.int64)
         self._firsts = np.array([cut.first for cut in footer.cuts], np.int64)
 
     def __len__(self) -> int:
@@ -162,6 +163,29 @@ class Index:
         """Which of the footer's cuts some rows are of, and their positions."""
         cut = self.array("cut")[rows]
         return cut, self._firsts[cut] + self.array("offset")[rows]
+
+    def within(self, stretch: Stretch, tenant: str | None) -> tuple[Numbers, Numbers, Numbers]:
+        """The rows of a ledger's events that lie there, of one tenant or (None) of all, ascending;
+        with their positions, and the segments that they are of."""
+        nodes, of, segments = self._cuts
+        run = Run("", 0, len(self)) if tenant is None else self.runs.get(tenant, Run("", 0, 0))
+        mine = (of == nodes.get(stretch.node, -1)) & (self._firsts < stretch.end)
+        # What lies before the last segment that begins at or before the first position ends there.
+        before = self._firsts[mine & (self._firsts <= stretch.start)]
+        if len(before):
+            mine &= self._firsts >= before.max()
+        rows = run.start + np.flatnonzero(mine[self.array("cut")[run.start : run.end]])
+        cut, positions = self.positions(rows)
+        there = (positions >= stretch.start) & (positions < stretch.end)
+        return rows[there], positions[there], segments[cut[there]]
+
+    @cached_property
+    def _cuts(self) -> tuple[dict[NodeId, int], Numbers, Numbers]:
+        """A number for each node; and of each cut, its node's number and its segment."""
+        nodes: dict[NodeId, int] = {}
+        of = [nodes.setdefault(cut.node, len(nodes)) for cut in self.footer.cuts]
+        segments = [cut.index for cut in self.footer.cuts]
+        return nodes, np.array(of, np.int64), np.array(segments, np.int64)
 
 
 class Builder:

@@ -15,9 +15,10 @@ from itertools import chain
 import numpy as np
 
 from holdfast.errors import CorruptError
+from holdfast.read.ahead import Events
 from holdfast.read.decode import Lines, decode
 from holdfast.read.index import Index, path_of
-from holdfast.read.lookup import Lookup, Question, pages_with, records
+from holdfast.read.lookup import Lookup, Question, pages_with, records, records_of
 from holdfast.read.matching import Rows, matching
 from holdfast.read.pages import read_page
 from holdfast.read.query import Wanted
@@ -29,7 +30,6 @@ PAGES_BYTES = 32 << 20
 AHEAD_BYTES = 16 << 20  # of pages, read by all threads before one of them is looked at
 
 Wish = tuple[Index, int]  # a fold's page, by its number
-Line = tuple[int, int, bytes]  # position, segment, record
 
 
 def _read(wishes: Sequence[Wish]) -> list[bytes]:
@@ -126,8 +126,8 @@ class Indexed:
         index = self._index(fold)
         return None if index is None else records(index, self._reader(index), rows)
 
-    def within(self, fold: FoldSource, stretch: Stretch) -> list[Line]:
-        """The records at some positions of a node, in any order.
+    def within(self, fold: FoldSource, stretch: Stretch, tenant: str | None) -> Events:
+        """The events at some positions of a node, in any order; of one tenant or (None) of all.
 
         Raises:
             SourceError: a fold, or index, that must be made again.
@@ -135,13 +135,9 @@ class Indexed:
         index = self._index(fold)
         if index is None:
             raise SourceError("a fold has no index", str(path_of(fold.path)))
-        cuts = index.footer.cuts
-        cut, positions = index.positions(slice(None))
-        there = np.array([each.node == stretch.node for each in cuts])[cut]
-        there &= (positions >= stretch.start) & (positions < stretch.end)
-        rows = np.flatnonzero(there).tolist()
-        found = records(index, self._reader(index), rows) if rows else {}
-        return [(int(positions[row]), cuts[cut[row]].index, found[row]) for row in rows]
+        rows, positions, segments = index.within(stretch, tenant)
+        found = records_of(index, self._reader(index), rows) if len(rows) else []
+        return Events(positions, segments, found)
 
     def _sure(self, lookup: Lookup, rows: Rows, asked: Question) -> Rows:
         """Those rows of which the record itself matches."""

@@ -6,8 +6,7 @@ contain, and given to whoever checks them like hot ones.
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, product, repeat
 
 import numpy as np
@@ -17,7 +16,7 @@ from msgspec import Struct
 from holdfast.read.decode import names_in
 from holdfast.read.index import KEY_MASK, Cut, Index
 from holdfast.read.matching import Rows
-from holdfast.read.pages import record_in, start_of, starts_in
+from holdfast.read.pages import records_at, starts_in
 from holdfast.read.query import Phrase, Spot, Wanted
 from holdfast.read.segments import SourceError
 from holdfast.read.sources import Places, Stretch
@@ -244,7 +243,7 @@ class Lookup:
         """Those whose record contains one of some texts."""
         found: list[int] = []
         sizes, pages = self.index.array("size"), self.index.footer.pages
-        numbers = np.unique(np.searchsorted(self.index.page_rows, rows, side="right") - 1).tolist()
+        numbers = pages_with(self.index, rows)
         for number, data in zip(numbers, self._read(numbers), strict=True):
             page = pages[number]
             starts = starts_in(sizes[page.row : page.row + page.rows])
@@ -258,31 +257,34 @@ class Lookup:
 
 def pages_with(index: Index, rows: Rows) -> list[int]:
     """The numbers of the pages that hold some rows."""
-    return [*_by_page(index, sorted(rows.tolist()))]
+    return [*np.unique(_pages_of(index, rows)).tolist()]
 
 
 def records(index: Index, read: Reader, rows: Sequence[int]) -> dict[int, bytes]:
     """The records at some rows of a fold. read: what gives its pages by number."""
-    found: dict[int, bytes] = {}
-    sizes = index.array("size")
-    parts = _by_page(index, sorted(rows))
-    for (number, some), data in zip(parts.items(), read(list(parts)), strict=True):
-        page = index.footer.pages[number]
-        for row in some:
-            record = record_in(data, start_of(sizes[page.row : row]), int(sizes[row]))
-            if record is None:
-                reason = "a fold's page holds other records than its index says"
-                raise SourceError(reason, index.fold_path)
-            found[row] = record
+    every = np.unique(np.array(rows, np.int64))
+    return dict(zip(every.tolist(), records_of(index, read, every), strict=True))
+
+
+def records_of(index: Index, read: Reader, rows: Rows) -> list[bytes]:
+    """The same of ascending rows, in their order."""
+    found: list[bytes] = []
+    sizes, pages = index.array("size"), index.footer.pages
+    numbers, starts = np.unique(_pages_of(index, rows), return_index=True)
+    every = numbers.tolist()
+    for number, some, data in zip(every, np.split(rows, starts[1:]), read(every), strict=True):
+        first = pages[number].row
+        several = records_at(data, sizes[first : some[-1] + 1], some - first)
+        if several is None:
+            reason = "a fold's page holds other records than its index says"
+            raise SourceError(reason, index.fold_path)
+        found += several
     return found
 
 
-def _by_page(index: Index, rows: Iterable[int]) -> dict[int, list[int]]:
-    """Ascending rows by the page that holds them."""
-    found: dict[int, list[int]] = {}
-    for row in rows:
-        found.setdefault(bisect_right(index.page_rows, row) - 1, []).append(row)
-    return found
+def _pages_of(index: Index, rows: Rows) -> Rows:
+    """The number of the page that holds each row."""
+    return np.searchsorted(index.page_rows, rows, side="right") - 1
 
 
 def _found(data: bytes, needles: Sequence[Needle], starts: Rows) -> Iterator[int]:

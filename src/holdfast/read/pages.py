@@ -103,17 +103,20 @@ def read_page(path: str, page: Page) -> bytes:
     return data[_PREFIX_BYTES + int.from_bytes(data[:_PREFIX_BYTES], "little") :]
 
 
-def record_in(page: bytes, start: int, size: int) -> bytes | None:
-    """A record of a page, of so many bytes, whose prefix begins at `start`; None: another one."""
-    end = start + _PREFIX_BYTES + size
-    if end > len(page) or int.from_bytes(page[start : start + _PREFIX_BYTES], "little") != size:
+def records_at(page: bytes, sizes: Numbers, rows: Numbers) -> list[bytes] | None:
+    """The records at some ascending rows of a page; None: it holds others.
+
+    sizes: of its records, all up to the last of those rows.
+    """
+    starts = starts_in(sizes)
+    begins, ends = starts[rows], starts[rows + 1]
+    if ends[-1] > len(page):
         return None
-    return page[start + _PREFIX_BYTES : end]
-
-
-def start_of(before: Numbers) -> int:
-    """Where the record of a page begins that comes after records of these sizes."""
-    return int(before.sum(dtype=np.int64)) + _PREFIX_BYTES * len(before)
+    prefixes = np.frombuffer(page, np.uint8)[begins[:, np.newaxis] + np.arange(_PREFIX_BYTES)]
+    if (prefixes.view("<u4")[:, 0] != sizes[rows]).any():
+        return None
+    begins = begins + _PREFIX_BYTES
+    return [page[at:end] for at, end in zip(begins.tolist(), ends.tolist(), strict=True)]
 
 
 def starts_in(sizes: Numbers) -> Numbers:

@@ -12,8 +12,9 @@ import atexit
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import groupby
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 from msgspec import Raw, structs
 
@@ -133,23 +134,31 @@ def run_matching(parts: Sequence[Lines], query: Query) -> frozenset[Place]:
 
 
 def lines_within(
-    parts: Sequence[FoldSource], stretch: Stretch, limits: Limits = DEFAULTS
+    parts: Sequence[FoldSource],
+    stretch: Stretch,
+    tenant: str | None = None,
+    limits: Limits = DEFAULTS,
 ) -> list[Lines]:
     """The records at some positions of a node, from parts: neighbours of one segment together, in
-    order.
+    order. tenant: whose; None: of all.
 
     Raises:
         SourceError: a part or its index must be fetched or made again.
     """
     with engine_of(limits).working() as engine:
-        found = engine.within(parts, stretch)
-    several: list[Lines] = []
-    # Neighbours are as far from their number among all.
-    for (index, _), some in groupby(enumerate(found), lambda one: (one[1][1], one[1][0] - one[0])):
-        lines = [line for _, line in some]
-        data = b"".join(record + b"\n" for _, _, record in lines)
-        several.append(Lines(stretch.node, index, lines[0][0], data))
-    return several
+        found = engine.within(parts, stretch, tenant)
+    positions, segments = found.positions, found.segments
+    cuts = np.flatnonzero((np.diff(positions) != 1) | (np.diff(segments) != 0)) + 1
+    bounds = [0, *cuts.tolist(), len(positions)] if len(positions) else []
+    return [
+        Lines(
+            stretch.node,
+            int(segments[start]),
+            int(positions[start]),
+            b"\n".join((*found.records[start:end], b"")),
+        )
+        for start, end in pairwise(bounds)
+    ]
 
 
 def is_newer(page: Page, query: Query, source: Source) -> bool:
