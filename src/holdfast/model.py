@@ -3,7 +3,7 @@
 Plain frozen data; no behaviour beyond what the data itself defines. Times are µs since 1970, UTC.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Raw, Struct
 
@@ -88,6 +88,8 @@ HoldingKind = Literal[
     "silent",
     "settings",
 ]
+LOSSES: Final[frozenset[HoldingKind]] = frozenset({"hole", "unreadable", "conflict"})
+"""Those by which something that was acknowledged may be lost."""
 
 
 class Holding(Struct, frozen=True):

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from holdfast.cli.app import run
 from holdfast.cli.timeline import Line, Span, cells_of
-from holdfast.model import HoldingKind
-from holdfast.serve.ui.advice import HOLDING
+from holdfast.model import LOSSES, HoldingKind
+from holdfast.serve.ui.advice import HOLDING, MAYBE_LOST
 from holdfast.watch import advice
 from tests.cli.terminal import terminal
 from tests.cli.trail import write_trail
 from tests.serve.running import EVENT, Running, running
 
 Capture = pytest.CaptureFixture[str]
+NEXT = re.compile(r"^  \w{8}….{4} +2 +✓ open", re.M)  # the node in another epoch
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
 
 
@@ -74,6 +75,7 @@ def test_the_status_shows_each_region_and_what_is_wrong_in_80_columns(server: Ru
     assert code == 0 and b"\x1b[" in seen.written  # in colour
     assert "✓ ready" in shown and "✓ Complete through" in shown
     assert "resting on regions a and b" in shown
+    assert "✓ Nothing acknowledged is known to be lost" in shown
     assert re.search(r"^  a +✓ up to date +0 +0 B +0 s +closed", shown, re.M)
     assert re.search(r"^  c +✗ does not count +[23] +[\d.]+ (K?B) ", shown, re.M)
     assert "✗ c: left alone: there is no directory" in shown
@@ -113,12 +115,11 @@ def test_watching_outlives_a_server_that_is_away_and_ends_with_the_terminal_as_i
             first.stop()
             away = seen.see(lambda shown: "NO ANSWER for" in shown)
             with running(tmp_path / "data", port=port):
-                back = seen.see(lambda shown: "NO ANSWER" not in shown and "✓ ready" in shown)
+                seen.see(lambda shown: "NO ANSWER" not in shown and bool(NEXT.search(shown)))
 
                 code = seen.interrupt()
 
     assert "connection refused" in away and "✓ up to date" in away  # the last figures stay
-    assert re.search(r"^  \w{8}….{4} +2 +✓ open", back, re.M)  # another epoch
     assert code == 130
     assert seen.written.endswith(b"\x1b[?25h\x1b[?1049l")  # the cursor, and the screen before
     assert b"Traceback" not in seen.written
@@ -204,6 +205,21 @@ def test_nothing_is_drawn_as_known_that_is_not(
         assert (cell == "gap") == touched
         assert cell != "complete" or end <= through_us
         assert cell != "unknown" or waiting
+
+
+def test_from_the_regions_alone_the_status_claims_nothing_of_a_server_or_of_lag(
+    gap: Path, capsys: Capture
+) -> None:
+    assert run(["status", "--data", str(gap)]) == 0
+
+    shown = capsys.readouterr().out
+    assert "no server was asked" in shown and "ready" not in shown
+    assert re.search(r"^  a +✓ counts +- +- +-", shown, re.M)
+    assert "known to be lost" not in shown  # the gap says what is
+
+
+def test_what_may_be_lost_is_what_the_advice_says() -> None:
+    assert {kind for kind, each in HOLDING.items() if each.lost == MAYBE_LOST} == LOSSES
 
 
 def test_there_is_advice_for_everything_that_operations_names() -> None:

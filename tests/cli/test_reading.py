@@ -108,7 +108,7 @@ def test_a_person_sees_the_event_and_on_what_the_answer_rests(capsys: Capture) -
     printed = capsys.readouterr()
     assert "alice" in printed.out and "user.login" in printed.out
     assert "resting on regions: a" in printed.err
-    assert "held back by region c is away" in printed.err
+    assert "held back: region c is away" in printed.err
     assert "--cursor abc" in printed.err
 
 

@@ -304,7 +304,19 @@ def test_the_doctor_counts_no_region_that_leaves_among_those_that_are_written_to
     assert code == 3
     bad = {each["check"]: each["detail"] for each in found["checks"] if each["state"] == "bad"}
     assert set(bad) == {"region b", "quorum"}
-    assert bad["quorum"] == "1 regions of the 2 needed to write"
+    assert bad["quorum"] == "1 of 2 regions take events; 2 must"
+
+
+def test_the_doctor_does_not_count_a_region_that_takes_nothing(data: Path, capsys: Capture) -> None:
+    store = data / "regions/b"
+    shutil.rmtree(store / "ev/probe", ignore_errors=True)
+    (store / "ev/probe").write_bytes(b"no directory, so nothing can be put below it")
+
+    code, found = ask(data, capsys, "doctor")
+
+    quorum = next(each for each in found["checks"] if each["check"] == "quorum")
+    assert code == 0
+    assert (quorum["state"], quorum["detail"]) == ("warning", "2 of 3 regions take events; 2 must")
 
 
 def test_the_doctor_tries_each_region_and_leaves_nothing_that_a_verifier_minds(

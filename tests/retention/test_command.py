@@ -94,7 +94,7 @@ def test_what_a_rule_lets_go_is_gone_for_searches_verify_and_the_lake(
     assert {each["tenant"]: each["count"] for each in counted["groups"]} == {"": 4, "blå": 4}
     assert [(each["class"], each["events"]) for each in counted["retained_out"]] == [("short", 16)]
     assert "16 records of 2026-03-01 are retained out since" in said
-    assert "classes of days or hours that are let go: 1" in said and "parts removed: 0" in said
+    assert "classes of days or hours that have expired: 1" in said and "parts removed: 0" in said
     for id in "abc":
         metadata = (tmp_path / "data" / "regions" / id / METADATA_PREFIX).glob("v*.json")
         table = StaticTable.from_metadata(str(max(metadata)))

@@ -153,7 +153,7 @@ def test_a_server_counts_no_region_that_takes_a_second_create_and_says_why(
         bad = {each["check"] for each in checks if each["state"] == "bad"}
         quorum = next(each["detail"] for each in checks if each["check"] == "quorum")
         assert (code, bad) == (3, {"region c: put-if-absent"})
-        assert quorum == "2 regions of the 2 needed to write"
+        assert quorum == "2 of 3 regions take events; 2 must"
 
         assert server.stop() == 0
         server.start()

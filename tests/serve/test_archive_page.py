@@ -79,7 +79,7 @@ def test_a_day_that_did_not_come_back_outweighs_all_else() -> None:
     tried = restored(b=Tried(9, 5, why="ev/arc/x: its bytes do not hash to its name"))
     page = view(restored=tried, shelves=shelves(c=Shelf(frozenset(), frozenset({DAYS[0]}))))
 
-    assert standing(page) == ("down", "1 day did not come back from b")
+    assert standing(page) == ("down", "1 day could not be restored from b")
     assert "--region b --day 2023-07-07" in seen(page).text
     assert [each.what for each in wrong(page)][:2] == ["failed", "corrupt"]
 

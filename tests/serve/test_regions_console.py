@@ -67,10 +67,10 @@ def moods(told: Ladder) -> list[str]:
 
 def test_the_headline_says_what_may_still_fail() -> None:
     assert [quorum(view(answering=count))[1] for count in (3, 2, 1, 0)] == [
-        "Quorum holds; 1 region more may fail",
+        "Quorum holds; 1 more region may fail",
         "Quorum holds, without margin",
-        "No quorum: nothing new is acknowledged until 1 region more answer",
-        "No quorum: nothing new is acknowledged until 2 regions more answer",
+        "No quorum: nothing new is acknowledged until 1 more region answers",
+        "No quorum: nothing new is acknowledged until 2 more regions answer",
     ]
 
 

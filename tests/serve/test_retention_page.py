@@ -59,7 +59,7 @@ def page(**changes: Any) -> Reader:
 def test_it_says_what_rules_do_and_what_is_held() -> None:
     text = page().text
 
-    assert standing(view()) == ("held", "1 rule lets go what is old; 1 hold in force")
+    assert standing(view()) == ("held", "1 rule expires old events; 1 hold in force")
     assert "tenants acme" in text and "all others" in text and "for ever" in text
     assert "2023-07-01" in text and "too young" in text
     assert "case 114" in text and "over since" in text
@@ -71,7 +71,7 @@ def test_without_a_rule_that_ends_all_of_it_is_kept() -> None:
 
     assert standing(told) == (
         "none",
-        "No rule lets anything go: all of it is kept; 0 holds in force",
+        "No rule expires anything: everything is kept; 0 holds in force",
     )
     assert "Nothing so far." in read(retention.render(told).decode()).text
 

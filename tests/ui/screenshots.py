@@ -132,7 +132,9 @@ def months(browser: Browser, folder: Path) -> None:
             server.inside(server.system.restorer.restore_some)
         day = part.parts[-3].removeprefix("day=")
         server.inside(lambda: server.system.restorer.restore_some(("b", day)))
-        server.wait_until(lambda: "1 day did not come back from b" in server.get("/archive").text)
+        server.wait_until(
+            lambda: "1 day could not be restored from b" in server.get("/archive").text
+        )
         shoot(browser, server, {"archive": "/archive"})
         server.inside(lambda: server.system.sweeper.sweep(0))
         wanted = {"tenant": "acme", "reason": "case 26-114", "author": "ann", "to": WHILE_AGO}

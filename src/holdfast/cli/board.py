@@ -23,7 +23,7 @@ from holdfast.cli.marks import (
 )
 from holdfast.cli.printer import JsonObject, safe
 from holdfast.proof import ProofError, names, note
-from holdfast.serve.ui.words import BEHIND_US, clock, short, size, span
+from holdfast.serve.ui.words import BEHIND_US, clock, counted, short, size, span
 from holdfast.times import parse_time
 from holdfast.watch import advice
 
@@ -100,8 +100,15 @@ def _head(said: JsonObject, now_us: int) -> Text:
         f" {said['version']}   trail ",
         (safe(trail["name"]), "bold"),
         f" {short(safe(trail['id']))}   {when}   ",
-        sign("held", "ready") if said["ready"] else sign("down", "not ready"),
+        _ready(said),
     )
+
+
+def _ready(said: JsonObject) -> Text:
+    """Alerts are looked after by servers alone: without them a command has read the regions."""
+    if not said["ready"]:
+        return sign("down", "not ready")
+    return sign("held", "ready") if said["alerts"] else sign("unk", "no server was asked")
 
 
 def _alarms(reader: JsonObject) -> Iterator[RenderableType]:
@@ -120,9 +127,11 @@ def _alarms(reader: JsonObject) -> Iterator[RenderableType]:
 def _alerts(alerts: JsonObject | None, now_us: int) -> Iterator[RenderableType]:
     if alerts is None:
         return
-    if alerts["open"]:
+    if not alerts["open"]:
+        yield sign("held", "No alert is open")
+    else:
         mood: Mood = "down" if alerts["critical"] else "behind"
-        yield sign(mood, f"{alerts['open']} alerts are open, {alerts['critical']} critical")
+        yield sign(mood, f"Open: {counted(alerts['open'], 'alert')}, {alerts['critical']} critical")
         yield to_do("what each means, and what to do:", "holdfast alerts list")
     for each in alerts["channels"]:
         if each["failing"]:
@@ -174,7 +183,9 @@ def _state(region: JsonObject) -> Text:
         if region["answered"] is None and not region["why"]:
             return sign("unk", "not known yet")
         return sign("down", "does not count")
-    if region["lag"] and region["lag"]["seconds"] * 1e6 > BEHIND_US:
+    if region["lag"] is None:
+        return sign("held", "counts")
+    if region["lag"]["seconds"] * 1e6 > BEHIND_US:
         return sign("behind", "behind")
     return sign("held", "up to date")
 
@@ -263,23 +274,27 @@ def _surveys(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
     yield heading("Surveys", "by this process")
     if survey is not None:
         mood: Mood = "held" if survey["identical"] else "behind"
-        alike = "all regions hold all" if survey["identical"] else "not every region holds all"
+        alike = (
+            "every region holds everything"
+            if survey["identical"]
+            else "not every region holds everything"
+        )
         text = f"names  {ago(survey['ended'], now_us)}: {alike}, {survey['repaired']:,} repaired"
         yield below(sign(mood, text))
     if scrub is not None:
         read = f"read {scrub['objects']:,} objects, {size(scrub['bytes'])}"
         ok: Mood = "down" if scrub["findings"] else "held"
         yield below(sign(ok, f"bytes  {ago(scrub['ended'], now_us)}: {read}"))
-    yield from _kept(said, now_us)
     findings = [each for part in (survey, scrub) if part for each in part["findings"]]
     for finding in findings[:SHOWN_MAX]:
         yield from _finding(finding)
     if len(findings) > SHOWN_MAX:
         yield below(Text(f"and {len(findings) - SHOWN_MAX} more findings", "dim"), 4)
+    yield from _kept(said, now_us)
 
 
 def _kept(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
-    """The archive, and what came back from regions alone."""
+    """The archive, and days that could not be restored."""
     archive, restores = said["archive"], said["restores"]
     if archive is not None:
         wrong: Mood = "behind" if archive["trouble"] or archive["due"] else "held"
@@ -291,7 +306,7 @@ def _kept(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
         )
     for each in restores["regions"] if restores is not None else ():
         for failed in each["failed"][:SHOWN_MAX]:
-            told = f"{failed['day']} does not come back from {safe(each['region'])}"
+            told = f"{failed['day']} could not be restored from {safe(each['region'])}"
             yield below(sign("down", f"{told}: {safe(failed['why'])}"))
 
 

@@ -7,7 +7,7 @@ import shutil
 import ssl
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -113,7 +113,9 @@ def _data(data: Path) -> Iterator[Check]:
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         yield Check("data", "bad", f"{data} cannot be read and written by this user")
     if data.stat().st_mode & 0o007:
-        yield Check("data", "warning", f"{data} can be read by everybody here, and has events")
+        yield Check(
+            "data", "warning", f"{data} holds events, and every user of this machine can read it"
+        )
     free = shutil.disk_usage(data).free
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
@@ -211,9 +213,14 @@ def _regions(settings: Settings) -> Iterator[Check]:
         yield Check(f"region {region.region}", state, detail)
         for each in tried.get(region.region, ()):
             yield Check(f"region {region.region}: {each.property}", _state(each), each.detail)
-    good = sum(not why_unfit(each) for each in tried.values())
-    state = "ok" if good >= seen.quorum else "bad"
-    yield Check("quorum", state, f"{good} regions of the {seen.quorum} needed to write")
+    yield _quorum(tried.values(), len(settings.regions) - len(settings.leaving), seen.quorum)
+
+
+def _quorum(tried: Iterable[Sequence[Tried]], members: int, quorum: int) -> Check:
+    """Whether enough regions take what is written. One that is full was not seen to take it."""
+    good = sum(not why_unfit(each) and each[0].verdict is not Verdict.UNKNOWN for each in tried)
+    state = "bad" if good < quorum else "warning" if good < members else "ok"
+    return Check("quorum", state, f"{good} of {members} regions take events; {quorum} must")
 
 
 def _try(settings: Settings, seen: SeenTrail) -> dict[str, Sequence[Tried]]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.cli.printer import JsonObject, safe
+from holdfast.model import LOSSES
 from holdfast.serve.ui import advice
 from holdfast.serve.ui.words import FRESH_US, clock, short, span
 from holdfast.times import parse_time
@@ -84,12 +85,16 @@ def statement(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
     for holding in said["holding_back"]:
         node = f"node {short(safe(holding['node']))}: " if holding["node"] else ""
         age = span(now_us - parse_time(holding["since"]))
-        yield below(sign("behind", f"held back for {age} by {node}{safe(holding['reason'])}"))
+        yield below(sign("behind", f"held back for {age}: {node}{safe(holding['reason'])}"))
         known = advice.HOLDING.get(holding["kind"])  # a newer server may name another
         for step in known.steps if known else ():
             yield to_do(step.text.replace("`", ""), _command(step.command, holding["node"]))
     for gap in said["gaps"]:
         yield below(Group(*_gap(gap)))
+    if any(holding["kind"] in LOSSES for holding in said["holding_back"]):
+        yield below(sign("down", "Something acknowledged may be lost: delete nothing"))
+    elif said["complete_through"] and not said["gaps"]:
+        yield below(sign("held", "Nothing acknowledged is known to be lost"))
 
 
 def _through(said: JsonObject, now_us: int) -> Text:

@@ -159,7 +159,7 @@ def statement_lines(answer: JsonObject) -> Iterator[str]:
     yield f"resting on regions: {regions or 'none'}"
     for holding in answer.get("holding_back", ()):
         node = f"node {safe(holding['node'])}: " if holding["node"] else ""
-        yield f"held back by {node}{safe(holding['reason'])} (since {safe(holding['since'])})"
+        yield f"held back: {node}{safe(holding['reason'])} (since {safe(holding['since'])})"
     for gap in answer.get("gaps", ()):
         yield (
             f"GAP in node {safe(gap['node'])}: segments {gap['start']} up to {gap['end']}, "

@@ -120,6 +120,6 @@ def _print(report: Reconciliation, copied: ArchiveReport | None) -> None:
         printer.line(printer.safe(what))
     printer.line("compared: names and sizes (a server reads all bytes, over scrub_period_days)")
     if report.identical:
-        printer.line("every region lists all of every ledger, in copies of the same sizes")
+        printer.line("every region lists every ledger in full, in copies of the same sizes")
     else:
         printer.line("the regions do NOT all hold everything that must be there")

@@ -16,12 +16,12 @@ from holdfast.times import format_us
 
 CODES: dict[Verdict, int] = {"good": GOOD, "failed": REFUTED, "unchecked": UNREACHED}
 SAID: dict[Verdict, str] = {
-    "good": "GOOD: all of it came back, down to each event",
+    "good": "GOOD: all of it was restored, down to each event",
     "failed": "FAILED: this region alone does not give the day back",
     "unchecked": "COULD NOT BE TRIED: that says nothing of what the region holds",
 }
 
-NOTHING = "GOOD: nothing is known to be stored on that day"
+NOTHING = "GOOD: nothing that can be asked for yet was stored on that day"
 
 
 def rehearse(
@@ -79,4 +79,4 @@ def _print(done: Restored) -> None:
     nothing = done.verdict == "good" and not brought.segments
     printer.line(NOTHING if nothing else SAID[done.verdict])
     if done.ended_us < units.start_us(done.day) + units.DAY_US + LATE_US:
-        printer.note("the day goes on: what was stored in the last two minutes is not asked for")
+        printer.note("the day is not over: what was stored in the last two minutes is left out")

@@ -50,11 +50,13 @@ def _print(said: dict[str, Any], doing: str) -> None:
     for rule in said["rules"]:
         kept = f"at most {rule['max']} days" if rule["max"] else "for ever"
         printer.line(f"class {safe(rule['class'])}: kept at least {rule['min']} days, {kept}")
+    if not any(rule["max"] for rule in said["rules"]):
+        printer.line("no rule has a max: nothing expires")
     found = said["expiring"]
     rows = [_row(each) for each in found if each["removed"] or each["left"] or each["why"]]
     if rows:
         printer.table(("unit", "class", "events", "bytes", "may go", doing, "why not"), rows)
-    printer.line(f"classes of days or hours that are let go: {sum(e['floored'] for e in found)}")
+    printer.line(f"classes of days or hours that have expired: {sum(e['floored'] for e in found)}")
     for id, why in said["away"].items():
         printer.line(f"{safe(id)} could not be looked at: {safe(why)}")
     if said["trouble"]:

@@ -269,7 +269,7 @@ async def _race(region: Region, id: str) -> tuple[Tried, Tried, Tried]:
         race = race if again.verdict is Verdict.HOLDS else again
     listing = await region.list(layout.PROBES_PREFIX, key[:-1])
     if len(won) != 1 or isinstance(before, Unknown):
-        why = before.reason if isinstance(before, Unknown) else "not exactly one create won"
+        why = before.reason if isinstance(before, Unknown) else "not tried: no create won alone"
         read, listed = (Tried(name, Verdict.UNKNOWN, why) for name in QUORUM_RESTS_ON[1:])
         return race, read, listed
     return race, judge_read(won, found), judge_listing(key, listing)

@@ -79,7 +79,7 @@ def _card(alert: Alert, view: AlertsView) -> Markup:
         ),
         el(
             "div",
-            el("p", clip(alert.summary[:1].upper() + alert.summary[1:], 600)),
+            el("p", clip(alert.summary, 600), class_="key-of"),
             el("p", el("b", "It means: "), kind.means, class_="dim"),
             el("p", more, class_="dim"),
             class_="stack",

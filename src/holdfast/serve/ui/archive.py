@@ -33,10 +33,10 @@ KEPT: Final = (
     ("no", 0, "nothing was stored"),
 )
 CAME_BACK: Final = (
-    ("c3", 9, "came back within 30 days"),
+    ("c3", 9, "restored within 30 days"),
     ("c2", 6, "within half a year"),
     ("c1", 3, "longer ago"),
-    ("fx", 9, "failed to, the last time"),
+    ("fx", 9, "failed the last time"),
     ("no", 0, "not tried yet"),
 )
 _TO_DO: Final = {  # the gravest first
@@ -115,7 +115,10 @@ def standing(view: ArchiveView) -> tuple[Mood, str]:
     units_count = {id: len(shelf.whole) for id in view.ids if (shelf := view.shelf(id))}
     if found["failed"]:
         ids = [id for id in view.ids if view.restored.failed(id)]
-        return "down", f"{counted(found['failed'], 'day')} did not come back from {', '.join(ids)}"
+        return (
+            "down",
+            f"{counted(found['failed'], 'day')} could not be restored from {', '.join(ids)}",
+        )
     if found["corrupt"]:
         return "down", f"An object is corrupt, of {counted(found['corrupt'], 'day')}"
     if view.last is not None and view.last.trouble:
@@ -154,9 +157,9 @@ def _reach(view: ArchiveView) -> Iterator[Child]:
     every_us = view.restored.every_us
     if every_us:
         often = "hour" if every_us == HOUR_US else f"{every_us // HOUR_US} hours"
-        yield f"Every {often} a piece of some day is brought back from one region alone."
+        yield f"Every {often} a piece of some day is restored from one region alone, as a drill."
     else:
-        yield "Nothing is brought back by this server (restore_drill_hours is 0)."
+        yield "This server rehearses no restores (restore_drill_hours is 0)."
 
 
 def wrong(view: ArchiveView) -> list[Wrong]:
@@ -215,7 +218,7 @@ def _wrongs(view: ArchiveView) -> Markup | None:
 def _maps(view: ArchiveView) -> Markup:
     if not view.days:
         return el("p", "Which days the trail has is not known yet.", class_="note unk")
-    kept, back = "how each day is kept", "when each day came back"
+    kept, back = "how each day is kept", "when each day was last restored"
     older = len({day[:7] for day in view.days}) > MONTHS_MAX
     view = structs.replace(view, days=view.days[-DAYS_DRAWN_MAX:])
     keeping = [_map(id, _kept_state(view, id), kept_cells(view, id), kept) for id in view.ids]
@@ -226,7 +229,7 @@ def _maps(view: ArchiveView) -> Markup:
             head("How each day is kept", f"{told}A day is that on which events were stored, UTC."),
             _panel(keeping, KEPT, f"By region: {kept}"),
             head(
-                "When each day came back",
+                "When each day was last restored",
                 f"{told}From this region alone, checked from its events up to a signed root.",
             ),
             _panel(coming, CAME_BACK, f"By region: {back}"),
@@ -258,7 +261,7 @@ def _back_state(view: ArchiveView, id: str) -> Markup:
     if failed := view.restored.failed(id):
         return state("down", f"{counted(len(failed), 'day')} failed")
     back = sum(bool(each.good_us) for each in view.restored.places.get(id, {}).values())
-    return state("held" if back else "none", f"{counted(back, 'day')} came back")
+    return state("held" if back else "none", f"{counted(back, 'day')} restored")
 
 
 def kept_cells(view: ArchiveView, id: str) -> dict[str, Cell]:
@@ -330,8 +333,8 @@ def _regions(view: ArchiveView) -> Markup:
             waits = state("behind", span(now_us - waits_us))
         last = mono(clock(good_us, now_us)) if good_us else "never"
         rows.append((_region(id), *figures, last, waits))
-    heads = ("Region", ">Days or hours", ">Bytes", "Last came back, UTC", "Longest without")
-    told = "Longest without: of the day that has not come back for longest."
+    heads = ("Region", ">Days or hours", ">Bytes", "Last restore, UTC", "Oldest day")
+    told = "Oldest day: how long ago the day restored least recently was."
     return join([head("Regions", told), table("Regions", heads, rows)])
 
 
@@ -349,7 +352,7 @@ def _restores(view: ArchiveView) -> Markup:
     title = head("Restores", "The newest of this process; what failed is remembered until mended.")
     if not rows:
         return el("div", title, el("p", "None since this server started.", class_="dim"))
-    heads = ("When, UTC", "From", "Day", "Result", "What came back")
+    heads = ("When, UTC", "From", "Day", "Result", "What was restored")
     return el("div", title, table("Restores", heads, rows))
 
 

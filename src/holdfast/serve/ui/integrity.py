@@ -17,7 +17,7 @@ from holdfast.serve.ui.heat import DAYS, heat, legend
 from holdfast.serve.ui.html import Child, Markup, clip, el, join
 from holdfast.serve.ui.parts import command_box, head, mono, state, table
 from holdfast.serve.ui.verified import VERDICTS, Verified, findings, reach
-from holdfast.serve.ui.words import Frame, Mood, clock, short, size
+from holdfast.serve.ui.words import Frame, Mood, clock, counted, short, size
 from holdfast.times import format_us
 from holdfast.watch.advice import FINDING
 from holdfast.watch.history import HOUR_US, Hour
@@ -129,7 +129,7 @@ def _reach(view: IntegrityView) -> Iterator[Child]:
         if not survey.whole and whole is not None:
             yield f"; over everything in the hour of {clock(whole, now_us)[:-3]}"
         yield ". "
-    period = f"Every byte is read once in {view.scrub_period_days} days"
+    period = f"Every byte is read once in {counted(view.scrub_period_days, 'day')}"
     if scrub is None:
         yield f"{period}; no share was read yet since this server started. "
     elif not scrub.objects:
@@ -221,7 +221,7 @@ def _map(view: IntegrityView) -> Markup:
     ]
     told = (
         f"The last {DAYS} days by this server, a cell an hour of the clock (UTC). It is kept "
-        "beside the cache, and lost with it."
+        "beside the cache and lost with it."
     )
     return join(
         [

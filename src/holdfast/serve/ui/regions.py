@@ -15,7 +15,6 @@ from holdfast.serve.ui.words import (
     Mood,
     RegionView,
     clock,
-    counted,
     glyph,
     size,
     span,
@@ -63,17 +62,20 @@ def quorum(view: RegionsView) -> tuple[Mood, str]:
     """Whether events can be acknowledged, and what may still fail."""
     left = view.answering - view.frame.quorum
     if left < 0:
-        lacking = counted(-left, "region")
-        return "down", f"No quorum: nothing new is acknowledged until {lacking} more answer"
+        lacking = f"{-left} more region{'' if left == -1 else 's'}"
+        return (
+            "down",
+            f"No quorum: nothing new is acknowledged until {lacking} answer{'s' * (left == -1)}",
+        )
     if left == 0:
         return "behind", "Quorum holds, without margin"
-    return "held", f"Quorum holds; {counted(left, 'region')} more may fail"
+    return "held", f"Quorum holds; {left} more region{'s' * (left != 1)} may fail"
 
 
 def _curves(view: RegionsView) -> Markup:
     told = (
-        "Kept by this server beside its cache, a week at most, and lost with it. No line: nothing "
-        "was kept, which is no zero."
+        "Kept by this server beside its cache, for a week at most, and lost with it. Where there "
+        "is no line, nothing was recorded: that is not zero."
     )
     title = head("Over time", told, *spans("/regions", SPANS, view.named))
     panels = [el("div", figure(curve), class_="panel pad") for curve in view.curves]
@@ -114,6 +116,8 @@ def _card(region: RegionView, now_us: int, curve: Curve | None) -> Markup:
 def _state_of(region: RegionView) -> tuple[str, str]:
     if not region.usable:
         return ("unk", "not known yet") if region.ok_us is None else ("down", "does not count")
-    if (region.lag_us or 0) > BEHIND_US:
+    if region.lag_us is None:
+        return "held", "counts"
+    if region.lag_us > BEHIND_US:
         return "behind", "behind"
     return "held", "up to date"

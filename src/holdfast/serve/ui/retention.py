@@ -52,7 +52,7 @@ def standing(view: RetentionView) -> tuple[Mood, str]:
     if isinstance(view.seen, Lacking):
         return "unk", "What is held, and what was let go, could not be looked up"
     if view.last is not None and view.last.trouble:
-        return "behind", "Letting go stops before it is done"
+        return "behind", "Expiry stops before it is done"
     if view.seen.unread:
         return "behind", "A hold that no copy tells of keeps everything"
     if view.last is not None and any(map(_stays, view.last.expiring)):
@@ -60,8 +60,8 @@ def standing(view: RetentionView) -> tuple[Mood, str]:
     held = f"{counted(len(view.seen.standing), 'hold')} in force"
     limited = sum(bool(rule.max) for rule in view.rules)
     if not limited and not view.seen.out:
-        return "none", f"No rule lets anything go: all of it is kept; {held}"
-    return "held", f"{counted(limited, 'rule')} let{'s' * (limited == 1)} go what is old; {held}"
+        return "none", f"No rule expires anything: everything is kept; {held}"
+    return "held", f"{counted(limited, 'rule')} expire{'s' * (limited == 1)} old events; {held}"
 
 
 def _reach(view: RetentionView) -> Iterator[Child]:
@@ -76,7 +76,7 @@ def _reach(view: RetentionView) -> Iterator[Child]:
             yield f"{id} could not be looked at: {clip(why, 160)}. "
         if last.through_us is not None:
             yield f"Ages are counted by what was complete then: {format_us(last.through_us)[:19]}. "
-    yield "A class of a day goes as a whole, in every region, and no proof of what is left with it."
+    yield "A class of a day goes as a whole, in every region; what stays can still be proven."
 
 
 def _rules(view: RetentionView) -> Markup:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from holdfast.model import Completeness
+from holdfast.model import LOSSES, Completeness
 from holdfast.serve.ui.html import Child, Markup, clip, el, join
 from holdfast.times import format_us
 
@@ -207,6 +207,10 @@ def reasons(said: Completeness, needed: int, total: int, now_us: int) -> list[Ma
     lines = [count]
     if not said.holding_back and said.complete_through_us is not None:
         lines.append(el("span", "Nothing holds it back"))
+    if any(holding.kind in LOSSES for holding in said.holding_back):
+        lines.append(el("span", glyph("down"), "Something acknowledged may be lost"))
+    elif not said.gaps and said.complete_through_us is not None:
+        lines.append(el("span", "Nothing acknowledged is known to be lost"))
     for holding in said.holding_back[:5]:
         who = ["node ", el("span", short(holding.node), class_="m"), ": "] if holding.node else None
         since = f" (since {clock(holding.since_us, now_us)})"
