@@ -10,6 +10,7 @@ from holdfast.proof import certificate, ledger, objects, tenants
 from holdfast.proof.certificate import Head, HeadOfAll, Named, Proven, Shown, Stretch, Whole
 from holdfast.proof.errors import ProofError
 from holdfast.proof.ledger import EMPTY_END
+from holdfast.proof.left import Gone, Left, Stated, WholeLeft
 from holdfast.proof.statements import Heartbeat
 from holdfast.prove.certificate import shown, whole
 from holdfast.prove.prover import Prover
@@ -79,14 +80,17 @@ def records_in(data: bytes) -> list[str]:
     return [line["id"] for line in lines if "line" not in line and "format" not in line]
 
 
-Line = Head | HeadOfAll | Stretch | Named | Shown | Whole | bytes
+Told = Head | HeadOfAll | Stretch | Named | Shown | Whole | Left | WholeLeft | Gone | Stated
+Line = Told | bytes
+KINDS: tuple[type[Told], ...] = (
+    *(*certificate.HEADS, Stretch, Named, Shown, Whole),
+    *(Left, WholeLeft, Gone, Stated),
+)
 
 
 def opened(data: bytes) -> list[Line]:
     """The lines of a certificate, but records as they are."""
-    kinds: dict[tuple[str, str], type[Head | HeadOfAll | Stretch | Named | Shown | Whole]] = {
-        kind.MARK: kind for kind in (Head, HeadOfAll, Stretch, Named, Shown, Whole)
-    }
+    kinds: dict[tuple[str, str], type[Told]] = {kind.MARK: kind for kind in KINDS}
     found: list[Line] = []
     for line in data.splitlines(keepends=True):
         mark = next(iter(json.loads(line).items()))

@@ -1,6 +1,7 @@
 """What was let go is shown to nobody, and all that is left is found and proven as before."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from holdfast.archive.rules import Rule
-from holdfast.errors import RejectedError
+from holdfast.errors import RejectedError, UnavailableError
 from holdfast.model import Query, RetainedOut
 from holdfast.proof import event
 from holdfast.prove.prover import Prover
 from holdfast.read.reader import Reader
 from holdfast.regions import kinds
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Retentions
 from holdfast.regions.units import DAY_US, HOUR_US
 from holdfast.write.identity import Identity
-from tests.archive.days import FIRST_US, archivist, person
+from tests.archive.days import FIRST_US, archivist, person, state
 from tests.read.trails import ALL, TRAIL, World, Writer, all_ids
 from tests.retention.years import Years
 
@@ -180,21 +183,37 @@ async def file_of(pieces: object) -> bytes:
     return b"".join([piece async for piece in pieces])  # type: ignore[attr-defined]
 
 
-def test_what_cannot_be_certified_any_more_is_refused_with_the_rule(tmp_path: Path) -> None:
+def test_without_the_floor_s_own_bytes_a_certificate_waits(tmp_path: Path) -> None:
     async def story(found: Years, reader: Reader) -> None:
         await let_go(found)
         now = await fresh(found, tmp_path)
         certifier = prover(found, now).certifier
+        for key in found.world.keys("a", "ev/ret/"):
+            found.world.remove(key)
 
-        for tenant in (None, "acme", "blå"):
-            with pytest.raises(
-                RejectedError, match="let go: 6 of 2026-03-01 to 2026-03-01, by"
-            ) as e:
-                await file_of(certifier.certificate(tenant, *SPAN))
-            assert e.value.kind == "uncertifiable"
-        absent = await file_of(certifier.certificate("nobody", *SPAN))
+        with pytest.raises(UnavailableError, match="no region shows it"):
+            await file_of(certifier.certificate("acme", *SPAN))
         later = await file_of(certifier.certificate(None, SPAN[1] + HOUR_US, SPAN[1] + DAY_US))
 
-        assert absent and later
+        assert later.startswith(b'{"format":"holdfast-completeness-all/1"')
+
+    play(tmp_path, story)
+
+
+def test_a_floor_that_does_not_say_which_records_went_cannot_be_rested_on(tmp_path: Path) -> None:
+    async def story(found: Years, reader: Reader) -> None:
+        await let_go(found)
+        [(_, floor)] = (await Retentions().look(found.world.regions())).out.items()
+        fields = {each.name: getattr(floor, each.name) for each in dataclasses.fields(Floor)}
+        for key in found.world.keys("a", "ev/ret/"):
+            found.world.remove(key)
+        state(found.world, Floor(**fields))
+        now = await fresh(found, tmp_path)
+
+        with pytest.raises(RejectedError, match="does not say which records") as refused:
+            await file_of(prover(found, now).certifier.certificate("acme", *SPAN))
+
+        assert refused.value.kind == "uncertifiable"
+        assert await all_ids(now) == LEFT
 
     play(tmp_path, story)

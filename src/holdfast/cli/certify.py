@@ -12,8 +12,8 @@ from holdfast.cli.exits import GOOD
 from holdfast.cli.options import Place, Where
 from holdfast.cli.source import rejected
 from holdfast.cli.straight import opened
-from holdfast.proof import objects, tenants
-from holdfast.proof.certificate import Head
+from holdfast.proof import tenants
+from holdfast.proof.certificate import Head, head_of
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def certify(
             printer.block(piece)
     if whose.all_tenants:
         return GOOD
-    salt = objects.parse(head, Head).salt
+    asked_of = head_of(head)
+    assert isinstance(asked_of, Head), "it is of a tenant"
+    salt = asked_of.salt
     printer.note(
         f"the tenant's salt id, which it must know from elsewhere: {tenants.salt_id(salt)}"
     )

@@ -39,7 +39,7 @@ CHECKERS: dict[str, Checker] = {
         line + rest.read(1), asked.trail
     ),
     **dict.fromkeys(
-        (certificate.Head.MARK[1], certificate.HeadOfAll.MARK[1]),
+        [kind.MARK[1] for kind in certificate.HEADS],
         lambda line, rest, asked: certificate.check(line, rest, asked.trail, asked.salt_id),
     ),
 }

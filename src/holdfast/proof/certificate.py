@@ -1,19 +1,22 @@
 """That these are all events of a tenant that were received in some time: `holdfast-completeness/1`;
-or all events of all tenants: `holdfast-completeness-all/1`.
+or all events of all tenants: `holdfast-completeness-all/1`. Version 2 of either: all but for those
+that rules of retention let go (`left`).
 
 Checked as FORMAT.md has it (section 10), a line at a time, however long the file is.
 """
 
 import json
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, ClassVar
 
 from holdfast.proof import anchor, ledger, merkle, names, objects, statements, tenants
 from holdfast.proof.errors import MalformedError, MismatchError
+from holdfast.proof.floors import Floor
 from holdfast.proof.ledger import LedgerEnd
+from holdfast.proof.left import Floors, Left, Missing, WholeLeft, merged
 from holdfast.proof.merkle import CompactRange
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
@@ -53,6 +56,23 @@ class HeadOfAll:
     complete_through_us: int
     basis: tuple[str, ...]
     nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HeadOfLeft(Head):
+    """The same, of one over a time of which rules let something go."""
+
+    MARK: ClassVar = ("format", "holdfast-completeness/2")
+
+
+@dataclass(frozen=True)
+class HeadOfAllLeft(HeadOfAll):
+    """The same, of all tenants."""
+
+    MARK: ClassVar = ("format", "holdfast-completeness-all/2")
+
+
+HEADS: tuple[type[Head | HeadOfAll], ...] = (Head, HeadOfAll, HeadOfLeft, HeadOfAllLeft)
 
 
 @dataclass(frozen=True)
@@ -105,6 +125,9 @@ class Whole(Named):
     records: int
 
 
+Opened = Shown | Whole | Left | WholeLeft  # a segment that is in question
+
+
 @dataclass(slots=True)
 class Proven:
     """What is proven, and what is only stated. events: records received in [from, to)."""
@@ -119,6 +142,7 @@ class Proven:
     absent: int = 0
     gaps: list[str] = field(default_factory=list)
     stated: list[str] = field(default_factory=list)
+    let_go: list[tuple[Floor, int]] = field(default_factory=list)
 
     def facts(self) -> dict[str, object]:
         """What is proven: names in plain words, values for JSON."""
@@ -132,13 +156,23 @@ class Proven:
             "segments that may hold some": self.segments,
             "of them without the tenant": self.absent if self._knows_absence else None,
             "nodes": [*head.nodes],
-            "not shown": self.gaps,
+            "not shown": [*self.gaps, *(_let_go_text(*each) for each in self.let_go)],
             "only stated": self.stated,
         }
 
     @property
     def _knows_absence(self) -> bool:
         return isinstance(self.head, Head) and self.code != 3
+
+
+def _let_go_text(floor: Floor, records: int) -> str:
+    stated = f"as node {floor.by} stated on {time_text(floor.floored_us)}"
+    return f"{let_go_text(records, floor.rule)}, of {floor.unit}, {stated}"
+
+
+def let_go_text(records: int, rule: str) -> str:
+    """What is said of records that a rule let go, some of them perhaps of another time."""
+    return f"up to {records} records let go by {rule}"
 
 
 def time_text(us: int) -> str:
@@ -155,7 +189,8 @@ def head_of(line: bytes) -> Head | HeadOfAll:
 
 
 def _kind_of(line: bytes) -> type[Head | HeadOfAll]:
-    return HeadOfAll if HeadOfAll.MARK[1].encode() in line[:64] else Head
+    found = [kind for kind in HEADS if line.startswith(f'{{"format":"{kind.MARK[1]}"'.encode())]
+    return found[0] if found else Head
 
 
 def received_of(record: bytes, tenant: str | None) -> str:
@@ -192,16 +227,17 @@ def check(
         raise MalformedError("it names no node")
     if not asked.from_us < asked.to_us <= asked.complete_through_us + 1:
         raise MalformedError("it is of no time, or of one of which not all was known")
-    proven = Proven(asked)
+    proven, floors = Proven(asked), Floors(trail)
     if salt_id is not None and isinstance(asked, Head):
         yield f"the salt in it is the one of salt id {salt_id}"
         if tenants.salt_id(asked.salt) != salt_id:
             raise MismatchError(f"its salt id is {tenants.salt_id(asked.salt)}")
     for node in asked.nodes:
-        yield from _Node(proven, rest, trail, names.check_id(node), seen).check()
+        yield from _Node(proven, rest, floors, names.check_id(node), seen).check()
     yield f"it ends with the last of the {len(asked.nodes)} nodes that it names"
     if rest.read(1):
         raise MalformedError("more follows")
+    _note_let_go(proven, floors)
     if proven.absent and salt_id is None:
         proven.code = 3
         proven.reason = "whose salt this is, only a salt id tells that is known from elsewhere"
@@ -215,16 +251,41 @@ def check(
     return proven
 
 
+def _note_let_go(proven: Proven, floors: Floors) -> None:
+    """What is missing by floors: that they hold is proven, that they are right is their word."""
+    proven.let_go = floors.shown
+    if proven.let_go:
+        records = sum(count for _, count in proven.let_go)
+        proven.reason = f"but for up to {records} records that rules of retention let go"
+        nodes = ", ".join(sorted({floor.by for floor, _ in proven.let_go}))
+        proven.stated.append(f"by whom the trail certified ({nodes}), that rules let those go")
+
+
+def _check_shape(line: Opened, name: SegmentName, gone: dict[str, Missing]) -> None:
+    """Just one thing is shown of a segment, but where nothing is left of what is asked for."""
+    things = [bool(line.hashes), bool(line.records)]
+    if isinstance(line, Shown):
+        things.append(bool(line.beside))
+    is_empty = bool(gone) and not any(things)
+    if things.count(True) != 1 and not is_empty:
+        raise MalformedError(f"of segment {name.index} more or less than one thing is shown")
+
+
 class _Node:
     """One node's part of the file."""
 
-    def __init__(self, proven: Proven, rest: BinaryIO, trail: str, node: str, seen: Seen) -> None:
+    def __init__(
+        self, proven: Proven, rest: BinaryIO, floors: Floors, node: str, seen: Seen
+    ) -> None:
         self._proven, self._asked, self._rest, self._seen = proven, proven.head, rest, seen
-        self._trail, self._node, self._origin = trail, node, names.ledger_origin(trail, node)
+        self._floors, self._trail, self._node = floors, floors.trail, node
+        self._origin = names.ledger_origin(self._trail, node)
         self._salt = self._asked.salt if isinstance(self._asked, Head) else None
         self._tenant = self._asked.tenant if isinstance(self._asked, Head) else None
-        self._opened: type[Shown | Whole] = Whole if self._salt is None else Shown
-        self._begins = f'{{"line":"{self._opened.MARK[1]}"'.encode()
+        kinds: list[type[Opened]] = [Shown, Left] if self._salt is not None else [Whole, WholeLeft]
+        if not isinstance(self._asked, HeadOfLeft | HeadOfAllLeft):
+            del kinds[1]
+        self._opened = {f'{{"line":"{kind.MARK[1]}"'.encode(): kind for kind in kinds}
 
     def _line(self) -> bytes:
         line = self._rest.readline(LINE_BYTES_MAX)
@@ -291,72 +352,112 @@ class _Node:
         given = CompactRange(shown.start, shown.before)
         for index in range(shown.start, shown.end):
             data = self._line()
-            line = objects.parse(data, self._opened if data.startswith(self._begins) else Named)
+            kind: type[Named | Opened] = self._opened.get(data[: data.find(b",")], Named)
+            line: Named | Opened = objects.parse(data, kind)
             name, since_us = SegmentName.parse(line.segment), end.sealed_us
             if index == shown.start and index:
                 end = LedgerEnd(index, name.first, name.sealed_us - 1, given)
                 if not shown.gaps and name.sealed_us >= self._asked.from_us:
                     raise MismatchError(f"what precedes segment {index} is not shown")
             end, epoch = ledger.extend(end, name), name.epoch
-            if isinstance(line, Shown | Whole):
+            if isinstance(line, Opened):
                 self._proven.segments += 1
                 self._check_opened(line, name, since_us)
             elif self._asked.from_us <= name.sealed_us and since_us < self._asked.to_us - 1:
                 raise MismatchError(f"segment {index} is in question, and only named")
         return end, epoch
 
-    def _check_opened(self, line: Shown | Whole, name: SegmentName, since_us: int) -> None:
-        if isinstance(line, Whole):
-            self._check_whole(line, name, since_us)
+    def _check_opened(self, line: Opened, name: SegmentName, since_us: int) -> None:
+        gone: dict[str, Missing] = {}
+        if isinstance(line, Left | WholeLeft):
+            gone = self._floors.take(self._line, line.floors, name)
+        _check_shape(line, name, gone)
+        kept = self._leaves(line, name, since_us)
+        if isinstance(line, Whole | WholeLeft):
+            self._check_whole(line, name, gone, kept)
         elif self._salt is not None:
-            self._check_tenant(line, name, since_us, self._salt)
-
-    def _check_whole(self, line: Whole, name: SegmentName, since_us: int) -> None:
-        statements.check_ascending(line.tags)
-        shape = {len(line.tags), len(line.blinds), len(line.counts), name.tenants}
-        if len(shape) > 1 or bool(line.hashes) is bool(line.records):
-            raise MalformedError(f"of segment {name.index} more or less than all is shown")
-        found = [*self._leaves(line, name, since_us)]
-        if not len(found) == sum(line.counts) == name.count or 0 in line.counts:
-            raise MismatchError(f"segment {name.index} has {name.count} records")
-        leaves, at = list[bytes](), 0
-        for tag, blind, count in zip(line.tags, line.blinds, line.counts, strict=True):
-            root = merkle.root(found[at : at + count])
-            leaf = tenants.tenant_leaf(tag, blind, count, root)
-            leaves.append(merkle.leaf_hash(anchor.check_leaf(leaf)))
-            at += count
-        if merkle.root(leaves) != name.root:
-            raise MismatchError(f"segment {name.index} holds something else")
+            tag = tenants.tag(self._salt, self._node, name.index)
+            leaves = [each.encode() for each in line.beside] if isinstance(line, Shown) else []
+            if leaves:
+                self._check_absent(line.leaf, leaves, name, tag)
+            else:
+                blind = tenants.blind(self._salt, self._node, name.index)
+                leaves = [self._leaf_of(line, (tag, blind), gone, kept)]
+            found = CompactRange(line.leaf, line.before)
+            for each in leaves:
+                found = found.append(merkle.leaf_hash(anchor.check_leaf(each)))
+            if found.root_within(name.tenants, line.after) != name.root:
+                raise MismatchError(f"segment {name.index} holds something else of the tenant")
+        if next(kept, None) is not None:
+            raise MismatchError(f"segment {name.index} has fewer records than are shown")
         self._proven.hashes += len(line.hashes)
 
-    def _check_tenant(self, line: Shown, name: SegmentName, since_us: int, salt: bytes) -> None:
-        leaves = [each.encode() for each in line.beside]
-        if [bool(each) for each in (leaves, line.hashes, line.records)].count(True) != 1:
-            raise MalformedError(f"of segment {name.index} more or less than one thing is shown")
-        tag = tenants.tag(salt, self._node, name.index)
-        if leaves:
-            tags = [each.partition(" ")[0] for each in line.beside]
-            is_first, is_last = line.leaf == 0, line.leaf + len(tags) == name.tenants
-            statements.check_ascending(tags)
-            if len(tags) > 2 or not (
-                tag not in tags and (is_first or tags[0] < tag) and (is_last or tag < tags[-1])
-            ):
-                raise MismatchError(f"segment {name.index} may have the tenant's leaf elsewhere")
-            self._proven.absent += 1
-        else:
-            blind, tree = tenants.blind(salt, self._node, name.index), merkle.EMPTY_RANGE
-            for leaf in self._leaves(line, name, since_us):
-                tree = tree.append(leaf)
-            leaves = [tenants.tenant_leaf(tag, blind, tree.size, tree.root())]
-            self._proven.hashes += len(line.hashes)
-        found = CompactRange(line.leaf, line.before)
-        for each in leaves:
-            found = found.append(merkle.leaf_hash(anchor.check_leaf(each)))
-        if found.root_within(name.tenants, line.after) != name.root:
-            raise MismatchError(f"segment {name.index} holds something else of the tenant")
+    def _check_absent(self, leaf: int, leaves: list[bytes], name: SegmentName, tag: str) -> None:
+        """The tenant's leaf would stand between these, or beside the one."""
+        tags = [each.decode().partition(" ")[0] for each in leaves]
+        is_first, is_last = leaf == 0, leaf + len(tags) == name.tenants
+        statements.check_ascending(tags)
+        if len(tags) > 2 or not (
+            tag not in tags and (is_first or tags[0] < tag) and (is_last or tag < tags[-1])
+        ):
+            raise MismatchError(f"segment {name.index} may have the tenant's leaf elsewhere")
+        self._proven.absent += 1
+
+    def _leaf_of(
+        self,
+        line: Shown | Left,
+        hidden_by: tuple[str, bytes],
+        gone: dict[str, Missing],
+        kept: Iterator[bytes],
+    ) -> bytes:
+        """The tenant's leaf, by what is there and what went. hidden_by: its tag and blind."""
+        tag, blind = hidden_by
+        own, shown = gone.get(tag), line.records + len(line.hashes)
+        if isinstance(line, Left):
+            if own is None or len(gone) > 1:
+                raise MismatchError(f"what went of {line.segment[:10]} is another tenant's")
+            if not own.left and len(line.hidden) == 1:
+                return f"{tag} {line.hidden[0].hex()}".encode()
+            if line.hidden or shown != own.left:
+                raise MismatchError(f"{shown} records are there, and {own.left} did not go")
+        count, tree = own.count if own else shown, merkle.EMPTY_RANGE
+        for leaf in merged(count, own, kept):
+            tree = tree.append(leaf)
+        return tenants.tenant_leaf(tag, blind, tree.size, tree.root())
+
+    def _check_whole(
+        self,
+        line: Whole | WholeLeft,
+        name: SegmentName,
+        gone: dict[str, Missing],
+        kept: Iterator[bytes],
+    ) -> None:
+        statements.check_ascending(line.tags)
+        hidden = [*line.hidden] if isinstance(line, WholeLeft) else []
+        blinds, members = [*line.blinds], [*zip(line.tags, line.counts, strict=False)]
+        empty = {tag for tag, own in gone.items() if not own.left}
+        shape = {len(line.tags), len(line.counts), len(blinds) + len(hidden), name.tenants}
+        if len(shape) > 1 or len(hidden) != len(empty):
+            raise MalformedError(f"of segment {name.index} more or less than all is shown")
+        missing = sum(len(own.hashes) for own in gone.values())
+        shown = line.records + len(line.hashes) + missing
+        if not shown == sum(line.counts) == name.count or 0 in line.counts:
+            raise MismatchError(f"segment {name.index} has {name.count} records")
+        if not {(tag, own.count) for tag, own in gone.items()} <= {*members}:
+            raise MismatchError(f"what went of segment {name.index} is of others")
+        leaves = []
+        for tag, count in members:
+            if tag in empty:
+                leaf = f"{tag} {hidden.pop(0).hex()}".encode()
+            else:
+                root = merkle.root([*merged(count, gone.get(tag), kept)])
+                leaf = tenants.tenant_leaf(tag, blinds.pop(0), count, root)
+            leaves.append(merkle.leaf_hash(anchor.check_leaf(leaf)))
+        if merkle.root(leaves) != name.root:
+            raise MismatchError(f"segment {name.index} holds something else")
 
     def _leaves(
-        self, line: Shown | Whole, name: SegmentName, since_us: int
+        self, line: Opened, name: SegmentName, since_us: int
     ) -> Generator[bytes, None, None]:
         """The leaf hashes of what is shown; all of a segment that lies within the time were
         received in it."""

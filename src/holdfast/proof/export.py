@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, BinaryIO, NamedTuple
 
 from holdfast.proof import certificate, fields, merkle, names, statements
-from holdfast.proof.certificate import LINE_BYTES_MAX, received_of, time_text
+from holdfast.proof.certificate import LINE_BYTES_MAX, let_go_text, received_of, time_text
 from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.fields import Line, Word, words
 from holdfast.proof.names import SegmentName
@@ -172,7 +172,7 @@ class Proven:
         """What is proven: names in plain words, values for JSON."""
         said = self.said
         missing = [f"node {g.node}, segments {g.start} to {g.end}: lost" for g in said.gap]
-        missing += [f"up to {gone.records} records let go by {gone.rule}" for gone in said.let_go]
+        missing += [let_go_text(gone.records, gone.rule) for gone in said.let_go]
         rests = [
             f"node {one.node}, segments {one.start} to {one.end} of {one.size}"
             for one in said.ledger

@@ -1,33 +1,33 @@
-"""A certificate that these are all events that were received in some time, of a tenant or of all.
+"""A certificate that these are all events that were received in some time, of a tenant or of all;
+where rules let some of them go, all that are left.
 
 Planned before its first line is given, so that what cannot be certified is said as an error; then
 made a batch of segments at a time. What goes wrong on the way leaves a file that proves nothing.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from holdfast.errors import CorruptError, Problem, RejectedError
+from holdfast.errors import CorruptError, Problem, RejectedError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.proof import ProofError, merkle, objects, tenants
-from holdfast.proof.certificate import Head, HeadOfAll, Named, Shown, Whole
+from holdfast.proof.certificate import (
+    Head,
+    HeadOfAll,
+    HeadOfAllLeft,
+    HeadOfLeft,
+    Named,
+    Shown,
+    Whole,
+)
+from holdfast.proof.left import Gone, Place, Stated
 from holdfast.prove import paths
+from holdfast.prove.left import Of, left, read_floors
 from holdfast.prove.stretches import Span
-from holdfast.prove.walk import Batch, Walk
+from holdfast.prove.walk import Batch, Plan, Walk
 from holdfast.read.contents import Archived, Laid, Preserved, laid_out
 from holdfast.regions import segment
 from holdfast.regions.regions import Regions
-from holdfast.regions.retained import Floor
 from holdfast.times import format_us
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be certified. salt: the tenant's; None: of all. records: else their hashes."""
-
-    salt: bytes | None
-    span: Span
-    records: bool
 
 
 class Certifier:
@@ -57,40 +57,50 @@ class Certifier:
             from_us, to_us: received in [from_us, to_us).
             records: the records themselves; else only their hashes.
         Raises:
-            RejectedError: uncertifiable: as `Walk.plan`; or events were let go by a rule.
+            RejectedError: uncertifiable: as `Walk.plan`; or as `read_floors`.
             UnavailableError: not now.
             CorruptError: what is stored contradicts what was signed.
         """
         salt = None if tenant is None else self._salt(tenant)
-        wanted, span = Wanted(salt, Span(from_us, to_us), records), Span(from_us, to_us)
+        span = Span(from_us, to_us)
         plan = await self._walk.plan(span, tenant)
-        if plan.let_go:
-            raise _rejected("uncertifiable", "to", _told(plan.let_go))
-        basis = tuple(
-            f"{each.region} {format_us(each.listed_from_us)} {format_us(each.listed_to_us)}"
-            for each in plan.basis
-        )
-        nodes = tuple(node for node, _ in plan.nodes)
-        said = (from_us, to_us, plan.through_us, basis, nodes)
-        if tenant is None or salt is None:
-            yield objects.form(HeadOfAll(*said))
-        else:
-            yield objects.form(Head(tenant, salt, *said))
+        floors = await read_floors(self._regions, plan.let_go)
+        yield objects.form(_head(plan, tenant, salt))
+        told = set[Place]()
+        of = (self._regions.tag_key, salt, records)
+
+        async def look(node: NodeId, batch: Batch) -> object:
+            return await self._walk.gone(node, batch, salt)
+
         for node, stretches in plan.nodes:
             for stretch in stretches:
                 yield objects.form(stretch)
-                of = (self._regions.tag_key, wanted.salt, wanted.records)
-                async for piece in self._walk.made(node, stretch, wanted.span, _lines, *of):
-                    yield piece
+                made = self._walk.made(node, stretch, span, _lines, *of, look=look)
+                async for pieces in made:
+                    for piece in pieces:
+                        if isinstance(piece, bytes):
+                            yield piece
+                        elif piece not in told:
+                            told.add(piece)
+                            yield objects.form(Stated(_note_of(piece, floors)))
 
 
-def _told(gone: Sequence[Floor]) -> str:
-    first, last = gone[0], gone[-1]
-    return (
-        f"reaches over events that were let go: {sum(each.rows for each in gone)} of {first.unit} "
-        f"to {last.unit}, by {', '.join(sorted({each.rule for each in gone}))}. What is left is "
-        "found by searches and exported, and each event of it is proven by itself"
+def _head(plan: Plan, tenant: str | None, salt: bytes | None) -> Head | HeadOfAll:
+    basis = tuple(
+        f"{each.region} {format_us(each.listed_from_us)} {format_us(each.listed_to_us)}"
+        for each in plan.basis
     )
+    nodes = tuple(node for node, _ in plan.nodes)
+    said = (plan.span.from_us, plan.span.to_us, plan.through_us, basis, nodes)
+    if tenant is None or salt is None:
+        return (HeadOfAllLeft if plan.let_go else HeadOfAll)(*said)
+    return (HeadOfLeft if plan.let_go else Head)(tenant, salt, *said)
+
+
+def _note_of(at: Place, floors: Mapping[Place, str]) -> str:
+    if at not in floors:
+        raise UnavailableError(f"{at[1]} of {at[0]} was let go meanwhile: ask again")
+    return floors[at]
 
 
 def _rejected(kind: str, field: str, reason: str) -> RejectedError:
@@ -103,24 +113,30 @@ def _lines(
     tag_key: bytes,
     salt: bytes | None,
     with_records: bool,
-) -> bytes:
-    """In a worker: the lines of some segments.
+    gone: Mapping[int, Sequence[Gone]],
+) -> list[bytes | Place]:
+    """In a worker: the lines of some segments; in front of those that rest on a floor, which.
 
     Raises CorruptError: bytes that are not what the name says.
     """
-    parts: list[bytes] = []
+    parts = list[bytes | Place]()
     for name, held in found:
         if held is None:
             parts.append(objects.form(Named(name.text)))
             continue
         try:
-            if salt is None:
-                parts += whole(held, node, tag_key, with_records)
-            else:
-                parts += shown(held, node, tag_key, salt, with_records)
+            parts += _opened(held, Of(node, tag_key, salt, with_records), gone.get(name.index, ()))
         except ProofError as error:
             raise CorruptError(f"segment {name.index} of node {node}: {error}") from error
-    return b"".join(parts)
+    return parts
+
+
+def _opened(held: Preserved, of: Of, gone: Sequence[Gone]) -> Sequence[bytes | Place]:
+    if gone and isinstance(held, Archived):
+        return left(held, of, gone)
+    if of.salt is None:
+        return whole(held, of.node, of.tag_key, of.records)
+    return shown(held, of.node, of.tag_key, of.salt, of.records)
 
 
 def whole(held: Preserved, node: NodeId, tag_key: bytes, with_records: bool) -> list[bytes]:

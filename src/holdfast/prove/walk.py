@@ -5,20 +5,21 @@ a batch of segments at a time, in an order that never changes.
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TypeVar
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.model import Basis, NodeId
-from holdfast.proof import certificate
+from holdfast.proof import certificate, tenants
 from holdfast.proof.certificate import Stretch
+from holdfast.proof.left import Gone
 from holdfast.proof.names import SegmentName
 from holdfast.prove.stretches import Planner, Span
 from holdfast.prove.trees import Trees
 from holdfast.read.compute import outcome_of
-from holdfast.read.contents import Preserved
+from holdfast.read.contents import Archived, Preserved
 from holdfast.read.reader import Reader
 from holdfast.regions.regions import Regions
 from holdfast.regions.retained import Floor
@@ -32,6 +33,7 @@ ATTEMPTS_MAX = 4
 Batch = Sequence[tuple[SegmentName, Preserved | None]]
 """Neighbouring segments, each with what there is of it; None for those that are not in question."""
 
+Look = Callable[[NodeId, Batch], Awaitable[object]]
 Result = TypeVar("Result")
 
 
@@ -69,7 +71,7 @@ class Walk:
         """
         said = self._reader.completeness()
         through_us = _check_span(span, said.complete_through_us)
-        gone = await self._reader.let_go(span.from_us, span.to_us, tenant)
+        gone = await self._reader.adopting.let_go(span.from_us, span.to_us, tenant)
         nodes = self._reader.nodes()
         planned = tuple([(node, await self._planned(node, span)) for node in nodes])
         return Plan(span, through_us, said.basis, gone, planned)
@@ -82,21 +84,40 @@ class Walk:
                 await self._reader.catch_up()  # the node went on while it was looked at
         return await self._planner.stretches(node, span)
 
+    async def gone(
+        self, node: NodeId, batch: Batch, salt: bytes | None
+    ) -> Mapping[int, Sequence[Gone]]:
+        """What floors let go of the segments of a batch, by index; of whom a salt is, or of all."""
+        tags = {
+            name.index: None if salt is None else tenants.tag(salt, node, name.index)
+            for name, held in batch
+            if isinstance(held, Archived) and held.let_go is not None
+        }
+        return await self._reader.adopting.gone(node, tags) if tags else {}
+
     def hand_to(self, executor: Executor, at_once: int) -> None:
         """Who works on batches from now on, so many at a time."""
         self._executor, self._at_once = executor, at_once
 
     async def made(
-        self, node: NodeId, stretch: Stretch, span: Span, job: Callable[..., Result], *of: object
+        self,
+        node: NodeId,
+        stretch: Stretch,
+        span: Span,
+        job: Callable[..., Result],
+        *of: object,
+        look: Look | None = None,
     ) -> AsyncGenerator[Result]:
         """What becomes of the batches of a stretch, in their order, a few ahead of who takes it.
 
-        job: of (batch, node, *of), in a worker.
+        job: of (batch, node, *of), in a worker. look: finds out what else it is to know of a batch:
+        its last argument.
         """
         coming: deque[Future[Result]] = deque()
         try:
             async for found in self.batches(node, stretch, span):
-                coming.append(self._executor.submit(job, found, node, *of))
+                known = () if look is None else (await look(node, found),)
+                coming.append(self._executor.submit(job, found, node, *of, *known))
                 if len(coming) > 2 * self._at_once:
                     yield await outcome_of(coming.popleft())
             while coming:

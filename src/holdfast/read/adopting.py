@@ -13,7 +13,7 @@ yet is shown where it came again, and where it came first once that is here.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from itertools import islice
@@ -25,7 +25,8 @@ from msgspec import MsgspecError, structs
 from holdfast.errors import UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
-from holdfast.read import evidence, index
+from holdfast.proof.left import Gone
+from holdfast.read import evidence, gone, index
 from holdfast.read.archive import Piece, Unit, plan_adoption, unit_of
 from holdfast.read.archives import Archives
 from holdfast.read.contents import Archived
@@ -49,6 +50,7 @@ AGAIN_S = 30.0  # until evidence that was not to be had is asked for again
 STAYS_S = 60.0  # what was asked for is not put out while the answer is made
 
 Names = dict[NodeId, tuple[str, ...]]
+Lines = tuple[tuple[int, Gone], ...]
 Result = TypeVar("Result")
 
 
@@ -249,6 +251,25 @@ class Adopting:
             remains = [await self._remains(unit, floor) for floor in stack.floors_of(unit)]
             asked = evidence.Asked(path, parts, tuple(remains), node, start, end)
             found += await self.with_parts(parts, partial(self._contents, asked))
+        return found
+
+    async def gone(self, node: NodeId, tags: Mapping[int, str | None]) -> dict[int, list[Gone]]:
+        """What floors let go of some of a ledger's segments, by index. tags: by index, whose; None:
+        everybody's. Raises as `names`."""
+        found: dict[int, list[Gone]] = {}
+        stack = self._holdings.stack
+        for unit, _ in [*stack.adopted.within(node, min(tags), max(tags) + 1)]:
+            for floor in sorted(stack.floors_of(unit), key=lambda each: each.retention):
+
+                async def lines(unit: Unit = unit, floor: Floor = floor) -> Lines:
+                    files = await self._evidence(unit), await self._remains(unit, floor)
+                    asked = gone.Asked(unit.name, floor.retention, *files, node, tags)
+                    return await asyncio.wrap_future(
+                        self._host.compute.submit(gone.lines_of, asked)
+                    )
+
+                for at, line in await self.with_parts((), lines):
+                    found.setdefault(at, []).append(line)
         return found
 
     async def _contents(self, asked: evidence.Asked) -> tuple[Archived, ...]:

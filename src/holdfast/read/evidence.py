@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from holdfast.model import NodeId
 from holdfast.proof import statements
+from holdfast.proof.floors import Went, went_of
 from holdfast.proof.names import SegmentName
 from holdfast.read.contents import Archived, LetGo
 from holdfast.read.search import lines_within
@@ -139,6 +140,23 @@ def ranges_in(
             for start, end in gone.rows
         ]
     return found
+
+
+def went_in(path: str, remains: str) -> Iterator[tuple[NodeId, int, tuple[Went, ...]]]:
+    """What went of each segment of a unit, by node and index. path: of its evidence. remains: of
+    the class.
+
+    Raises:
+        SourceError: as `contents_of`.
+    """
+    segments = _segments(path)
+    for node, several in _gone(remains).items():
+        names, lines = segments.get(node, ([], []))
+        places = {int(name[:10], 16): at for at, name in enumerate(names)}
+        for index, gone in several.items():
+            said = _TRAILERS.decode(lines[places[index]])
+            trailer = statements.read(said.trailer.encode(), Trailer).statement
+            yield node, index, tuple(went_of(trailer.tenants, gone.rows))
 
 
 def _archived(

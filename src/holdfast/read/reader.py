@@ -35,6 +35,7 @@ from holdfast.model import (
 )
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
+from holdfast.read.adopting import Adopting
 from holdfast.read.arrival import Arrival
 from holdfast.read.catalog import Catalog, Entry
 from holdfast.read.clocks import Clocks
@@ -54,7 +55,6 @@ from holdfast.read.sources import SegmentSource, Source, Stretch, holds, prune
 from holdfast.read.tail import EVENTS_A_STEP, Ends, Step, Tail, matches, matches_in
 from holdfast.regions.port import RegionId
 from holdfast.regions.regions import Regions
-from holdfast.regions.retained import Floor
 
 log = logging.getLogger("holdfast.read")
 
@@ -276,9 +276,10 @@ class Reader:
             return found or archived
         return min(found[0], archived[0]), max(found[1], archived[1])
 
-    async def let_go(self, from_us: int, to_us: int, tenant: str | None) -> tuple[Floor, ...]:
-        """See `Adopting.let_go`."""
-        return await self._passes.adopting.let_go(from_us, to_us, tenant)
+    @property
+    def adopting(self) -> Adopting:
+        """What it has taken over of the archive."""
+        return self._passes.adopting
 
     async def _catalog(self, question: Callable[[Catalog], Result]) -> Result:
         """Ask the one that there is, also where it was made anew meanwhile."""

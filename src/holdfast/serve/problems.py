@@ -87,7 +87,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         409,
         "That time cannot be certified or exported",
         "It is not all known yet: `errors` says through when it is. Or segments are lost, and no "
-        "declared gap says so.",
+        "declared gap says so; or what a rule let go was stated by an older version.",
     ),
     "method-not-allowed": Kind(
         405, "That method means nothing here", "The header `Allow` lists what may be done."
