@@ -2,6 +2,7 @@
 
 import importlib
 import socket
+import warnings
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -69,7 +70,10 @@ def apprise_channels(settings: AlertSettings, trail: str) -> Iterator[Channel]:
     for number, url in enumerate(settings.apprise, 1):
         field = f"alerts.apprise, URL {number}"
         try:
-            library: Any = importlib.import_module("apprise")
+            with warnings.catch_warnings():
+                # It imports `imghdr`, of which Python 3.11 and 3.12 say that it goes with 3.13.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                library: Any = importlib.import_module("apprise")
         except ModuleNotFoundError:
             raise RejectedError("settings", Problem(0, field, _EXTRA)) from None
         service = library.Apprise.instantiate(url)

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from holdfast.serve.attempts import EACH_MAX
 from holdfast.serve.respond import Message, Receive
 from holdfast.serve.session import COOKIE, FORM_BYTES_MAX, SESSION_SECONDS, Sessions
 from tests.serve.running import EVENT, Running, running
@@ -150,3 +152,17 @@ def arriving(body: bytes) -> Receive:
         return {"type": "http.request", "body": body}
 
     return receive
+
+
+def test_too_many_wrong_tokens_and_the_right_one_has_to_wait(tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "data", token=TOKEN) as server,
+        httpx.Client(base_url=server.url, headers=HTML) as client,
+    ):
+        wrong = [sign_in(client, f"guess-{number}").status_code for number in range(EACH_MAX)]
+        answer = sign_in(client, TOKEN.decode())
+        program = client.get("/v1/events", headers={"authorization": f"Bearer {TOKEN.decode()}"})
+
+    assert wrong == [401] * EACH_MAX and program.status_code == 200
+    assert answer.status_code == 429 and "Too many wrong tokens" in answer.text
+    assert 50 <= int(answer.headers["retry-after"]) <= 60

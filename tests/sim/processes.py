@@ -8,6 +8,7 @@ time goes on for everyone else. Whatever the world does belongs to no process.
 import asyncio
 import contextlib
 import heapq
+import logging
 from collections.abc import Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
@@ -69,13 +70,16 @@ class Loop(VirtualLoop):
                 process.deferred.append(handle)
 
     def bury(self) -> None:
-        """Close what killed processes left, so that nothing of it runs when it is collected."""
+        """Close what killed processes left, so that nothing of it runs when it is collected. What
+        it logs on that way (that it is to end, and cannot) is said by nobody who lives."""
+        logging.disable()
         for task in self.tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 for _ in range(3):
                     with contextlib.suppress(BaseException):
                         task.get_coro().close()
+        logging.disable(logging.NOTSET)
 
 
 class Process:

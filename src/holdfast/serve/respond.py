@@ -1,6 +1,6 @@
 """Sending a whole answer over ASGI, and what a mistake of ours looks like from outside."""
 
-import itertools
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -14,7 +14,6 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log: Final = logging.getLogger("holdfast.serve")
-_incidents: Final = itertools.count(1)
 
 
 async def respond(send: Send, reply: Reply) -> None:
@@ -26,7 +25,8 @@ async def respond(send: Send, reply: Reply) -> None:
 
 
 def incident(error: BaseException) -> Reply:
-    """A mistake of ours: the whole story goes to the log, only its number to the client."""
-    number = next(_incidents)
+    """A mistake of ours: the whole story goes to the log, only its number to the client. It is the
+    time since the machine began, so that no other process of it has had the same one."""
+    number = int(asyncio.get_running_loop().time() * 1_000_000)
     _log.error("incident %d", number, exc_info=error)
     return problem("internal", "the server's log has the details", incident=number)

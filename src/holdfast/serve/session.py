@@ -6,11 +6,13 @@ what is read with GET; events are taken in with the token alone, so no foreign p
 it. Signing out takes it from the browser; a copy of it would hold until its end.
 """
 
+import asyncio
 import hmac
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qs
 
+from holdfast.serve.attempts import Attempts
 from holdfast.serve.problems import Header, Reply
 from holdfast.serve.respond import Receive, Scope
 from holdfast.serve.ui import signin
@@ -34,6 +36,7 @@ class Sessions:
         self._secure = "; Secure" if is_https else ""
         self._key = hmac.digest(token, b"holdfast console session/1", "sha256") if token else b""
         self._now_us = now_us
+        self._attempts = Attempts()
 
     def open(self, scope: Scope) -> bool:
         """Whether this request only reads, and a session lets it."""
@@ -52,8 +55,14 @@ class Sessions:
             return _redirect("/", self._cookie("", 0))
         form = await _form(scope, receive)
         onward = _onward(form.get("next", "/"))
+        # Nothing is awaited from here on, so no attempts at once slip through together.
+        now, address = asyncio.get_running_loop().time(), (scope.get("client") or ("",))[0]
+        if wait_seconds := self._attempts.wait_seconds(address, now):
+            later = (b"retry-after", b"%d" % wait_seconds)
+            return Reply(429, (_HTML, later), signin.render(onward, signin.TOO_OFTEN))
         if not hmac.compare_digest(form.get("token", "").strip().encode(), self._token):
-            return self.page(onward, wrong=True)
+            self._attempts.failed(address, now)
+            return self.page(onward, signin.WRONG)
         until = str(self._now_us() // 1_000_000 + SESSION_SECONDS)
         return _redirect(onward, self._cookie(f"{until}.{self._seal(until)}", SESSION_SECONDS))
 
@@ -63,12 +72,12 @@ class Sessions:
         if not self._key or scope["method"] not in READING or b"text/html" not in wants:
             return None
         query = "?" + scope["query_string"].decode("latin-1") if scope["query_string"] else ""
-        return self.page(_onward(scope["raw_path"].decode("latin-1") + query), wrong=False)
+        return self.page(_onward(scope["raw_path"].decode("latin-1") + query))
 
     @staticmethod
-    def page(onward: str, *, wrong: bool) -> Reply:
+    def page(onward: str, problem: str = "") -> Reply:
         challenge = (b"www-authenticate", b'Bearer realm="holdfast"')
-        return Reply(401, (_HTML, challenge), signin.render(onward, wrong=wrong))
+        return Reply(401, (_HTML, challenge), signin.render(onward, problem))
 
     def _cookie(self, value: str, seconds: int) -> Header:
         kept = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{self._secure}"

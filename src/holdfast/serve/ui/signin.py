@@ -1,11 +1,16 @@
 """The page that asks for the token. It tells nothing of the trail. Pure."""
 
+from typing import Final
+
 from holdfast.serve.ui import frame
 from holdfast.serve.ui.html import el
 
+WRONG: Final = "That is not this server's token."
+TOO_OFTEN: Final = "Too many wrong tokens were sent. Try again in a minute."
 
-def render(onward: str, *, wrong: bool) -> bytes:
-    """The whole page, in UTF-8. onward: where it leads."""
+
+def render(onward: str, problem: str = "") -> bytes:
+    """The whole page, in UTF-8. onward: where it leads. problem: why it is shown again."""
     box = el(
         "input",
         id="token",
@@ -14,12 +19,10 @@ def render(onward: str, *, wrong: bool) -> bytes:
         autocomplete="current-password",
         required=True,
         autofocus=True,
-        aria_invalid="true" if wrong else None,
-        aria_describedby="wrong" if wrong else None,
+        aria_invalid="true" if problem else None,
+        aria_describedby="wrong" if problem else None,
     )
-    problem = el(
-        "p", "That is not this server's token.", class_="note down", id="wrong", role="alert"
-    )
+    told = el("p", problem, class_="note down", id="wrong", role="alert")
     form = el(
         "form",
         el("input", type="hidden", name="next", value=onward),
@@ -42,7 +45,7 @@ def render(onward: str, *, wrong: bool) -> bytes:
                 "that reads and cannot write.",
                 class_="dim",
             ),
-            problem if wrong else None,
+            told if problem else None,
             form,
             el(
                 "p",
