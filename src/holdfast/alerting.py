@@ -14,6 +14,7 @@ from holdfast.errors import Problem, RejectedError
 from holdfast.model import JsonObject
 from holdfast.posting import post
 from holdfast.regions.disk import PosixDisk
+from holdfast.regions.units import DAY_US, HOUR_US
 from holdfast.settings import AlertSettings, Settings
 from holdfast.watch.alarms import Alarms
 from holdfast.watch.channels import Alertmanager, Apprise, Store, Trail
@@ -57,10 +58,13 @@ def alarms_of(
 def norms_of(settings: Settings) -> Norms:
     """What is still well, given how often things happen by the settings."""
     least = Norms()
+    after_us = settings.archive_after_hours * HOUR_US
     beat_us = 1000 * (settings.heartbeat_interval_ms + settings.follow_interval_ms)
     return Norms(
         watermark_us=max(least.watermark_us, _WATERMARK_BEATS * beat_us),
         clock_us=settings.clock_error_ms * 1000,
+        # A rule that lets go early waits for those who archive and sweep, and two days of doubt.
+        overdue_us=max(least.overdue_us, (settings.segments_kept_days + 2) * DAY_US + after_us),
         survey_us=max(least.survey_us, 20 * settings.reconcile_interval_s * 1_000_000),
     )
 

@@ -63,7 +63,8 @@ def test_figures_say_what_each_region_lacks() -> None:
 def test_figures_say_what_was_to_go_and_stays() -> None:
     swept = SweepReport(1, NOW_US, (Swept("2026-11-20", "b", 9, 90, 3, "locked"),), ())
     gone = Expiring("2026-11-20", "brief", "", 1, 2, 0, True, left=(("c", "it refuses"),))
-    expired = RetentionReport(1, NOW_US, None, (gone,))
+    late = Expiring("2026-11-21", "debug", "", 1, 2, NOW_US - 9_000_000, False)
+    expired = RetentionReport(1, NOW_US, None, (gone, late), unread=("7",))
 
     told = {
         (sample.name.removeprefix("holdfast_"), *sample.labels.values()): sample.value
@@ -75,7 +76,9 @@ def test_figures_say_what_was_to_go_and_stays() -> None:
         *(("sweep_left_segments", id) for id in "ac"),
         *(("retention_left_classes", id) for id in "ab"),
         ("retention_stopped",),
+        ("retention_overdue_seconds", "brief"),
     }
+    assert (told["retention_overdue_seconds", "debug"], told[("holds_unread",)]) == (9, 1)
     assert told["sweep_left_segments", "b"] == 3
     assert told["retention_left_classes", "c"] == told[("retention_floors",)] == 1
 

@@ -183,6 +183,7 @@ def test_what_is_held_stays_until_the_hold_is_released(tmp_path: Path) -> None:
         gone = await one.expire()
 
         assert kept.expiring[0].why == (f"held by {id}",) and held.late == ()
+        assert kept.expiring[0].holds == (id,)
         assert gone.expiring[0].why == () and not found.parts("a")
 
     years(tmp_path, story)
@@ -206,6 +207,7 @@ def test_a_hold_that_does_not_verify_may_hold_anything(tmp_path: Path) -> None:
 
         assert f"hold {id} verifies, so it may hold anything" in rotten.expiring[0].why[0]
         assert mended.expiring[0].why == (f"held by {id}",)
+        assert (rotten.unread, rotten.expiring[0].holds, mended.unread) == ((id,), (), ())
         assert floors(found) == [False] * 3 and all(found.parts(region) for region in ALL)
 
     years(tmp_path, story)

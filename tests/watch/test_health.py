@@ -114,6 +114,14 @@ def read(**changes: Any) -> Standing:
     return but(reader=structs.replace(READER, **changes))
 
 
+LATE_US = NORMS.overdue_us + SECOND_US
+
+
+def due(late_us: int, holds: tuple[str, ...] = ()) -> Expiring:
+    """A class that should have gone so long ago."""
+    return Expiring("2026-03-01", "brief", "", 1, 2, NOW_US - late_us, False, holds=holds)
+
+
 LET_GO = Expiring("2026-03-01", "brief", "", 1, 2, 0, True, left=(("c", "it refuses"),))
 OLD = structs.replace(SAID, complete_through_us=NOW_US - 61 * SECOND_US)
 KEY = f"ev/seg/{NODE_ID}/0000000/x"
@@ -170,6 +178,22 @@ CASES: dict[str, tuple[Standing, set[str]]] = {
     "what was let go stays": (
         but(expired=RetentionReport(1, NOW_US, None, (LET_GO,))),
         {"retention-left:c"},
+    ),
+    "a class is late": (
+        but(expired=RetentionReport(1, NOW_US, None, (due(LATE_US),))),
+        {"retention-overdue:brief"},
+    ),
+    "a class is a little late": (
+        but(expired=RetentionReport(1, NOW_US, None, (due(LATE_US - SECOND_US),))),
+        set(),
+    ),
+    "a class is held": (
+        but(expired=RetentionReport(1, NOW_US, None, (due(LATE_US, holds=("7",)),))),
+        set(),
+    ),
+    "a hold cannot be read": (
+        but(expired=RetentionReport(1, NOW_US, None, (), unread=("7" * 32,))),
+        {"hold-unread:" + "7" * 32},
     ),
     "letting go stops": (
         but(expired=RetentionReport(1, NOW_US, None, (), trouble="no room")),

@@ -73,7 +73,7 @@ EVERY_SECONDS = 3600.0
 class RetentionReport(Struct, frozen=True):
     """One run. expiring: what goes some day, or went. through_us: what ages were counted by; None:
     nothing is known to be complete. away: (region, why) of those that could not be looked at.
-    trouble: what stopped it."""
+    trouble: what stopped it. unread: holds of which no copy verifies."""
 
     started_us: int
     ended_us: int
@@ -81,6 +81,7 @@ class RetentionReport(Struct, frozen=True):
     expiring: tuple[Expiring, ...]
     away: tuple[tuple[RegionId, str], ...] = ()
     trouble: str = ""
+    unread: tuple[str, ...] = ()
 
 
 class _Round(Struct, frozen=True):
@@ -197,6 +198,7 @@ class Retention:
         return RetentionReport(
             *(started_us, self._host.now_us(), through_us, tuple(done)),
             *(tuple(sorted(self._look.away.items())), trouble),
+            tuple(sorted(self._look.retaining.unread)),
         )
 
     async def _see_to(self, at: Out, round: _Round, insists: bool) -> tuple[Expiring, Floor | None]:
@@ -449,7 +451,8 @@ def _staying(told: Expiring, error: _StayError, insists: bool) -> Expiring:
     """That it stays, and why. Raises HeldError: it is held, and somebody asked for this one."""
     if insists and error.by:
         raise HeldError(str(error)) from error
-    return structs.replace(told, why=(str(error),))
+    holds = tuple(hold.hold for hold in error.by)
+    return structs.replace(told, why=(str(error),), holds=holds)
 
 
 async def _why_not_gone(region: Region, floor: Floor, keys: set[str]) -> str:

@@ -22,7 +22,7 @@ class Expiring(Struct, frozen=True):
 
     rule: in words. rows, size_bytes: of one copy. due_us: when it may go; 0: no rule says. floored:
     whether it is let go. why: what is in the way now. removed: (region, parts, bytes), of a dry run
-    what lies there. left: (region, why) for those where parts of it stay.
+    what lies there. left: (region, why) for those where parts of it stay. holds: that keep it.
     """
 
     unit: str
@@ -35,6 +35,12 @@ class Expiring(Struct, frozen=True):
     why: tuple[str, ...] = ()
     removed: tuple[tuple[RegionId, int, int], ...] = ()
     left: tuple[tuple[RegionId, str], ...] = ()
+    holds: tuple[str, ...] = ()
+
+    def late_us(self, now_us: int) -> int:
+        """For how long it should be gone by now; 0: it is let go, or may stay."""
+        stays = self.floored or self.holds or not self.due_us
+        return 0 if stays else max(0, now_us - self.due_us)
 
 
 class Known(Struct, frozen=True):

@@ -38,7 +38,7 @@ _HOLDINGS: Final = {"hole": "open-gap", "unreadable": "open-gap", "conflict": "d
 
 class Norms(Struct, frozen=True):
     """What is still well. survey_us, scrub_us, archive_us: since the last one ended. due_us: that a
-    day is due and not in every archive."""
+    day is due and not in every archive. overdue_us: that a class should be gone."""
 
     watermark_us: int = 60_000_000
     lag_us: int = 60_000_000
@@ -47,6 +47,7 @@ class Norms(Struct, frozen=True):
     scrub_us: int = 2 * 86_400_000_000
     archive_us: int = 3 * 3_600_000_000
     due_us: int = 86_400_000_000
+    overdue_us: int = 7 * 86_400_000_000
     free_ratio: float = 0.05
 
 
@@ -118,6 +119,7 @@ def diagnose(
         _of_keeping(standing, norms),
         _of_archive(standing, norms),
         _of_leaving(standing),
+        _of_rules(standing, norms),
         _of_restores(standing),
         (Trouble("unknown-node", node, "It was not seen before.") for node in strangers),
         more,
@@ -286,6 +288,18 @@ def _of_leaving(standing: Standing) -> Iterator[Trouble]:
     for gone in standing.expired.expiring:
         for id, why in gone.left:
             yield Trouble("retention-left", id, f"{gone.unit}, class {gone.retention}: {why}")
+
+
+def _of_rules(standing: Standing, norms: Norms) -> Iterator[Trouble]:
+    """What rules should have let go by now, and a hold that nobody can read."""
+    if standing.expired is None:
+        return
+    for each in standing.expired.expiring:
+        if each.late_us(standing.now_us) > norms.overdue_us:
+            told = f"{each.unit} should have gone at {format_us(each.due_us)}"
+            yield Trouble("retention-overdue", each.retention, "; ".join([told, *each.why]))
+    for hold in standing.expired.unread:
+        yield Trouble("hold-unread", hold, "no region has a copy of it that verifies")
 
 
 def _of_restores(standing: Standing) -> Iterator[Trouble]:

@@ -42,6 +42,7 @@ class Kind(Struct, frozen=True):
 _STATUS: Final = Step("See how everything stands:", "holdfast status")
 _REGIONS: Final = ("/regions", "Regions")
 _ARCHIVE: Final = ("/archive", "Archive")
+_RETENTION: Final = ("/retention", "Retention")
 _RECONCILE: Final = Step("Have everything compared now:", "holdfast reconcile --data DIR")
 _VERIFY: Final = Step("Check what the regions hold:", "holdfast verify --data DIR --depth events")
 _ASIDE: Final = Step("Change nothing in any region. Keep copies of all before anything is moved.")
@@ -225,7 +226,31 @@ KINDS: Final[Mapping[str, Kind]] = {
         "What was let go is not deleted in {}",
         "A floor says that it is gone, and nobody shows it; its bytes still lie there.",
         (Step("Which, and why:", "holdfast retention plan"),),
-        ("/retention", "Retention"),
+        _RETENTION,
+    ),
+    "retention-overdue": Kind(
+        "warning",
+        60,
+        "Class {} should have gone long ago",
+        "A rule says for how long it is kept, and no hold keeps it. Nothing is lost, and all of it "
+        "is still shown; what must be forgotten is not.",
+        (
+            Step("What is in the way, day by day:", "holdfast retention plan"),
+            Step("Is every region there, archived and swept?", "holdfast sweep --dry-run"),
+        ),
+        _RETENTION,
+    ),
+    "hold-unread": Kind(
+        "warning",
+        60,
+        "No copy of hold {} can be read",
+        "It may hold anything, so nothing is let go by any rule until a copy verifies.",
+        (
+            Step("Does a region or a backup have a good copy? Move bad ones aside, and:"),
+            _RECONCILE,
+            Step("Which holds are there:", "holdfast hold list"),
+        ),
+        _RETENTION,
     ),
     "restore-failed": Kind(
         "critical",

@@ -349,6 +349,13 @@ def _of_leaving(standing: Standing) -> Iterator[Metric]:
         for id in ids
     ]
     yield _gauge("retention_left_classes", "Let go, and still there.", left, "region")
+    late: dict[str, int] = {}
+    for each in (each for run in runs for each in run.expiring):
+        late[each.retention] = max(late.get(each.retention, 0), each.late_us(standing.now_us))
+    overdue = [((name,), us / 1e6) for name, us in late.items()]
+    yield _gauge("retention_overdue_seconds", "It should be gone; 0: not.", overdue, "class")
+    unread = [((), float(len(run.unread))) for run in runs]
+    yield _gauge("holds_unread", "Holds of which no copy verifies.", unread)
 
 
 def _of_restores(report: RestoreReport, now_us: int) -> Iterator[Metric]:
