@@ -1,7 +1,7 @@
 """Who lives in the simulated world: machines with a node and a keeper, their clients, readers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from holdfast.read.follow import Follow, FollowLimits
 from holdfast.read.watermark import Judgement, judge
 from holdfast.regions import layout, segment
 from holdfast.regions.port import Present
+from holdfast.regions.retaining import Out
 from holdfast.regions.signing import SigningKey
 from holdfast.write.admit import admit
 from holdfast.write.batch import Acknowledgement, Taken
@@ -30,6 +31,7 @@ from holdfast.write.node import Node
 from tests.sim.archives import Known, SimArchivist, adopt
 from tests.sim.checker import Said
 from tests.sim.processes import Process
+from tests.sim.retained import DELETER, GONE, LONGER, RULES, SimRetention
 from tests.sim.world import DELTA_US, ROLE, TRAIL, World
 from tests.write.world import Keys
 
@@ -83,6 +85,11 @@ class Machine:
         self.keeper: Keeper | None = None
         self.archivist: Archivist | None = None
         self.sweeper: Sweeper | None = None
+        self.retention: SimRetention | None = None
+        self.rules = RULES if world.has_rules else ()
+        if world.has_rules and name != "m0" and world.draw.random() < 0.3:
+            self.rules = LONGER
+        world.watch.rules[name] = self.rules
         self.requests: list[Request] = []
         self.acks: list[tuple[Process, Acknowledgement]] = []
 
@@ -111,7 +118,7 @@ class Machine:
             return
         self.lives += 1
         self.mistaken = bool(self.world.alias)
-        self.node = self.keeper = self.archivist = self.sweeper = None
+        self.node = self.keeper = self.archivist = self.sweeper = self.retention = None
         self.process = Process(f"{self.name}.{self.lives}", self.world.loop)
         self.world.say(f"{self.process.name} starts")
         self.process.spawn(self._live(self.process))
@@ -144,8 +151,10 @@ class Machine:
         folder = self.world.scratch / f"{self.name}-{self.lives}"
         patient = self.world.regions(f"{self.name}-{self.lives}-patient")
         known: Any = Known(self.world.draw.choice(self.world.readers))
-        self.archivist = SimArchivist(patient, known, host, identity, Workshop(folder / "archive"))
+        workshop = Workshop(folder / "archive", self.rules)
+        self.archivist = SimArchivist(patient, known, host, identity, workshop)
         self.sweeper = Sweeper(patient, host, self.archivist.key_of, folder / "sweep")
+        self.retention = SimRetention(patient, known, host, identity, workshop)
 
     async def _enter(self, node: str, name: SegmentName, data: bytes, contents: Contents) -> None:
         """No catalog: the reader finds it in the regions."""
@@ -232,6 +241,7 @@ class Machine:
         ROLE.set(self.name)
         if self.world.has_archive:
             self.world.covered[self.name] = self.world.archives()
+            GONE.set(frozenset(self.world.watch.out()))
         try:
             await keeper.reconcile(whole=whole)
         except (HoldfastError, ProofError) as error:
@@ -243,6 +253,7 @@ class Machine:
             self.process.spawn(self._archive(self.archivist))
 
     async def _archive(self, archivist: Archivist) -> None:
+        GONE.set(frozenset(self.world.watch.out()))
         try:
             report = await archivist.archive(0)
         except UnavailableError as error:
@@ -264,6 +275,26 @@ class Machine:
             self.world.say(f"{self.name} swept {what}{why}")
         if any(each.segments for each in report.swept):
             self.world.fault("sweep", self.name)
+
+    def expire(self, writes: int | None = None) -> None:
+        """A run of its expiry. writes: it dies before the next write or delete after so many."""
+        if self.open and self.process is not None and self.retention is not None:
+            self.process.writes = writes
+            self.process.spawn(self._expire(self.retention))
+
+    async def _expire(self, retention: SimRetention) -> None:
+        DELETER.set(self.name)
+        try:
+            report = await retention.expire()
+        except UnavailableError as error:
+            self.world.say(f"{self.name} lets nothing go: {error}")
+            return
+        for each in report.expiring:
+            gone = ",".join(id for id, *_ in each.removed)
+            what = f"{each.retention} of {each.unit}: deleted in {gone or 'none'}"
+            self.world.say(f"{self.name}: {what} {each.why} {each.left}")
+            if each.removed:
+                self.world.fault("expiry", self.name)
 
     def close_other(self, node: str, epoch: int, birth: bytes) -> None:
         """Close somebody's epoch, lost or not, in the name of this node."""
@@ -320,6 +351,7 @@ class LightReader:
             self.process.spawn(self._pass())
 
     async def _pass(self) -> None:
+        out = self.world.watch.out().keys()
         if self.world.has_archive:
             await adopt(self, self.adopted)
         view = await self.follow.look()
@@ -345,14 +377,21 @@ class LightReader:
             ledger = self.follow.ledgers[run.node]
             self._keep_settled(ledger.node, run.settled.size)
             ledger.advance(run)
+        self._report(before, out)
+        self.busy = False
+
+    def _report(self, before: int | None, out: Set[Out]) -> None:
+        """Say through when all is known. before: as it was last. out: what was let go when the pass
+        began."""
         through = self.judgement.complete_through_us
+        if through is not None and through > (before or 0) and not self.follow.floors.keys() >= out:
+            self.world.problem(f"{self.name} shows what was let go before it looked")
         if before is not None and (through is None or through < before):
             self.world.problem(f"I11: {self.name} went back from {before} to {through}")
         if through is not None:
             gaps = tuple((gap.node, gap.start, gap.end) for gap in self.judgement.gaps)
             self.said.append(Said(self.name, through, self._shown(), gaps))
             self.world.say(f"{self.name} reports {(through - 1_800_000_000_000_000) / 1e6:.4f}")
-        self.busy = False
 
     def _keep_settled(self, node: str, size: int) -> None:
         for text, seen in self.follow.ledgers[node].seen.items():

@@ -19,6 +19,8 @@ from holdfast.regions import Region, kinds, layout, units
 from holdfast.regions.evidence import segments_of
 from holdfast.regions.kinds import Archive
 from holdfast.regions.port import Present
+from holdfast.regions.retained import Floor
+from holdfast.regions.retaining import Out, objects_left
 
 if TYPE_CHECKING:
     from tests.sim.actors import LightReader
@@ -111,13 +113,15 @@ async def _evidence(regions: Iterable[Region], archive: Archive) -> bytes | None
     return None
 
 
-def archives_in(store: "Bucket | SimDisk", trail: str) -> Iterator[Archive]:
-    """The units that a store's archive has whole, whatever crashes now."""
+def archives_in(
+    store: "Bucket | SimDisk", trail: str, out: Mapping[Out, Floor]
+) -> Iterator[Archive]:
+    """The units that a store's archive has whole, whatever crashes now; but for what is let go."""
     for key in store.keys("ev/arc/"):
         if key.endswith(".note"):
             archive = _manifest(store.durable(key) or b"", trail)
             if archive is not None and all(
-                _sha256(store.durable(each) or b"") in each for each in archive.objects()
+                _sha256(store.durable(each) or b"") in each for each in objects_left(archive, out)
             ):
                 yield archive
 

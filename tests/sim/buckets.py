@@ -16,6 +16,7 @@ from holdfast.regions.keys import check_bytes, check_key, check_prefix, check_re
 from holdfast.regions.port import Absent, Level, Listed, Listing, Present, Removed, Stored, Unknown
 from tests.regions.worlds import level_of
 from tests.sim.processes import CURRENT
+from tests.sim.retained import DELETER
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -139,11 +140,12 @@ class BucketStore:
 
     async def remove(self, key: str) -> Removed | Unknown:
         check_removable(key)
-        bucket = self._bucket
+        bucket, deleter = self._bucket, DELETER.get()
 
         def effect() -> Removed:
             if key in bucket.objects:
-                self._world.saw_removal(key, bucket.objects.pop(key)[0])
+                data, _ = bucket.objects.pop(key)
+                self._world.saw_removal(deleter, bucket.id, key, data)
             return Removed()
 
         return await self._call("remove", bucket, key, effect, writes=True)

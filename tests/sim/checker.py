@@ -7,7 +7,7 @@ what real processes left in real directories (`tests/nemesis`).
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -143,6 +143,13 @@ class Checker:
         self._check_repairs()
         for said in self.said:
             self._check_said(said)
+
+    def contents(self) -> Iterator[tuple[layout.SegmentKey, Opened]]:
+        """Every segment of every ledger, as far as it verifies."""
+        for node, truth in sorted(self.nodes.items()):
+            for name in truth.chain:
+                if name.text in self.opened:
+                    yield layout.SegmentKey(node, name), self.opened[name.text]
 
     def wrong(self, text: str) -> None:
         self.world.problem(text)

@@ -219,7 +219,7 @@ class SimDisk:
         gone = parent.entries.pop(name, None)
         if gone is None:
             raise FileNotFoundError(errno.ENOENT, "none")
-        if path.startswith(layout.SEGMENTS_PREFIX):
+        if path.startswith((layout.SEGMENTS_PREFIX, layout.ARCHIVE_PREFIX)):
             self.removed(path, gone.data)
 
     def mkdir(self, root: int, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Somebody with the trail's key at a command line: `region replace`, `close` and `gap declare`.
+"""Somebody with the trail's key at a command line: `region replace`, `close declare`, `hold add`.
 
 Each command is a process of its own, as the command line makes one: it may be killed or paused
 anywhere, and the person tries again. What they say is true (a region is named as gone only if its
@@ -7,6 +7,7 @@ store never returns), but they ask at any time, and for any epoch: refusing is t
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from holdfast.cli.close import find_birth
 from holdfast.errors import CorruptError, RejectedError, UnavailableError
@@ -16,7 +17,11 @@ from holdfast.ports import Host
 from holdfast.proof import ProofError
 from holdfast.regions import Regions
 from holdfast.regions.joining import replace_region
+from holdfast.retention.chronicle import Chronicle
+from holdfast.retention.holds import Holds, Wanted
 from holdfast.write.declared import propose_end
+from holdfast.write.identity import Identity, speak_for_trail
+from tests.sim.archives import Known
 from tests.sim.processes import Process
 from tests.sim.world import TRAIL, World
 
@@ -77,6 +82,37 @@ class Person:
             return f"stated: {dict(told)}"
 
         self._run(f"declares the segments [{start}, {end}) of {node[:6]} lost", work)
+
+    def hold(self, tenant: str) -> None:
+        """`holdfast hold add`."""
+
+        async def work(regions: Regions, host: Host) -> str:
+            wanted = Wanted(tenant=tenant, reason="a case", author="p")
+            held = await self._holds(regions, host).place(wanted)
+            if held.late:
+                return f"too late for {[(floor.unit, floor.retention) for floor in held.late]}"
+            self.world.watch.confirm(held.hold)
+            return f"held as {held.hold.hold}"
+
+        self._run(f"holds what {tenant!r} has", work, verified=False)
+
+    def release(self, id: str) -> None:
+        """`holdfast hold release`."""
+
+        async def work(regions: Regions, host: Host) -> str:
+            self.world.watch.release(id)
+            released = await self._holds(regions, host).release(id, "over", "p")
+            return f"released: {released.release is not None}"
+
+        self._run(f"releases {id[:6]}", work, verified=False)
+
+    def _holds(self, regions: Regions, host: Host) -> Holds:
+        known: Any = Known(self.world.readers[0])
+
+        def identity() -> Identity:
+            return speak_for_trail(TRAIL.trail, TRAIL.signing, host)
+
+        return Holds(regions, host, identity, Chronicle(known))
 
     async def done(self) -> None:
         """Until the command that runs has ended."""

@@ -91,6 +91,7 @@ class Process:
         self.paused = False
         self.was_paused = False
         self.fuse: int | None = None  # calls of a disk until it is killed in the midst of one
+        self.writes: int | None = None  # of an expiry, until it is killed before the next
         self.deferred: list[asyncio.Handle] = []
         self._loop = loop
         self.context: Context = copy_context()

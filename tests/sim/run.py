@@ -22,6 +22,7 @@ from holdfast.write.identity import Identity, certify
 from tests.regions.worlds import MemoryWorld, run_with_time
 from tests.sim.archives import short_days
 from tests.sim.checker import Checker
+from tests.sim.kept import check_found, let_all_go
 from tests.sim.processes import Killed, Process
 from tests.sim.script import Script
 from tests.sim.world import START_US, TRAIL, Memory, World, render
@@ -60,8 +61,15 @@ def run_seed(seed: int, *, steps: int = STEPS, traced: bool = False, only: str =
                 machine.kill()
             cookie = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement
             said = (said for reader in script.readers for said in reader.said)
-            Checker(world, cookie, script.machines, said).run()
+            checker = Checker(world, cookie, script.machines, said)
+            checker.run()
             _verify(world)
+            if world.has_rules:
+                opened = {key: found.records for key, found in checker.contents()}
+                try:
+                    run_with_time(lambda _: check_found(world, _at_rest(world), opened))
+                except (HoldfastError, ProofError) as error:
+                    world.problem(f"what is kept is not found or proven: {error!r}")
     finally:
         seal.zstd = zstd  # type: ignore[attr-defined]
         logging.disable(logging.NOTSET)
@@ -88,20 +96,25 @@ def _verify(world: World) -> None:
 
     What rotted, and what was destroyed and then declared lost, it names.
     """
-    stores = {id: _resting(store.content()) for id, store in world.stores.items()}
+    trail = _at_rest(world)
 
     async def verified() -> Report:
-        regions = [Region(id, store) for id, store in stores.items()]
-        trail = Regions(regions, world.quorum, TRAIL.trail)
         await trail.verify()
         return await Verification(trail, world.host(lambda: 0), Question("events")).run()
 
-    named: set[str] = {"under_replicated", "orphan", "gap", "unproven"}
+    named: set[str] = {"under_replicated", "orphan", "gap", "unproven", "retained"}
     if {"rot", "destroyed", "disk"} & world.faults.keys():
         named.add("corrupt")
     for finding in run_with_time(lambda _: verified()).findings:
         if finding.kind not in named:
             world.problem(f"verify: {finding}")
+
+
+def _at_rest(world: World) -> Regions:
+    """What stores hold now, where nothing befalls them any more."""
+    stores = {id: _resting(store.content()) for id, store in world.stores.items()}
+    regions = [Region(id, store) for id, store in stores.items()]
+    return Regions(regions, world.quorum, TRAIL.trail)
 
 
 def _resting(content: Mapping[str, bytes]) -> MemoryWorld:
@@ -133,6 +146,8 @@ async def _run(world: World, script: Script, steps: int) -> None:
         await asyncio.sleep(20)
         reader.look()
     await asyncio.sleep(40)
+    if world.has_rules:
+        await _audit(world, "expiry", let_all_go(world, script.readers[0]))
 
 
 async def _recover(world: World, script: Script) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
 from holdfast.regions.cookie import LOOK_SECONDS_MAX
+from holdfast.regions.retaining import objects_left
 from tests.sim.actors import LightReader, Machine, Request
 from tests.sim.archives import archives_in
 from tests.sim.buckets import Bucket, Weather
@@ -17,10 +18,11 @@ from tests.sim.stories import PEOPLES, STORIES
 from tests.sim.world import TRAIL, World, births_in, read_vote, store_of
 from tests.write.world import Keys
 
-Action = Callable[[], Awaitable[None] | None]
+Action = Callable[[], Awaitable[int] | None]
 Born = tuple[str, int, bytes]  # node, epoch, its birth
 POLL_SECONDS = 0.02
 STORY_STEPS = 12  # that a story takes the place of
+LONG = {"expired": 40}  # or of more, where it is long
 
 
 class Script:
@@ -48,19 +50,21 @@ class Script:
         self.actions: dict[str, tuple[Action, float]] = {
             action.__name__: (action, weight) for action, weight in actions
         } | {
-            name: (partial(self.tell, story), 0.3)
-            for name, story in STORIES.items()
-            if name not in (*PEOPLES, "swept")
+            name: (partial(self.tell, name), 0.3)
+            for name in STORIES
+            if name not in (*PEOPLES, "swept", "expired")
         }
         world.readers = self.readers
         if world.has_archive:
             self.actions |= {"archive": (self.archive, 4), "sweep": (self.sweep, 4)}
             self.actions |= {"rot_archive": (self.rot_archive, 1)}
-            self.actions |= {"swept": (partial(self.tell, STORIES["swept"]), 1)}
+            self.actions |= {"swept": (partial(self.tell, "swept"), 1)}
+        if world.has_rules:
+            self.actions |= {"expired": (partial(self.tell, "expired"), 1)}
         if world.has_people:  # last, so that other worlds stay what they were
             self.actions |= {"lose": (self.lose, 2), "ask": (self.ask, 4)}
             self.actions |= {"destroy": (self.destroy, 1)}
-            self.actions |= {name: (partial(self.tell, STORIES[name]), 0.6) for name in PEOPLES}
+            self.actions |= {name: (partial(self.tell, name), 0.6) for name in PEOPLES}
 
     async def play(self, steps: int) -> None:
         for machine in self.machines:
@@ -76,8 +80,7 @@ class Script:
             action, _ = self.draw.choices([*self.actions.values()], weights)[0]
             steps -= 1
             if (story := action()) is not None:
-                await story
-                steps -= STORY_STEPS
+                steps -= await story
             await asyncio.sleep(self.draw.choice([0.0, 0.02, 0.1, 0.3, 1.0, 2.0]))
         self.is_over = True
 
@@ -117,10 +120,11 @@ class Script:
 
     def rot_archive(self) -> None:
         """Bits of archives flip for good, each where all segments of its unit lie still."""
+        out = self.world.watch.out()
         for store in self.world.stores.values():
-            for archive in archives_in(store, TRAIL.trail):
+            for archive in archives_in(store, TRAIL.trail, out):
                 if self.draw.random() < 0.7 and self.world.is_small_still(store, archive):
-                    key = self.draw.choice(sorted(archive.objects()))
+                    key = self.draw.choice(sorted(objects_left(archive, out)))
                     data = store.content()[key]
                     at = self.draw.randrange(len(data))
                     store.damage(key, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
@@ -222,10 +226,13 @@ class Script:
 
     # -- what stories are made of --------------------------------------------------------------
 
-    async def tell(self, story: Callable[["Script"], Awaitable[None]]) -> None:
-        self.world.say(f"a story: {story.__name__}")
+    async def tell(self, name: str) -> int:
+        """Play a story; so many steps it takes the place of."""
+        story = STORIES[name]
+        self.world.say(f"a story: {name}")
         await story(self)
         self.quiet()
+        return LONG.get(name, STORY_STEPS)
 
     def quiet(self) -> None:
         """Stores are well, and everyone reaches them."""
@@ -326,6 +333,21 @@ class Script:
             self.sent += 1
             self.later(seconds * self.draw.random(), machine.send, self.sent)
         await asyncio.sleep(seconds)
+
+    async def know(self) -> None:
+        """Readers learn of all that is complete by now."""
+        await self.wait(2.0, 3.0)  # until a heartbeat promises it
+        for reader in self.readers:
+            reader.look()
+        await self.wait(0.5, 1.0)
+
+    def hold_or_release(self) -> None:
+        """A person holds what somebody has, or releases a hold."""
+        held = sorted(self.world.watch.held)
+        if held and self.draw.random() < 0.5:
+            self.person.release(self.draw.choice(held))
+        else:
+            self.person.hold(self.draw.choice(["", "t", "u"]))
 
     async def heal(self) -> None:
         """End every fault, as soon as a store that was wiped may be restored."""

@@ -12,6 +12,7 @@ from tests.sim.buckets import Bucket, Weather
 from tests.sim.disks import SimDisk
 
 if TYPE_CHECKING:
+    from tests.sim.actors import Machine
     from tests.sim.script import Script
 
 
@@ -363,6 +364,66 @@ async def swept(script: "Script") -> None:
     await script.wait(0.5, 1.5)
 
 
+async def expired(script: "Script") -> None:
+    """Old days are swept and let go by two at once, who may die before any write or delete, while a
+    person holds and releases, and a store goes away and comes back."""
+    world, draw = script.world, script.draw
+    writer, other = await script.cast(2)
+    for _ in range(2):
+        await script.send_within(writer, 1.0)
+        await script.wait(5.0, 6.0)
+    await script.wait(1.0, 3.0)
+    await script.know()
+    for machine in (writer, other):
+        script.later(0.3 * draw.random(), machine.archive)
+    await script.until(lambda: any(world.archives().values()), 5.0)
+    await script.wait(0.3, 0.6)
+    if draw.random() < 0.8:
+        for machine in (writer, other):
+            machine.sweep()
+        await script.wait(1.0, 1.5)
+    if draw.random() < 0.7:
+        await script.wait(6.0, 14.0)  # until some of them are old enough
+    await script.know()
+    for _ in range(2):
+        await _let_go(script, writer, other)
+
+
+async def _let_go(script: "Script", one: "Machine", other: "Machine") -> None:
+    world, draw = script.world, script.draw
+    store = script.store()
+    kind = draw.choice(["", "", "slow", "mixed", "down", "wipe"])
+    if kind == "slow":
+        for each in world.stores.values():
+            each.weather = Weather(slow=0.05)
+    elif kind == "mixed":
+        for each in world.stores.values():
+            each.weather = Weather(before=0.3)
+    elif kind == "down":
+        store.weather = Weather(down=True)
+    elif kind == "wipe":
+        script.wiped(store)
+    for machine in (one, other):
+        writes = draw.randint(0, 12) if draw.random() < 0.3 else None
+        script.later(0.3 * draw.random(), machine.expire, writes)
+    if draw.random() < 0.7:
+        script.later(0.5 * draw.random(), script.hold_or_release)
+    script.later(draw.random(), other.keep, True)
+    await script.wait(0.7, 1.5)
+    if kind == "wipe":
+        await script.wait(LOOK_SECONDS_MAX, LOOK_SECONDS_MAX + 1.0)
+        world.restore(store)
+    script.quiet()
+    for machine in (one, other):
+        if not machine.alive:
+            machine.start()
+    other.keep(whole=True)
+    script.later(0.5 * draw.random(), other.archive)
+    script.look_anew()
+    script.later(draw.random(), script.hold_or_release)
+    await script.wait(1.0, 2.0)
+
+
 STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
     story.__name__: story
     for story in (
@@ -382,6 +443,7 @@ STORIES: dict[str, Callable[["Script"], Awaitable[None]]] = {
         bereft,
         hole,
         swept,
+        expired,
     )
 }
 PEOPLES = ("outvoted", "bereft", "hole")  # those that need a person

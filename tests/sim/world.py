@@ -22,7 +22,7 @@ from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.regions import Region, Regions, kinds, layout
 from holdfast.regions.directory import DirectoryStore
 from holdfast.regions.kinds import Archive, Vote
-from holdfast.regions.port import Stored, Unknown
+from holdfast.regions.port import Refused, Removed, Stored, Unknown
 from holdfast.regions.region import RegionLimits
 from holdfast.regions.trailkey import TrailKey
 from holdfast.regions.whole import names_whole
@@ -31,6 +31,7 @@ from tests.sim.archives import archives_in, holds
 from tests.sim.buckets import Bucket, BucketStore, Weather
 from tests.sim.disks import SimDisk
 from tests.sim.processes import CURRENT, Killed, Loop, Process
+from tests.sim.retained import DELETER, Watch
 from tests.sim.stories import PEOPLES
 
 Result = TypeVar("Result")
@@ -63,8 +64,8 @@ class World:
     """See the module. only: words that narrow what the seed draws: "disks" or "buckets", and names
     of actions, which then make up most of what happens; "people": somebody is there who replaces
     stores that are gone for good, and declares what else nobody can know; "archive": days are
-    archived, and their segments swept. Of the worlds that are not narrowed, every third has people,
-    and of the others every third archives.
+    archived, and their segments swept; "expired": and let go by rules, or held. Of the worlds that
+    are not narrowed, every third has people, and of the others every third archives.
 
     trace: (time, process, store, operation, key, answer, what was told instead).
     """
@@ -78,7 +79,8 @@ class World:
         self.only = only.split()
         self.is_disks = self.draw.random() < 0.4
         self.has_people = not seed % 3 if not only else bool({"people", *PEOPLES} & {*self.only})
-        named = bool({"archive", "swept"} & {*self.only})
+        self.has_rules = "expired" in self.only
+        named = self.has_rules or bool({"archive", "swept"} & {*self.only})
         self.has_archive = named if only else seed % 9 in (1, 5)
         if "disks" in self.only or "buckets" in self.only:
             self.is_disks = "disks" in self.only
@@ -97,6 +99,7 @@ class World:
         self.destroyed: dict[str, bytes] = {}  # segments of which every copy was lost, as they were
         self.swept: dict[str, bytes] = {}  # segments that were removed from any store, as they were
         self.covered: dict[str, dict[str, list[Archive]]] = {}  # as a keeper's pass began
+        self.watch = Watch(self, TRAIL.trail)
         self.readers: Sequence[Any] = ()
         self.scratch = Path()  # a folder for what is made
         self.stores: dict[str, Bucket | SimDisk] = {
@@ -112,7 +115,7 @@ class World:
         disk.interrupt = self._interrupt
         disk.is_cut = lambda: self.is_cut(id)
         disk.written = self.saw_control
-        disk.removed = self.saw_removal
+        disk.removed = lambda key, data: self.saw_removal(DELETER.get(), id, key, data)
         disk.joined = lambda cookie: self.joined(disk, cookie)
         return disk
 
@@ -158,6 +161,17 @@ class World:
         if not process.alive:
             raise Killed
 
+    async def write(self) -> None:
+        """An expiry is about to write or to delete: its process may have its end here."""
+        process = CURRENT.get()
+        if process is None or process.writes is None or not DELETER.get():
+            return
+        process.writes -= 1
+        if process.writes < 0:
+            self.say(f"{process.name} is killed before a write or a delete")
+            process.kill()
+            await self.loop.create_future()
+
     def is_cut(self, store: str) -> bool:
         """Whether the process at work does not reach a store."""
         return (_machine(), store) in self.cuts
@@ -198,9 +212,10 @@ class World:
         if key.startswith(layout.HEARTBEATS_PREFIX):
             self.beats.setdefault(data, key.rpartition("/")[2].partition(".")[0])
 
-    def saw_removal(self, key: str, data: bytes) -> None:
-        """What a sweeper removes, or an archivist that puts better bytes there."""
+    def saw_removal(self, deleter: str, store: str, key: str, data: bytes) -> None:
+        """What a sweeper removes, or an archivist that puts better bytes there, or a deleter."""
         parsed = layout.parse_key(key)
+        self.watch.saw_removal(deleter, store, parsed, data)
         if isinstance(parsed, layout.SegmentKey):
             if hashlib.sha256(data).digest() == parsed.name.sha256:
                 self.swept[key] = data
@@ -220,7 +235,8 @@ class World:
 
     def archives(self) -> dict[str, list[Archive]]:
         """The units that each store's archive has whole."""
-        return {id: [*archives_in(store, TRAIL.trail)] for id, store in self.stores.items()}
+        out = self.watch.out()
+        return {id: [*archives_in(store, TRAIL.trail, out)] for id, store in self.stores.items()}
 
     def saw_repair(self, keeper: str, store: str, key: str, data: bytes) -> None:
         """What a keeper puts. Not of an epoch that it may be closing: a closer brings its run to W
@@ -307,7 +323,11 @@ class World:
 
     def _others_archive(self, store: Bucket | SimDisk, key: str, data: bytes) -> bool:
         """Whether a quorum of other stores has the same unit whole."""
-        mine = [a for a in archives_in(store, TRAIL.trail) if key in a.objects() or a.unit in key]
+        mine = [
+            archive
+            for archive in archives_in(store, TRAIL.trail, self.watch.out())
+            if key in archive.objects() or archive.unit in key
+        ]
         units = {archive.unit for archive in mine}
         others = [
             {archive.unit for archive in found}
@@ -614,9 +634,15 @@ class Way(BucketStore):
     """A bucket, whose keepers are watched."""
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        await self._world.write()
+        self._world.watch.saw_put(key)
         if keeper := ROLE.get():
             self._world.saw_repair(keeper, self._bucket.id, key, data)
         return await super().create(key, data)
+
+    async def remove(self, key: str) -> Removed | Unknown:
+        await self._world.write()
+        return await super().remove(key)
 
 
 class Directory(DirectoryStore):
@@ -627,11 +653,17 @@ class Directory(DirectoryStore):
         super().__init__(Path("/sim") / disk.id, disk, self._thread, writer=process)
 
     async def create(self, key: str, data: bytes) -> Stored | Unknown:
+        await self._world.write()
+        self._world.watch.saw_put(key)
         if keeper := ROLE.get():
             self._world.saw_repair(keeper, self._sim.id, key, data)
         answer = await super().create(key, data)
         self._world.note(CURRENT.get(), self._sim.id, "create", key, answer, None)
         return answer
+
+    async def remove(self, key: str) -> Removed | Refused | Unknown:
+        await self._world.write()
+        return await super().remove(key)
 
     async def _thread(self, function: Callable[..., Result], /, *arguments: object) -> Result:
         weather, draw = self._sim.weather, self._world.draw.random
