@@ -213,8 +213,10 @@ def load(
 def _from_file(config: Path) -> dict[str, Any]:
     try:
         text = config.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _rejected(str(config), f"cannot be read: {error}") from None
+    except OSError as error:
+        raise _rejected(str(config), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise _rejected(str(config), f"is not UTF-8 (byte {error.start})") from None
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -1,10 +1,13 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from holdfast.cli.app import run
+from holdfast.client import Client, Endpoint
 from tests.client.scripted import Reply, Request, Server, problem, serving
 
 Capture = pytest.CaptureFixture[str]
@@ -271,6 +274,36 @@ def test_a_mistake_of_ours_is_3_and_never_looks_like_a_refuted_trail(capsys: Cap
 
     assert code == 3
     assert "a mistake of Holdfast itself" in capsys.readouterr().err
+
+
+def test_where_the_server_is_not_installed_nothing_looks_refuted() -> None:
+    told = "import sys; sys.modules['typer'] = None; from holdfast.cli.main import main; main()"
+
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 3
+    assert done.stderr.endswith("install holdfast-audit[server].\n")
+
+
+def test_a_number_of_thousands_of_digits_in_an_event_hides_no_answer(capsys: Capture) -> None:
+    record = RECORD.replace(b"1.0e5", b"7" * 5000)
+    with serving(then=lambda _: answering(page(record))) as server:
+        codes = [ask(server, "search"), ask(server, "show", "e-1")]
+        with Client(Endpoint(server.url)) as client:
+            found = client.get("/v1/events")
+
+    assert codes == [0, 0]
+    assert "7" * 5000 in capsys.readouterr().out
+    assert found["events"][0]["payload"] == {"n": "7" * 5000}
+
+
+@pytest.mark.parametrize("verb", [["search", "--q"], ["send", "--action"]])
+def test_an_argument_that_is_no_utf8_is_refused_by_name(verb: list[str], capsys: Capture) -> None:
+    with serving(then=lambda _: answering(page(RECORD))) as server:
+        code = ask(server, *verb, "caf\udce9")
+
+    printed = capsys.readouterr().err
+    assert code == 2 and "is not UTF-8" in printed and "Traceback" not in printed
 
 
 def _parameters(request: Request) -> dict[str, str]:

@@ -37,7 +37,10 @@ def test_it_says_what_came_back_and_what_did_not(
     assert not (data / "cache-commands" / "restore").exists()
 
 
-def test_a_day_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = run(["rehearse", "--data", str(tmp_path), "--region", "b", "--day", "yesterday"])
+@pytest.mark.parametrize("day", ["yesterday", "9999-12-31"])
+def test_a_day_that_is_none_is_refused(
+    day: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(["rehearse", "--data", str(tmp_path), "--region", "b", "--day", day])
 
     assert code == BAD_INPUT and "--day" in capsys.readouterr().err

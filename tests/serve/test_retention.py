@@ -53,6 +53,30 @@ def test_what_makes_no_sense_is_refused(  # type: ignore[no-untyped-def]
     assert (answer.status_code, as_text.status_code) == (status, 415)
 
 
+@pytest.mark.parametrize(
+    ("body", "field", "reason"),
+    [
+        (b"", "", "not JSON: it ends too early"),
+        (b"[]", "", "must be an object, not an array"),
+        (b'{"tenant":"a"}', "reason", "missing"),
+        (b'{"tenant":5,"reason":"r"}', "tenant", "must be a string, not a whole number"),
+        (b'{"tenant":"a","reason":""}', "reason", "must not be empty"),
+        (b'{"tenant":"a","tenant":"b","reason":"r"}', "tenant", "the key appears twice"),
+        (b'{"tenant":"\xe9","reason":"r"}', "", "not UTF-8 (byte 11)"),
+    ],
+)
+def test_a_hold_that_cannot_be_read_is_refused_by_field(  # type: ignore[no-untyped-def]
+    served, body: bytes, field: str, reason: str
+) -> None:
+    with served.client() as client:
+        answer = client.post(
+            "/v1/holds", content=body, headers={"Content-Type": "application/json"}
+        )
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"line": 0, "field": field, "reason": reason}]
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):  # type: ignore[no-untyped-def]
     with running(tmp_path_factory.mktemp("served") / "data", retention=RULES) as server:

@@ -86,6 +86,11 @@ def guarded(function: Callable[..., int]) -> Callable[..., int]:
             return GOOD
         except KeyboardInterrupt:
             return INTERRUPTED
+        except UnicodeEncodeError:  # what is no UTF-8 outside holds half surrogates in here
+            texts = [text for text in map(ascii, sys.argv) if "\\udc" in text]
+            what = ", ".join(texts) or "a variable of the environment"
+            printer.failure(f"{what}: is not UTF-8")
+            return BAD_INPUT
         except (HoldfastError, ClientError, ProofError, OSError) as error:
             printer.failure(text_of(error))
             return code_of(error)

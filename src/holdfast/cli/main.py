@@ -13,10 +13,11 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("holdfast"):
             raise
-        sys.exit(
+        sys.stderr.write(
             f"holdfast: {error.name} is not installed. The command line comes with the server: "
-            "install holdfast-audit[server]."
+            "install holdfast-audit[server].\n"
         )
+        sys.exit(3)  # Python's own 1 would say that something was refuted
     _leave(run(sys.argv[1:]))
 
 

@@ -1,5 +1,6 @@
 """`holdfast rehearse`: restore a day from one region alone, check all of it, and let it go."""
 
+import time
 from typing import Annotated, Any
 
 from typer import Option
@@ -21,7 +22,7 @@ SAID: dict[Verdict, str] = {
     "unchecked": "COULD NOT BE TRIED: that says nothing of what the region holds",
 }
 
-NOTHING = "GOOD: nothing that can be asked for yet was stored on that day"
+NOTHING = "GOOD: nothing was stored on that day, as far as is known"
 
 
 def rehearse(
@@ -42,6 +43,8 @@ def rehearse(
         units.check_day(day)
     except MalformedError as error:
         raise rejected("--day", str(error)) from None
+    if units.start_us(day) > time.time_ns() // 1000:
+        raise rejected("--day", f"{day} has not begun")
     with opened(place.data, place.config) as found, printer.progress("restoring", None) as bar:
         found.run(found.system.reader.pass_once())
         restorer = found.system.restorer

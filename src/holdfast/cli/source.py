@@ -16,6 +16,7 @@ import msgspec
 
 from holdfast.cli.options import Target, Where
 from holdfast.client import Client, Endpoint, Patience, UnreachableError
+from holdfast.client.client import whole
 from holdfast.errors import Problem, RejectedError
 from holdfast.read.query import LIMIT_MAX
 from holdfast.settings import DATA_DEFAULT
@@ -233,7 +234,7 @@ class ServerSource:
 
 def decode(answer: bytes) -> dict[str, Any]:
     """An answer as Python sees it, for a person's view of it."""
-    decoded: dict[str, Any] = json.loads(answer)
+    decoded: dict[str, Any] = json.loads(answer, parse_int=whole)
     return decoded
 
 

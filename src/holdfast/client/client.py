@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 from holdfast.client.errors import (
@@ -34,6 +34,8 @@ from holdfast.client.transport import (
 
 NDJSON = "application/x-ndjson"
 SPEAKS_JSON = {"Accept": "application/json"}
+
+DIGITS_MAX: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ class Client:
                 raise raised(f"{self.url}: {why} (attempts made: {attempts})")
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Ask a question whose answer is a JSON object; `path` is already quoted.
+        """Ask a question whose answer is a JSON object; `path` is already quoted. A whole number of
+        more than 1,000 digits, as a sender may write it, is given as text.
 
         Raises:
             RefusedError: the server said no. UnreachableError: it did not answer.
@@ -236,6 +239,11 @@ def refused(answer: Answer) -> RefusedError:
     return RefusedError(answer.status, kind, detail, faults)
 
 
+def whole(token: str) -> int | str:
+    """A whole number, or its text where Python refuses to make a number of so many digits."""
+    return int(token) if len(token) <= DIGITS_MAX else token
+
+
 def _acknowledged(answer: Answer, count: int) -> Acknowledged:
     """Read a 201.
 
@@ -254,7 +262,7 @@ def _acknowledged(answer: Answer, count: int) -> Acknowledged:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body)
+        said = json.loads(body, parse_int=whole)
     except ValueError:
         said = None
     if not isinstance(said, dict):

@@ -12,6 +12,7 @@ from holdfast.times import format_us
 from holdfast.watch.alarms import AlarmsReport
 from holdfast.watch.alerts import Alert, Book, Silence
 from holdfast.watch.kinds import KINDS
+from holdfast.write import law, strict
 
 BODY_BYTES_MAX: Final = 16 * 1024
 SECONDS_MAX: Final = 31 * 24 * 3600
@@ -132,9 +133,14 @@ def decoded(body: bytes, media_type: str, kind: type[Kind]) -> Kind:
     if len(body) > BODY_BYTES_MAX:
         raise RejectedError("too-large", Problem(0, "", f"at most {BODY_BYTES_MAX:,} bytes"))
     try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RejectedError("malformed", Problem(0, "", str(error))) from None
+        body.decode()
+        asked = msgspec.json.decode(body, type=kind)
+    except law.NOT_GOOD as error:
+        fault = law.explain(error, body)
+        raise RejectedError("malformed", Problem(0, fault.field, fault.reason)) from None
+    for place, reason in strict.faults(body, foreign=""):
+        raise RejectedError("malformed", Problem(0, place, reason))
+    return asked
 
 
 def silence_of(body: bytes, media_type: str, principal: str, now_us: int) -> Silence:

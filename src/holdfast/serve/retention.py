@@ -151,6 +151,9 @@ def only_of(asked: RunWanted) -> Out | None:
     """The class of the unit that is meant; None: all. Raises RejectedError."""
     if not asked.unit and not asked.retention:
         return None
+    if not asked.unit or not asked.retention:
+        name = "class" if asked.unit else "unit"
+        raise RejectedError("malformed", Problem(0, name, "missing: unit and class go together"))
     for name, check, value in (
         ("unit", units.check_unit, asked.unit),
         ("class", units.check_class, asked.retention),
