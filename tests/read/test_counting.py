@@ -17,7 +17,7 @@ from holdfast.read import search as search_module
 from holdfast.read.counting import Counting, Question
 from holdfast.read.fold import fold
 from holdfast.read.search import run_counts
-from holdfast.read.sources import NOWHERE, FoldSource, Source, places
+from holdfast.read.sources import NOWHERE, FoldSource, Places, Source, places
 from tests.read.little_trail import (
     ACTIONS,
     IPS,
@@ -122,6 +122,30 @@ def test_only_what_came_since_is_counted_again(tmp_path: Path) -> None:
     assert jobs_for([*trail.sources[10:15], *folds]) == []
     assert jobs_for([*trail.sources[10:17], *folds]) == [2]
     assert jobs_for([*trail.sources[13:18], *folds, folded(trail, 10, 13)]) == [1, 5]
+
+
+def test_a_fold_is_not_read_where_each_of_its_events_counts_alike(tmp_path: Path) -> None:
+    trail, worker = numbered(tmp_path, segments=6, each=2), Worker()
+    folds = [folded(trail, 0, 3), folded(trail, 3, 6)]
+    hidden = places(chosen(trail, {2}))
+    plain, bars = Question(Query(), (), None), Question(Query(), (), 1000 * SECOND_US)
+    half = Question(Query(from_us=trail.stored[0].time_us + 1), (), None)
+
+    def jobs_for(asked: Question, hidden: Places = NOWHERE, unread: Sequence[str] = ()) -> int:
+        worker.jobs.clear()
+        counts = asyncio.run(Counting(worker).count(folds, asked, hidden, unread))
+        assert counts == run_counts(folds, asked.query, asked.by, asked.bucket_us, hidden)
+        return sum(worker.jobs)
+
+    assert jobs_for(plain) == jobs_for(bars) == 0
+    assert (
+        jobs_for(half)
+        == jobs_for(plain, hidden)
+        == jobs_for(plain, NOWHERE, [folds[1].sha256])
+        == 1
+    )
+    assert jobs_for(Question(Query(), (), SECOND_US)) == jobs_for(EVERYTHING) == 2
+    assert jobs_for(Question(Query(action="none"), (), None)) == 2
 
 
 def test_a_window_that_moves_on_counts_what_lies_across_its_ends(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ log = logging.getLogger("holdfast.read")
 NAMES_KEPT_MAX = 1 << 18  # in memory: some 60 MB
 TOLD_AT_ONCE = 16  # units
 AHEAD_MAX = 16  # parts that are fetched while one is waited for
+EVERY_AHEAD = 64  # where all of them will be
 AHEAD_BYTES = 64 << 20
 SMALL_ROWS = 20_000  # what is indexed at once; of more, it is searched as a whole meanwhile
 AGAIN_S = 30.0  # until evidence that was not to be had is asked for again
@@ -166,12 +167,18 @@ class Adopting:
     # -- what questions need -------------------------------------------------------------------
 
     async def with_parts(
-        self, sources: Sequence[Source], ask: Callable[[], Awaitable[Result]]
+        self,
+        sources: Sequence[Source],
+        ask: Callable[[], Awaitable[Result]],
+        *,
+        every: bool = False,
     ) -> Result:
         """What a question comes to, once all is here that it turns out to need.
 
         Args:
             sources: what it is asked of; those that come first are wanted first.
+            every: it looks into all of them, once: they are fetched many at a time, and not
+                indexed, which takes ten times as long as to read a few columns.
         Raises:
             UnavailableError: a part is nowhere to be had now.
         """
@@ -179,21 +186,36 @@ class Adopting:
         now = asyncio.get_running_loop().time()
         for part in reversed(parts):
             self._holdings.stack.files.use(part.path.rpartition("/")[2], now)
-        ahead = 1
+        ahead = EVERY_AHEAD if every else 1
         while True:
             try:
                 return await ask()
             except SourceError as error:
-                if not await self.heal(error.path, parts, ahead):
+                if not await self.heal(error.path, parts, ahead, indexed=not every):
                     raise
-                ahead = min(2 * ahead, AHEAD_MAX)
+                ahead = ahead if every else min(2 * ahead, AHEAD_MAX)
 
-    async def heal(self, path: str, parts: Sequence[FoldSource] = (), ahead: int = 1) -> bool:
+    def unknown(self) -> frozenset[str]:
+        """The parts, by hash, that a question has here before it is answered, so that what is a
+        repeat in them is known: those of small units whose events the id index does not know."""
+        stack = self._holdings.stack
+        units = [stack.adopted.units[name] for name in stack.unindexed]
+        return frozenset(p.sha256 for u in units if u.events <= SMALL_ROWS for p in u.pieces)
+
+    async def heal(
+        self,
+        path: str,
+        parts: Sequence[FoldSource] = (),
+        ahead: int = 1,
+        *,
+        indexed: bool = True,
+    ) -> bool:
         """A file that was to be read is not here, or is not what it was: get it, if it is the
         archive's.
 
         Args:
-            parts: what is wanted next, if anything is missing; ahead: so many.
+            parts: what is wanted next, if anything is missing; ahead: so many. indexed: so are
+                those that are small, before whoever waits goes on.
         Returns:
             Whether it is.
         Raises:
@@ -216,7 +238,8 @@ class Adopting:
             await self._evidence(unit)
         else:
             others = [owners[Path(part.path).stem] for part in parts if part.path != path]
-            await self._bring_some([(unit, piece), *((u, p) for u, p in others if p)], ahead)
+            some = await self._bring_some([(unit, piece), *((u, p) for u, p in others if p)], ahead)
+            await self._take_in(some, indexed=indexed)
         return True
 
     async def bring(self, unit: Unit) -> bool:
@@ -298,8 +321,10 @@ class Adopting:
             found |= {piece.sha256: (unit, piece) for piece in unit.pieces}
         return found
 
-    async def _bring_some(self, wanted: Sequence[tuple[Unit, Piece]], ahead: int) -> None:
-        """Have the first part here, and those of the next that are not."""
+    async def _bring_some(
+        self, wanted: Sequence[tuple[Unit, Piece]], ahead: int
+    ) -> Sequence[tuple[Unit, Piece]]:
+        """Have the first part here, and those of the next that are not; which those were."""
         files, size = self._holdings.stack.files, 0
         some = [wanted[0]]
         for unit, piece in wanted[1:]:
@@ -309,11 +334,15 @@ class Adopting:
                 some.append((unit, piece))
                 size += piece.rows * 200
         await asyncio.gather(*(self._bring(unit, piece) for unit, piece in some))
-        small = [each for each in some if each[1].rows <= SMALL_ROWS]
-        await asyncio.gather(*(self._index(*each, self._host.compute) for each in small))
-        for unit in {unit.name: unit for unit, _ in some}.values():
-            if unit.events <= SMALL_ROWS:
-                await self._know(unit)
+        return some
+
+    async def _take_in(self, some: Sequence[tuple[Unit, Piece]], *, indexed: bool) -> None:
+        """What is done with parts that came, where they are small, before whoever waits goes on."""
+        if indexed:
+            small = [each for each in some if each[1].rows <= SMALL_ROWS]
+            await asyncio.gather(*(self._index(*each, self._host.compute) for each in small))
+        units = {unit.name: unit for unit, _ in some if unit.events <= SMALL_ROWS}
+        await asyncio.gather(*map(self._know, units.values()))
 
     async def _evidence(self, unit: Unit) -> str:
         return await self._fetch(unit, unit.evidence_key, unit.file)

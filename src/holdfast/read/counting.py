@@ -4,7 +4,7 @@ Folds and segments are immutable, so what a question finds in those that lie who
 true for as long as they are there. For each question, over as long a time, that is kept twice: what
 it found in folds, and in all. When only new segments came since, they alone are counted; once they
 are folded, what folds have is added to; where folds were merged, or the time has moved past some,
-it is counted anew.
+it is counted anew. Where every event of a fold counts alike, how many it has is known without it.
 
 A job takes a few files, and there is one at a time, so that a search waits for no more than these,
 however much is counted; what is kept waits for nobody.
@@ -12,7 +12,7 @@ however much is counted; what is kept waits for nobody.
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence, Set
 
 from msgspec import Struct, structs
 
@@ -36,6 +36,8 @@ JOB_SEGMENTS = 512
 KEPT_MAX = 250_000  # names, groups and buckets, of all questions together: some 40 MB
 SECONDS_MAX = DEFAULTS.timeout_s
 
+EVERYTHING = Query(limit=1)
+
 Name = tuple[str, object]  # of a source: the hash of its bytes, and which part of it
 
 
@@ -45,6 +47,21 @@ class Question(Struct, frozen=True):
     query: Query
     by: tuple[str, ...]
     bucket_us: int | None
+
+    def is_told(self, source: Source) -> bool:
+        """Whether all events of a source that lies whole in its time count, and alike."""
+        if self.by or not isinstance(source, FoldSource):
+            return False
+        is_plain = structs.replace(self.query, from_us=None, to_us=None, limit=1) == EVERYTHING
+        return is_plain and self._bucket(source.time_min_us) == self._bucket(source.time_max_us)
+
+    def of_all(self, source: Source) -> Counts:
+        """What such a source comes to."""
+        bars = () if self.bucket_us is None else ((self._bucket(source.time_min_us), source.count),)
+        return Counts(source.count, histogram=bars)
+
+    def _bucket(self, time_us: int) -> int:
+        return time_us // self.bucket_us * self.bucket_us if self.bucket_us else 0
 
 
 class Key(Struct, frozen=True):
@@ -80,21 +97,35 @@ class Counting:
         self._kept: OrderedDict[Key, Kept] = OrderedDict()
         self._size = 0
 
-    async def count(self, sources: Sequence[Source], question: Question, hidden: Places) -> Counts:
+    async def count(
+        self,
+        sources: Sequence[Source],
+        question: Question,
+        hidden: Places,
+        unread: Collection[str] = (),
+    ) -> Counts:
         """See `search.run_counts`.
 
+        Args:
+            unread: folds, by hash, that are to be read whatever is known of them.
         Raises:
             RejectedError: as there; the time is that of all jobs together.
             SourceError: as there.
         """
         try:
             async with asyncio.timeout(SECONDS_MAX):
-                return await self._count(sources, question, hidden)
+                return await self._count(sources, question, hidden, unread)
         except TimeoutError:
             reason = f"to count took longer than {SECONDS_MAX:g} s: narrow its times or filters"
             raise RejectedError("too-slow", Problem(0, "", reason)) from None
 
-    async def _count(self, sources: Sequence[Source], question: Question, hidden: Places) -> Counts:
+    async def _count(
+        self,
+        sources: Sequence[Source],
+        question: Question,
+        hidden: Places,
+        unread: Collection[str],
+    ) -> Counts:
         check_groups(question.by, question.bucket_us)
         wanted = check(question.query)
         found = prune(sources, wanted)
@@ -105,6 +136,9 @@ class Counting:
             and source.time_max_us <= wanted.newest_us
             and not (hidden and hidden_in([source], hidden))
         ]
+        told = [each for each in whole if each.sha256 not in unread and question.is_told(each)]
+        known = {_name(source) for source in told}
+        whole = [source for source in whole if _name(source) not in known]
         names = {_name(source) for source in whole}
         key = _key(question, folds_only=False)
         kept = self._known(key, names)
@@ -114,11 +148,10 @@ class Counting:
             kept = self._known(of_folds, {_name(fold) for fold in folds})
             kept = await self._extended(of_folds, kept, folds)
         kept = await self._extended(key, kept, whole)
-        rest = [source for source in found if _name(source) not in names]
-        if not rest:
-            return kept.counts
+        rest = [source for source in found if _name(source) not in names | known]
         parts = [await self._ask(some, question, hidden) for some in _jobs(rest)]
-        return _sum(kept.counts, *parts)
+        parts += map(question.of_all, told)
+        return _sum(kept.counts, *parts) if parts else kept.counts
 
     def _known(self, key: Key, names: Set[Name]) -> Kept:
         """What is kept, if all that it was counted in is still there."""

@@ -64,6 +64,7 @@ SOURCES_FIRST = 64  # that a search is sent to a worker with, if it has no id
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Ask = Callable[[Sequence[Source]], Awaitable[Result]]
 
 
 class ReaderLimits(Struct, frozen=True, kw_only=True):
@@ -335,10 +336,9 @@ class Reader:
 
         return await self._answer(lambda: self._of_sources(wanted, page), stated)
 
-    async def _of_sources(
-        self, wanted: Wanted, ask: Callable[[Sequence[Source]], Awaitable[Result]]
-    ) -> Result:
-        """What is asked of all that may hold what is wanted, once it is here."""
+    async def _of_sources(self, wanted: Wanted, ask: Ask[Result], *, every: bool = False) -> Result:
+        """What is asked of all that may hold what is wanted, once it is here. every: see
+        `Adopting.with_parts`."""
         adopting = self._passes.adopting
         await adopting.tell_most()
         sources = self._sources(wanted)
@@ -347,7 +347,7 @@ class Reader:
             await self._match()  # with what a part brought, too
             return await ask(sources)
 
-        return await adopting.with_parts(sources, asked)
+        return await adopting.with_parts(sources, asked, every=every)
 
     async def _events(self, query: Query, stated: int | None) -> tuple[Found, ...]:
         return (await self._search(query, stated)).events
@@ -360,9 +360,10 @@ class Reader:
 
         def counts(sources: Sequence[Source]) -> Awaitable[Counts]:
             hidden = self._passes.holdings.shelf.repeats
-            return self._counting.count(sources, question, hidden)
+            unknown = self._passes.adopting.unknown()
+            return self._counting.count(sources, question, hidden, unknown)
 
-        return await self._answer(lambda: self._of_sources(wanted, counts), stated)
+        return await self._answer(lambda: self._of_sources(wanted, counts, every=True), stated)
 
     async def _answer(self, ask: Callable[[], Awaitable[Result]], stated: int | None) -> Result:
         """Ask, once all that was stated is there; and again, if a file was lost meanwhile."""
