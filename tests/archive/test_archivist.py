@@ -140,6 +140,7 @@ def test_a_copy_makes_nothing_and_goes_on_where_it_was_stopped(tmp_path: Path) -
         done = await again(world, keeper).copy()
         idle = await again(world, keeper).copy()
 
+        assert said.trouble.startswith("no node lives and no trail's key is here")
         assert lacking == tuple(each.unit for each in said.units) == DAYS
         assert [dict(each.lacking) for each in said.units] == [{"c": "lacks it"}] * 2
         assert [each.lacking for each in stopped.units] == [(), (("c", "no space"),)]

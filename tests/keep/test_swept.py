@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.archive.archivist import Archivist
-from holdfast.errors import RejectedError
+from holdfast.errors import RejectedError, UnavailableError
 from holdfast.keep.gaps import Asked, propose_gap
 from holdfast.keep.keeper import Keeper
 from holdfast.keep.scrub import Scrub
@@ -103,6 +103,30 @@ def test_a_store_that_came_later_is_whole_with_the_archive(tmp_path: Path) -> No
         assert {f.kind for f in early.findings} == {"not-copied", "not-whole"}
         assert [f.kind for f in late.findings] == ["found-whole"]
         assert small(world, "c") == [] and layout.WHOLE_KEY in world.keys("c")
+
+    play(tmp_path, story)
+
+
+def test_where_too_few_stores_are_left_the_archive_is_copied_and_one_is_accepted(
+    tmp_path: Path,
+) -> None:
+    async def story(world: World, archivist: Archivist) -> None:
+        for number, id in enumerate("bc", 8):
+            world.stores[id] = MemoryWorld()
+            cookie = TRAIL.cookie(id, str(number) * 32, "7" * 32)
+            world.stores[id].objects[layout.REGION_KEY] = (cookie, 1)
+        keeper = await keeper_of(world)
+
+        with pytest.raises(UnavailableError, match="too few regions answer"):
+            await again(world, archivist).archive(0)
+        copied = await again(world, archivist).copy()
+        accepted = await keeper.reconcile(whole=True, accepted="b")
+        both = await keeper.reconcile(whole=True)
+
+        assert (copied.archived, copied.trouble) == (1, "")
+        kinds = [[(f.kind, f.region) for f in each.findings] for each in (accepted, both)]
+        assert kinds == [[("not-whole", "c"), ("found-whole", "b")], [("found-whole", "c")]]
+        assert both.identical and not any(small(world, id) for id in ALL)
 
     play(tmp_path, story)
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from holdfast.archive.due import Due
 from holdfast.archive.fetch import Folder, emptied, fetch_segments, fetch_whole
@@ -34,10 +34,12 @@ from holdfast.read.reader import Reader
 from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import EpochKey
+from holdfast.regions.listing import list_everywhere
 from holdfast.regions.manifests import Manifests, Units
 from holdfast.regions.port import RegionId, Unknown
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out, Retentions
+from holdfast.regions.whole import NOT_FOUND_WHOLE
 from holdfast.write.identity import Identity
 
 log = logging.getLogger("holdfast.archive")
@@ -45,6 +47,7 @@ log = logging.getLogger("holdfast.archive")
 FIRST_AFTER_SECONDS = 60.0
 EVERY_SECONDS = 3600.0
 GENERATIONS_TRIED = 3
+_NOBODY = "no node lives and no trail's key is here to sign manifests"
 _NO_SOURCE = "of what is left of it after a class was let go, no archive has a copy to make this of"
 # What the next run may find otherwise: something is missing or corrupt, a disk is full, a worker
 # was killed for its memory, a manifest does not fit into a note.
@@ -111,6 +114,7 @@ class _Round(Struct, frozen=True):
     there, of others, too. away: why the others could not.
     spoilt: units of which an object is corrupt in some region that has no whole one, with the
     generation that takes their place. out: classes that are let go. identity: None: only look.
+    copies: nothing is to be made.
     """
 
     known: dict[RegionId, Units]
@@ -120,6 +124,7 @@ class _Round(Struct, frozen=True):
     out: Mapping[Out, Floor]
     identity: Identity | None
     progress: Progress
+    copies: bool = False
 
     def gone(self, unit: str) -> list[Floor]:
         """The classes of a unit that are let go."""
@@ -175,7 +180,7 @@ class Archivist:
             UnavailableError: too few regions answer to know what is let go.
         """
         async with self._turn:
-            return _lacking((await self._look(None, silent)).known.values())
+            return _lacking((await self._look(None, silent, copies=True)).known.values())
 
     async def copy(self, progress: Progress = silent) -> ArchiveReport:
         """A run that makes nothing: what a region's archive lacks and another's has is copied,
@@ -185,9 +190,14 @@ class Archivist:
             As `lacking`.
             OSError: no room for scratch.
         """
+        identity = self._identity()
         async with self._turn:
-            self.last = await self._run(await self._look(self._identity(), progress), None)
-            return self.last
+            report = await self._run(await self._look(identity, progress, copies=True), None)
+            if report.units and identity is None:
+                report = structs.replace(report, trouble=_NOBODY)
+            if report.units or report.archived:  # of a trail without an archive, it is no news
+                self.last = report
+            return report
 
     async def plan(self, after_us: int) -> ArchiveReport:
         """What a run would do now. after_us: as in `archive`."""
@@ -203,21 +213,21 @@ class Archivist:
         """
         identity = self._identity()
         if identity is None:
-            raise UnavailableError("no node lives and no trail's key is here to sign manifests")
+            raise UnavailableError(_NOBODY)
         async with self._turn:
             self.last = await self._run(await self._look(identity, progress), after_us)
             return self.last
 
-    async def _look(self, identity: Identity | None, progress: Progress) -> _Round:
+    async def _look(
+        self, identity: Identity | None, progress: Progress, *, copies: bool = False
+    ) -> _Round:
+        """copies: as in `_let_go`."""
         await self._regions.verify()
-        retaining = await self._retentions.look(self._regions)
-        if not self._regions.are_enough(retaining.floors):
-            told = "; ".join(f"{id}: {why}" for id, why in sorted(retaining.away.items()))
-            raise UnavailableError(f"too few regions answer to know what is let go ({told})")
-        trail, out, corrupt = self._regions.trail, retaining.out, frozenset(self._corrupt())
+        out = await self._let_go(copies)
+        trail, corrupt = self._regions.trail, frozenset(self._corrupt())
         self._healed &= corrupt
         corrupt -= self._healed
-        looked = _Round({}, {}, {}, {}, out, identity, progress)
+        looked = _Round({}, {}, {}, {}, out, identity, progress, copies)
         shelves: dict[RegionId, Shelf] = {}
         for region in self._regions.members:
             found = await whole_in(region, self._manifests, trail, corrupt, out)
@@ -233,6 +243,26 @@ class Archivist:
             shelves[region.id] = shelf_of(found)
         self.shelves = Shelves(self._host.now_us(), shelves)
         return looked
+
+    async def _let_go(self, copies: bool) -> Mapping[Out, Floor]:
+        """What is let go, as R regions know. copies: nothing is to be made. Where more stores are
+        gone for good than there are to spare, it may be as all know that are left and those that
+        came in the others' place: nobody is there who knows more.
+
+        Raises:
+            UnavailableError: too few answer.
+        """
+        found = await self._retentions.look(self._regions)
+        if self._regions.are_enough(found.floors):
+            return found.out
+        if copies and found.floors and set(found.away.values()) == {NOT_FOUND_WHOLE}:
+            away: dict[RegionId, str] = {}
+            listings = await list_everywhere(self._regions, layout.RETENTION_PREFIX, "", away)
+            found = await self._retentions.of(listings, self._regions)
+            if not (away or found.away):
+                return found.out
+        told = "; ".join(f"{id}: {why}" for id, why in sorted(found.away.items()))
+        raise UnavailableError(f"too few regions answer to know what is let go ({told})")
 
     async def _run(self, found: _Round, after_us: int | None) -> ArchiveReport:
         """after_us: as in `archive`; None: nothing new is made."""
@@ -267,7 +297,7 @@ class Archivist:
     async def _publish(self, found: _Round, is_old: bool) -> dict[RegionId, str]:
         """Keep each region's Iceberg table; why that could not be done. is_old: more may be
         archived by now than was found."""
-        now = await self._look(None, silent) if is_old else found
+        now = await self._look(None, silent, copies=found.copies) if is_old else found
         untabled: dict[RegionId, str] = {}
         for id, parts in now.parts.items():
             if why := await self._lake.keep(self._regions.by_id[id], parts):
