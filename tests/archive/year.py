@@ -89,9 +89,19 @@ class Year:
         code, text = self.command("proof", "0-0-1-acme-0")
         (folder / "proof").write_text(text, "utf-8")
         assert code == 0 and "PROVEN" in self.checked(folder / "proof")
+        self._certify(folder)
         file = folder / "all.ndjson"
         assert self.command("export", *SPAN, "--out", str(file), "--sign")[0] == 0
         told = self.checked(Path(f"{file}.receipt"))
+        assert "records let go by class debug" in told and "class guests" in told
+
+    def _certify(self, folder: Path) -> None:
+        """That nothing is missing but what rules let go."""
+        of = ("--all-tenants", "--no-records")
+        code, text = self.command("certify", *of, *SPAN, "--jobs", "1")
+        (folder / "certificate").write_text(text, "utf-8")
+        told = self.checked(folder / "certificate")
+        assert code == 0 and "that rules of retention let go" in told
         assert "records let go by class debug" in told and "class guests" in told
 
 

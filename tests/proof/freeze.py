@@ -10,7 +10,6 @@ from collections.abc import Callable
 from holdfast.archive import lines as evidence
 from holdfast.proof import ledger, merkle, objects, tenants
 from holdfast.proof.certificate import Head, HeadOfAll, Named, Stretch
-from holdfast.proof.floors import Went
 from holdfast.proof.ledger import LedgerEnd
 from holdfast.proof.names import SegmentName
 from holdfast.proof.statements import Closed, Heartbeat
@@ -20,6 +19,7 @@ from holdfast.prove.event import Standing, prove_event
 from holdfast.read.contents import Stored
 from holdfast.regions import segment, signing
 from tests.proof import samples
+from tests.prove import lefts
 
 SEGMENT_FILE = "segment.ndjson.zst"
 MOMENT = "2026-11-24T10:00:00.000001Z"
@@ -50,6 +50,8 @@ def frozen_files(name: SegmentName, data: bytes) -> dict[str, bytes]:
         files[file] = _certificate(name, end, opened, lambda *of: Head(tenant, salt, *of))  # noqa: B023
     opened = whole(Stored(name, data), samples.NODE, samples.TAG_KEY, False)
     files["all.certificate"] = _certificate(name, end, opened, HeadOfAll)
+    for of, file in (("acme", "left"), ("", "gone"), (None, "all-left")):
+        files[f"{file}.certificate"] = lefts.certificate(name, data, of, False)
     return files
 
 
@@ -67,9 +69,7 @@ def archived(name: SegmentName, data: bytes) -> list[bytes]:
 
 def _gone(name: SegmentName) -> object:
     """The tree over what went, by `remains`."""
-    tags = {str(each["tenant"]): str(each["tag"]) for each in _tenants(name)}
-    went = {"": Went(tags[""], 1, ((0, 1),)), "acme": Went(tags["acme"], 5, ((3, 4),))}
-    leaves = [went[of].leaf for of in sorted(went, key=tags.__getitem__)]
+    leaves = [each.leaf for each in lefts.went(name)]
     root = merkle.root(merkle.leaf_hashes(leaves))
     return {"leaves": [leaf.decode() for leaf in leaves], "root": root.hex()}
 

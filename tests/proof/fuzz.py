@@ -42,6 +42,7 @@ from holdfast.regions.retained import verify_retained
 from tests.proof import freeze, samples
 from tests.proof.proofs import drained, genuine, written
 from tests.proof.samples import CLOSER_KEY, NODE, NODE_KEY, ORIGIN, TAG_KEY, TRAIL, TRAIL_KEY
+from tests.prove import lefts
 from tests.prove.certificates import checked, proven, small
 
 CALL_SECONDS_MAX = 5.0  # on a busy machine
@@ -76,6 +77,10 @@ CERTIFICATE = small("acme")
 EXPORTED = samples.exported()
 RECEIPT = samples.samples()["export"].data
 SALT_ID = tenants.salt_id(segment.tenant_salt(TAG_KEY, "acme"))
+SEGMENT = (samples.FROZEN / freeze.SEGMENT_FILE).read_bytes()
+SEGMENT_NAME = SegmentName.parse(json.loads((samples.FROZEN / "segment.json").read_bytes())["name"])
+LEFT = tuple(lefts.certificate(SEGMENT_NAME, SEGMENT, of, False) for of in ("acme", None))
+LEFT_OF_ACME, LEFT_OF_ALL = (proven(data, SALT_ID, TRAIL) for data in LEFT)
 CERTIFIED_ALL = proven(CERTIFICATE, SALT_ID, TRAIL)
 RECORDS_OF_ALL = proven(small(None), None, TRAIL).records
 CERTIFIED = statements.verify_certificate(samples.certificate_of(NODE_KEY), TRAIL).statement
@@ -164,6 +169,18 @@ def deliver(data: bytes) -> None:
     assert data == EXPORTED, "a file that was changed holds"
 
 
+def of_left(data: bytes) -> None:
+    """The same of certificates over a time of which something was let go."""
+    found, _ = checked(data, SALT_ID, TRAIL)
+    if isinstance(found, ProofError):
+        raise found
+    wanted = LEFT_OF_ALL if isinstance(found.head, HeadOfAll) else LEFT_OF_ACME
+    asked, ours = found.head, wanted.head
+    if (asked.from_us, asked.to_us, asked.nodes) == (ours.from_us, ours.to_us, ours.nodes):
+        told = (found.hashes, found.absent, found.let_go)
+        assert told == (wanted.hashes, wanted.absent, wanted.let_go), "a changed one holds"
+
+
 def is_genuine(data: bytes) -> bool:
     """Whether it is one of the proofs but for notes, which may have been signed anew."""
     ours = [json.loads(proof) for proof in PROOFS]
@@ -223,6 +240,7 @@ def targets() -> list[Target]:
         "check": (check, PROOFS),
         "certificate": (certify, (CERTIFICATE,)),
         "certificate of all": (of_all, (small(None),)),
+        "certificate of what is left": (of_left, LEFT),
         "receipt": (receive, (RECEIPT,)),
         "exported file": (deliver, (EXPORTED,)),
         "evidence head": (line_of(evidence.Head), EVIDENCE),

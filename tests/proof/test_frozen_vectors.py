@@ -207,6 +207,21 @@ def test_the_frozen_certificate_of_all_is_proven() -> None:
     assert (found.hashes, found.segments, found.code) == (8, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("file", "tenant", "left", "gone"),
+    [("left", "acme", 4, 1), ("gone", "", 0, 1), ("all-left", None, 6, 2)],
+)
+def test_the_frozen_certificates_of_what_is_left_are_proven(
+    file: str, tenant: str | None, left: int, gone: int
+) -> None:
+    salt_id = None if tenant is None else tenants.salt_id(segment.tenant_salt(TAG_KEY, tenant))
+
+    found = proven((FROZEN / f"{file}.certificate").read_bytes(), salt_id, samples.TRAIL)
+
+    assert (found.hashes, found.segments, found.code) == (left, 1, 0)
+    assert [(floor.retention, count) for floor, count in found.let_go] == [("debug", gone)]
+
+
 def test_the_frozen_receipt_is_of_the_frozen_file() -> None:
     file = io.BytesIO((FROZEN / "export.ndjson").read_bytes())
     receipt = (FROZEN / "export.note").read_bytes()
