@@ -1,13 +1,16 @@
 """Rows that are not those that were sealed never pass for them."""
 
 import dataclasses
+import hmac
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from holdfast.archive.leaves import Leaves, Sealed
+from holdfast.archive.leaves import Leaves, Sealed, _Salt
 from holdfast.archive.lines import Gone
 from holdfast.proof import MismatchError, objects
 from holdfast.regions import segment
@@ -185,3 +188,8 @@ def test_any_other_remains_are_refused(tmp_path: Path, change: dict[str, object]
 
     with pytest.raises(MismatchError, match=why):
         leaves_of(left, tmp_path, [dataclasses.replace(line, **change)], told)  # type: ignore[arg-type]
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200))
+def test_what_hides_a_tenant_is_hmac(salt: bytes, text: bytes) -> None:
+    assert _Salt(salt).digest(text) == hmac.digest(salt, text, "sha256")

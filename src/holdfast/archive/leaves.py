@@ -5,6 +5,7 @@ is met, and its hash put in its place in a file, 32 bytes an event. So a unit ma
 memory, and its roots come from bytes that were read back and from nothing else.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +24,7 @@ from holdfast.regions import segment
 
 Int64s = npt.NDArray[np.int64]
 COLUMNS = ["tenant", "node", "segment", "position", "record"]
+_BLOCK_BYTES = 64  # of SHA-256
 
 
 class Sealed(Struct, frozen=True):
@@ -31,6 +33,23 @@ class Sealed(Struct, frozen=True):
     node: NodeId
     name: SegmentName
     tags: tuple[tuple[str, int], ...]
+
+
+class _Salt:
+    """A tenant's salt, under which a unit hides its rows in segment after segment: what HMAC hashes
+    of the key alone is hashed once (RFC 2104)."""
+
+    def __init__(self, salt: bytes) -> None:
+        key = salt.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
+
+    def digest(self, text: bytes) -> bytes:
+        """HMAC-SHA-256, in less than half the time that `hmac` takes."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 class _Ledger:
@@ -144,27 +163,29 @@ class Leaves:
         """
         if not self._seen.all():
             raise MismatchError(f"{self._count - int(self._seen.sum())} rows are missing")
-        group = 0
-        salts = [segment.tenant_salt(tag_key, tenant) for tenant in self._tenants]
+        salts = [_Salt(segment.tenant_salt(tag_key, tenant)) for tenant in self._tenants]
+        group = row = 0
         for number, one in enumerate(self._sealed):
-            leaves = []
-            for at, (tag, count) in enumerate(one.tags):
-                if self._whose[group] < 0:  # all of its rows went, and nothing says whose they were
-                    leaves.append(told[number][at].encode())
-                    group += 1
+            whose = self._whose[group : group + len(one.tags)].tolist()
+            data = self._hashes[row : row + one.name.count].tobytes()
+            hashes = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+            place = tenants.place(one.node, one.name.index)
+            leaves, end = [], 0
+            for line, (tag, count) in enumerate(one.tags):
+                start, end = end, end + count
+                if whose[line] < 0:  # all of its rows went, and nothing says whose they were
+                    leaves.append(told[number][line].encode())
                     continue
-                salt = salts[self._whose[group]]
-                if tenants.tag(salt, one.node, one.name.index) != tag:
+                salt = salts[whose[line]]
+                if salt.digest(tenants.TAG + place).hex() != tag:
                     raise MismatchError(f"{_place(one)} has rows under another tenant's tag")
-                start = self._starts[group]
-                data = self._hashes[start : start + count].tobytes()
-                hashes = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
-                blind = tenants.blind(salt, one.node, one.name.index)
-                leaves.append(tenants.tenant_leaf(tag, blind, count, merkle.root(hashes)))
-                group += 1
+                blind = salt.digest(tenants.BLIND + place)
+                root = merkle.root(hashes[start:end])
+                leaves.append(tenants.tenant_leaf(tag, blind, count, root))
             if merkle.root(merkle.leaf_hashes(leaves)) != one.name.root:
                 raise MismatchError(f"the rows of {_place(one)} do not make its root")
-            yield one, tuple(leaf.decode() for leaf in leaves)
+            yield one, tuple([leaf.decode() for leaf in leaves])
+            group, row = group + len(one.tags), row + one.name.count
 
     def _rows_gone(self, line: Gone) -> Int64s:
         """The rows of a line. Raises MismatchError: it speaks of none of ours."""
@@ -189,24 +210,28 @@ class Leaves:
         return split
 
     def _rows_of(self, table: pa.Table) -> Int64s:
-        nodes = table["node"].cast(pa.string()).to_numpy()
+        nodes, codes = _coded(table["node"])
         segments, positions = table["segment"].to_numpy(), table["position"].to_numpy()
         rows = np.zeros(len(table), np.int64)
-        for node in dict.fromkeys(nodes.tolist()):
+        for code, node in enumerate(nodes):
             if node not in self._ledgers:
                 raise MismatchError(f"a row is of node {node}, which is not archived here")
-            own = nodes == node
+            own = codes == code
             rows[own] = self._ledgers[node].rows_of(segments[own], positions[own])
         return rows
 
     def _codes_of(self, column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
         """A number for each row's tenant, the same for the same one in all tables."""
-        words = column.cast(pa.string()).dictionary_encode().combine_chunks()
-        known = [
-            self._tenants.setdefault(t, len(self._tenants)) for t in words.dictionary.to_pylist()
-        ]
-        codes: npt.NDArray[np.int32] = np.array(known, np.int32)[words.indices.to_numpy()]
+        words, numbers = _coded(column)
+        known = [self._tenants.setdefault(word, len(self._tenants)) for word in words]
+        codes: npt.NDArray[np.int32] = np.array(known, np.int32)[numbers]
         return codes
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """The different words, and for each row the number of its own."""
+    coded = column.cast(pa.string()).dictionary_encode().combine_chunks()
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy()
 
 
 def _place(one: Sealed) -> str:

@@ -34,7 +34,7 @@ from holdfast.proof import (
 from holdfast.proof.floors import Tree, went_of
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
-from holdfast.read.fold import ordered
+from holdfast.read.fold import give_back_memory, ordered
 from holdfast.read.sources import SegmentSource
 from holdfast.regions import segment
 from holdfast.regions.kinds import Archive, Trailer
@@ -119,6 +119,7 @@ def make(job: Job) -> tuple[Made, ...]:
             _write(path, Head(job.unit, job.generation), [facts for _, facts in parts], lines)
     except ProofError as error:
         raise CorruptError(f"the archive of {job.unit} cannot be made: {error}") from error
+    give_back_memory()
     return (*(made for made, _ in parts), made_of(path, ""))
 
 
@@ -155,6 +156,7 @@ def check(job: Copied) -> None:
                 raise MismatchError(f"the leaves of segment {one.name.index} are others")
     except (ProofError, CorruptError, pa.ArrowException, KeyError) as error:
         raise CorruptError(f"the archive of {job.unit} does not hold: {error}") from error
+    give_back_memory()
 
 
 def check_named(job: Copied, archive: Archive) -> tuple[tuple[NodeId, str], ...]:

@@ -21,9 +21,8 @@ from holdfast.times import format_us
 PART_BYTES = 48 << 20
 PART_BYTES_MAX = 80 << 20  # with the row group that goes beyond the former
 # Sixteen times a fold's pages take a quarter less room: what is kept for years is looked at seldom.
-# A higher level costs more time than it saves.
-LEVEL = 3
 PAGE_BYTES = 1 << 20
+_LISTED = ".list.element"  # a column of lists, as Parquet calls it
 _TIME = pa.timestamp("us", "UTC")
 _RENAMED = {"time_us": "time", "received_us": "received"}
 _DELTA = "DELTA_BINARY_PACKED"
@@ -42,6 +41,14 @@ def _kind_of(field: pa.Field) -> pa.DataType:
 LAKE: pa.Schema = pa.schema(
     [pa.field(_RENAMED.get(field.name, field.name), _kind_of(field)) for field in SCHEMA]
 )
+# Records, four fifths of all, are no larger at level 1 than at 3, in two thirds of the time; 6
+# takes 6 % off them, for three times the time.
+LEVELS = {
+    field.name + (_LISTED if pa.types.is_list(field.type) else ""): 1
+    if field.name == "record"
+    else 3
+    for field in LAKE
+}
 PLACES = frozenset({"node", "segment", "position"})  # which no record says
 _ORDER = [(name, "ascending") for name in ("tenant", "time", "node", "position")]
 
@@ -101,7 +108,7 @@ class Parts:
 
     def _begun(self) -> tuple[BinaryIO, pq.ParquetWriter]:
         file = self._path.open("wb")
-        return file, open_writer(file, self._schema, _ORDER, LEVEL, PAGE_BYTES, _ENCODINGS)
+        return file, open_writer(file, self._schema, _ORDER, LEVELS, PAGE_BYTES, _ENCODINGS)
 
     def _end(self) -> None:
         if self._open is None:
@@ -128,7 +135,6 @@ def read_groups(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, pre_buffer=False) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number, columns=columns, use_threads=False)
-            pa.default_memory_pool().release_unused()
 
 
 def check_columns(table: pa.Table) -> None:

@@ -6,6 +6,8 @@ FORMAT.md, section 9. Pure.
 import hashlib
 import hmac
 
+TAG, BLIND = b"holdfast-tag/1 ", b"holdfast-blind/1 "
+
 
 def salt_id(salt: bytes) -> str:
     """What a tenant keeps, to know its own salt again: 64 hex digits."""
@@ -14,12 +16,17 @@ def salt_id(salt: bytes) -> str:
 
 def tag(salt: bytes, node: str, index: int) -> str:
     """The tenant's name in one segment: 64 hex digits."""
-    return hmac.digest(salt, f"holdfast-tag/1 {node} {index:010x}".encode(), "sha256").hex()
+    return hmac.digest(salt, TAG + place(node, index), "sha256").hex()
 
 
 def blind(salt: bytes, node: str, index: int) -> bytes:
     """What makes the tenant's leaf in one segment impossible to guess. 32 bytes."""
-    return hmac.digest(salt, f"holdfast-blind/1 {node} {index:010x}".encode(), "sha256")
+    return hmac.digest(salt, BLIND + place(node, index), "sha256")
+
+
+def place(node: str, index: int) -> bytes:
+    """A segment, as tags and blinds are made of it."""
+    return f"{node} {index:010x}".encode()
 
 
 def tenant_leaf(tag: str, blind: bytes, count: int, root: bytes) -> bytes:
