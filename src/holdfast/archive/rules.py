@@ -33,10 +33,6 @@ class Rule(
         return not (self.tenants or self.payload_types or self.actions)
 
     @property
-    def min_us(self) -> int:
-        return self.min * DAY_US
-
-    @property
     def max_us(self) -> int:
         return self.max * DAY_US
 

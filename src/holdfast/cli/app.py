@@ -57,18 +57,22 @@ GROUPS: tuple[tuple[str, str, Verbs], ...] = (
         "Who may write.",
         (("show", "keys:show"), ("admit", "keys:admit"), ("retire", "keys:retire")),
     ),
-    ("tenant", "Whose events.", (("salt-id", "certify:salt_id"),)),
+    (
+        "tenant",
+        "Tenants, and what each must know to check its certificates.",
+        (("salt-id", "certify:salt_id"),),
+    ),
     (
         "hold",
-        "What must stay.",
+        "Legal holds: what must stay, whatever a rule says.",
         (("add", "hold:add"), ("list", "hold:list_holds"), ("release", "hold:release")),
     ),
     (
         "retention",
-        "What rules let go.",
+        "Rules of retention: what expires, and when.",
         (("plan", "retention:plan"), ("run", "retention:run")),
     ),
-    ("gap", "What is lost for good.", (("declare", "gap:declare_gap"),)),
+    ("gap", "Segments that are lost for good.", (("declare", "gap:declare_gap"),)),
     (
         "close",
         "Where an epoch ends, if a person must say.",

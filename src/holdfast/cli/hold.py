@@ -17,7 +17,7 @@ class Events:
     """What is held."""
 
     tenant: Annotated[str, Option(help="Whose events; '' for those without a tenant.")]
-    actor: Annotated[str, Option(help="Only what this actor did: its id or name.")] = ""
+    actor: Annotated[str, Option(help="Noted for people: what is held is all of the tenant.")] = ""
     from_: Annotated[str, Option("--from", metavar="TIME", help="At or after (RFC 3339).")] = ""
     to: Annotated[str, Option(metavar="TIME", help="Before (RFC 3339).")] = ""
 
@@ -26,7 +26,7 @@ class Events:
 class Stated:
     """By whom, and why."""
 
-    reason: Annotated[str, Option(metavar="TEXT", help="Why, as all will see it.")]
+    reason: Annotated[str, Option(metavar="TEXT", help="Why; everyone can read it.")]
     by: Annotated[str, Option(metavar="TEXT", help="Who wants it. (default: this user)")] = ""
 
     @property

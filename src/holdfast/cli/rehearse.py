@@ -1,4 +1,4 @@
-"""`holdfast rehearse`: restore a day from one region alone, check all of it, and let it go."""
+"""`holdfast rehearse`: restore a day from one region alone, check all of it, and discard it."""
 
 import time
 from typing import Annotated, Any
@@ -31,7 +31,7 @@ def rehearse(
     day: Annotated[str, Option(metavar="DAY", help="The day to restore: 2026-11-29, in UTC.")],
     json: Annotated[bool, Option("--json", help="One JSON object.")] = False,
 ) -> int:
-    """Rehearse a restore: bring a day back from one region alone, check it, and let it go again.
+    """Rehearse a restore: restore a day from one region alone, check it, and discard it.
 
     A server does the same with a piece of some day every hour. Names, bytes and statements come
     from that region; nothing is changed in any. Exit 1: the region does not give the day back.

@@ -92,7 +92,6 @@ class Closer:
     ) -> None:
         """identity: the own node's, while it has an epoch: others then know its key.
         patience_seconds: how long a node may not advance."""
-        self.closed_count = 0
         self._regions = regions
         self._host = host
         self._identity = identity
@@ -115,7 +114,6 @@ class Closer:
                 log.warning("epoch %d of lost node %s stays open: %s", epoch, node, end.reason)
                 continue
             log.warning("node %s is lost: closed its epoch %d at %d", node, epoch, end.size)
-            self.closed_count += 1
             closed = True
         return closed
 

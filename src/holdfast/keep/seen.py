@@ -31,7 +31,6 @@ class Seen:
     """Tells what is new since it last did."""
 
     def __init__(self, checkpoints: Checkpoints, node: Node) -> None:
-        self.told_count = 0
         self._checkpoints = checkpoints
         self._node = node
         self._told: dict[NodeId, int] = {}
@@ -69,7 +68,6 @@ class Seen:
             await self._write(own, ledgers[start : start + LEDGERS_MAX])
         self._told |= {node: look.newest[node].checkpoint.size for node in fresh}
         self._conflicts |= look.conflicts.keys() & set(fresh)
-        self.told_count += len(ledgers)
         return len(ledgers)
 
     def _is_new(self, look: Look, node: NodeId) -> bool:
