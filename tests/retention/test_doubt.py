@@ -6,14 +6,19 @@ import pytest
 
 from holdfast.archive import plan
 from holdfast.errors import UnavailableError
+from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
+from holdfast.regions.layout import FloorKey
 from holdfast.regions.port import Listing, Stored, Unknown
 from holdfast.regions.units import DAY_US
+from holdfast.retention.expire import STRANGER
 from tests.archive.days import again, archivist, hold_of, state, trail_of
 from tests.archive.test_archivist import DAYS, play
 from tests.read.trails import ALL, TRAIL, World
 from tests.regions.worlds import MemoryWorld
-from tests.retention.years import RULES, SHORT, Years, years
+from tests.retention.years import RULES, SHORT, WANTED, Years, years
+
+FLOOR = layout.retained_key(FloorKey(DAYS[0], "short"))
 
 
 def test_a_listing_that_lacks_a_manifest_once_takes_no_part_with_it(
@@ -93,5 +98,41 @@ def test_a_store_that_came_later_knows_of_no_hold_until_it_was_found_whole(
             await found.retention(SHORT).expire()
 
         assert found.parts("b") and found.parts("c")
+
+    years(tmp_path, story)
+
+
+def test_a_floor_that_nobody_can_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        one, stores = found.retention(), found.world.stores
+        await one.expire()
+        found.world.remove(FLOOR, "c")
+        good, stores["a"].objects[FLOOR] = stores["a"].objects[FLOOR], (b"rot", 1)
+        stores["b"].failing = Unknown("away")
+
+        with pytest.raises(UnavailableError, match=f"the floor of short of {DAYS[0]} verifies"):
+            await found.holds(one).place(WANTED)
+        stores["a"].objects[FLOOR] = good
+        held = await found.holds(one).place(WANTED)
+
+        assert [floor.unit for floor in held.late] == [DAYS[0]]
+
+    years(tmp_path, story)
+
+
+def test_a_segment_that_no_evidence_names_is_named_with_what_to_do(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        name = SegmentName(0, 9, 0, 1, 1, found.world.now_us, bytes(32), bytes(32))
+        stray = layout.segment_key(found.keeper._reader.nodes()[0], name)
+        found.world.put(stray, b"never acknowledged", "b")
+
+        planned, report = await found.retention().plan(), await found.retention().expire()
+        found.world.remove(stray)
+        after = await found.retention().expire()
+
+        assert [each.why for each in (*planned.expiring, *report.expiring)] == [
+            (STRANGER.format("b", stray),)
+        ] * 2
+        assert after.expiring[0].why == () and not found.parts("b")
 
     years(tmp_path, story)

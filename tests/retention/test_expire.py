@@ -24,7 +24,7 @@ from holdfast.regions.layout import FloorKey, HoldKey
 from holdfast.regions.port import Refused, Removed, Stored, Unknown
 from holdfast.regions.retaining import Retaining
 from holdfast.regions.units import DAY_US
-from holdfast.retention.holds import Held
+from holdfast.retention.holds import UNREAD, Held
 from holdfast.retention.look import Look
 from tests.archive.days import again, archived, hold_of, person, state
 from tests.archive.test_archivist import DAYS
@@ -200,8 +200,6 @@ def test_a_hold_that_does_not_verify_may_hold_anything(tmp_path: Path) -> None:
             store.objects[key] = (b"rot", 1)
 
         rotten = await one.expire()
-        with pytest.raises(RejectedError, match=f"there is no hold {id}"):
-            await found.holds(one).release(id, "over", "bob")
         stores[2].objects[key] = good[2]
         mended = await one.expire()
 
@@ -209,6 +207,28 @@ def test_a_hold_that_does_not_verify_may_hold_anything(tmp_path: Path) -> None:
         assert mended.expiring[0].why == (f"held by {id}",)
         assert (rotten.unread, rotten.expiring[0].holds, mended.unread) == ((id,), (), ())
         assert floors(found) == [False] * 3 and all(found.parts(region) for region in ALL)
+
+    years(tmp_path, story)
+
+
+def test_a_hold_that_nobody_can_read_is_released_by_its_name_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    async def story(found: Years) -> None:
+        one, holds = found.retention(), found.holds(found.retention())
+        id = (await found.holds(one).place(WANTED)).hold.hold
+        for region in ALL:
+            found.world.stores[region].objects[layout.retained_key(HoldKey(id))] = (b"rot", 1)
+
+        with pytest.raises(RejectedError, match=f"there is no hold {'0' * 32}"):
+            await holds.release("0" * 32, "over", "bob")
+        released = await holds.release(id, "over", "bob")
+        again = await holds.release(id, "over", "bob")
+        report = await one.expire()
+
+        assert released.release is not None and released.release.reason == f"over{UNREAD}"
+        assert again.release == released.release
+        assert report.expiring[0].why == () and not found.parts("a")
 
     years(tmp_path, story)
 
@@ -409,7 +429,9 @@ def test_too_few_regions_let_nothing_go(tmp_path: Path) -> None:
     years(tmp_path, story)
 
 
-def test_archives_with_other_rows_in_a_class_keep_them(tmp_path: Path) -> None:
+def test_archives_with_other_rows_in_a_class_keep_them_until_one_is_moved_aside(
+    tmp_path: Path,
+) -> None:
     async def story(found: Years) -> None:
         world = found.world
         for key in archived(world, "b"):
@@ -426,10 +448,18 @@ def test_archives_with_other_rows_in_a_class_keep_them(tmp_path: Path) -> None:
             world.stores[id].objects = aside[id]
         await found.sweep()
 
-        report = await found.retention().expire()
+        planned, report = await found.retention().plan(), await found.retention().expire()
+        stayed = all(found.parts(id) for id in ALL) and not any(floors(found))
+        for key in archived(world, "b"):
+            world.remove(key, "b")
+        await again(world, found.keeper).archive(DAY_US)
+        after = await found.retention().expire()
 
-        assert "archives have other rows in this class" in report.expiring[0].why[0]
-        assert all(found.parts(id) for id in ALL) and not any(floors(found))
+        assert stayed and [each.why for each in after.expiring] == [()]
+        for each in (*planned.expiring, *report.expiring):
+            assert "archives have other rows in this class, 16 in a, 4 in b, 16 in c" in each.why[0]
+            assert "Move that day's folder of one region aside" in each.why[0]
+        assert [bool(found.parts(id)) for id in ALL] == [False] * 3
 
     years(tmp_path, story, swept=False)
 

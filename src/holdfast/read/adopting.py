@@ -372,10 +372,14 @@ class Adopting:
     async def _index(self, unit: Unit, piece: Piece, executor: Executor) -> None:
         """Have a part's index, for which the part is needed if it is not there."""
         files = self._holdings.stack.files
-        if not await self._host.offload(index.path_of(str(files.path(piece.file))).exists):
-            await self._bring(unit, piece)
-            source = unit.source(piece, str(files.folder))
-            await asyncio.wrap_future(executor.submit(index_fold, source))
+        path = index.path_of(str(files.path(piece.file)))
+        # A question and the one who tidies would take the half-written file from one another.
+        async with self._bringing.setdefault(path.name, asyncio.Lock()):
+            if not await self._host.offload(path.exists):
+                await self._bring(unit, piece)
+                source = unit.source(piece, str(files.folder))
+                await asyncio.wrap_future(executor.submit(index_fold, source))
+        self._bringing.pop(path.name, None)
 
     async def _know(self, unit: Unit) -> None:
         """Let the id index know a unit's events, if all of it is here."""

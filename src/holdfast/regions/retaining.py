@@ -27,13 +27,14 @@ Out = tuple[str, str]  # a unit, and a class of it
 class Retaining(Struct, frozen=True):
     """What regions were seen to have. floors: of each of them. holds, releases: of any, by id.
     away: why others could not be looked at. unread: holds of which no copy verifies, and nothing is
-    known but that they are."""
+    known but that they are; unread_floors: the same of floors."""
 
     floors: Mapping[RegionId, Mapping[Out, Floor]]
     holds: Mapping[str, Hold]
     releases: Mapping[str, Release]
     away: Mapping[RegionId, str]
     unread: frozenset[str] = frozenset()
+    unread_floors: frozenset[Out] = frozenset()
 
     @property
     def out(self) -> Mapping[Out, Floor]:
@@ -82,16 +83,19 @@ class Retentions:
         holds: dict[str, Hold] = {}
         releases: dict[str, Release] = {}
         there: set[str] = set()
+        stated: set[Out] = set()
         for id, found in zip(listings, answers, strict=True):
             if isinstance(found, Unknown):
                 away[id] = found.reason
                 continue
             there |= {key.id for key in _keys(listings[id], HoldKey) if not key.is_release}
+            stated |= {(key.unit, key.retention) for key in _keys(listings[id], FloorKey)}
             floors[id] = {(f.unit, f.retention): f for f in found if isinstance(f, Floor)}
             holds |= {hold.hold: hold for hold in found if isinstance(hold, Hold)}
             releases |= {each.hold: each for each in found if isinstance(each, Release)}
         unread = frozenset(there - holds.keys() - releases.keys())
-        return Retaining(floors, holds, releases, away, unread)
+        unread_floors = frozenset(stated.difference(*floors.values()))
+        return Retaining(floors, holds, releases, away, unread, unread_floors)
 
     async def _of(self, region: Region, listing: Listing, trail: str) -> list[Retained] | Unknown:
         keys: list[FloorKey | HoldKey]

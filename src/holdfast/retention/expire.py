@@ -51,6 +51,7 @@ from holdfast.retention.chronicle import Chronicle
 from holdfast.retention.holds import Holds
 from holdfast.retention.look import Look
 from holdfast.retention.plan import (
+    UNLIKE,
     Expiring,
     candidates,
     described,
@@ -60,6 +61,7 @@ from holdfast.retention.plan import (
     parts_in,
     to_remove,
     why_too_young,
+    why_unlike,
 )
 from holdfast.times import parse_time
 from holdfast.write.identity import Identity
@@ -68,6 +70,10 @@ log = logging.getLogger("holdfast.retention")
 
 FIRST_AFTER_SECONDS = 180.0  # when those who archive and sweep, which begin before, looked at it
 EVERY_SECONDS = 3600.0
+STRANGER = (
+    "a segment that was never acknowledged, and may have the same events, lies in region {}: move"
+    " it aside: {}"
+)
 
 
 class RetentionReport(Struct, frozen=True):
@@ -216,7 +222,7 @@ class Retention:
         try:
             await self._refuse_held(archives, retention, round.look.retaining)
             if floor is None:
-                await self._refuse_unready(unit, archives, round)
+                await self._refuse_unready(told, archives, round)
             if round.identity is None:
                 return self._would_remove(told, archives), None
             if floor is None:
@@ -277,9 +283,9 @@ class Retention:
             raise _StayError(str(error)) from error
 
     async def _refuse_unready(
-        self, unit: str, archives: Mapping[RegionId, Archive], round: _Round
+        self, told: Expiring, archives: Mapping[RegionId, Archive], round: _Round
     ) -> None:
-        """Every region that answers must have it in its archive, and nowhere else."""
+        """Every region that answers must have it in its archive, alike, and nowhere else."""
         lacking = [id for id in round.look.known if id not in archives]
         if lacking:
             raise _StayError(f"not archived in region {', '.join(lacking)}")
@@ -290,7 +296,19 @@ class Retention:
             if isinstance(there, Unknown):
                 raise _StayError(f"the segments in region {id} cannot be listed: {there.reason}")
             if there:
-                raise _StayError(f"{len(there)} of its segments are still there in region {id}")
+                raise _StayError(await self._why_there(archive, [entry.key for entry in there]))
+        if why := why_unlike(archives, told.retention):
+            raise _StayError(why)
+
+    async def _why_there(self, archive: Archive, keys: Sequence[str]) -> str:
+        """Why segments of a unit lie in a region still: those that nobody sweeps, a person must."""
+        try:
+            strangers = await self._look.strangers(archive, keys)
+        except (UnavailableError, ProofError):
+            strangers = ()
+        if len(strangers) < len(keys):
+            return f"{len(keys)} of its segments are still there in region {archive.region}"
+        return STRANGER.format(archive.region, strangers[0])
 
     # -- the floor -----------------------------------------------------------------------------
 
@@ -306,7 +324,7 @@ class Retention:
             for id in distinct(archives, told.retention):
                 made, gone = await self._remains(archives[id], told.retention, folder / id)
                 if remains is not None and made.sha256 != remains.sha256:
-                    raise _StayError("archives have other rows in this class, region by region")
+                    raise _StayError(UNLIKE.format("region by region"))
                 remains = made
                 facts = await self._facts(archives[id])
                 for part in parts_in(archives[id], told.retention):

@@ -22,6 +22,8 @@ from holdfast.retention.look import Look
 from holdfast.retention.plan import holding
 from holdfast.write.identity import Identity
 
+UNREAD = " (no copy of this hold verifies, and what it held is not known)"
+
 
 class Wanted(Struct, frozen=True, kw_only=True):
     """A hold as a person wants it; as in `Hold`."""
@@ -101,6 +103,7 @@ class Holds:
         async with self._turn:
             try:
                 await self._look.begin(archives=False)
+                self._refuse_unread()
                 late = await self._late(hold)
             except UnavailableError as error:
                 raise UnavailableError(
@@ -111,7 +114,7 @@ class Holds:
         return Held(hold, None, late, stored)
 
     async def release(self, id: str, reason: str, author: str) -> Held:
-        """State that a hold is over.
+        """State that a hold is over; also one that nobody can read any more, which is said.
 
         Raises:
             RejectedError: there is no such hold, or the reason has no form in a statement.
@@ -121,16 +124,24 @@ class Holds:
         await self._regions.verify()
         seen = await self._look.again()
         hold, release = seen.holds.get(id), seen.releases.get(id)
-        if hold is None:
+        if hold is None and release is None and id not in seen.unread:
             raise RejectedError("not-found", Problem(0, "hold", f"there is no hold {id}"))
+        if hold is None:
+            hold = _unread(id)
         if release is not None:
             return Held(hold, release)
+        reason += UNREAD if id in seen.unread else ""
         release = Release(
             *(id, reason, author, identity.node, self._host.now_us(), identity.certificate)
         )
         stored = await self._declare(release, identity)
         await self._chronicle.tell_of(await self._look.again())
         return Held(hold, release, (), stored)
+
+    def _refuse_unread(self) -> None:
+        """For all that is known, a floor that nobody can read came before any hold."""
+        for unit, retention in sorted(self._look.retaining.unread_floors):
+            raise UnavailableError(f"no copy of the floor of {retention} of {unit} verifies")
 
     def _signer(self) -> Identity:
         identity = self._identity()
@@ -161,3 +172,8 @@ class Holds:
             if within and holding((hold,), known or hashes, facts):
                 late.append(floor)
         return tuple(late)
+
+
+def _unread(id: str) -> Hold:
+    """A hold of which nothing is known but that it is."""
+    return Hold(id, "", "", None, None, "", "", "", 0, b"")

@@ -1,14 +1,16 @@
 """A look at all that expiry and holds rest on: floors, holds, archives, whose parts have what."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from holdfast.archive.lines import Part
 from holdfast.archive.make import facts_in
 from holdfast.errors import UnavailableError
 from holdfast.proof import ProofError
 from holdfast.regions import Regions, layout, units
+from holdfast.regions.evidence import segments_of
 from holdfast.regions.kinds import Archive
+from holdfast.regions.layout import SegmentKey
 from holdfast.regions.manifests import Manifests, list_archive
 from holdfast.regions.port import Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
@@ -70,19 +72,29 @@ class Look:
             UnavailableError: no region gives a good copy.
         """
         if archive.evidence not in self._facts:
-            key = layout.archived_key(units.day_of(archive.unit), "", archive.evidence)
-            for region in (self._regions.by_id[archive.region], *self._regions):
-                answer = await region.read(key)
-                if isinstance(answer, Present):
-                    try:
-                        found = facts_in(io.BytesIO(answer.data), archive.evidence)
-                    except ProofError:
-                        continue
-                    self._facts[archive.evidence] = found
-                    break
-            else:
-                raise UnavailableError(f"no region gives the evidence of {archive.unit}: {key}")
+            await self._read_evidence(archive)
         return self._facts[archive.evidence]
+
+    async def strangers(self, archive: Archive, keys: Collection[str]) -> tuple[str, ...]:
+        """Those of some segments in the spans of a unit that its evidence does not name. Raises as
+        `facts`."""
+        data = await self._read_evidence(archive)
+        nodes = {node for node, *_ in archive.ledgers}
+        named = {(n, each.name.text) for n in nodes for each in segments_of(data, n)}
+        return tuple(key for key in sorted(keys) if _place_of(key) not in named)
+
+    async def _read_evidence(self, archive: Archive) -> bytes:
+        key = layout.archived_key(units.day_of(archive.unit), "", archive.evidence)
+        for region in (self._regions.by_id[archive.region], *self._regions):
+            answer = await region.read(key)
+            if isinstance(answer, Present):
+                try:
+                    found = facts_in(io.BytesIO(answer.data), archive.evidence)
+                except ProofError:
+                    continue
+                self._facts[archive.evidence] = found
+                return answer.data
+        raise UnavailableError(f"no region gives the evidence of {archive.unit}: {key}")
 
     async def day_again(self, region: Region, day: str) -> Known | Unknown:
         """A day of a region's archive as it is now."""
@@ -100,3 +112,9 @@ class Look:
         if isinstance(found, Unknown):
             return found
         return Known(found, {entry.key: entry for entry in listing})
+
+
+def _place_of(text: str) -> tuple[str, str]:
+    key = layout.parse_key(text)
+    assert isinstance(key, SegmentKey)
+    return key.node, key.name.text

@@ -14,6 +14,10 @@ from holdfast.regions.retained import Floor, Hold
 from holdfast.regions.retaining import Out, objects_left
 from holdfast.times import format_us, parse_time
 
+UNLIKE = (
+    "archives have other rows in this class, {}: they were made by other rules. Move that day's"
+    " folder of one region aside; an archivist copies another's there"
+)
 LEFT_OVER_US = units.DAY_US  # whoever put a part that nothing names has ended by then
 
 
@@ -174,6 +178,16 @@ def left_in(known: Known, out: Collection[Out]) -> dict[str, tuple[int, int]]:
         for key, size_bytes, rows in archive.rows()
         if key in known.listed and key in left
     }
+
+
+def why_unlike(archives: Mapping[RegionId, Archive], retention: str) -> str:
+    """Why the archives of a unit cannot let a class go together, as manifests tell; "": they can.
+    Whoever made one of them went by other rules."""
+    rows = {
+        id: sum(rows for *_, rows in parts_in(each, retention)) for id, each in archives.items()
+    }
+    told = ", ".join(f"{count} in {id}" for id, count in sorted(rows.items()))
+    return UNLIKE.format(told) if len(set(rows.values())) > 1 else ""
 
 
 def distinct(archives: Mapping[RegionId, Archive], retention: str) -> Sequence[RegionId]:

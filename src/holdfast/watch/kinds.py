@@ -248,7 +248,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         (
             Step("Does a region or a backup have a good copy? Move bad ones aside, and:"),
             _RECONCILE,
-            Step("Which holds are there:", "holdfast hold list"),
+            Step("Nobody has one? Then it is ended by its id:", "holdfast hold release ID"),
         ),
         _RETENTION,
     ),
