@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 test-watch test-year check sim soak teeth fuzz nemesis nemesis-sweep demo bench scale screenshots docs image format lock clean
+.PHONY: help setup run test test-s3 test-watch test-year check sim soak teeth fuzz lies nemesis nemesis-sweep demo bench scale screenshots docs image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -59,6 +59,9 @@ teeth: $(DEV_READY)  ## leave out one rule after the other: how many seeds until
 
 fuzz: $(DEV_READY)  ## mutated bytes into every parser of proofs and statements (MINUTES=n)
 	PYTHONPATH=src:. $(BIN)/python -m tests.proof.fuzz $(MINUTES)
+
+lies: $(DEV_READY)  ## one answer of a store is a lie: does anything go that must stay? (MINUTES=n)
+	PYTHONPATH=src:. $(BIN)/python -m tests.retention.lies $(MINUTES)
 
 nemesis: $(DEV_READY) $(TOOLS_READY)  ## break real servers for two minutes, judge what they said (SEED=n)
 	PYTHONPATH=src:. $(BIN)/python -m tests.nemesis $(SEED)
