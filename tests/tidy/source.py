@@ -28,23 +28,28 @@ class Module:
     def room(self) -> str:
         return self.name.partition(".")[0]
 
-    @property
+    @functools.cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All of the tree: walking it is most of what the tests of it cost."""
+        return tuple(ast.walk(self.tree))
+
+    @functools.cached_property
     def functions(self) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-        return tuple(node for node in ast.walk(self.tree) if isinstance(node, kinds))
+        return tuple(node for node in self.nodes if isinstance(node, kinds))
 
-    @property
+    @functools.cached_property
     def imports(self) -> frozenset[str]:
         """Every dotted name that is imported, `from a import b` as "a.b"."""
         found = set()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 found |= {f"{node.module}.{alias.name}" for alias in node.names}
         return frozenset(found)
 
-    @property
+    @functools.cached_property
     def ours(self) -> frozenset[str]:
         """What it imports of ours, below `holdfast` ("write.seal.encode")."""
         prefix = "holdfast."

@@ -147,7 +147,7 @@ def test_no_import_is_relative() -> None:
     relative = [
         module.name
         for module in modules()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ImportFrom) and node.level
     ]
 
@@ -228,7 +228,7 @@ def _room(name: str) -> str:
 
 
 def _calls(module: Module) -> set[str]:
-    calls = (node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+    calls = (node.func for node in module.nodes if isinstance(node, ast.Call))
     return {call.id for call in calls if isinstance(call, ast.Name)}
 
 
@@ -236,7 +236,7 @@ def _attributes(module: Module) -> set[str]:
     """Every `name.attribute` that is read, and every `from name import attribute`."""
     read = {
         f"{node.value.id}.{node.attr}"
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
     return read | set(module.imports)

@@ -77,7 +77,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def _lines_of_code(module: Module) -> list[str]:
     told: set[int] = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         match node:
             case ast.Expr(value=ast.Constant(value=str())):
                 told.update(range(node.lineno, (node.end_lineno or 0) + 1))
