@@ -60,6 +60,31 @@ def test_one_changed_byte_in_any_kind_of_object_is_found_and_named(kind: str) ->
     run(story)
 
 
+def test_a_corrupt_copy_is_told_of_until_it_is_mended() -> None:
+    async def story() -> None:
+        world = World()
+        await _stopped_trail(world, count=20)
+        store = world.stores["b"]
+        key = next(key for key in _evidence(store) if ".ndjson.zst" in key)
+        good = store.objects[key]
+        store.objects[key] = (good[0][:-1] + b"x", good[1])
+        scrub = await _scrub(world, period_days=5)
+        told: list[bool] = []
+
+        for _ in range(9):  # on four days or more after it was found it has no turn
+            report = await scrub.read_share()
+            told.append([each.key for each in report.findings] == [key])
+            await scrub.look_again()
+            world.skew_us += DAY_US
+        store.objects[key] = good
+        await scrub.look_again()
+
+        assert told[4:] == [True] * 5
+        assert scrub.last is not None and scrub.last.findings == ()
+
+    run(story)
+
+
 def test_one_bad_read_is_not_yet_corruption() -> None:
     async def story() -> None:
         world = World()

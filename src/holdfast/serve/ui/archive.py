@@ -153,7 +153,7 @@ def _reach(view: ArchiveView) -> Iterator[Child]:
     elif last is not None and last.waiting:
         yield f"{last.waiting}. "
     if view.shelves is not None:
-        yield f"Archives were looked at by {clock(view.shelves.seen_us, now_us)}. "
+        yield f"Archives were compared by names at {clock(view.shelves.seen_us, now_us)}. "
     every_us = view.restored.every_us
     if every_us:
         often = "hour" if every_us == HOUR_US else f"{every_us // HOUR_US} hours"
@@ -333,8 +333,8 @@ def _regions(view: ArchiveView) -> Markup:
             waits = state("behind", span(now_us - waits_us))
         last = mono(clock(good_us, now_us)) if good_us else "never"
         rows.append((_region(id), *figures, last, waits))
-    heads = ("Region", ">Days or hours", ">Bytes", "Last restore, UTC", "Oldest day")
-    told = "Oldest day: how long ago the day restored least recently was."
+    heads = ("Region", ">Days or hours", ">Bytes", "Last restore, UTC", "Longest wait")
+    told = "Longest wait: how long the day that waits longest has not been restored."
     return join([head("Regions", told), table("Regions", heads, rows)])
 
 
@@ -349,7 +349,9 @@ def _restores(view: ArchiveView) -> Markup:
         told = came if each.verdict == "good" else clip(each.why, 200)
         when = mono(clock(each.ended_us, now_us))
         rows.append((when, _region(each.region), _day(what), result, _long(told)))
-    title = head("Restores", "The newest of this process; what failed is remembered until mended.")
+    title = head(
+        "Restores", "By this process, newest first; a failure is remembered until it is mended."
+    )
     if not rows:
         return el("div", title, el("p", "None since this server started.", class_="dim"))
     heads = ("When, UTC", "From", "Day", "Result", "What was restored")
