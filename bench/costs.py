@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.report import Table
 from holdfast.archive.parts import PART_BYTES
-from holdfast.archive.plan import windows
+from holdfast.archive.plan import Size, windows
 from holdfast.read.follow import ROUND_LISTINGS
 from holdfast.regions.layout import SHARD_SEGMENTS
 
@@ -21,6 +21,9 @@ PRICES: Final = Path(__file__).with_name("prices.toml")
 REGIONS: Final = 3
 DAY_S: Final = 86_400
 YEAR_DAYS: Final = 365
+DAY: Final = "2026-01-01"
+HOURS: Final = 24
+LEAF_BYTES: Final = 75  # of evidence, for each tenant of a segment
 MONTH_DAYS: Final = 30
 MILLION: Final = 1_000_000
 GB: Final = 1e9
@@ -124,7 +127,9 @@ def year_of(rate: int, sizes: tuple[float, float, float]) -> Year:
     """sizes: bytes an event in segments, in parts, as evidence, at that rate."""
     segments = segments_a_second(rate, SEAL_DEFAULT_MS) * DAY_S
     events, (in_segments, in_parts, as_evidence) = rate * DAY_S, sizes
-    units = len(windows("2026-01-01", int(segments), events))
+    leaves = events * as_evidence / LEAF_BYTES
+    hour = Size(*(math.ceil(each / HOURS) for each in (segments, events, leaves)))
+    units = len(windows(DAY, {f"{DAY}t{at:02}": hour for at in range(HOURS)}))
     parts = math.ceil(events / units * in_parts / PART_BYTES)
     return Year(
         segments=YEAR_DAYS * segments,

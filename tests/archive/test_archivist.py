@@ -235,20 +235,21 @@ def test_no_manifest_is_written_where_what_was_read_back_is_not_right(
     play(story)
 
 
-def test_a_large_day_is_archived_by_the_hour_and_goes_on_by_the_hour(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("events_max", "begin"), [(23, ("01", "13")), (11, ("0100", "1300"))])
+def test_a_large_day_is_archived_in_pieces_and_goes_on_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events_max: int, begin: tuple[str, str]
 ) -> None:
     async def story() -> None:
         world = World()
         trail_of(world)
         whole = {id: dict(store.objects) for id, store in world.stores.items()}
         keeper = await archivist(world, tmp_path)
-        monkeypatch.setattr(plan, "UNIT_EVENTS_MAX", 23)
+        monkeypatch.setattr(plan, "UNIT_EVENTS_MAX", events_max)
 
         report = await keeper.archive(DAY_US)
         objects = {id: dict(store.objects) for id, store in world.stores.items()}
         monkeypatch.setattr(plan, "UNIT_EVENTS_MAX", 10**6)
-        for id in ALL:  # as if it had died after the first hour
+        for id in ALL:  # as if it had died after the first
             kept = {k: v for k, v in world.stores[id].objects.items() if f"{DAYS[0]}t01" in k}
             world.stores[id].objects = whole[id] | kept
             for data, _ in kept.values():
@@ -256,9 +257,8 @@ def test_a_large_day_is_archived_by_the_hour_and_goes_on_by_the_hour(
                 world.stores[id].objects |= {k: objects[id][k] for k in archive.objects()}
         later = await keeper.archive(DAY_US)
 
-        hours = [f"{day}t{hour}" for day in DAYS for hour in ("01", "13")]
-        assert [each.unit for each in report.units] == hours
-        assert [each.unit for each in later.units] == [hours[1], DAYS[1]]
+        assert [each.unit for each in report.units] == [f"{d}t{at}" for d in DAYS for at in begin]
+        assert [each.unit for each in later.units] == [f"{DAYS[0]}t13", DAYS[1]]
 
     play(story)
 

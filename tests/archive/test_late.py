@@ -27,7 +27,7 @@ def leave_late(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("segments_max", "units"),
-    [(1000, ["2026-03-03", "2026-03-06"]), (4, ["2026-03-01t14", "2026-03-02t14", "2026-03-06"])],
+    [(1000, ["2026-03-03", "2026-03-06"]), (6, ["2026-03-01t14", "2026-03-02t14", "2026-03-06"])],
 )
 def test_it_goes_with_the_next_unit_and_a_reader_of_archives_alone_finds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments_max: int, units: list[str]

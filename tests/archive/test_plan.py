@@ -3,14 +3,23 @@
 import pytest
 
 from holdfast.archive import plan
-from holdfast.archive.plan import HoleError, Ledger, unit_of, windows
+from holdfast.archive.plan import (
+    HoleError,
+    Ledger,
+    Size,
+    TooLargeError,
+    check_size,
+    unit_of,
+    windows,
+)
 from holdfast.proof.names import SegmentName
 from holdfast.regions import units
-from holdfast.regions.units import DAY_US, HOUR_US
+from holdfast.regions.units import DAY_US, HOUR_US, MINUTES_US
 
 DAY = "2026-03-01"
 START = units.start_us(DAY)
 NODE = "5c" * 16
+LARGEST = Size(plan.UNIT_SEGMENTS_MAX, plan.UNIT_EVENTS_MAX, plan.UNIT_LEAVES_MAX)
 
 
 def named(index: int, sealed_us: int = START + 1) -> SegmentName:
@@ -20,17 +29,44 @@ def named(index: int, sealed_us: int = START + 1) -> SegmentName:
 def test_a_day_is_one_unit_up_to_so_many_segments_and_events() -> None:
     whole = ((DAY, START + DAY_US),)
 
-    assert windows(DAY, 0, 0) == whole
-    assert windows(DAY, plan.UNIT_SEGMENTS_MAX, plan.UNIT_EVENTS_MAX) == whole
+    assert windows(DAY, {}) == whole
+    assert windows(DAY, {f"{DAY}t00": LARGEST}) == whole
 
 
-@pytest.mark.parametrize("more", [(1, 0), (0, 1)])
-def test_a_larger_day_is_cut_into_its_hours(more: tuple[int, int]) -> None:
-    found = windows(DAY, plan.UNIT_SEGMENTS_MAX + more[0], plan.UNIT_EVENTS_MAX + more[1])
+@pytest.mark.parametrize("more", [Size(1), Size(0, 1), Size(0, 0, 1)])
+def test_a_larger_day_is_cut_into_its_hours_and_a_larger_hour_into_six(more: Size) -> None:
+    day = windows(DAY, {f"{DAY}t01": LARGEST, f"{DAY}t13": more})
+    hour = windows(DAY, {f"{DAY}t01": LARGEST + more})
 
-    assert len(found) == 24
-    assert found[0] == ("2026-03-01t00", START + HOUR_US)
-    assert found[23] == ("2026-03-01t23", START + DAY_US)
+    assert len(day) == 24
+    assert day[0] == (f"{DAY}t00", START + HOUR_US)
+    assert day[23] == (f"{DAY}t23", START + DAY_US)
+    assert hour[:2] == (day[0], (f"{DAY}t0100", START + HOUR_US + MINUTES_US))
+    assert hour[6:] == ((f"{DAY}t0150", START + 2 * HOUR_US), *day[2:])
+    assert sorted(hour) == list(hour)
+    assert [units.end_us(units.check_unit(name)) for name, _ in hour] == [end for _, end in hour]
+
+
+@pytest.mark.parametrize(
+    ("newest", "then", "count"), [("t01", "t02", 22), ("t0110", "t0120", 26), ("t0150", "t02", 22)]
+)
+def test_a_day_goes_on_as_it_was_begun(newest: str, then: str, count: int) -> None:
+    left = windows(DAY, {f"{DAY}t01": Size(1, 1, 1)}, DAY + newest)
+
+    assert (left[0][0], len(left)) == (DAY + then, count)
+
+
+def test_ten_minutes_of_more_than_an_archive_takes_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unit = unit_of(f"{DAY}t0110", {NODE: Ledger(4, (named(4), named(5)))})
+    check_size(unit)
+    monkeypatch.setattr(plan, "LEAVES_MAX", 1)
+
+    with pytest.raises(
+        TooLargeError, match=f"{DAY}t0110 has 2 tenants .* takes 1 at most: its segments stay"
+    ):
+        check_size(unit)
 
 
 def test_a_unit_has_the_neighbours_from_where_the_one_before_ended() -> None:

@@ -105,6 +105,13 @@ def test_a_year_is_archived_by_the_hour_and_each_hour_has_its_parts_evidence_and
     assert year.kept(PRICE, 1e9) == pytest.approx(3 * 12 * 0.02)
 
 
+def test_a_year_of_ten_thousand_a_second_is_archived_by_ten_minutes() -> None:
+    year = costs.year_of(10_000, (156.0, 195.0, 6.0))
+
+    assert year.evidence_bytes == 6_000_000 * 6
+    assert year.objects == 365 * 144 * (24 + 2)
+
+
 def test_years_are_told_once_archiving_was_measured() -> None:
     kept, prices = dict(results.read(results.RESULTS)), costs.read_prices()
     day = {"events": 1_000, "segment_bytes": 3e5, "part_bytes": 2e5, "evidence_bytes": 6e4}

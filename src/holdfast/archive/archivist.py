@@ -21,7 +21,7 @@ from holdfast.archive.give import Giver, Trouble
 from holdfast.archive.lake import Lake, Parts
 from holdfast.archive.make import Copied, Job, check, make
 from holdfast.archive.parts import Made
-from holdfast.archive.plan import HoleError, Unit
+from holdfast.archive.plan import HoleError, TooLargeError, Unit
 from holdfast.archive.rules import Rule
 from holdfast.archive.shelves import Shelf, Shelves, shelf_of
 from holdfast.archive.whole import whole_in
@@ -51,7 +51,7 @@ _NOBODY = "no node lives and no trail's key is here to sign manifests"
 _NO_SOURCE = "of what is left of it after a class was let go, no archive has a copy to make this of"
 # What the next run may find otherwise: something is missing or corrupt, a disk is full, a worker
 # was killed for its memory, a manifest does not fit into a note.
-STOPPING = (HoldfastError, HoleError, ProofError, OSError, BrokenExecutor)
+STOPPING = (HoldfastError, HoleError, TooLargeError, ProofError, OSError, BrokenExecutor)
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")

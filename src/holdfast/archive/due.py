@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 
-from holdfast.archive.plan import HoleError, Ledger, Unit, unit_of, windows
+from holdfast.archive.plan import HoleError, Ledger, Size, Unit, check_size, unit_of, windows
 from holdfast.model import NodeId
 from holdfast.proof.names import SegmentName
 from holdfast.read import shown
@@ -53,6 +53,7 @@ class Due:
 
         Raises:
             HoleError: a segment that must be there is not held.
+            TooLargeError: as `check_size`.
             UnavailableError: the reader's cache is being made anew.
         """
         said = self._reader.completeness()
@@ -70,6 +71,7 @@ class Due:
             for name, until in await self._windows(day, end):
                 ledgers = {n: await self._ledger(n, until) for n in self._reader.nodes()}
                 unit = unit_of(name, ledgers)
+                check_size(unit)
                 self._note(name)
                 for span in unit.spans:
                     self._ends[span.node] = span.end
@@ -92,21 +94,20 @@ class Due:
                 days.append(units.day_at(name.sealed_us))
                 break
         day = min(days, default="")
-        while day and self._newest.get(day) in (day, f"{day}t23"):
+        while (newest := self._newest.get(day)) and units.end_us(newest) == _end_us(day):
             day = units.day_at(_end_us(day))
         return day
 
     async def _windows(self, day: str, end: int) -> tuple[tuple[str, int], ...]:
-        """By hour, too, where that was begun, behind the last that is archived: what is left of a
-        day says nothing of its size."""
-        newest = self._newest.get(day, "")
-        segments = events = 1 << 62 if newest else 0
+        """What is left of a day, which is over then."""
+        hours: dict[str, Size] = {}
         for node in self._reader.nodes():
             async for name in self._names(node):
                 if name.sealed_us >= end:
                     break
-                segments, events = segments + 1, events + name.count
-        return tuple(each for each in windows(day, segments, events) if each[0] > newest)
+                hour = units.hour_at(name.sealed_us)
+                hours[hour] = hours.get(hour, Size()) + Size(1, name.count, name.tenants)
+        return windows(day, hours, self._newest.get(day, ""))
 
     async def _ledger(self, node: NodeId, until_us: int) -> Ledger:
         names = []

@@ -1,7 +1,7 @@
-"""Units of the archive, days and hours, UTC, and classes of retention, as statements name them.
-Pure.
+"""Units of the archive, UTC, and classes of retention, as statements name them. Pure.
 
-`2026-11-29` is a day; `2026-11-29t13` the hour of it that begins at 13:00.
+`2026-11-29` is a day; `2026-11-29t13` the hour of it that begins at 13:00; `2026-11-29t1310` the
+ten minutes of that which begin at 13:10.
 """
 
 import re
@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 from holdfast.proof.errors import MalformedError
 
-HOUR_US = 3600 * 1_000_000
+MINUTES_US = 600 * 1_000_000
+HOUR_US = 6 * MINUTES_US
 DAY_US = 24 * HOUR_US
 
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_UNIT = re.compile(r"([0-9-]{10})(?:t([01][0-9]|2[0-3]))?")
+_UNIT = re.compile(r"([0-9-]{10})(?:t([01][0-9]|2[0-3])([0-5]0)?)?")
 _CLASS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -30,10 +31,10 @@ def check_day(text: str) -> str:
 
 
 def check_unit(text: str) -> str:
-    """The same text. Raises MalformedError: neither a day nor an hour."""
+    """The same text. Raises MalformedError: no unit has that name."""
     match = _UNIT.fullmatch(text)
     if match is None:
-        raise MalformedError(f"{text[:40]!r} is neither a day nor an hour")
+        raise MalformedError(f"{text[:40]!r} is no day, hour or ten minutes")
     check_day(match[1])
     return text
 
@@ -50,10 +51,6 @@ def day_of(unit: str) -> str:
     return unit[:10]
 
 
-def is_hour(unit: str) -> bool:
-    return len(unit) > len("2026-11-29")
-
-
 def start_us(day: str) -> int:
     """When a day begins."""
     moment = datetime.fromisoformat(day).replace(tzinfo=UTC)
@@ -61,11 +58,12 @@ def start_us(day: str) -> int:
 
 
 def length_us(unit: str) -> int:
-    return HOUR_US if is_hour(unit) else DAY_US
+    """How long a unit is."""
+    return {10: DAY_US, 13: HOUR_US, 15: MINUTES_US}[len(unit)]
 
 
 def end_us(unit: str) -> int:
-    """When a day, or an hour of one, is over."""
-    if is_hour(unit):
-        return start_us(day_of(unit)) + (int(unit[-2:]) + 1) * HOUR_US
-    return start_us(unit) + DAY_US
+    """When a unit is over."""
+    hour, minute = unit[11:13] or "0", unit[13:] or "0"
+    begin_us = int(hour) * HOUR_US + int(minute) // 10 * MINUTES_US
+    return start_us(day_of(unit)) + begin_us + length_us(unit)

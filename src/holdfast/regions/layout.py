@@ -40,8 +40,8 @@ _PART_KEY = re.compile(
     r"ev/arc/day=([0-9-]{10})/class=([a-z][a-z0-9-]{0,31})/([0-9a-f]{64})\.parquet"
 )
 _EVIDENCE_KEY = re.compile(r"ev/arc/day=([0-9-]{10})/([0-9a-f]{64})\.ndjson\.zst")
-_ARCHIVE_KEY = re.compile(r"ev/arc/day=([0-9-]{10})/([0-9t-]{10,13})\.([0-9a-f]{4})\.note")
-_FLOOR_KEY = re.compile(r"ev/ret/floor/([0-9t-]{10,13})\.([a-z][a-z0-9-]{0,31})\.note")
+_ARCHIVE_KEY = re.compile(r"ev/arc/day=([0-9-]{10})/([0-9t-]{10,15})\.([0-9a-f]{4})\.note")
+_FLOOR_KEY = re.compile(r"ev/ret/floor/([0-9t-]{10,15})\.([a-z][a-z0-9-]{0,31})\.note")
 _HOLD_KEY = re.compile(r"ev/ret/hold/([0-9a-f]{32})(\.released)?\.note")
 _HEARTBEAT_KEY = re.compile(r"ctl/hb/([0-9a-f]{32})\.note")
 

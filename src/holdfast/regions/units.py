@@ -3,12 +3,12 @@
 from holdfast.proof.units import (
     DAY_US,
     HOUR_US,
+    MINUTES_US,
     check_class,
     check_day,
     check_unit,
     day_of,
     end_us,
-    is_hour,
     length_us,
     start_us,
 )
@@ -18,6 +18,7 @@ __all__ = [
     "CLASS_DEFAULT",
     "DAY_US",
     "HOUR_US",
+    "MINUTES_US",
     "check_class",
     "check_day",
     "check_unit",
@@ -25,8 +26,8 @@ __all__ = [
     "day_of",
     "end_us",
     "hour_at",
-    "is_hour",
     "length_us",
+    "minutes_at",
     "start_us",
 ]
 
@@ -41,3 +42,8 @@ def day_at(us: int) -> str:
 def hour_at(us: int) -> str:
     """The hour of a time."""
     return format_us(us)[:13].lower()
+
+
+def minutes_at(us: int) -> str:
+    """The ten minutes of a time."""
+    return hour_at(us) + format_us(us)[14] + "0"

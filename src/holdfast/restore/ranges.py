@@ -65,7 +65,7 @@ class Ranges:
         after = await self._units(min((each for each in days if each > day), default=""))
         if after:
             left = _between(_ends(before), _ends(own), _starts(after))
-        elif own and not units.is_hour(own[0].unit):
+        elif own and units.length_us(own[0].unit) == units.DAY_US:
             left = {}
         else:
             left = await self._live(day, _ends(before) | _ends(own))
