@@ -26,6 +26,7 @@ from holdfast.regions.retaining import Retaining
 from holdfast.regions.units import DAY_US
 from holdfast.retention.holds import UNREAD, Held
 from holdfast.retention.look import Look
+from holdfast.times import format_us
 from tests.archive.days import again, archived, hold_of, person, state
 from tests.archive.test_archivist import DAYS
 from tests.proof import naive
@@ -680,5 +681,30 @@ def test_the_rules_of_a_class_are_those_of_now(tmp_path: Path) -> None:
         report = await found.retention(*RULES[1:]).plan()
 
         assert report.expiring == ()
+
+    years(tmp_path, story)
+
+
+def test_a_plan_says_until_when_a_lock_keeps_what_would_go(tmp_path: Path) -> None:
+    class Locked(MemoryWorld):
+        async def locked_days(self) -> int:
+            return 30
+
+    async def story(found: Years) -> None:
+        locked = Locked()
+        locked.objects = found.world.stores["b"].objects
+        [part] = found.parts("b")
+        locked.objects[part] = (locked.objects[part][0], found.world.now_us)
+        found.world.stores["b"] = locked
+        until_us = found.world.now_us + 30 * DAY_US
+
+        early = await found.retention().plan()
+        found.world.now_us = until_us
+        late = await found.retention().plan()
+
+        told = f"its parts are locked in region b until {format_us(until_us)}"
+        assert [each.why for each in early.expiring] == [(told,)]
+        assert [each.why for each in late.expiring] == [()]
+        assert len(early.expiring[0].removed) == 3
 
     years(tmp_path, story)

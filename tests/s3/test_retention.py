@@ -36,6 +36,7 @@ def test_a_locked_part_stays_below_its_floor_until_the_lock_has_ended(
             Workshop(tmp_path / "archive", RULES),
         )
 
+        planned = await one.plan()
         refused = await one.expire()
         for id in ALL:
             for key in found.parts(id):
@@ -44,6 +45,10 @@ def test_a_locked_part_stays_below_its_floor_until_the_lock_has_ended(
         await asyncio.sleep(1.5)
         removed = await one.expire()
 
+        why = planned.expiring[0].why
+        assert [each.partition(" until ")[0] for each in why] == [
+            f"its parts are locked in region {id}" for id in ALL
+        ]
         [short] = refused.expiring
         assert short.floored and short.removed == ()
         assert [id for id, why in short.left if "denied" in why.lower()] == list(ALL)

@@ -58,6 +58,14 @@ class Placed(Protocol):
         lies in it."""
 
 
+@runtime_checkable
+class Locking(Protocol):
+    """A store that lets nobody delete what was put into it, for a time."""
+
+    async def locked_days(self) -> int | Unknown:
+        """How long, where nobody set another time for an object; 0: it does not."""
+
+
 class RegionLimits(Struct, frozen=True):
     """timeout_seconds: for one call, waiting for its turn included. in_flight_max: calls that the
     store works on at once, for reading and for writing each."""
@@ -294,6 +302,12 @@ class Region:
         if key.startswith(REPLACEABLE):
             return self._control
         raise ValueError(f"neither evidence nor what may be replaced: {key!r}")
+
+    async def locked_days(self) -> int | Unknown:
+        """For how many days nobody may delete what is put here; 0: as far as is known, for none."""
+        if not isinstance(self._evidence, Locking):
+            return 0
+        return await self._bounded(self._reading, self._evidence.locked_days)
 
     async def _call(
         self,

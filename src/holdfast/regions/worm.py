@@ -95,6 +95,11 @@ class WormStore:
         first = await self._first(key)
         return first.found if isinstance(first, _First) else first
 
+    async def locked_days(self) -> int | Unknown:
+        """As the bucket's default retention says, which whoever puts an object may exceed."""
+        kept = await self._versions.protection()
+        return kept if isinstance(kept, Unknown) else kept.days
+
     async def remove(self, key: str) -> Removed | Refused | Unknown:
         """Every version and marker, the newest first: its lock ends last, so nothing is touched
         while any is locked, and whoever dies half-way leaves the oldest, which is the object."""

@@ -63,7 +63,7 @@ from holdfast.retention.plan import (
     why_too_young,
     why_unlike,
 )
-from holdfast.times import parse_time
+from holdfast.times import format_us, parse_time
 from holdfast.write.identity import Identity
 
 log = logging.getLogger("holdfast.retention")
@@ -91,12 +91,14 @@ class RetentionReport(Struct, frozen=True):
 
 
 class _Round(Struct, frozen=True):
-    """One run. identity: None: only look. shards: as `segments_in` has them."""
+    """One run. identity: None: only look. shards: as `segments_in` has them. locks: the days for
+    which regions lock objects, as they are asked."""
 
     look: Look
     through_us: int | None
     identity: Identity | None
     shards: Shards
+    locks: dict[RegionId, int]
 
 
 class _StayError(Exception):
@@ -181,7 +183,7 @@ class Retention:
         if through_us is not None:
             through_us = min(through_us, started_us)
         await self._look.begin(archives=any(rule.max for rule in self._rules.values()))
-        round = _Round(self._look, through_us, identity, {})
+        round = _Round(self._look, through_us, identity, {}, {})
         await self.chronicle.tell_of(self._look.retaining)
         found = candidates(self._look.known, self._rules.values(), self._look.retaining.out)
         done: list[Expiring] = []
@@ -224,7 +226,7 @@ class Retention:
             if floor is None:
                 await self._refuse_unready(told, archives, round)
             if round.identity is None:
-                return self._would_remove(told, archives), None
+                return await self._would_remove(told, archives, round), None
             if floor is None:
                 floor = await self._floor(told, archives, round.identity)
             await self._state(floor)
@@ -406,17 +408,33 @@ class Retention:
 
     # -- deleting ------------------------------------------------------------------------------
 
-    def _would_remove(self, told: Expiring, archives: Mapping[RegionId, Archive]) -> Expiring:
-        """What lies there of it, by listings."""
-        found, day = [], units.day_of(told.unit)
+    async def _would_remove(
+        self, told: Expiring, archives: Mapping[RegionId, Archive], round: _Round
+    ) -> Expiring:
+        """What lies there of it, by listings, and where a lock will keep it for now."""
+        found, locked, day = [], [], units.day_of(told.unit)
         for id, archive in archives.items():
             hashes = [sha256 for sha256, *_ in parts_in(archive, told.retention)]
             keys = [layout.archived_key(day, told.retention, sha256) for sha256 in hashes]
             listed = self._look.known[id].listed
-            there = [listed[key].size_bytes for key in keys if key in listed]
+            there = [listed[key] for key in keys if key in listed]
             if there:
-                found.append((id, len(there), sum(there)))
-        return structs.replace(told, removed=tuple(found))
+                found.append((id, len(there), sum(each.size_bytes for each in there)))
+                until_us = max(each.modified_us for each in there) + await self._locked_us(
+                    id, round
+                )
+                if until_us > self._host.now_us():
+                    locked.append(
+                        f"its parts are locked in region {id} until {format_us(until_us)}"
+                    )
+        return structs.replace(told, removed=tuple(found), why=(*told.why, *locked))
+
+    async def _locked_us(self, id: RegionId, round: _Round) -> int:
+        """For how long a region lets nobody delete an object; 0: not that it said."""
+        if id not in round.locks:
+            days = await self._regions.by_id[id].locked_days()
+            round.locks[id] = 0 if isinstance(days, Unknown) else days
+        return round.locks[id] * units.DAY_US
 
     async def _remove(
         self, told: Expiring, floor: Floor, archives: Mapping[RegionId, Archive]
