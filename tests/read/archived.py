@@ -107,6 +107,7 @@ class Answers:
     counts: Counts
     by_word: Counts
     tail: tuple[Found, ...]
+    tail_of_one: tuple[Found, ...]
     names: tuple[tuple[str, ...], ...]
 
 
@@ -130,15 +131,16 @@ async def answers(reader: Reader) -> Answers:
         counts=await reader.count(Query(), ("tenant", "action"), DAY_US),
         by_word=await reader.count(Query(word="argued"), ("tenant",)),
         tail=await followed(reader, len(events)),
+        tail_of_one=await followed(reader, (await reader.count(Query(tenant="blå"))).count, "blå"),
         names=tuple([await reader.names(node, 0, 1 << 20) for node in reader.nodes()]),
     )
 
 
-async def followed(reader: Reader, count: int) -> tuple[Found, ...]:
+async def followed(reader: Reader, count: int, tenant: str | None = None) -> tuple[Found, ...]:
     """So many events of a tail that begins where ledgers do."""
     cursor = reader.tail(Query())
     cursor._positions = cursor._given = dict.fromkeys(reader.nodes(), 0)
-    tail = reader.tail(Query(cursor=cursor.cursor))
+    tail = reader.tail(Query(cursor=cursor.cursor, tenant=tenant))
     found = [await anext(tail) for _ in range(count)]
     return tuple(sorted(found, key=lambda each: (each.node, each.position)))
 

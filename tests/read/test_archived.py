@@ -12,10 +12,12 @@ import pytest
 from holdfast.errors import UnavailableError
 from holdfast.model import Query
 from holdfast.proof import ProofError
+from holdfast.read.contents import Archived, laid_out
 from holdfast.read.holdings import Sizes
 from holdfast.read.reader import Reader
 from holdfast.read.shelf import FoldLimits
 from holdfast.regions.port import Unknown
+from holdfast.regions.segment import tenant_of
 from holdfast.regions.units import DAY_US, HOUR_US
 from holdfast.times import parse_time
 from tests.proof.proofs import checked
@@ -89,6 +91,40 @@ def test_proofs_are_the_same_and_hold(told: Told, tmp_path: Path) -> None:
             salt = None if tenant is None else certificates.salt_id(world, tenant)
             said, _ = certificates.checked(certificate, salt)
             assert not isinstance(said, ProofError), said
+
+    with_reader(world, tmp_path, story)
+
+
+def test_of_one_tenant_its_records_are_read_and_leaves_stand_for_the_others(
+    told: Told, tmp_path: Path
+) -> None:
+    world = archived.of(told.world)
+    sweep(world)
+
+    async def story(reader: Reader) -> None:
+        regions, node = world.regions(), reader.nodes()[0]
+        await regions.verify()
+        whole = await reader.segments(node, 0, 9)
+        for tenant in (*archived.TENANTS, "nobody"):
+            for one, all_of_it in zip(
+                await reader.segments(node, 0, 9, tenant), whole, strict=True
+            ):
+                laid, wanted = (laid_out(h, regions.tag_key, node) for h in (one, all_of_it))
+                own = [tenant_of(each) == tenant for each in wanted.records if each]
+                kept = zip(wanted.records, own, strict=True)
+                assert laid.records == tuple(each if mine else None for each, mine in kept)
+                assert [m.leaf for m in laid.members] == [m.leaf for m in wanted.members]
+
+        (held,) = await reader.segments(node, 1, 2, "acme")
+        assert isinstance(held, Archived) and held.lines and len(held.leaves) > 1
+        bent = [leaf[:-1] + ("A" if leaf[-1] != "A" else "B") for leaf in held.leaves]
+        for other in (
+            replace(held, lines=held.lines.partition(b"\n")[2]),
+            replace(held, lines=held.lines.replace(b"again", b"gaain")),
+            replace(held, leaves=tuple(bent)),
+        ):
+            with pytest.raises(ProofError):
+                laid_out(other, regions.tag_key, node)
 
     with_reader(world, tmp_path, story)
 

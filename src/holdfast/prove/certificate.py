@@ -24,7 +24,7 @@ from holdfast.prove import paths
 from holdfast.prove.left import Of, left, read_floors
 from holdfast.prove.stretches import Span
 from holdfast.prove.walk import Batch, Plan, Walk
-from holdfast.read.contents import Archived, Laid, Preserved, laid_out
+from holdfast.read.contents import Archived, Preserved, laid_out
 from holdfast.regions import segment
 from holdfast.regions.regions import Regions
 from holdfast.times import format_us
@@ -75,7 +75,7 @@ class Certifier:
         for node, stretches in plan.nodes:
             for stretch in stretches:
                 yield objects.form(stretch)
-                made = self._walk.made(node, stretch, span, _lines, *of, look=look)
+                made = self._walk.made(node, stretch, plan, _lines, *of, look=look)
                 async for pieces in made:
                     for piece in pieces:
                         if isinstance(piece, bytes):
@@ -141,7 +141,7 @@ def _opened(held: Preserved, of: Of, gone: Sequence[Gone]) -> Sequence[bytes | P
 
 def whole(held: Preserved, node: NodeId, tag_key: bytes, with_records: bool) -> list[bytes]:
     """All that a segment holds: a line, and its records. Pure. Raises as `shown`."""
-    name, laid = held.name, _laid(held, node, tag_key)
+    name, laid = held.name, laid_out(held, tag_key, node)
     records, members = laid.own(0, held.name.count), laid.members
     tags, blinds = tuple(each.tag for each in members), tuple(each.blind for each in members)
     counts = tuple(each.count for each in members)
@@ -152,19 +152,6 @@ def whole(held: Preserved, node: NodeId, tag_key: bytes, with_records: bool) -> 
     return [objects.form(Whole(name.text, tags, blinds, counts, hashes, 0))]
 
 
-def _laid(held: Preserved, node: NodeId, tag_key: bytes) -> Laid:
-    if isinstance(held, Archived) and held.let_go is not None:
-        return laid_out(held, tag_key, node)
-    opened = held.opened()
-    starts, at = [], 0
-    for _, count in opened.trailer.tenants:
-        starts.append(at)
-        at += count
-    # One record of each tells whose all are: were another among them, the root would be another.
-    owners = [segment.tenant_of(opened.records[start]) for start in starts]
-    return Laid(opened.records, segment.verify_tenants(opened, tag_key, node, owners), {})
-
-
 def shown(
     held: Preserved, node: NodeId, tag_key: bytes, salt: bytes, with_records: bool
 ) -> list[bytes]:
@@ -172,7 +159,7 @@ def shown(
 
     Raises ProofError: what is held does not make the name's root.
     """
-    name, laid = held.name, _laid(held, node, tag_key)
+    name, laid = held.name, laid_out(held, tag_key, node)
     members = laid.members
     own, tags = tenants.tag(salt, node, name.index), [member.tag for member in members]
     leaves = merkle.leaf_hashes([member.leaf for member in members])

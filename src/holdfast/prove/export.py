@@ -156,7 +156,7 @@ class Exporter:
         of = (asked, self._regions.tag_key, form)
         for node, stretches in plan.nodes:
             for stretch in stretches:
-                async for piece in self._walk.made(node, stretch, asked.span, _piece, *of):
+                async for piece in self._walk.made(node, stretch, plan, _piece, *of):
                     yield piece
 
     def _keep(self, asked: Asked, receipt: bytes) -> None:

@@ -39,11 +39,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be walked. through_us, basis: of the statement that it rests on. let_go: what
-    rules let go of units in reach. nodes: all that are known, in order, each with the stretches of
-    its ledger."""
+    """What is to be walked. tenant: whose events are wanted; None: everybody's. through_us, basis:
+    of the statement that it rests on. let_go: what rules let go of units in reach. nodes: all that
+    are known, in order, each with the stretches of its ledger."""
 
     span: Span
+    tenant: str | None
     through_us: int
     basis: tuple[Basis, ...]
     let_go: tuple[Floor, ...]
@@ -60,10 +61,8 @@ class Walk:
         self._planner = Planner(reader, regions, trees)
 
     async def plan(self, span: Span, tenant: str | None) -> Plan:
-        """Where to go.
+        """Where to go. tenant: as in `Plan`.
 
-        Args:
-            tenant: whose events are wanted; None: everybody's.
         Raises:
             RejectedError: uncertifiable: not all of that time is known yet, or names are lost.
             UnavailableError: not now.
@@ -74,7 +73,7 @@ class Walk:
         gone = await self._reader.adopting.let_go(span.from_us, span.to_us, tenant)
         nodes = self._reader.nodes()
         planned = tuple([(node, await self._planned(node, span)) for node in nodes])
-        return Plan(span, through_us, said.basis, gone, planned)
+        return Plan(span, tenant, through_us, said.basis, gone, planned)
 
     async def _planned(self, node: NodeId, span: Span) -> Sequence[Stretch]:
         for _ in range(ATTEMPTS_MAX - 1):
@@ -103,7 +102,7 @@ class Walk:
         self,
         node: NodeId,
         stretch: Stretch,
-        span: Span,
+        plan: Plan,
         job: Callable[..., Result],
         *of: object,
         look: Look | None = None,
@@ -115,7 +114,7 @@ class Walk:
         """
         coming: deque[Future[Result]] = deque()
         try:
-            async for found in self.batches(node, stretch, span):
+            async for found in self.batches(node, stretch, plan):
                 known = () if look is None else (await look(node, found),)
                 coming.append(self._executor.submit(job, found, node, *of, *known))
                 if len(coming) > 2 * self._at_once:
@@ -126,8 +125,9 @@ class Walk:
             for waiting in coming:
                 waiting.cancel()
 
-    async def batches(self, node: NodeId, stretch: Stretch, span: Span) -> AsyncGenerator[Batch]:
+    async def batches(self, node: NodeId, stretch: Stretch, plan: Plan) -> AsyncGenerator[Batch]:
         """All segments of a stretch in order: fewer at a time where they turn out to be large."""
+        span = plan.span
         before: SegmentName | None = None
         at, width = stretch.start, BATCH_SEGMENTS
         while at < stretch.end:
@@ -139,7 +139,7 @@ class Walk:
                 before = name
             held: dict[SegmentName, Preserved] = {}
             if asked:
-                several = await self._reader.segments(node, asked[0], asked[-1] + 1)
+                several = await self._reader.segments(node, asked[0], asked[-1] + 1, plan.tenant)
                 held = {each.name: each for each in several}
             yield [(name, held.get(name)) for name in names]
             at += len(names)

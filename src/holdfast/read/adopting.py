@@ -35,7 +35,7 @@ from holdfast.read.fold import index_fold
 from holdfast.read.holdings import Holdings
 from holdfast.read.partfiles import EVIDENCE
 from holdfast.read.segments import SourceError
-from holdfast.read.sources import FoldSource, Source
+from holdfast.read.sources import FoldSource, Source, may_hold
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import remains_key
 
@@ -265,14 +265,18 @@ class Adopting:
             found += [name for name in names if start <= int(name[:10], 16) < end]
         return found
 
-    async def contents(self, node: NodeId, start: int, end: int) -> list[Archived]:
-        """What the archive has of a ledger's segments [start, end). Raises as `names`."""
+    async def contents(
+        self, node: NodeId, start: int, end: int, tenant: str | None
+    ) -> list[Archived]:
+        """What the archive has of a ledger's segments [start, end); the records of one tenant or
+        (None) all. Raises as `names`."""
         found: list[Archived] = []
         stack = self._holdings.stack
         for unit, _ in [*stack.adopted.within(node, start, end)]:
-            path, parts = await self._evidence(unit), stack.parts_of(unit)
+            path = await self._evidence(unit)
+            parts = tuple(p for p in stack.parts_of(unit) if may_hold(p, tenant))
             remains = [await self._remains(unit, floor) for floor in stack.floors_of(unit)]
-            asked = evidence.Asked(path, parts, tuple(remains), node, start, end)
+            asked = evidence.Asked(path, parts, tuple(remains), node, start, end, tenant)
             found += await self.with_parts(parts, partial(self._contents, asked))
         return found
 

@@ -3,7 +3,7 @@
 Both say the same of it: its name, its trailer as its node signed it, its records in their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -54,13 +54,15 @@ class Archived:
     """A segment by evidence and parts, whose hashes a manifest signs.
 
     note: its trailer, verbatim. lines: its records in order, each with LF, without what was let go;
-    whether they are the ones that were sealed, their tenants' roots say (`laid_out`).
+    whether they are the ones that were sealed, their tenants' roots say (`laid_out`). leaves: of
+    the segment's tree, where `lines` are of one tenant alone; they stand for the others' records.
     """
 
     name: SegmentName
     note: bytes
     lines: bytes
     let_go: LetGo | None = None
+    leaves: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -89,8 +91,8 @@ Preserved = Stored | Archived
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A segment as it is proven. records: by line; None: let go. members: its tenants, in order.
-    gone: as `LetGo.hashes`."""
+    """A segment as it is proven. records: by line; None: let go, or of a tenant that was not asked
+    for. members: its tenants, in order. gone: as `LetGo.hashes`, of all that is None."""
 
     records: tuple[bytes | None, ...]
     members: tuple[Member, ...]
@@ -114,20 +116,26 @@ def laid_out(held: Preserved, tag_key: bytes, node: NodeId, key: VerifierKey | N
     Raises:
         ProofError: it does not.
     """
-    if not isinstance(held, Archived) or held.let_go is None:
+    if not isinstance(held, Archived) or not (held.let_go or held.leaves):
         opened = held.opened(key)
         starts = accumulate((count for _, count in opened.trailer.tenants[:-1]), initial=0)
         # One record of each tells whose all are: with others among them, the root were another.
         owners = [segment.tenant_of(opened.records[start]) for start in starts]
         return Laid(opened.records, segment.verify_tenants(opened, tag_key, node, owners), {})
-    gone, name = held.let_go.hashes, held.name
+    name, trailer = held.name, held.trailer(key)
     there = held.lines.split(b"\n")[:-1]
+    gone: Mapping[int, bytes | None] = held.let_go.hashes if held.let_go else {}
+    if held.leaves:
+        tenant = segment.tenant_of(there[0]) if there else None
+        mine = "" if tenant is None else segment.hide(tag_key, tenant, node, name.index)[0]
+        gone = {**gone, **dict.fromkeys(_but(trailer, mine))}
+    leaves = held.leaves or (held.let_go.leaves if held.let_go else ())
     if len(there) + len(gone) != name.count:
         raise MismatchError(f"{len(there)} records of segment {name.index} are left")
     waiting = iter(there)
     records = tuple(None if line in gone else next(waiting) for line in range(name.count))
     members, at = list[Member](), 0
-    for number, (tag, count) in enumerate(held.trailer(key).tenants):
+    for number, (tag, count) in enumerate(trailer.tenants):
         lines = range(at, at + count)
         one = next((record for record in records[at : at + count] if record is not None), None)
         if one is not None:
@@ -137,12 +145,21 @@ def laid_out(held: Preserved, tag_key: bytes, node: NodeId, key: VerifierKey | N
                 raise MismatchError(f"segment {name.index} has records under another tenant's tag")
             leaf = tenants.tenant_leaf(tag, blind, count, root)
         else:  # nothing is left that says whose they were
-            blind, leaf = b"", held.let_go.leaves[number].encode()
+            blind, leaf = b"", leaves[number].encode()
         members.append(Member(tag, blind, count, leaf))
         at += count
     if segment.root_of(members) != name.root:
         raise MismatchError(f"what is left of segment {name.index} does not make its root")
     return Laid(records, tuple(members), gone)
+
+
+def _but(trailer: Trailer, tag: str) -> Iterator[int]:
+    """The lines of all tenants but one."""
+    at = 0
+    for own, count in trailer.tenants:
+        if own != tag:
+            yield from range(at, at + count)
+        at += count
 
 
 def _hashes(

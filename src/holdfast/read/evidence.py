@@ -6,6 +6,7 @@ signed of a ledger, is seen by whoever makes a proof of them.
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def names_in(path: str) -> dict[NodeId, tuple[str, ...]]:
 
 class Asked(Struct, frozen=True):
     """The segments [start, end) of a ledger, of a unit that lies in these files. parts: that are
-    shown; remains: of the classes that were let go."""
+    shown; remains: of the classes that were let go. tenant: whose records; None: all."""
 
     evidence: str
     parts: tuple[FoldSource, ...]
@@ -95,6 +96,7 @@ class Asked(Struct, frozen=True):
     node: NodeId
     start: int
     end: int
+    tenant: str | None = None
 
 
 def contents_of(asked: Asked) -> tuple[Archived, ...]:
@@ -113,13 +115,15 @@ def contents_of(asked: Asked) -> tuple[Archived, ...]:
         return ()
     stretch = Stretch(asked.node, several[0][0].first, several[-1][0].first + several[-1][0].count)
     records: dict[int, bytes] = {}
-    for each in lines_within(asked.parts, stretch):
+    for each in lines_within(asked.parts, stretch, asked.tenant):
         records[each.segment] = records.get(each.segment, b"") + each.data
     gone = [_gone(path).get(asked.node, {}) for path in asked.remains]
-    return tuple(
-        _archived(name, _TRAILERS.decode(line), records.get(name.index, b""), gone)
-        for name, line in several
-    )
+    found = []
+    for name, line in several:
+        said = _TRAILERS.decode(line)
+        held = _archived(name, said, records.get(name.index, b""), gone)
+        found.append(held if asked.tenant is None else replace(held, leaves=said.leaves))
+    return tuple(found)
 
 
 def ranges_in(

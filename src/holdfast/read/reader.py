@@ -246,8 +246,7 @@ class Reader:
         while True:
             until = passes.holdings.stack.adopted.end(node)
             archived = await passes.adopting.names(node, start, end)
-            catalog = passes.holdings.catalog
-            others = await self._host.offload(catalog.names, node, start, end)
+            others = await self._host.offload(passes.holdings.catalog.names, node, start, end)
             if until == passes.holdings.stack.adopted.end(node):
                 return tuple(sorted([*archived, *others]) if archived else others)
 
@@ -270,7 +269,7 @@ class Reader:
 
     async def received(self, from_us: int, to_us: int) -> tuple[int, int] | None:
         """When the segments were received that may hold events of [from_us, to_us): from, to."""
-        await self._answer(self._passes.adopting.tell, None)
+        await self._answer(self.adopting.tell, None)
         found = await self._catalog(lambda catalog: catalog.received(from_us, to_us))
         archived = self._passes.holdings.stack.adopted.received(from_us, to_us)
         if found is None or archived is None:
@@ -294,14 +293,18 @@ class Reader:
         else:
             await self.pass_once()
 
-    async def segments(self, node: NodeId, start: int, end: int) -> tuple[Preserved, ...]:
+    async def segments(
+        self, node: NodeId, start: int, end: int, tenant: str | None = None
+    ) -> tuple[Preserved, ...]:
         """What there is of the segments [start, end) that are held, in order. Bytes hash to their
-        names."""
-        return await self._answer(lambda: self._segments(node, start, end), None)
+        names. tenant: whose records are enough; None: all."""
+        return await self._answer(lambda: self._segments(node, start, end, tenant), None)
 
-    async def _segments(self, node: NodeId, start: int, end: int) -> tuple[Preserved, ...]:
+    async def _segments(
+        self, node: NodeId, start: int, end: int, tenant: str | None
+    ) -> tuple[Preserved, ...]:
         holdings, found = self._passes.holdings, list[Preserved]()
-        found += await self._passes.adopting.contents(node, start, end)
+        found += await self.adopting.contents(node, start, end, tenant)
         for entry in await self._host.offload(holdings.catalog.within, node, start, end):
             there = await self._passes.bring(entry)
             name = SegmentName.parse(entry.name)
@@ -339,15 +342,14 @@ class Reader:
     async def _of_sources(self, wanted: Wanted, ask: Ask[Result], *, every: bool = False) -> Result:
         """What is asked of all that may hold what is wanted, once it is here. every: see
         `Adopting.with_parts`."""
-        adopting = self._passes.adopting
-        await adopting.tell_most()
+        await self.adopting.tell_most()
         sources = self._sources(wanted)
 
         async def asked() -> Result:
             await self._match()  # with what a part brought, too
             return await ask(sources)
 
-        return await adopting.with_parts(sources, asked, every=every)
+        return await self.adopting.with_parts(sources, asked, every=every)
 
     async def _events(self, query: Query, stated: int | None) -> tuple[Found, ...]:
         return (await self._search(query, stated)).events
@@ -359,9 +361,8 @@ class Reader:
         wanted = check(question.query)
 
         def counts(sources: Sequence[Source]) -> Awaitable[Counts]:
-            hidden = self._passes.holdings.shelf.repeats
-            unknown = self._passes.adopting.unknown()
-            return self._counting.count(sources, question, hidden, unknown)
+            repeats, unknown = self._passes.holdings.shelf.repeats, self.adopting.unknown()
+            return self._counting.count(sources, question, repeats, unknown)
 
         return await self._answer(lambda: self._of_sources(wanted, counts, every=True), stated)
 
@@ -452,9 +453,8 @@ class Reader:
         catalog = self._passes.holdings.catalog
         archived = self._passes.holdings.stack.adopted.after(node, position)
         if archived is not None:
-            _, span = archived
-            first = max(position, span.first)
-            return [Stretch(node, first, min(span.after, first + EVENTS_A_STEP))]
+            first = max(position, archived[1].first)
+            return [Stretch(node, first, min(archived[1].after, first + EVENTS_A_STEP))]
         found: list[Entry] = []
         for entry in await self._host.offload(catalog.after, node, position, 64):
             if entry.first + entry.count > end or (found and entry.first != position):
@@ -482,16 +482,14 @@ class Reader:
 
     async def _in_unit(self, stretch: Stretch, query: Query) -> tuple[Found, ...]:
         holdings = self._passes.holdings
-        there = holdings.stack.adopted.at(stretch.node, stretch.start)
-        assert there is not None, "what was adopted stays so"
-        parts = holdings.stack.parts_of(there[0])
+        parts = holdings.stack.parts_at(stretch.node, stretch.start, query.tenant)
 
         async def ask() -> tuple[Found, ...]:
             await self._match()
             of = (query, holdings.shelf.repeats, holdings.shelf.conflicts)
             return await self._run(matches_in, parts, stretch, *of)
 
-        return await self._passes.adopting.with_parts(parts, ask)
+        return await self.adopting.with_parts(parts, ask)
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()

@@ -132,6 +132,11 @@ def holds(source: Source, place: Place) -> bool:
     )
 
 
+def may_hold(source: Source, tenant: str | None) -> bool:
+    """Whether a source may have events of a tenant, or (None) any."""
+    return tenant is None or not source.tenants or tenant in source.tenants
+
+
 def prune(sources: Sequence[Source], wanted: Wanted) -> list[Source]:
     """Leave out what cannot hold a wanted event; the rest by greatest time, newest first."""
     from_us, newest_us = wanted.from_us, wanted.newest_us
@@ -140,7 +145,7 @@ def prune(sources: Sequence[Source], wanted: Wanted) -> list[Source]:
         for source in sources
         if source.time_max_us >= from_us
         and source.time_min_us <= newest_us
-        and (wanted.tenant is None or not source.tenants or wanted.tenant in source.tenants)
+        and may_hold(source, wanted.tenant)
     ]
     kept.sort(key=lambda source: source.time_max_us, reverse=True)
     return kept

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from holdfast.model import RetainedOut
+from holdfast.model import NodeId, RetainedOut
 from holdfast.read.archive import Adopted, Piece, Unit, received_in
 from holdfast.read.partfiles import PartFiles
 from holdfast.read.shelf import Shelf
-from holdfast.read.sources import FoldSource, Stretch
+from holdfast.read.sources import FoldSource, Stretch, may_hold
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out
 from holdfast.regions.units import end_us, length_us
@@ -80,6 +80,12 @@ class Stack:
         """The same as a search takes them."""
         folder = str(self.files.folder)
         return tuple(unit.source(piece, folder) for piece in self.pieces_of(unit))
+
+    def parts_at(self, node: NodeId, position: int, tenant: str | None) -> tuple[FoldSource, ...]:
+        """The parts of the unit that has an event; of those, which may have any of a tenant."""
+        there = self.adopted.at(node, position)
+        assert there is not None, "what was adopted stays so"
+        return tuple(part for part in self.parts_of(there[0]) if may_hold(part, tenant))
 
     def is_here(self, unit: Unit) -> bool:
         """Whether all of them are."""

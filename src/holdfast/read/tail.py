@@ -161,7 +161,7 @@ def matches_in(
     Raises:
         RejectedError, SourceError: as `run_page`.
     """
-    several = lines_within(parts, stretch)
+    several = lines_within(parts, stretch, query.tenant)
     places = run_matching(several, query)
     return tuple(
         Found(Raw(record), stretch.node, lines.segment, position, place in conflicts)
