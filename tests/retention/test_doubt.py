@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.archive import plan
+from holdfast.archive.rules import Rule
 from holdfast.errors import UnavailableError
 from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
@@ -134,5 +135,52 @@ def test_a_segment_that_no_evidence_names_is_named_with_what_to_do(tmp_path: Pat
             (STRANGER.format("b", stray),)
         ] * 2
         assert after.expiring[0].why == () and not found.parts("b")
+
+    years(tmp_path, story)
+
+
+def test_what_stays_counts_in_a_region_where_its_own_bytes_lie(tmp_path: Path) -> None:
+    class Rotting(MemoryWorld):
+        is_good = False
+
+        async def create(self, key: str, data: bytes) -> Stored | Unknown:
+            if not self.is_good and key.startswith(layout.RETENTION_PREFIX):
+                return Unknown("no space")
+            is_bent = not self.is_good and ".ndjson" in key
+            return await super().create(key, data[:-1] if is_bent else data)
+
+    async def story(found: Years) -> None:
+        for id in ALL:
+            rotting = Rotting()
+            rotting.objects = found.world.stores[id].objects
+            found.world.stores[id] = rotting
+        await found.retention().expire()
+        Rotting.is_good = True
+
+        report = await found.retention().expire()
+
+        [why] = report.expiring[0].why
+        assert why.startswith("what stays of it lies in too few regions (a: other bytes lie in its")
+        assert all(found.parts(id) for id in ALL)
+
+    years(tmp_path, story)
+
+
+def test_nothing_goes_that_a_rule_of_now_keeps_for_longer(tmp_path: Path) -> None:
+    later = (Rule("case", actions=("a",), tenants=("ac*",), min=100, max=1000), *RULES)
+    never = (Rule("case", actions=("a",), tenants=("ac*",)), *RULES)
+    sooner = (Rule("case", actions=("a",), tenants=("ac*",), max=1), *RULES)
+
+    async def story(found: Years) -> None:
+        reports = [await found.retention(*rules).expire() for rules in (later, never)]
+        there = [bool(found.parts(id)) for id in ALL]
+        await found.retention(*sooner).expire()
+
+        told = "by the rules of now, some of it is of class case: "
+        assert [report.expiring[0].why for report in reports] == [
+            (told + "too young until 2028-11-26T00:00:00.000000Z",),
+            (told + "no rule says when it goes",),
+        ]
+        assert there == [True] * 3 and not any(found.parts(id) for id in ALL)
 
     years(tmp_path, story)

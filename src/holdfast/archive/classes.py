@@ -8,12 +8,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from holdfast.archive.lines import Part
-from holdfast.archive.parts import Made, Parts
+from holdfast.archive.parts import Made, Parts, read_groups
 from holdfast.archive.rules import Rule, class_of
 from holdfast.read.decode import payload_types_of
 from holdfast.regions.units import CLASS_DEFAULT
 
 Codes = npt.NDArray[np.int64]
+_ASKED = ["tenant", "action", "record"]  # the columns that rules ask for
 
 
 class Classes:
@@ -47,6 +48,12 @@ def split(table: pa.Table, rules: Sequence[Rule]) -> Iterator[tuple[str, pa.Tabl
     for code, name in enumerate(names):
         mask = codes == code
         yield name, table if mask.all() else table.filter(pa.array(mask))
+
+
+def classes_in(paths: Sequence[str], rules: Sequence[Rule]) -> tuple[str, ...]:
+    """The classes that the rows of some parts are of, by these rules."""
+    tables = (table for path in paths for table in read_groups(Path(path), _ASKED))
+    return tuple(sorted({name for table in tables for name in _classes_of(table, rules)[0]}))
 
 
 def _classes_of(table: pa.Table, rules: Sequence[Rule]) -> tuple[list[str], Codes]:

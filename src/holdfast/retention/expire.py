@@ -26,7 +26,8 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from holdfast.archive.archivist import STOPPING, Workshop
-from holdfast.archive.fetch import Folder, emptied, fetch_classes
+from holdfast.archive.classes import classes_in
+from holdfast.archive.fetch import Fetched, Folder, emptied, fetch_classes
 from holdfast.archive.lake import Lake
 from holdfast.archive.lines import Part
 from holdfast.archive.make import Leaving, make_remains
@@ -43,7 +44,15 @@ from holdfast.regions import Region, Regions, layout, signing, units
 from holdfast.regions.cookie import NOT_THERE, is_still
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import FloorKey
-from holdfast.regions.port import Listed, Present, RegionId, Removed, Unknown
+from holdfast.regions.port import (
+    Differs,
+    Listed,
+    Present,
+    RegionId,
+    Removed,
+    Stored,
+    Unknown,
+)
 from holdfast.regions.retained import Floor, Hold, place_of, verify_retained
 from holdfast.regions.retaining import Out, Retaining, remains_key
 from holdfast.regions.sets import lacking_quorum
@@ -228,7 +237,7 @@ class Retention:
             if round.identity is None:
                 return await self._would_remove(told, archives, round), None
             if floor is None:
-                floor = await self._floor(told, archives, round.identity)
+                floor = await self._floor(told, archives, round.identity, round.through_us)
             await self._state(floor)
         except _StayError as error:
             return _staying(told, error, insists), None
@@ -315,7 +324,11 @@ class Retention:
     # -- the floor -----------------------------------------------------------------------------
 
     async def _floor(
-        self, told: Expiring, archives: Mapping[RegionId, Archive], identity: Identity
+        self,
+        told: Expiring,
+        archives: Mapping[RegionId, Archive],
+        identity: Identity,
+        through_us: int | None,
     ) -> Floor:
         """Make what stays of a class, and put it into regions; the floor that names it."""
         parts: dict[str, tuple[str, int, int]] = {}
@@ -324,7 +337,9 @@ class Retention:
         gone = Tree(0, b"")
         with emptied(self._scratch) as folder:
             for id in distinct(archives, told.retention):
-                made, gone = await self._remains(archives[id], told.retention, folder / id)
+                fetched = await self._fetch(archives[id], told.retention, folder / id)
+                await self._refuse_kept(told.unit, fetched, through_us)
+                made, gone = await self._remains(told, fetched, folder / id)
                 if remains is not None and made.sha256 != remains.sha256:
                     raise _StayError(UNLIKE.format("region by region"))
                 remains = made
@@ -352,14 +367,26 @@ class Retention:
             gone=gone,
         )
 
-    async def _remains(self, archive: Archive, retention: str, folder: Path) -> tuple[Made, Tree]:
+    async def _fetch(self, archive: Archive, retention: str, folder: Path) -> Fetched:
         await self._host.offload(folder.mkdir)
         region = self._regions.by_id[archive.region]
         to = Folder(folder, self._host)
         fetched = await fetch_classes(archive, region, to, lambda of: of == retention)
         if fetched is None:
             raise _StayError(f"its parts in region {region.id} cannot be read back")
-        job = Leaving(archive.unit, retention, fetched.evidence, fetched.parts, str(folder))
+        return fetched
+
+    async def _refuse_kept(self, unit: str, fetched: Fetched, through_us: int | None) -> None:
+        """A class is what its rule took when the unit was archived. What a rule of now would take
+        of it goes no earlier than that one says: rules may be mended, what went may not."""
+        paths = [part.path for part in fetched.parts]
+        submitted = self._host.background.submit(classes_in, paths, tuple(self._rules.values()))
+        for name in await asyncio.wrap_future(submitted):
+            if why := why_too_young(unit, self._rules.get(name), False, through_us):
+                raise _StayError(f"by the rules of now, some of it is of class {name}: {why}")
+
+    async def _remains(self, told: Expiring, fetched: Fetched, folder: Path) -> tuple[Made, Tree]:
+        job = Leaving(told.unit, told.retention, fetched.evidence, fetched.parts, str(folder))
         try:
             submitted = self._host.background.submit(make_remains, job)
             return await asyncio.wrap_future(submitted)
@@ -373,8 +400,8 @@ class Retention:
         regions = [self._regions.by_id[id] for id in archives]
         outcomes = await asyncio.gather(*(region.keep(key, data) for region in regions))
         found = dict(zip(archives, outcomes, strict=True))
-        whys = [f"{id}: {each.reason}" for id, each in found.items() if isinstance(each, Unknown)]
-        stored = [id for id, each in found.items() if not hasattr(each, "reason")]
+        whys = [f"{id}: {why}" for id, each in found.items() if (why := _why_not_stored(each))]
+        stored = [id for id, each in found.items() if isinstance(each, Stored)]
         if lacking_quorum(self._regions.sets, stored):
             raise _StayError(f"what stays of it lies in too few regions ({'; '.join(whys)})")
 
@@ -489,6 +516,12 @@ def _staying(told: Expiring, error: _StayError, insists: bool) -> Expiring:
         raise HeldError(str(error)) from error
     holds = tuple(hold.hold for hold in error.by)
     return structs.replace(told, why=(str(error),), holds=holds)
+
+
+def _why_not_stored(outcome: Stored | Differs | Unknown) -> str:
+    if isinstance(outcome, Differs):
+        return "other bytes lie in its place"
+    return outcome.reason if isinstance(outcome, Unknown) else ""
 
 
 async def _why_not_gone(region: Region, floor: Floor, keys: set[str]) -> str:
