@@ -47,3 +47,18 @@ def test_every_command_that_an_alert_names_exists() -> None:
         program, *words = command.split()
         if program == "holdfast":
             assert words[0] in verbs or " ".join(words[:2]) in verbs, command
+
+
+def test_a_command_that_reads_the_regions_says_where_they_are() -> None:
+    verbs = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
+    of_regions = re.findall(r"^\| `([a-z ]+)` \|.*\| regions[^|]* \|$", verbs, re.M)
+    commands = [step.command for kind in KINDS.values() for step in kind.do]
+    asked = [
+        command
+        for command in commands
+        for verb in of_regions
+        if command.startswith(f"holdfast {verb}") and not command.endswith("--help")
+    ]
+
+    assert len(asked) > 5
+    assert [command for command in asked if " --data DIR" not in command] == []

@@ -11,8 +11,8 @@ from holdfast.cli.options import Where
 from holdfast.cli.source import Source, decode, open_source, rejected
 from holdfast.client import ClientError
 from holdfast.errors import HoldfastError
+from holdfast.model import LOSSES
 
-LASTING = ("hole", "unreadable", "conflict")
 UNITS_US: Final = {"m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
 
@@ -41,7 +41,7 @@ def completeness(
             said = decode(source.completeness())
             for text in printer.statement_lines(said):
                 printer.line(text)
-    lasting = any(holding["kind"] in LASTING for holding in said["holding_back"])
+    lasting = any(holding["kind"] in LOSSES for holding in said["holding_back"])
     incomplete = said["complete_through"] is None or said["gaps"] or lasting
     return INCOMPLETE if incomplete else GOOD
 

@@ -85,7 +85,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "Region {} does not answer",
         "Events are held in the others alone. Writing, searching and proofs go on.",
         (
-            Step("Is it the store, or the way to it?", "holdfast doctor"),
+            Step("Is it the store, or the way to it?", "holdfast doctor --data DIR"),
             Step("When it answers again it is filled by itself. See it done:", "holdfast status"),
         ),
         _REGIONS,
@@ -97,8 +97,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         "It answers, and counts for nothing: its cookie is gone or another's, or its store does "
         "not do what the quorum rests on.",
         (
-            Step("Was it mounted, moved or emptied? Never make a region anew by hand."),
-            Step("Try the store, and see its cookie:", "holdfast doctor"),
+            Step("Was it mounted, moved or emptied? Never make a region again by hand."),
+            Step("Try the store, and see its cookie:", "holdfast doctor --data DIR"),
         ),
         _REGIONS,
     ),
@@ -129,7 +129,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         "A segment that must exist is in no region, or in none as it was stored. Nothing else of "
         "the trail is touched.",
         (
-            Step("Bring every region back, or one's backup. Then:", "holdfast reconcile"),
+            Step(
+                "Bring every region back, or one's backup. Then:", "holdfast reconcile --data DIR"
+            ),
             Step("Only if they are gone for good, state it:", "holdfast gap declare --help"),
         ),
     ),
@@ -174,7 +176,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "A new node writes to the trail: {}",
         "The trail's key admitted it. It is told once, and known after a day.",
         (
-            Step("Was it meant? See who wrote, and by which key:", "holdfast keys show"),
+            Step("Was it meant? See who wrote, and by which key:", "holdfast keys show --data DIR"),
             Step("If not, state that it writes no more:", "holdfast keys retire --help"),
         ),
     ),
@@ -199,7 +201,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         "Their segments stay until every region's archive has them. Nothing is lost, and all of it "
         "is found; there are more objects to keep.",
         (
-            Step("See what is due, and what each region lacks:", "holdfast archive --dry-run"),
+            Step(
+                "See what is due, and what each region lacks:",
+                "holdfast archive --dry-run --data DIR",
+            ),
             Step("Is complete-through where it should be?", "holdfast completeness"),
         ),
         _ARCHIVE,
@@ -217,7 +222,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         7200,
         "Segments stay in region {} that its archive has",
         "They are kept twice there, which costs room and nothing else.",
-        (Step("What is in the way, unit by unit:", "holdfast sweep --dry-run"), _VERIFY),
+        (Step("What is in the way, unit by unit:", "holdfast sweep --dry-run --data DIR"), _VERIFY),
         _ARCHIVE,
     ),
     "retention-left": Kind(
@@ -236,7 +241,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         "is still shown; what must be forgotten is not.",
         (
             Step("What is in the way, day by day:", "holdfast retention plan"),
-            Step("Is every region there, archived and swept?", "holdfast sweep --dry-run"),
+            Step(
+                "Is every region there, archived and swept?", "holdfast sweep --dry-run --data DIR"
+            ),
         ),
         _RETENTION,
     ),
@@ -258,8 +265,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         "A restore from region {} failed",
         "With all other regions gone, this one would not give that day back. Today the others do.",
         (
-            Step("Try all of the day again:", "holdfast rehearse --region ID --day DAY"),
-            Step("Is an object corrupt, or gone? Move it aside, and:", "holdfast reconcile"),
+            Step("Try all of the day again:", "holdfast rehearse --data DIR --region ID --day DAY"),
+            Step(
+                "Is an object corrupt, or gone? Move it aside, and:",
+                "holdfast reconcile --data DIR",
+            ),
             Step("Was another root signed? Then change nothing: see docs/ALERTS.md."),
         ),
         _ARCHIVE,
@@ -268,11 +278,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         "warning",
         60,
         "A restore from region {} is overdue",
-        "Some day was not seen to come back from there for longer than it takes to come round to "
-        "all of them: nobody knows whether it would.",
+        "Some day has not been restored from there for longer than it takes to come round to "
+        "all of them: nobody knows whether it could be.",
         (
             Step("Is the region away, or a day too large to try?", "holdfast status"),
-            Step("Try it by hand:", "holdfast rehearse --region ID --day DAY"),
+            Step("Try it by hand:", "holdfast rehearse --data DIR --region ID --day DAY"),
         ),
         _ARCHIVE,
     ),

@@ -397,7 +397,7 @@ def _findings(view: ReportView) -> Markup | None:
 
 def _checkpoints(view: ReportView) -> Markup:
     told = (
-        "Signed by each node; each commits to every event before it. Who keeps this page keeps "
+        "Signed by each node; each commits to every event before it. Whoever keeps this page keeps "
         "them: no later history may contradict them."
     )
     title = head("Checkpoints", told)
