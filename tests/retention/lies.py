@@ -252,7 +252,7 @@ STEPS = (archive, sweep, reconcile, expire)
 @contextmanager
 def by_hours() -> Iterator[None]:
     """Days are cut into hours: one day is enough for two units of it."""
-    shipped, plan.UNIT_SEGMENTS_MAX = plan.UNIT_SEGMENTS_MAX, 4
+    shipped, plan.UNIT_SEGMENTS_MAX = plan.UNIT_SEGMENTS_MAX, 6
     try:
         yield
     finally:

@@ -40,7 +40,7 @@ def test_a_listing_that_lacks_a_manifest_once_takes_no_part_with_it(
             return found
 
     async def story() -> None:
-        monkeypatch.setattr(plan, "UNIT_SEGMENTS_MAX", 4)
+        monkeypatch.setattr(plan, "UNIT_SEGMENTS_MAX", 6)
         world = World()
         writer = trail_of(world, 1)[0]
         world.now_us += 3 * DAY_US

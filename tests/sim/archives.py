@@ -40,12 +40,16 @@ def _start_us(day: str) -> int:
     return START_US + (date.fromisoformat(day) - FIRST).days * DAY_US
 
 
+def _end_us(day: str) -> int:
+    return _start_us(day) + DAY_US
+
+
 @contextmanager
 def short_days() -> Iterator[Path]:
     """Days of a few seconds; a folder for what is made meanwhile."""
-    shipped = {name: getattr(units, name) for name in ("day_at", "start_us", "DAY_US")}
+    shipped = {name: getattr(units, name) for name in ("day_at", "start_us", "end_us", "DAY_US")}
     folder = Path(tempfile.mkdtemp(prefix="holdfast-sim-"))
-    vars(units).update(day_at=_day_at, start_us=_start_us, DAY_US=DAY_US)
+    vars(units).update(day_at=_day_at, start_us=_start_us, end_us=_end_us, DAY_US=DAY_US)
     try:
         yield folder
     finally:

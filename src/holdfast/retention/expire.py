@@ -18,7 +18,6 @@ through the last steps when it is back; two at once state the same, and delete t
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,23 +39,21 @@ from holdfast.ports import Host
 from holdfast.proof import ProofError, names
 from holdfast.proof.floors import ProvableFloor, Tree
 from holdfast.read.reader import Reader
-from holdfast.regions import Region, Regions, layout, signing, units
-from holdfast.regions.cookie import NOT_THERE, is_still
+from holdfast.regions import Regions, layout, signing, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.layout import FloorKey
 from holdfast.regions.port import (
     Differs,
-    Listed,
     Present,
     RegionId,
-    Removed,
     Stored,
     Unknown,
 )
 from holdfast.regions.retained import Floor, Hold, place_of, verify_retained
-from holdfast.regions.retaining import Out, Retaining, remains_key
+from holdfast.regions.retaining import Out, Retaining
 from holdfast.regions.sets import lacking_quorum
 from holdfast.retention.chronicle import Chronicle
+from holdfast.retention.delete import Deletion
 from holdfast.retention.holds import Holds
 from holdfast.retention.look import Look
 from holdfast.retention.plan import (
@@ -68,11 +65,10 @@ from holdfast.retention.plan import (
     holding,
     left_in,
     parts_in,
-    to_remove,
     why_too_young,
     why_unlike,
 )
-from holdfast.times import format_us, parse_time
+from holdfast.times import parse_time
 from holdfast.write.identity import Identity
 
 log = logging.getLogger("holdfast.retention")
@@ -100,14 +96,13 @@ class RetentionReport(Struct, frozen=True):
 
 
 class _Round(Struct, frozen=True):
-    """One run. identity: None: only look. shards: as `segments_in` has them. locks: the days for
-    which regions lock objects, as they are asked."""
+    """One run. identity: None: only look. shards: as `segments_in` has them."""
 
     look: Look
     through_us: int | None
     identity: Identity | None
     shards: Shards
-    locks: dict[RegionId, int]
+    deletion: Deletion
 
 
 class _StayError(Exception):
@@ -192,7 +187,8 @@ class Retention:
         if through_us is not None:
             through_us = min(through_us, started_us)
         await self._look.begin(archives=any(rule.max for rule in self._rules.values()))
-        round = _Round(self._look, through_us, identity, {}, {})
+        deletion = Deletion(self._regions, self._look, self._host)
+        round = _Round(self._look, through_us, identity, {}, deletion)
         await self.chronicle.tell_of(self._look.retaining)
         found = candidates(self._look.known, self._rules.values(), self._look.retaining.out)
         done: list[Expiring] = []
@@ -235,7 +231,7 @@ class Retention:
             if floor is None:
                 await self._refuse_unready(told, archives, round)
             if round.identity is None:
-                return await self._would_remove(told, archives, round), None
+                return await round.deletion.plan(told, archives), None
             if floor is None:
                 floor = await self._floor(told, archives, round.identity, round.through_us)
             await self._state(floor)
@@ -260,7 +256,7 @@ class Retention:
             archives = round.look.having(floor.unit)
             try:
                 await self._refuse_held(archives, floor.retention, after)
-                deleted = await self._remove(told, floor, archives)
+                deleted = await round.deletion.remove(told, floor, archives)
             except _StayError as error:
                 deleted = _staying(told, error, insists)
             self.chronicle.note(deleted, self._host.now_us())
@@ -433,82 +429,6 @@ class Retention:
         except UnavailableError as error:
             raise _StayError(str(error)) from error
 
-    # -- deleting ------------------------------------------------------------------------------
-
-    async def _would_remove(
-        self, told: Expiring, archives: Mapping[RegionId, Archive], round: _Round
-    ) -> Expiring:
-        """What lies there of it, by listings, and where a lock will keep it for now."""
-        found, locked, day = [], [], units.day_of(told.unit)
-        for id, archive in archives.items():
-            hashes = [sha256 for sha256, *_ in parts_in(archive, told.retention)]
-            keys = [layout.archived_key(day, told.retention, sha256) for sha256 in hashes]
-            listed = self._look.known[id].listed
-            there = [listed[key] for key in keys if key in listed]
-            if there:
-                found.append((id, len(there), sum(each.size_bytes for each in there)))
-                until_us = max(each.modified_us for each in there) + await self._locked_us(
-                    id, round
-                )
-                if until_us > self._host.now_us():
-                    locked.append(
-                        f"its parts are locked in region {id} until {format_us(until_us)}"
-                    )
-        return structs.replace(told, removed=tuple(found), why=(*told.why, *locked))
-
-    async def _locked_us(self, id: RegionId, round: _Round) -> int:
-        """For how long a region lets nobody delete an object; 0: not that it said."""
-        if id not in round.locks:
-            days = await self._regions.by_id[id].locked_days()
-            round.locks[id] = 0 if isinstance(days, Unknown) else days
-        return round.locks[id] * units.DAY_US
-
-    async def _remove(
-        self, told: Expiring, floor: Floor, archives: Mapping[RegionId, Archive]
-    ) -> Expiring:
-        """Delete the parts of a class in each region that has the unit, one after the other."""
-        removed, left = [], []
-        for id, archive in archives.items():
-            region = self._regions.by_id[id]
-            there, why = await self._agreed(region, floor)
-            if there and not why:
-                is_it = await is_still(region, archive.store, self._regions.trail)
-                why = "" if is_it else NOT_THERE
-            gone = size_bytes = 0
-            for entry in () if why else there:
-                outcome = await region.remove(entry.key)
-                if not isinstance(outcome, Removed):
-                    why = outcome.reason
-                    break
-                gone, size_bytes = gone + 1, size_bytes + entry.size_bytes
-            if gone and not why:
-                why = await _why_not_gone(region, floor, {entry.key for entry in there})
-            if gone:
-                removed.append((id, gone, size_bytes))
-            if why:
-                left.append((id, why))
-        return structs.replace(told, removed=tuple(removed), left=tuple(left))
-
-    async def _agreed(self, region: Region, floor: Floor) -> tuple[tuple[Listed, ...], str]:
-        """What two looks at a region say that it must delete, and why it may not.
-
-        One listing may lack a manifest, and what that names would look left over; so may what was
-        named since. Nor may anything go while what stays of the class is not good there: as long as
-        its rows lie somewhere, that can be made again.
-        """
-        there, why = to_remove(self._look.known[region.id], floor, self._host.now_us())
-        if not there or why:
-            return there, why
-        now = await self._look.day_again(region, units.day_of(floor.unit))
-        if isinstance(now, Unknown):
-            return (), now.reason
-        again, why = to_remove(now, floor, self._host.now_us())
-        kept = await region.read(remains_key(floor))
-        data = kept.data if isinstance(kept, Present) else b""
-        if (await self._host.offload(hashlib.sha256, data)).hexdigest() != floor.remains:
-            why = why or "what stays of it cannot be read back there"
-        return tuple(entry for entry in there if entry in again), why
-
 
 def _staying(told: Expiring, error: _StayError, insists: bool) -> Expiring:
     """That it stays, and why. Raises HeldError: it is held, and somebody asked for this one."""
@@ -522,13 +442,3 @@ def _why_not_stored(outcome: Stored | Differs | Unknown) -> str:
     if isinstance(outcome, Differs):
         return "other bytes lie in its place"
     return outcome.reason if isinstance(outcome, Unknown) else ""
-
-
-async def _why_not_gone(region: Region, floor: Floor, keys: set[str]) -> str:
-    """A store that said "deleted" and lists it still did not."""
-    day = remains_key(floor).rpartition("/")[0]
-    listing = await region.list(f"{day}/")
-    if isinstance(listing, Unknown):
-        return f"what is left there cannot be listed: {listing.reason}"
-    left = keys & {entry.key for entry in listing}
-    return f"{len(left)} parts are still listed after they were deleted" if left else ""
