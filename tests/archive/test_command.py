@@ -9,6 +9,7 @@ import pytest
 from holdfast.archive.lake import HINT, METADATA_PREFIX
 from holdfast.archive.sweep import ACTION
 from holdfast.cli.app import run
+from holdfast.cli.doctor import _data
 from holdfast.cli.exits import GOOD, UNREACHED
 from tests.archive.days import laid_out, trail_of
 from tests.cli.test_documents import EXAMPLES, shape
@@ -74,6 +75,8 @@ def test_sweep_prints_what_it_removed_and_reconcile_brings_an_archive_back(
     assert json.loads(mended)["archives"]["units"][0]["regions"] == list("abc")
     (kept,) = (data / "outbox").iterdir()  # until a server of this directory stores it
     assert json.loads(kept.read_bytes())["action"] == ACTION
+    checks = {each.check: each for each in _data(data)}
+    assert checks["outbox"].detail.endswith("wait for one: 1")
     assert json.loads(young)["swept"] == []
     assert json.loads(dry)["swept"] == json.loads(done)["swept"]
     assert shape(json.loads(done)["swept"][0]) == shape(EXAMPLES["sweep"]["swept"][0])

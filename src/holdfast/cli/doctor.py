@@ -18,6 +18,7 @@ from typer import Option
 
 import holdfast
 from holdfast.alerting import apprise_channels, without_password
+from holdfast.archive.outbox import FOLDER, Spool
 from holdfast.archive.rules import Rule
 from holdfast.cli import printer
 from holdfast.cli.exits import GOOD, UNREACHED, text_of
@@ -119,6 +120,9 @@ def _data(data: Path) -> Iterator[Check]:
     free = shutil.disk_usage(data).free
     low = free < FREE_BYTES_LOW
     yield Check("data", "warning" if low else "ok", f"{data}, {free / 2**30:.1f} GiB free")
+    if waiting := Spool(data / FOLDER, PosixDisk()).names():
+        told = f"a server must run with {data}: events of what was deleted that wait for one"
+        yield Check("outbox", "warning", f"{told}: {len(waiting)}")
     yield _private("trail key", data / KEY_FILE, read_trail_key, "keep a backup of it elsewhere")
     for node in node_directories(data) or [node_directory(data, 0)]:
         yield _private("node key", node / "node.key", _read_node_key, "a lost one needs no backup")
