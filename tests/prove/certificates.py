@@ -11,6 +11,7 @@ from holdfast.proof.certificate import Head, HeadOfAll, Named, Proven, Shown, St
 from holdfast.proof.errors import ProofError
 from holdfast.proof.ledger import EMPTY_END
 from holdfast.proof.left import Gone, Left, Stated, WholeLeft
+from holdfast.proof.records import time_text
 from holdfast.proof.statements import Heartbeat
 from holdfast.prove.certificate import shown, whole
 from holdfast.prove.prover import Prover
@@ -108,7 +109,7 @@ def small(tenant: str | None = "acme") -> bytes:
     all tenants for None."""
     end, sealed = EMPTY_END, []
     for n in range(4):
-        time = certificate.time_text(samples.STARTED_US + 50_000 * (n + 1))
+        time = time_text(samples.STARTED_US + 50_000 * (n + 1))
         groups = {
             each: [
                 samples.record("x", each, k).replace(b"2026-11-24T10:00:00.000001Z", time.encode())

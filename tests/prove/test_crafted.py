@@ -12,7 +12,6 @@ from holdfast.proof import (
     MalformedError,
     MismatchError,
     ProofError,
-    certificate,
     ledger,
     merkle,
     objects,
@@ -21,6 +20,7 @@ from holdfast.proof import (
 from holdfast.proof.certificate import Head, Proven, Shown, Stretch
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.names import SegmentName
+from holdfast.proof.records import time_text
 from holdfast.proof.statements import Birth, Closed, Heartbeat
 from holdfast.prove import paths
 from holdfast.regions import segment, signing
@@ -51,7 +51,7 @@ def own_leaf(index: int, records: Sequence[bytes]) -> str:
 
 
 def record(after_us: int, tenant: str = "acme") -> bytes:
-    time = certificate.time_text(STARTED_US + after_us)
+    time = time_text(STARTED_US + after_us)
     return b'{"id":"x","tenant":"%b","received":"%b"}' % (tenant.encode(), time.encode())
 
 

@@ -64,6 +64,7 @@ PURE = {
     "proof.certificate",
     "proof.floors",
     "proof.left",
+    "proof.records",
     "proof.units",
     "proof.export",
     "proof.errors",

@@ -5,27 +5,22 @@ that rules of retention let go (`left`).
 Checked as FORMAT.md has it (section 10), a line at a time, however long the file is.
 """
 
-import json
-import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, ClassVar
 
 from holdfast.proof import anchor, ledger, merkle, names, objects, statements, tenants
 from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.floors import Floor
 from holdfast.proof.ledger import LedgerEnd
-from holdfast.proof.left import Floors, Left, Missing, WholeLeft, merged
+from holdfast.proof.left import Floors, Left, Missing, WholeLeft, merged, told_of
 from holdfast.proof.merkle import CompactRange
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
+from holdfast.proof.records import received_of, time_text
 from holdfast.proof.statements import Birth, Certificate, Closed, Heartbeat
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
-TIME_US_MAX = 2**56
-_RECEIVED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Is told of each record of the tenant that was verified, in the order of the file: its leaf hash,
 # its segment, and whether it was received in [from, to); None: only its segment's end shows that.
@@ -156,31 +151,13 @@ class Proven:
             "segments that may hold some": self.segments,
             "of them without the tenant": self.absent if self._knows_absence else None,
             "nodes": [*head.nodes],
-            "not shown": [*self.gaps, *(_let_go_text(*each) for each in self.let_go)],
+            "not shown": [*self.gaps, *told_of(self.let_go)],
             "only stated": self.stated,
         }
 
     @property
     def _knows_absence(self) -> bool:
         return isinstance(self.head, Head) and self.code != 3
-
-
-def _let_go_text(floor: Floor, records: int) -> str:
-    stated = f"as node {floor.by} stated on {time_text(floor.floored_us)}"
-    return f"{let_go_text(records, floor.rule)}, of {floor.unit}, {stated}"
-
-
-def let_go_text(records: int, rule: str) -> str:
-    """What is said of records that a rule let go, some of them perhaps of another time."""
-    return f"up to {records} records let go by {rule}"
-
-
-def time_text(us: int) -> str:
-    """A time as records have it: these compare as the times do. Raises MalformedError."""
-    if us >= TIME_US_MAX:
-        raise MalformedError(f"{us} is no time")
-    moment = _1970 + timedelta(microseconds=us)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def head_of(line: bytes) -> Head | HeadOfAll:
@@ -191,20 +168,6 @@ def head_of(line: bytes) -> Head | HeadOfAll:
 def _kind_of(line: bytes) -> type[Head | HeadOfAll]:
     found = [kind for kind in HEADS if line.startswith(f'{{"format":"{kind.MARK[1]}"'.encode())]
     return found[0] if found else Head
-
-
-def received_of(record: bytes, tenant: str | None) -> str:
-    """When a record says that it was received. tenant: whose it must be; None: anyone's."""
-    try:
-        found = json.loads(record.decode(), parse_int=str, parse_float=str)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("a record is not JSON") from error
-    if not isinstance(found, dict) or tenant not in (None, found.get("tenant", "")):
-        raise MismatchError("a record is not one of this tenant")
-    received = found.get("received")
-    if not isinstance(received, str) or not _RECEIVED.fullmatch(received):
-        raise MalformedError("a record does not say when it was received")
-    return received
 
 
 def _unseen(leaf: bytes, name: SegmentName, is_asked: bool | None) -> None:
@@ -258,7 +221,7 @@ def _note_let_go(proven: Proven, floors: Floors) -> None:
         records = sum(count for _, count in proven.let_go)
         proven.reason = f"but for up to {records} records that rules of retention let go"
         nodes = ", ".join(sorted({floor.by for floor, _ in proven.let_go}))
-        proven.stated.append(f"by whom the trail certified ({nodes}), that rules let those go")
+        proven.stated.append(f"that rules let those go, by the word of node {nodes}")
 
 
 def _check_shape(line: Opened, name: SegmentName, gone: dict[str, Missing]) -> None:

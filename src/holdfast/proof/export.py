@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, BinaryIO, NamedTuple
 
 from holdfast.proof import certificate, fields, merkle, names, statements
-from holdfast.proof.certificate import LINE_BYTES_MAX, let_go_text, received_of, time_text
+from holdfast.proof.certificate import LINE_BYTES_MAX
 from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.fields import Line, Word, words
 from holdfast.proof.names import SegmentName
+from holdfast.proof.records import TIME_US_MAX, let_go_text, received_of, time_text
 from holdfast.proof.statements import Certified
 
 RECEIPT_BYTES_MAX = 1024 * 1024
@@ -129,7 +130,7 @@ class Export(Certified):
     def check(self) -> None:
         statements.check_ascending([name for name, _ in self.filter])
         statements.check_ascending([each.region for each in self.region])
-        latest = min(self.complete_through_us + 1, certificate.TIME_US_MAX - 1)
+        latest = min(self.complete_through_us + 1, TIME_US_MAX - 1)
         if not self.from_us < self.to_us <= latest:
             raise MalformedError("it is of no time, or of one of which not all was known")
         if any(not one.start <= one.end <= one.size for one in self.ledger):

@@ -14,6 +14,7 @@ from holdfast.proof.errors import MalformedError, MismatchError
 from holdfast.proof.floors import Floor, ProvableFloor, Went
 from holdfast.proof.merkle import CompactRange
 from holdfast.proof.names import SegmentName
+from holdfast.proof.records import let_go_text, time_text
 
 Place = tuple[str, str]  # a unit, and a class of it
 FLOOR = b'{"line":"floor"'
@@ -167,6 +168,25 @@ class Floors:
         if self._rows[at] > floor.rows:
             raise MismatchError(f"more is missing of {gone.unit} than the floor let go")
         return found
+
+
+def told_of(let_go: Sequence[tuple[Floor, int]]) -> list[str]:
+    """What is missing, in words: rule by rule, as each node stated it. let_go: by unit."""
+    by: dict[tuple[str, str], list[tuple[Floor, int]]] = {}
+    for each in let_go:
+        by.setdefault((each[0].rule, each[0].by), []).append(each)
+    found = []
+    for (rule, node), several in by.items():
+        (first, _), (last, _) = several[0], several[-1]
+        times = sorted({time_text(floor.floored_us) for floor, _ in several})
+        of, at = _span(first.unit, last.unit), _span(times[0], times[-1])
+        text = let_go_text(sum(count for _, count in several), rule)
+        found.append(f"{text}, of {of}, as node {node} stated at {at}")
+    return found
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
 
 
 def _give(hashes: Sequence[bytes], went: Sequence[tuple[Missing, Went]]) -> None:

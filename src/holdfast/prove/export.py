@@ -17,8 +17,8 @@ from holdfast.errors import CorruptError, Problem, RejectedError, UnavailableErr
 from holdfast.model import Found, NodeId, Place, Query
 from holdfast.ports import Host
 from holdfast.proof import ProofError, merkle, names, note, statements
-from holdfast.proof.certificate import time_text
 from holdfast.proof.export import PROVABLE, Export, Ledger, LetGo, Listed, Missing, completeness_of
+from holdfast.proof.records import time_text
 from holdfast.proof.statements import Gap
 from holdfast.prove.stretches import Span
 from holdfast.prove.walk import Batch, Plan, Walk

@@ -1,9 +1,8 @@
 """What rules left of a segment, as a certificate shows it, and the floors that it rests on."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.model import NodeId
@@ -73,58 +72,71 @@ def left(held: Archived, of: Of, gone: Sequence[Gone]) -> list[bytes | Place]:
     Raises ProofError: what is held does not make the name's root.
     """
     laid = laid_out(held, of.tag_key, of.node)
-    line, start, end = _line(held, laid, of, len(gone))
-    records = [each for each in laid.records[start:end] if each is not None]
+    own = _tenants(laid)
+    line, several = _line(held, own, of, len(gone))
+    kept = [record for one in several for record in one.kept]
     if of.records:
-        line = replace(line, records=len(records))
+        line = replace(line, records=len(kept))
     else:
-        line = replace(line, hashes=tuple(merkle.leaf_hashes(records)))
+        line = replace(line, hashes=tuple(merkle.leaf_hashes(kept)))
+    by_tag = {one.member.tag: one for one in several}
     found: list[bytes | Place] = [objects.form(line)]
     for each in gone:
-        found += [(each.unit, each.retention), objects.form(_with_hashes(each, laid))]
-    return [*found, *(record + b"\n" for record in records)] if of.records else found
+        went = [Went.parse(leaf) for leaf in each.leaves]
+        hashes = [leaf for one in went for leaf in by_tag[one.tag].hashes(laid, one)]
+        found += [(each.unit, each.retention), objects.form(replace(each, hashes=tuple(hashes)))]
+    return [*found, *(record + b"\n" for record in kept)] if of.records else found
 
 
-def _line(held: Archived, laid: Laid, of: Of, count: int) -> tuple[Left | WholeLeft, int, int]:
-    """What is said of the segment; and which of its lines are those that are asked for."""
-    name, members = held.name, laid.members
-    starts = [*accumulate((member.count for member in members), initial=0)]
-    empty = [
-        not any(laid.records[start : start + member.count])
-        for start, member in zip(starts, members, strict=False)
-    ]
+@dataclass(frozen=True, slots=True)
+class _Tenant:
+    """A tenant in a segment. start: its first line. kept: its records that are left."""
+
+    member: Member
+    start: int
+    kept: tuple[bytes, ...]
+
+    @property
+    def hidden(self) -> bytes:
+        """The second part of its leaf."""
+        return bytes.fromhex(self.member.leaf.decode().partition(" ")[2])
+
+    def hashes(self, laid: Laid, went: Went) -> list[bytes]:
+        """The leaf hashes of what went, where something is left; none where nothing is."""
+        lines = ((self.start + low, self.start + high) for low, high in went.lines if self.kept)
+        return [leaf for low, high in lines for leaf in laid.hashes(low, high)]
+
+
+def _tenants(laid: Laid) -> list[_Tenant]:
+    found, start = [], 0
+    for member in laid.members:
+        records = laid.records[start : start + member.count]
+        kept = tuple(record for record in records if record is not None)
+        found.append(_Tenant(member, start, kept))
+        start += member.count
+    return found
+
+
+def _line(
+    held: Archived, every: Sequence[_Tenant], of: Of, floors: int
+) -> tuple[Left | WholeLeft, Sequence[_Tenant]]:
+    """What is said of the segment; and who is asked for."""
+    members = [one.member for one in every]
     if of.salt is None:
-        tags, counts = tuple(m.tag for m in members), tuple(m.count for m in members)
-        blinds = tuple(m.blind for m, is_empty in zip(members, empty, strict=True) if not is_empty)
-        hidden = tuple(_hidden(m) for m, is_empty in zip(members, empty, strict=True) if is_empty)
-        line = WholeLeft(name.text, tags, blinds, counts, count, hidden, (), 0)
-        return line, 0, name.count
-    leaf = [member.tag for member in members].index(tenants.tag(of.salt, of.node, name.index))
-    leaves = merkle.leaf_hashes([member.leaf for member in members])
-    around = paths.before(leaves, leaf), paths.after(leaves, leaf + 1)
-    hidden = (_hidden(members[leaf]),) if empty[leaf] else ()
-    return Left(name.text, leaf, *around, count, hidden, (), 0), starts[leaf], starts[leaf + 1]
-
-
-def _hidden(member: Member) -> bytes:
-    return bytes.fromhex(member.leaf.decode().partition(" ")[2])
-
-
-def _with_hashes(gone: Gone, laid: Laid) -> Gone:
-    """A line with the hashes of the records of which others of the tenant are left."""
-    return replace(gone, hashes=tuple(_hashes(map(Went.parse, gone.leaves), laid)))
-
-
-def _hashes(several: Iterator[Went], laid: Laid) -> Iterator[bytes]:
-    starts: Mapping[str, int] = dict(
-        zip(
-            (member.tag for member in laid.members),
-            accumulate((member.count for member in laid.members), initial=0),
-            strict=False,
+        line = WholeLeft(
+            segment=held.name.text,
+            tags=tuple(member.tag for member in members),
+            blinds=tuple(one.member.blind for one in every if one.kept),
+            counts=tuple(member.count for member in members),
+            floors=floors,
+            hidden=tuple(one.hidden for one in every if not one.kept),
+            hashes=(),
+            records=0,
         )
-    )
-    for went in several:
-        start = starts[went.tag]
-        if any(laid.records[start : start + went.count]):
-            for low, high in went.lines:
-                yield from laid.hashes(start + low, start + high)
+        return line, every
+    tag = tenants.tag(of.salt, of.node, held.name.index)
+    at = [member.tag for member in members].index(tag)
+    leaves = merkle.leaf_hashes([member.leaf for member in members])
+    around = paths.before(leaves, at), paths.after(leaves, at + 1)
+    hidden = () if every[at].kept else (every[at].hidden,)
+    return Left(held.name.text, at, *around, floors, hidden, (), 0), [every[at]]

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from holdfast.errors import Problem, RejectedError, UnavailableError
 from holdfast.model import Basis, NodeId
-from holdfast.proof import certificate, tenants
+from holdfast.proof import tenants
 from holdfast.proof.certificate import Stretch
 from holdfast.proof.left import Gone
 from holdfast.proof.names import SegmentName
+from holdfast.proof.records import TIME_US_MAX
 from holdfast.prove.stretches import Planner, Span
 from holdfast.prove.trees import Trees
 from holdfast.read.compute import outcome_of
@@ -160,7 +161,7 @@ class Walk:
 
 
 def _check_span(span: Span, through_us: int | None) -> int:
-    if not 0 <= span.from_us < span.to_us < certificate.TIME_US_MAX:
+    if not 0 <= span.from_us < span.to_us < TIME_US_MAX:
         raise _rejected("bad-parameter", "must be later than `from`, and both after 1970")
     if through_us is None:
         raise _rejected("uncertifiable", "nothing is known to be complete yet")
