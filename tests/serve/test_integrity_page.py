@@ -90,12 +90,12 @@ def report(*found: verification.Finding, **changes: Any) -> Report:
 
 def test_equal_regions_are_equal_by_names_and_sizes_and_no_more_is_said() -> None:
     assert headline() == "All regions hold the same, by names and sizes"
-    assert "no share was read yet" in small()
+    assert "no share has been read" in small()
     assert "from where all were last seen equal" in small()
 
 
 def test_before_the_first_survey_nothing_is_known() -> None:
-    assert headline(survey=None) == "Nothing was compared yet since this server started"
+    assert headline(survey=None) == "Nothing has been compared since this server started"
 
 
 def test_a_region_that_could_not_be_looked_at_is_not_equal() -> None:
@@ -107,7 +107,7 @@ def test_a_region_that_could_not_be_looked_at_is_not_equal() -> None:
 def test_a_region_that_lacks_copies_says_so() -> None:
     behind = survey(drift("a"), drift("b", lacking=12), identical=False)
 
-    assert headline(survey=behind) == "b lack copies, which are being put there"
+    assert headline(survey=behind) == "b lacks copies, which are being put there"
 
 
 def test_a_corrupt_copy_outweighs_all_else_wherever_it_was_found() -> None:
@@ -122,7 +122,7 @@ def test_a_corrupt_copy_outweighs_all_else_wherever_it_was_found() -> None:
     ):
         assert headline(**changes) == "1 copy is not what was stored, and never served"
     assert headline(scrub=scrub, corrupt=(copy,)).startswith("1 copy")
-    assert "not all of them good" in small(scrub=scrub)
+    assert "and corrupt copies are known" in small(scrub=scrub)
     assert "move this one aside" in seen(view(scrub=scrub)).text
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from holdfast.cli.marks import heading, statement
 from holdfast.cli.printer import JsonObject, safe
-from holdfast.serve.ui.words import DAY_US, clock, short
+from holdfast.serve.ui.words import DAY_US, clock, counted, short
 from holdfast.times import format_us, parse_time
 
 HOUR_US: Final = 3_600_000_000
@@ -114,7 +114,7 @@ def _lines(said: JsonObject, others: Sequence[str]) -> Iterator[Line]:
         if node in held:
             notes.append(f"holds back: {safe(held[node])}")
         if own:
-            notes.append(_count(len(own), "gap"))
+            notes.append(counted(len(own), "gap"))
         yield Line(node, through_us, own, waiting, ", ".join(notes) or "nothing missing")
 
 
@@ -124,10 +124,6 @@ def _beginning(said: JsonObject, now_us: int) -> int:
     seen += [parse_time(said["complete_through"])] if said["complete_through"] else []
     first_us = min([now_us - HOUR_US * 9 // 10, *seen])
     return first_us - (now_us - first_us) // 9
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _legend() -> Text:

@@ -126,7 +126,7 @@ def standing(view: ArchiveView) -> tuple[Mood, str]:
     if found["lacks"]:
         return "behind", "Not every region's archive has what the others have"
     if view.shelves is None:
-        return "unk", "No archive was looked at yet since this server started"
+        return "unk", "No archive has been looked at since this server started"
     if absent := [id for id in view.ids if id not in units_count]:
         return "unk", f"The archive of {', '.join(absent)} could not be looked at"
     if not any(units_count.values()):
@@ -144,7 +144,7 @@ def _reach(view: ArchiveView) -> Iterator[Child]:
     if not view.after_hours:
         yield "This server archives nothing by itself (archive_after_hours is 0). "
     elif last is None:
-        yield "No run of the archivist since this server started. "
+        yield "The archivist has not run since this server started. "
     else:
         took = span(last.ended_us - last.started_us)
         yield f"The last run ended at {clock(last.ended_us, now_us)}, after {took}. "

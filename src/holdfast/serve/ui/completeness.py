@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from holdfast.model import Holding
+from holdfast.model import LOSSES, Holding
 from holdfast.read.lives import Life
 from holdfast.serve.ui import frame, gaps, timeline
 from holdfast.serve.ui.advice import HOLDING, said_by, steps
@@ -84,7 +84,7 @@ def _holding(view: CompletenessView) -> Markup:
 
 def _card(holding: Holding, view: CompletenessView) -> Markup:
     now_us, advice = view.frame.now_us, HOLDING[holding.kind]
-    grave = holding.kind in ("hole", "unreadable", "conflict")
+    grave = holding.kind in LOSSES
     mood = "down" if grave else "behind"
     of_node = [": node ", mono(short(holding.node), holding.node)] if holding.node else None
     since = f"since {clock(holding.since_us, now_us)}, {span(now_us - holding.since_us)}"

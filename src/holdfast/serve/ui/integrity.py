@@ -98,14 +98,15 @@ def _standing(view: IntegrityView) -> tuple[Mood, str]:
             said.append(f"{lost} range{'s' if lost > 1 else ''} of segments in no region")
         return "down", "; ".join(said)
     if survey is None:
-        return "unk", "Nothing was compared yet since this server started"
+        return "unk", "Nothing has been compared since this server started"
     absent = [each.region for each in survey.regions if each.state != "ok"]
     lacking = [each.region for each in survey.regions if each.state == "ok" and each.lacking]
     if absent:
-        those = "it is" if len(absent) == 1 else "they are"
-        return "unk", f"{', '.join(absent)} could not be compared; what {those} like is not known"
+        those = "its" if len(absent) == 1 else "their"
+        return "unk", f"{', '.join(absent)} could not be compared; {those} state is not known"
     if lacking:
-        return "behind", f"{', '.join(lacking)} lack copies, which are being put there"
+        lack = "lacks" if len(lacking) == 1 else "lack"
+        return "behind", f"{', '.join(lacking)} {lack} copies, which are being put there"
     if not survey.identical:
         return "behind", "The regions are not equal yet"
     return "held", "All regions hold the same, by names and sizes"
@@ -131,17 +132,17 @@ def _reach(view: IntegrityView) -> Iterator[Child]:
         yield ". "
     period = f"Every byte is read once in {counted(view.scrub_period_days, 'day')}"
     if scrub is None:
-        yield f"{period}; no share was read yet since this server started. "
+        yield f"{period}; no share has been read since this server started. "
     elif not scrub.objects:
         yield f"{period}: the last share, by {clock(scrub.ended_us, now_us)}, held no object. "
     else:
         share = f"{scrub.objects:,} objects, {size(scrub.size_bytes)}"
         found = "none of them corrupt"
         if any(each.kind == "corrupt" for each in scrub.findings):
-            found = "not all of them good"
+            found = "and corrupt copies are known"
         yield f"{period}: the last share, {share}, was read by {clock(scrub.ended_us, now_us)}, "
         yield f"{found}. "
-    yield "What was not looked at is not the same as what is broken."
+    yield "Not looked at is not the same as broken."
 
 
 # -- verify, and report --------------------------------------------------------------------------

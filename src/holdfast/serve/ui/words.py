@@ -216,7 +216,7 @@ def reasons(said: Completeness, needed: int, total: int, now_us: int) -> list[Ma
         since = f" (since {clock(holding.since_us, now_us)})"
         lines.append(el("span", glyph("behind"), el("span", who, clip(holding.reason, 200), since)))
     if said.gaps:
-        events = f"{len(said.gaps)} known gap" + ("s" if len(said.gaps) > 1 else "")
+        events = counted(len(said.gaps), "known gap")
         lines.append(
             el("span", glyph("gap", "g down"), el("a", el("b", events), href="/completeness#gaps"))
         )
