@@ -30,7 +30,7 @@ test: $(DEV_READY) $(TOOLS_READY)  ## format, lint, types and the tests but thos
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 3 --dist loadfile -m "not s3 and not watch and not year" $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not s3 and not watch and not year" $(ARGS)
 
 test-s3: $(DEV_READY) $(TOOLS_READY)  ## three real S3 regions (Ceph), and what breaks them, under load
 	$(BIN)/pytest -m s3 tests/s3 $(ARGS)
