@@ -7,6 +7,7 @@ import pytest
 from holdfast.archive import plan
 from holdfast.archive.rules import Rule
 from holdfast.errors import UnavailableError
+from holdfast.keep.keeper import Keeper
 from holdfast.proof.names import SegmentName
 from holdfast.regions import layout
 from holdfast.regions.layout import FloorKey
@@ -14,6 +15,7 @@ from holdfast.regions.port import Listing, Stored, Unknown
 from holdfast.regions.units import DAY_US
 from holdfast.retention.expire import STRANGER
 from tests.archive.days import again, archivist, hold_of, state, trail_of
+from tests.archive.swept import SEGMENTS, small
 from tests.archive.test_archivist import DAYS, play
 from tests.read.trails import ALL, TRAIL, World
 from tests.regions.worlds import MemoryWorld
@@ -184,3 +186,23 @@ def test_nothing_goes_that_a_rule_of_now_keeps_for_longer(tmp_path: Path) -> Non
         assert there == [True] * 3 and not any(found.parts(id) for id in ALL)
 
     years(tmp_path, story)
+
+
+def test_segments_stay_where_what_stays_of_their_unit_is_not(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        world = found.world
+        there, away = world.stores["c"], MemoryWorld()
+        away.failing = Unknown("away")
+        world.stores["c"] = away
+        await found.sweep()
+        await found.retention().expire()
+        world.stores["c"] = there
+
+        await found.sweep()
+        lacking = len(small(world, "c"))
+        await Keeper(world.regions(), world.host).reconcile(whole=True)
+        await found.sweep()
+
+        assert not found.parts("a") and (lacking, small(world, "c")) == (SEGMENTS, [])
+
+    years(tmp_path, story, swept=False)

@@ -17,7 +17,7 @@ from holdfast.errors import UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.proof.names import SegmentName
-from holdfast.regions import Region, Regions, layout, units
+from holdfast.regions import Region, layout, units
 from holdfast.regions.kinds import Archive
 from holdfast.regions.port import Absent, Present, Unknown
 from holdfast.regions.retained import Floor
@@ -87,10 +87,14 @@ class Fetched(Struct, frozen=True):
 
 
 async def fetch_whole(
-    archive: Archive, region: Region, regions: Regions, out: Mapping[Out, Floor], to: "Folder"
+    archive: Archive,
+    region: Region,
+    others: Iterable[Region],
+    out: Mapping[Out, Floor],
+    to: "Folder",
 ) -> Fetched | None:
     """All that a region's archive has of a unit, and what stays of the classes that are let go,
-    from any region. None: something is not good there, or nowhere.
+    from there or from others. None: something is not good in any of them.
 
     Raises:
         OSError: a file cannot be written.
@@ -98,7 +102,7 @@ async def fetch_whole(
     gone = [floor for (unit, _), floor in sorted(out.items()) if unit == archive.unit]
     let_go = {floor.retention for floor in gone}
     found = await fetch_classes(archive, region, to, lambda of: of not in let_go)
-    remains = [await _remains(floor, (region, *regions), to) for floor in gone]
+    remains = [await _remains(floor, (region, *others), to) for floor in gone]
     there = [made for made in remains if made is not None]
     if found is None or len(there) < len(gone):
         return None

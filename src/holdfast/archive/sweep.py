@@ -4,7 +4,8 @@ For each unit that a region's manifest has stated for long enough, and of which 
 
 1. W regions have the unit in archives of their own, whole by listings and by what scrubs found,
    and this one has all that a reader must have taken up before it;
-2. every object of the unit is read from this very store, now, and hashes to its name;
+2. every object of the unit, and what stays of classes that were let go, is read from this very
+   store, now, and hashes to its name;
 3. its rows give the root in the name of each segment, which its node signed (once for all regions
    that have the same bytes);
 4. the store's cookie is still the one that the manifest speaks of;
@@ -265,7 +266,7 @@ class Sweeper:
         round.progress(archive.unit, f"reading it back from {region.id}")
         with emptied(self._scratch) as folder:
             to = Folder(folder, self._host)
-            objects = await fetch_whole(archive, region, self._regions, round.out, to)
+            objects = await fetch_whole(archive, region, (), round.out, to)
             if objects is None:
                 raise _StayError("an object of its archive there cannot be read back")
             of = (archive.unit, *archive.objects(), str(archive.ledgers), str(archive.gaps))
