@@ -14,17 +14,23 @@ from tests.proof import fuzz
 from tests.proof.proofs import checked, genuine, written
 from tests.proof.samples import FROZEN, TRAIL
 from tests.proof.test_event import TAMPERINGS
+from tests.prove import certificates, test_left
+from tests.read import trails
 
+FROZEN_CERTIFICATES = ("present", "absent", "all", "left", "gone", "all-left")
+OF_LEFT = trails.TRAIL.trail
 CHECKER = Path(__file__).parent / "second" / "check.mjs"
 
 
-def second(folder: Path, files: Sequence[bytes], trail: str = TRAIL) -> list[str]:
+def second(
+    folder: Path, files: Sequence[bytes], trail: str = TRAIL, salt_id: str = "-"
+) -> list[str]:
     """Verdict and step of each file, as the second checker has them."""
     for number, data in enumerate(files):
         (folder / f"{number:04}").write_bytes(data)
     paths = [str(folder / f"{number:04}") for number in range(len(files))]
     done = subprocess.run(
-        [program("node"), str(CHECKER), trail, *paths],
+        [program("node"), str(CHECKER), trail, salt_id, *paths],
         capture_output=True,
         check=False,
         text=True,
@@ -82,3 +88,57 @@ def test_a_record_of_any_characters_reads_the_same(tmp_path: Path) -> None:
     files = [written(replace(genuine(), record=record)) for record in records]
 
     assert second(tmp_path, files) == ["refuted 6"] * len(files) == [first(one) for one in files]
+
+
+# -- certificates of completeness ------------------------------------------------------------------
+
+
+def judged(data: bytes, trail: str, salt_id: str | None) -> str:
+    """What `holdfast.proof` says of a certificate, in the second checker's words."""
+    found, _ = certificates.checked(data, salt_id, trail)
+    if isinstance(found, ProofError):
+        return "unchecked" if isinstance(found, MalformedError) else "refuted"
+    return {0: "proven", 3: "unchecked", 4: "gap"}[found.code]
+
+
+def test_both_prove_the_same_certificates(tmp_path: Path) -> None:
+    files = [certificates.small("acme"), certificates.small(None), *fuzz.LEFT]
+    files += [(FROZEN / f"{name}.certificate").read_bytes() for name in FROZEN_CERTIFICATES]
+    made = test_left.certificates()
+
+    found = second(tmp_path, files), second(tmp_path, [*made.values()], OF_LEFT)
+
+    assert found[0] == [judged(data, TRAIL, None) for data in files]
+    assert found[0].count("proven") == len(files) - 2  # of absence a salt id must be known
+    assert found[1] == [judged(data, OF_LEFT, None) for data in made.values()]
+    assert found[1].count("proven") == len(made) - 2
+
+
+def test_both_refuse_each_bent_certificate(tmp_path: Path) -> None:
+    of_one = [test_left.bent(test_left.good(), how) for how, *_ in test_left.BAD.values()]
+    of_all = [test_left.bent(test_left.good(None, False), how) for how in test_left.WHOLE.values()]
+
+    found = second(tmp_path, [*of_one, *of_all], OF_LEFT)
+
+    assert len(found) > 30 and set(found) == {"refuted", "unchecked"}
+    same = [told == judged(data, OF_LEFT, None) for told, data in zip(found, of_one, strict=False)]
+    assert all(same)
+
+
+def test_a_certificate_is_another_tenant_s_for_both(tmp_path: Path) -> None:
+    data = certificates.small("acme")
+
+    assert second(tmp_path, [data], TRAIL, fuzz.SALT_ID) == ["proven"]
+    assert second(tmp_path, [data], TRAIL, "0" * 64) == ["refuted"]
+
+
+def test_both_notice_whatever_is_changed_in_a_certificate(tmp_path: Path) -> None:
+    draw = random.Random(4)
+    genuine_ = (fuzz.CERTIFICATE, certificates.small(None), *fuzz.LEFT)
+    files = [fuzz.mutated(draw, genuine_) for _ in range(250)]
+
+    found = second(tmp_path, files, TRAIL, fuzz.SALT_ID)
+
+    holds = [judged(data, TRAIL, fuzz.SALT_ID) == "proven" for data in files]
+    assert [told == "proven" for told in found] == holds
+    assert holds.count(False) > 100
