@@ -498,6 +498,19 @@ def test_a_listing_opens_and_asks_only_what_lies_beyond(tmp_path: Path) -> None:
     assert set(disk.asked) == {"seg/2", "seg/3", "seg/2/3", *(listed.key for listed in listing)}
 
 
+def test_a_level_of_thousands_asks_none_for_its_facts_but_links(tmp_path: Path) -> None:
+    (tmp_path / "ret" / "folder").mkdir(parents=True)
+    for name in range(5):
+        (tmp_path / "ret" / str(name)).touch()
+    (tmp_path / "ret" / "link").symlink_to("folder")
+    disk = CountingDisk()
+
+    level = asyncio.run(DirectoryStore(tmp_path, disk, at_once).level("ret/"))
+
+    assert level == Level(("folder", "link"), tuple(f"ret/{name}" for name in range(5)))
+    assert disk.asked == ["ret//link"]
+
+
 class RestlessDisk(PosixDisk):
     """Someone renames the root away and back around every look at one of its names."""
 

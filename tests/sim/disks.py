@@ -238,6 +238,10 @@ class SimDisk:
         self._draw.shuffle(found)
         return found
 
+    def level(self, root: int, path: str) -> list[tuple[str, bool]]:
+        names = self.scandir(root, path)
+        return [(name, self.stat(root, f"{path}/{name}").is_directory) for name in names]
+
     def stat(self, root: int, path: str) -> Stat:
         return self._stat(self._find(self._of(root), path))
 

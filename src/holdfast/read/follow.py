@@ -295,11 +295,15 @@ class Follow:
         region = tour.region
         noted = self.memory.noted(region.id)
         before = len(self._gap_notes)
-        for prefix in (layout.GAPS_PREFIX, layout.FLOORS_PREFIX):
-            listing = await region.list(prefix)
-            if isinstance(listing, Unknown):
-                return f"{prefix} could not be listed: {listing.reason}"
-            await self._read_notes(region, [each.key for each in listing if each.key not in noted])
+        listing = await region.list(layout.GAPS_PREFIX)
+        if isinstance(listing, Unknown):
+            return f"its gaps could not be listed: {listing.reason}"
+        await self._read_notes(region, [each.key for each in listing if each.key not in noted])
+        # Of years they are thousands, any of which may be new: names alone cost a tenth.
+        level = await region.level(layout.FLOORS_PREFIX)
+        if isinstance(level, Unknown):
+            return f"its floors could not be listed: {level.reason}"
+        await self._read_notes(region, [key for key in level.objects if key not in noted])
         if len(self._gap_notes) > before:
             # What is gone may be explained now, and what is stated to be lost may be there.
             self._to_look_at_all = {region.id for region in self._regions}

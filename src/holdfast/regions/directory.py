@@ -213,21 +213,15 @@ class DirectoryStore:
         return Listing(tuple(found))
 
     def _level(self, root: int, prefix: str) -> Level:
-        folders: list[str] = []
-        objects: list[str] = []
         try:
-            found = self._disk.scandir(root, prefix or ".")
+            found = self._disk.level(root, prefix or ".")
         except (FileNotFoundError, NotADirectoryError):
             found = []
-        for name in sorted(found):
-            if is_part(name) and (prefix or name != TEMPORARY):
-                with contextlib.suppress(FileNotFoundError):  # deleted since
-                    facts = self._disk.stat(root, prefix + name)
-                    if facts.is_directory:
-                        folders.append(name)
-                    else:
-                        objects.append(prefix + name)
-        return Level(tuple(folders), tuple(objects))
+        ours = [one for one in sorted(found) if is_part(one[0]) and (prefix or one[0] != TEMPORARY)]
+        return Level(
+            tuple(name for name, is_folder in ours if is_folder),
+            tuple(prefix + name for name, is_folder in ours if not is_folder),
+        )
 
     def _places(self, root: int) -> frozenset[Hashable]:
         found: set[Hashable] = set()

@@ -71,6 +71,10 @@ class Disk(Protocol):
     def scandir(self, root: int, path: str) -> list[str]:
         """The names in a directory, unsorted."""
 
+    def level(self, root: int, path: str) -> list[tuple[str, bool]]:
+        """The same, each with whether it is a directory, links followed. No file is asked for its
+        facts: of thousands of names, that takes ten times as long."""
+
     def stat(self, root: int, path: str) -> Stat:
         """Facts of a file or directory, links followed; of the link, where it leads nowhere."""
 
@@ -119,6 +123,22 @@ class PosixDisk:
             return os.listdir(handle)  # noqa: PTH208  # an open directory, not a path
         finally:
             os.close(handle)
+
+    def level(self, root: int, path: str) -> list[tuple[str, bool]]:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+        try:
+            with os.scandir(handle) as found:
+                return [(each.name, self._is_directory(root, path, each)) for each in found]
+        finally:
+            os.close(handle)
+
+    def _is_directory(self, root: int, path: str, found: "os.DirEntry[str]") -> bool:
+        if not found.is_symlink():
+            return found.is_dir()
+        try:
+            return self.stat(root, f"{path}/{found.name}").is_directory
+        except FileNotFoundError:
+            return False  # gone since
 
     def stat(self, root: int, path: str) -> Stat:
         try:
