@@ -92,3 +92,21 @@ def test_where_no_file_can_be_written_it_is_told_all_the_same(tmp_path: Path) ->
     asyncio.run(story())
 
     assert len(trail.events) == 1
+
+
+def test_a_file_that_is_no_event_is_in_nobodys_way(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trail = Trail()
+
+    async def story() -> None:
+        server = outbox(tmp_path, trail)
+        server.done(EVENT, 1_000_000)
+        (tmp_path / "outbox" / "a.json").write_text('{"id": "a", "act')
+        await server.flush()
+
+    asyncio.run(story())
+
+    assert len(trail.events) == 1
+    assert [path.name for path in (tmp_path / "outbox").iterdir()] == ["a.json"]
+    assert "a.json stays" in caplog.text

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, RejectedError
 from holdfast.model import JsonObject
 from holdfast.regions.disk import Disk, make_directory, put_file
 from holdfast.times import format_us
@@ -98,6 +98,18 @@ class Outbox:
             self._log.warning("%s is remembered by this process alone: %s", self._what, error)
         self.put(told)
 
+    async def _store_kept(self, spool: Spool, tell: Tell) -> None:
+        for name in spool.names():
+            with suppress(FileNotFoundError):  # another outbox of this folder was first
+                try:
+                    await tell(spool.read(name))
+                except (msgspec.DecodeError, RejectedError) as error:
+                    self._log.error(
+                        "%s stays: it is no event that the trail takes: %s", name, error
+                    )
+                    continue
+                spool.drop(name)
+
     async def flush(self) -> None:
         """Store what waits. What cannot be stored now goes with the next time."""
         try:
@@ -108,9 +120,6 @@ class Outbox:
                     if self._waiting[0] is event:  # else so many came that it was left out
                         self._waiting.popleft()
                 if self.tell is not None and self.spool is not None:
-                    for name in self.spool.names():
-                        with suppress(FileNotFoundError):  # another outbox of this folder was first
-                            await self.tell(self.spool.read(name))
-                            self.spool.drop(name)
-        except (HoldfastError, OSError, msgspec.DecodeError) as error:
+                    await self._store_kept(self.spool, self.tell)
+        except (HoldfastError, OSError) as error:
             self._log.warning("%s is not written into the trail yet: %s", self._what, error)
