@@ -16,7 +16,7 @@ from holdfast.serve.ui.curve import Curve
 from holdfast.serve.ui.facets import Tally
 from holdfast.serve.ui.search import SearchView
 from holdfast.serve.ui.start import StartView
-from holdfast.serve.ui.words import Frame, RegionView, size, span, waterline
+from holdfast.serve.ui.words import Frame, RegionView, reasons, size, span, waterline
 from tests.serve.test_html import Reader, read
 
 NOW = 1_688_990_597_000_000  # 2023-07-10T12:03:17Z
@@ -111,8 +111,24 @@ def test_a_region_that_answers_and_does_not_count_says_why() -> None:
 
     assert sentence(said("a"), region("a"), wrong) == (
         "Complete through 12:03:07 UTC, resting on region a; "
-        "b answers, but does not count: its cookie is of another trail."
+        "b does not count: its cookie is of another trail."
     )
+
+
+def test_each_page_says_whether_anything_is_known_to_be_lost() -> None:
+    def told(**changes: Any) -> list[str]:
+        of = msgspec.structs.replace(said("a", "b", "c"), **changes)
+        return [read(line).text for line in reasons(of, 2, 3, NOW)][1:]
+
+    gap = Gap(NODE, 3, 5, NOW - 9, NOW - 7, "a fire")
+    hole = Holding(NODE, "hole", "segment 3 is in no region", NOW)
+    silent = Holding(NODE, "silent", "it is down", NOW)
+
+    assert told() == ["Nothing holds it back; no loss is known"]
+    assert told(gaps=(gap,)) == ["Nothing holds it back", "1 known gap"]
+    assert told(holding_back=(silent,))[-1] == "No loss is known"
+    assert told(holding_back=(silent, hole))[-1] == "Something acknowledged may be lost"
+    assert not any("loss" in each for each in told(complete_through_us=None))
 
 
 def test_an_old_watermark_says_how_old_it_is() -> None:

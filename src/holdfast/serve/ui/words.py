@@ -182,7 +182,7 @@ def _who_is_behind(behind: Sequence[RegionView], now_us: int) -> Markup:
         elif now_us - region.ok_us > BEHIND_US:
             what = f" has not answered for {span(now_us - region.ok_us)}"
         else:
-            what = f" answers, but does not count: {clip(region.why_not or 'not listed yet', 160)}"
+            what = f" does not count: {clip(region.why_not or 'not listed yet', 160)}"
         bad = el("span", glyph("down", "g bad"), el("span", region.id, class_="rg"), class_="nw")
         told += ["; ", bad, what]
     return join([*told, "."])
@@ -205,12 +205,13 @@ def reasons(said: Completeness, needed: int, total: int, now_us: int) -> list[Ma
     listings = f" listings needed, {len(said.basis)} usable"
     count = el("span", el("span", el("b", f"{needed} of {total}"), listings))
     lines = [count]
-    if not said.holding_back and said.complete_through_us is not None:
-        lines.append(el("span", "Nothing holds it back"))
+    well = ["Nothing holds it back"] if not said.holding_back else []
     if any(holding.kind in LOSSES for holding in said.holding_back):
         lines.append(el("span", glyph("down"), "Something acknowledged may be lost"))
-    elif not said.gaps and said.complete_through_us is not None:
-        lines.append(el("span", "Nothing acknowledged is known to be lost"))
+    elif not said.gaps:
+        well.append("no loss is known" if well else "No loss is known")
+    if well and said.complete_through_us is not None:
+        lines.append(el("span", "; ".join(well)))
     for holding in said.holding_back[:5]:
         who = ["node ", el("span", short(holding.node), class_="m"), ": "] if holding.node else None
         since = f" (since {clock(holding.since_us, now_us)})"
