@@ -1,14 +1,18 @@
 """What is left after a class went is whole: for verify, repair, restores and archivists."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from holdfast.keep.keeper import Keeper
-from holdfast.regions import layout
+from holdfast.proof import names
+from holdfast.proof.floors import ProvableFloor, Tree
+from holdfast.regions import layout, signing
 from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Retentions, remains_key
+from holdfast.regions.signing import SigningKey
 from holdfast.verify.findings import Depth, Report
 from holdfast.verify.run import Question
 from tests.archive.days import again, person
@@ -44,6 +48,7 @@ def said(report: Report) -> list[tuple[str, str, str]]:
     return [(each.kind, each.region, each.key) for each in report.findings]
 
 
+SPEAKER = SigningKey(names.ledger_origin(TRAIL.trail, TRAIL.trail), TRAIL.signing.private)
 RETAINED = ("retained", "", "ev/ret/floor/2026-03-01.short.note")
 
 
@@ -59,6 +64,21 @@ def test_what_is_left_is_good_at_any_depth_and_the_rule_is_named(
     assert report.deep_events == (32 if depth == "events" else 0)
     assert report.findings[0].reason.startswith("16 records of 2026-03-01 are retained out since ")
     assert report.findings[0].reason.endswith(f"by {floor.rule}")
+
+
+def test_a_floor_that_says_that_other_records_went_is_named(tmp_path: Path) -> None:
+    objects, floor = left(tmp_path)
+    assert isinstance(floor, ProvableFloor)
+    other = replace(floor, gone=Tree(floor.gone.size, bytes(32)))
+    data = signing.write(other, names.trail_origin(TRAIL.trail), SPEAKER)
+    for id in ALL:
+        objects[id][RETAINED[2]] = data
+
+    report = verified(objects, Question("events"))
+
+    assert report.verdict == "refuted"
+    wrong = [each.reason for each in report.findings if each.kind == "false"]
+    assert wrong and all("other rows are let go than a floor says" in each for each in wrong)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".ndjson.zst"])

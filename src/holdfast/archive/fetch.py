@@ -16,6 +16,7 @@ from holdfast.archive.plan import Unit
 from holdfast.errors import UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
+from holdfast.proof.floors import tree_of
 from holdfast.proof.names import SegmentName
 from holdfast.regions import Region, layout, units
 from holdfast.regions.kinds import Archive
@@ -133,7 +134,8 @@ async def _remains(floor: Floor, regions: Iterable[Region], to: "Folder") -> Mad
     for region in regions:
         size = await to.save(await region.read(remains_key(floor)), floor.remains)
         if size is not None:
-            return Made(to.path(floor.remains), "", floor.remains, size, floor.rows)
+            path = to.path(floor.remains)
+            return Made(path, "", floor.remains, size, floor.rows, tree_of(floor))
     return None
 
 

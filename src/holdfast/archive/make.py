@@ -6,7 +6,7 @@ segment that the unit covers. What does not is refused and put nowhere.
 
 import hashlib
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +32,7 @@ from holdfast.proof import (
     statements,
 )
 from holdfast.proof.floors import Tree, went_of
+from holdfast.proof.merkle import CompactRange
 from holdfast.proof.names import SegmentName
 from holdfast.proof.note import VerifierKey
 from holdfast.read.fold import give_back_memory, ordered
@@ -47,6 +48,9 @@ else:
 EVIDENCE_LEVEL = 1  # most of it is hashes, which higher levels only make larger
 _PART = b'{"line":"part"'
 LINE_BYTES_MAX = 32 << 20  # a trailer, and the leaves that it speaks of
+
+
+Members = Mapping[tuple[NodeId, int], Sequence[tuple[str, int]]]  # of segments, as signed
 
 
 class Held(Struct, frozen=True):
@@ -149,7 +153,7 @@ def check(job: Copied) -> None:
                 check_columns(table)
         leaves = _leaves_of(job.parts, several, Path(job.folder))
         for made in job.remains:
-            _take_remains(leaves, made, job.unit)
+            _take_remains(leaves, made, job.unit, several)
         each = leaves.each(job.tag_key, archived)
         for (one, found), told in zip(each, archived, strict=True):
             if found != told:
@@ -218,12 +222,10 @@ def make_remains(job: Leaving) -> tuple[Made, Tree]:
         leaves = _leaves_of(job.parts, sealed, folder)
         with zstd.open(path, "wb", level=EVIDENCE_LEVEL) as file:
             file.write(objects.form(Remains(job.unit, job.retention)))
-            members = {(one.node, one.name.index): one.tags for one in sealed}
-            tree = merkle.EMPTY_RANGE
+            members, tree = _members(sealed), merkle.EMPTY_RANGE
             for gone in leaves.gone():
                 file.write(objects.form(gone))
-                went = went_of(members[gone.node, gone.segment], gone.rows)
-                tree = tree.extend(merkle.leaf_hashes(each.leaf for each in went))
+                tree = _grown(tree, members, gone)
     except (ProofError, pa.ArrowException, KeyError) as error:
         raise CorruptError(f"{job.retention} of {job.unit} does not hold: {error}") from error
     made = made_of(path, "", sum(part.rows for part in job.parts))
@@ -295,13 +297,26 @@ def _leaves_of(parts: Sequence[Made], sealed: Sequence[Sealed], folder: Path) ->
     return leaves
 
 
-def _take_remains(leaves: Leaves, made: Made, unit: str) -> None:
-    rows = 0
+def _take_remains(leaves: Leaves, made: Made, unit: str, sealed: Sequence[Sealed]) -> None:
+    rows, members, tree = 0, _members(sealed), merkle.EMPTY_RANGE
     for gone in read_remains(Path(made.path), unit):
         leaves.take_gone(gone)
         rows += sum(end - start for start, end in gone.rows)
+        tree = _grown(tree, members, gone)
     if rows != made.rows:
         raise MismatchError(f"{rows} rows are let go, where a floor says {made.rows}")
+    if made.gone not in (None, Tree(tree.size, tree.root())):
+        raise MismatchError("other rows are let go than a floor says")
+
+
+def _members(sealed: Sequence[Sealed]) -> Members:
+    return {(one.node, one.name.index): one.tags for one in sealed}
+
+
+def _grown(tree: CompactRange, members: Members, gone: Gone) -> CompactRange:
+    """The tree over what went, with that of one segment more."""
+    went = went_of(members[gone.node, gone.segment], gone.rows)
+    return tree.extend(merkle.leaf_hashes(each.leaf for each in went))
 
 
 def _bytes_of(held: Held, spool: BinaryIO) -> bytes:

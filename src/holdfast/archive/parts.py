@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from holdfast.archive.lines import Part
 from holdfast.proof import MismatchError
+from holdfast.proof.floors import Tree
 from holdfast.read.decode import SCHEMA, Lines, decode
 from holdfast.read.fold import GROUP_BYTES, ROW_GROUP_EVENTS, open_writer
 from holdfast.times import format_us
@@ -54,13 +55,15 @@ _ORDER = [(name, "ascending") for name in ("tenant", "time", "node", "position")
 
 
 class Made(Struct, frozen=True):
-    """An object of a unit, in a file. retention: the class of a part; "": evidence."""
+    """An object of a unit, in a file. retention: the class of a part; "": evidence. gone: of what
+    stays of a class, the tree over what went, if a floor says."""
 
     path: str
     retention: str
     sha256: str
     size_bytes: int
     rows: int = 0
+    gone: Tree | None = None
 
 
 class Parts:

@@ -138,6 +138,11 @@ def went_of(members: Sequence[tuple[str, int]], rows: Sequence[Sequence[int]]) -
         start = end
 
 
+def tree_of(floor: Floor) -> Tree | None:
+    """The tree over what went; None: of an old version, which does not say."""
+    return floor.gone if isinstance(floor, ProvableFloor) else None
+
+
 def kind_of(data: bytes) -> type[Floor]:
     """Which version a floor claims to be of."""
     return ProvableFloor if data.startswith(ProvableFloor.KIND.encode()) else Floor

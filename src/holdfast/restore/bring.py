@@ -20,6 +20,7 @@ from holdfast.archive.parts import Made
 from holdfast.errors import CorruptError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
+from holdfast.proof.floors import tree_of
 from holdfast.proof.names import SegmentName
 from holdfast.prove.heads import Certified, certified, gaps_in, heads
 from holdfast.prove.trees import Trees
@@ -118,7 +119,10 @@ class Bringer:
                 folder=str(self._folder),
                 remains=tuple(
                     [
-                        await self._object(archive.unit, "", floor.remains, floor.rows)
+                        structs.replace(
+                            await self._object(archive.unit, "", floor.remains, floor.rows),
+                            gone=tree_of(floor),
+                        )
                         for _, floor in sorted(out.items())
                     ]
                 ),
