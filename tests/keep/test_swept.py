@@ -50,6 +50,21 @@ def test_regions_that_were_swept_lack_nothing(tmp_path: Path, regions: str) -> N
     play(tmp_path, story, regions)
 
 
+@pytest.mark.parametrize("regions", ["bc", "abc"])
+def test_what_was_swept_since_archives_were_looked_at_is_neither_lost_nor_put_back(
+    tmp_path: Path, regions: str
+) -> None:
+    async def story(world: World, _: Archivist) -> None:
+        before = {id: world.keys(id) for id in ALL}
+
+        report = await (await keeper_of(world)).reconcile(whole=False)
+
+        assert (report.findings, report.whole) == ((), False)
+        assert {id: world.keys(id) for id in ALL} == before
+
+    play(tmp_path, story, regions)
+
+
 def test_a_region_without_the_archive_is_given_what_another_has_of_segments(
     tmp_path: Path,
 ) -> None:

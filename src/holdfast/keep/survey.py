@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.keep.drift import Extent, Spans, archived_in, holds, is_archived
+from holdfast.keep.drift import Extent, Spans, archived_in, compare, holds, is_archived
 from holdfast.keep.lost import EpochId
 from holdfast.keep.objects import why_wrong
 from holdfast.keep.repair import Finding
@@ -21,11 +21,11 @@ from holdfast.proof.note import VerifierKey
 from holdfast.proof.statements import Birth, Closed, Gap, Heartbeat
 from holdfast.read import shown
 from holdfast.read.listings import whole_listings
-from holdfast.regions import Regions, layout
+from holdfast.regions import Regions, layout, units
 from holdfast.regions.layout import CheckpointKey
 from holdfast.regions.listing import list_everywhere, look_at_cookies
 from holdfast.regions.manifests import Manifests, Units, list_archive
-from holdfast.regions.port import Listing, Present, RegionId, Unknown
+from holdfast.regions.port import Level, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.retaining import Retaining, Retentions
 
@@ -91,7 +91,7 @@ class Surveyor:
 
     async def survey(self, *, whole: bool) -> Survey:
         """One survey. whole: of archives too, and from the beginning of every ledger; else so, too,
-        if a region lacks the newest of what it held."""
+        if a region lacks the newest of what it held, and of archives if these may tell why."""
         regions = tuple(self._regions)
         seen = _Seen({region.id: {} for region in regions}, {})
         absent: dict[RegionId, str] = {}
@@ -116,7 +116,8 @@ class Surveyor:
         for node, start in starts.items():
             for prefix, after in whole_listings(node, sizes[node], start):
                 seen.add(await list_everywhere(regions, prefix, after, absent))
-        archives = await self._archives(regions, seen, absent) if whole else {}
+        looked = whole or await self._may_be_archived(seen, absent, extents, starts)
+        archives = await self._archives(regions, seen, absent) if looked else {}
         # Last: a part that was deleted meanwhile has a floor by now.
         retained = await list_everywhere(regions, layout.RETENTION_PREFIX, "", absent)
         seen.add(retained)
@@ -125,7 +126,7 @@ class Surveyor:
         await look_at_cookies(self._regions, absent)
         held = {region: keys for region, keys in seen.held.items() if region not in absent}
         archives = {id: found for id, found in archives.items() if id in held}
-        if whole:
+        if looked:
             there = set().union(*held.values())
             self._archived |= archived_in(archives, there, retaining.out)
         archived = {id: self._archived.get(id, {}) for id in held}
@@ -148,6 +149,26 @@ class Surveyor:
             archived=archived,
             retaining=retaining,
         )
+
+    async def _may_be_archived(
+        self,
+        seen: "_Seen",
+        absent: Mapping[RegionId, str],
+        extents: Mapping[EpochId, Extent],
+        starts: Mapping[str, int],
+    ) -> bool:
+        """Whether some segment is lacking that was perhaps archived, and swept, since archives were
+        last looked at: it is neither lost nor to be put back."""
+        held = {id: keys for id, keys in seen.held.items() if id not in absent}
+        archived = {id: self._archived.get(id, {}) for id in held}
+        drift = compare(held, extents, starts, _ranges(self._statements.gaps), archived)
+        sealed = [lack.sealed_us for lack in drift.lacks if lack.sealed_us]
+        if not sealed and not drift.missing:
+            return False
+        first = f"day={units.day_at(0 if drift.missing else min(sealed))}"
+        asked = (self._regions.by_id[id].level(layout.ARCHIVE_PREFIX) for id in held)
+        levels = await asyncio.gather(*asked)
+        return any(not isinstance(each, Level) or each.folders[-1:] >= (first,) for each in levels)
 
     async def but_for_swept(self, findings: Sequence[Finding]) -> list[Finding]:
         """The findings, without those of segments that were swept between listing and reading."""
