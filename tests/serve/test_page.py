@@ -126,8 +126,8 @@ def test_each_page_says_whether_anything_is_known_to_be_lost() -> None:
 
     assert told() == ["Nothing holds it back; no loss is known"]
     assert told(gaps=(gap,)) == ["Nothing holds it back", "1 known gap"]
-    assert told(holding_back=(silent,))[-1] == "No loss is known"
-    assert told(holding_back=(silent, hole))[-1] == "Something acknowledged may be lost"
+    assert told(holding_back=(silent,))[0] == "No loss is known"
+    assert told(holding_back=(silent, hole))[0] == "Something acknowledged may be lost"
     assert not any("loss" in each for each in told(complete_through_us=None))
 
 
