@@ -87,7 +87,7 @@ class Machine:
         self.sweeper: Sweeper | None = None
         self.retention: SimRetention | None = None
         self.rules = RULES if world.has_rules else ()
-        if world.has_rules and name != "m0" and world.draw.random() < 0.3:
+        if world.has_rules and name != "m0" and world.draw.random() < 0.6:
             self.rules = LONGER
         world.watch.rules[name] = self.rules
         self.requests: list[Request] = []

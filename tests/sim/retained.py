@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 TENANT = "t"  # of whom a whole class goes; of others, every second request
-MIN_DAYS, MAX_DAYS = 1, 2
+MIN_DAYS, MAX_DAYS = 1, 3
 LONGER_DAYS = 6
 Opened = Mapping[SegmentKey, Sequence[bytes]]
 DELETER: ContextVar[str] = ContextVar("deleter", default="")  # whose expiry is at work
@@ -131,7 +131,7 @@ class Watch:
 
     def check_gone(self) -> None:
         """In the end nothing lies anywhere that was let go, but for what somebody holds since."""
-        out, held = self.out(), self._standing()
+        out, held = self.out(), self._held()
         for id, store in self._world.stores.items():
             for text in store.keys(layout.ARCHIVE_PREFIX):
                 key, data = layout.known_key(text), store.peek(text) or b""
@@ -139,18 +139,21 @@ class Watch:
                 if is_part and not held & _tenants(data):
                     self._wrong(f"{text} lies in {id} in the end")
 
-    def _standing(self) -> set[str]:
-        """Of whom there are holds in any store that nobody released."""
-        found: dict[str, set[bytes]] = {}
+    def standing(self) -> list[str]:
+        """The ids of holds in any store that nobody released."""
+        found: set[str] = set()
         over: set[str] = set()
         for store in self._world.stores.values():
-            for text in store.keys(layout.RETENTION_PREFIX):
-                key = layout.known_key(text)
-                if isinstance(key, HoldKey) and key.is_release:
-                    over.add(key.id)
-                elif isinstance(key, HoldKey):
-                    found.setdefault(key.id, set()).add(store.peek(text) or b"")
-        notes = [data for id, datas in found.items() if id not in over for data in datas]
+            for key in map(layout.known_key, store.keys(layout.RETENTION_PREFIX)):
+                if isinstance(key, HoldKey):
+                    (over if key.is_release else found).add(key.id)
+        return sorted(found - over)
+
+    def _held(self) -> set[str]:
+        """Of whom those are."""
+        keys = [layout.retained_key(HoldKey(id)) for id in self.standing()]
+        stores = self._world.stores.values()
+        notes = {data for key in keys for store in stores if (data := store.peek(key))}
         return {statements.read(data, Hold).statement.tenant for data in notes}
 
     def _check_age(self, deleter: str, at: Out, which: str, done: str) -> None:

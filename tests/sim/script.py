@@ -343,9 +343,8 @@ class Script:
 
     def hold_or_release(self) -> None:
         """A person holds what somebody has, or releases a hold."""
-        held = sorted(self.world.watch.held)
-        if held and self.draw.random() < 0.5:
-            self.person.release(self.draw.choice(held))
+        if standing := self.world.watch.standing():
+            self.person.release(self.draw.choice(standing))
         else:
             self.person.hold(self.draw.choice(["", "t", "u"]))
 

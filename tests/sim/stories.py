@@ -378,11 +378,11 @@ async def expired(script: "Script") -> None:
         script.later(0.3 * draw.random(), machine.archive)
     await script.until(lambda: any(world.archives().values()), 5.0)
     await script.wait(0.3, 0.6)
-    if draw.random() < 0.8:
+    if draw.random() < 0.7:
         for machine in (writer, other):
             machine.sweep()
         await script.wait(1.0, 1.5)
-    if draw.random() < 0.7:
+    if draw.random() < 0.6:
         await script.wait(6.0, 14.0)  # until some of them are old enough
     await script.know()
     for _ in range(2):
@@ -392,24 +392,26 @@ async def expired(script: "Script") -> None:
 async def _let_go(script: "Script", one: "Machine", other: "Machine") -> None:
     world, draw = script.world, script.draw
     store = script.store()
-    kind = draw.choice(["", "", "slow", "mixed", "down", "wipe"])
-    if kind == "slow":
+    kind = draw.choice(["two", "slow", "mixed", "down", "wipe", "race", "race", "heir", "heir"])
+    seconds = 0.4
+    if kind in ("slow", "mixed"):
         for each in world.stores.values():
-            each.weather = Weather(slow=0.05)
-    elif kind == "mixed":
-        for each in world.stores.values():
-            each.weather = Weather(before=0.3)
+            each.weather = Weather(slow=0.05) if kind == "slow" else Weather(before=0.3)
     elif kind == "down":
         store.weather = Weather(down=True)
     elif kind == "wipe":
         script.wiped(store)
-    for machine in (one, other):
-        writes = draw.randint(0, 12) if draw.random() < 0.3 else None
-        script.later(0.3 * draw.random(), machine.expire, writes)
-    if draw.random() < 0.7:
-        script.later(0.5 * draw.random(), script.hold_or_release)
+    elif kind == "race":  # whoever lets go is slow, whoever holds is not
+        seconds = 2.5
+        world.ways |= {(one.name, id): 0.05 for id in world.stores}
+    writes = draw.randint(3, 20) if kind == "heir" or draw.random() < 0.3 else None
+    script.later(0.3 * draw.random(), one.expire, writes)
+    if kind != "race":
+        script.later(1.0 if kind == "heir" else 0.3 * draw.random(), other.expire)
+    script.later(seconds * draw.random(), script.hold_or_release)
     script.later(draw.random(), other.keep, True)
-    await script.wait(0.7, 1.5)
+    script.later(2 * draw.random(), other.sweep)
+    await script.wait(seconds + 0.7, seconds + 1.5)
     if kind == "wipe":
         await script.wait(LOOK_SECONDS_MAX, LOOK_SECONDS_MAX + 1.0)
         world.restore(store)
