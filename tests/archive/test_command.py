@@ -1,5 +1,6 @@
 """`holdfast archive` on the directories of a trail, with real processes for the work."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -12,8 +13,10 @@ from holdfast.cli.app import run
 from holdfast.cli.doctor import _data
 from holdfast.cli.exits import GOOD, UNREACHED
 from tests.archive.days import laid_out, trail_of
+from tests.archive.swept import swept_trail
 from tests.cli.test_documents import EXAMPLES, shape
 from tests.read.trails import World
+from tests.serve.running import running
 
 
 @pytest.mark.slow
@@ -88,3 +91,20 @@ def test_sweep_prints_what_it_removed_and_reconcile_brings_an_archive_back(
 def hint_of(data: Path, region: str) -> str:
     """The number of its table's newest version."""
     return (data / "regions" / region / f"{METADATA_PREFIX}{HINT}").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_server_that_archives_nothing_brings_an_archive_back(tmp_path: Path) -> None:
+    world = World()
+    asyncio.run(swept_trail(world, tmp_path / "cache"))
+    data = laid_out(world, tmp_path / "data")
+    lost = data / "regions" / "c" / "ev" / "arc"
+    before = {path.name for path in lost.rglob("*.note")}
+    shutil.rmtree(lost)
+
+    with running(data) as server:
+        server.inside(lambda: server.system.keeper.reconcile(whole=True))
+        server.wait_until(lambda: {path.name for path in lost.rglob("*.note")} == before)
+
+    assert before
