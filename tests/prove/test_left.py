@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import functools
+import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.archive.rules import Rule
+from holdfast.model import Query
 from holdfast.proof import (
     MalformedError,
     MismatchError,
     ProofError,
     SignatureError,
+    export,
     merkle,
     names,
     tenants,
@@ -26,11 +29,15 @@ from holdfast.proof import (
 from holdfast.proof.certificate import Head, HeadOfLeft, Shown
 from holdfast.proof.floors import Floor, ProvableFloor, Tree, verify_floor
 from holdfast.proof.left import Gone, Left, Stated, WholeLeft
+from holdfast.prove.export import Asked
 from holdfast.prove.prover import Prover
+from holdfast.prove.stretches import Span
 from holdfast.regions import kinds, signing
 from holdfast.regions.signing import SigningKey
 from holdfast.regions.units import DAY_US, HOUR_US
-from tests.archive.days import FIRST_US, archivist
+from holdfast.serve.files import FILES
+from tests.archive.days import FIRST_US, archivist, person
+from tests.proof.proofs import drained
 from tests.prove.certificates import Line, checked, opened, proven, records_in, written
 from tests.read.trails import TRAIL, World, Writer
 from tests.retention.years import Years
@@ -71,7 +78,7 @@ def _trail(world: World) -> None:
     writer.close()
 
 
-async def _certificates(folder: Path) -> dict[Of, bytes]:
+async def _made(folder: Path) -> tuple[dict[Of, bytes], tuple[bytes, bytes]]:
     world = World()
     _trail(world)
     keeper = await archivist(world, folder / "keeper", DEBUG, NOISE)
@@ -84,21 +91,29 @@ async def _certificates(folder: Path) -> dict[Of, bytes]:
     await reader.pass_once()
     regions = world.regions()
     regions.tag_key = kinds.verify_cookie(TRAIL.cookie("a"), TRAIL.trail).statement.tag_key
-    certifier = Prover(reader, regions, world.host, 1.0).certifier
-    return {
+    prover = Prover(reader, regions, world.host, 1.0, lambda: person(world))
+    made = {
         (tenant, records): b"".join(
-            [piece async for piece in certifier.certificate(tenant, *SPAN, records)]
+            [piece async for piece in prover.certifier.certificate(tenant, *SPAN, records)]
         )
         for tenant in KEPT
         for records in (True, False)
     }
+    asked = Asked(Span(*SPAN), Query(tenant="acme"), "ndjson")
+    file = b"".join([piece async for piece in prover.exporter.file(asked, FILES["ndjson"])])
+    return made, (file, await prover.exporter.receipt(asked, FILES["ndjson"]))
 
 
 @functools.cache
-def certificates() -> dict[Of, bytes]:
-    """By whose they are, and whether with records: of a day of which two classes were let go."""
+def made() -> tuple[dict[Of, bytes], tuple[bytes, bytes]]:
+    """Certificates of a day of which two classes were let go, by whose they are and whether with
+    records; and an export of acme's, with its receipt."""
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_certificates(Path(folder)))
+        return asyncio.run(_made(Path(folder)))
+
+
+def certificates() -> dict[Of, bytes]:
+    return made()[0]
 
 
 def good(tenant: str | None = "acme", records: bool = True) -> bytes:
@@ -133,6 +148,26 @@ def test_all_that_is_left_is_proven_and_what_went_is_named(
         )
         assert any("by class debug: actions" in each for each in found.facts()["not shown"])  # type: ignore[attr-defined]
     assert len(records_in(data)) == (KEPT[tenant] if records else 0)
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_an_export_is_proven_to_have_all_that_is_left(records: bool) -> None:
+    file, receipt = made()[1]
+    proof, salt_id = good("acme", records), known(good("acme"))
+
+    def check(file: bytes, proof: bytes) -> export.Proven:
+        beside = io.BytesIO(proof)
+        return drained(export.check(receipt, io.BytesIO(file), TRAIL.trail, beside, salt_id))
+
+    found = check(file, proof)
+
+    assert (found.code, found.said.complete, found.said.events) == (0, "stated", 6)
+    assert found.complete.startswith("proven by the certificate, but for what rules let go")
+    assert found.reason.startswith("but for up to 9 records")
+    with pytest.raises(MismatchError, match="another time or tenant"):
+        check(file, good("dörte", records))
+    with pytest.raises(MismatchError):
+        check(file, bent(good(), withhold))
 
 
 def test_each_floor_is_shown_once_and_only_where_something_rests_on_it() -> None:

@@ -13,6 +13,7 @@ from holdfast.errors import RejectedError, UnavailableError
 from holdfast.model import Query, RetainedOut
 from holdfast.proof import event
 from holdfast.prove.prover import Prover
+from holdfast.read import evidence, gone
 from holdfast.read.reader import Reader
 from holdfast.regions import kinds
 from holdfast.regions.retained import Floor
@@ -159,6 +160,25 @@ def test_every_event_that_is_left_is_proven(tmp_path: Path) -> None:
             for _ in event.check(data, TRAIL.trail):
                 pass
             assert json.loads(json.loads(data)["record"])["id"] == id
+
+    play(tmp_path, story)
+
+
+def test_what_stays_is_fetched_again_where_its_copy_is_bent(tmp_path: Path) -> None:
+    async def story(found: Years, reader: Reader) -> None:
+        await let_go(found)
+        now = await fresh(found, tmp_path)
+        certify = prover(found, now).certifier.certificate
+        before = await file_of(certify("acme", *SPAN))
+        [floor] = (await Retentions().look(found.world.regions())).out.values()
+        for path in (tmp_path / "other").rglob(f"{floor.remains}*"):
+            path.write_bytes(b"bent")
+        evidence._gone.cache_clear()
+        gone._tree.cache_clear()
+
+        after = await asyncio.wait_for(file_of(certify("acme", *SPAN)), 20)
+
+        assert after == before
 
     play(tmp_path, story)
 

@@ -25,6 +25,7 @@ BLOCK_LEAVES = 1024
 LINES = "ndjson"
 KINDS = (LINES, "csv", "parquet")
 PROVABLE, STATED = "provable", "stated"
+BUT_LET_GO = ", but for what rules let go"
 _FILTER = re.compile(r"[a-z]{1,32}")
 
 
@@ -147,6 +148,11 @@ class Export(Certified):
             raise MalformedError("it says the wrong thing of how its completeness is known")
 
     @property
+    def is_of_all(self) -> bool:
+        """Whether a certificate can prove that these are all, or all that rules left."""
+        return completeness_of(self.filter, is_less=False) == PROVABLE
+
+    @property
     def tenant(self) -> str | None:
         """Whose records it is of; None: all."""
         return dict(self.filter).get("tenant")
@@ -219,11 +225,12 @@ def check(
         file.seek(0)
         yield from _check_all(proven, file, trail, proof, salt_id)
     else:
-        if said.complete == PROVABLE:
+        if said.is_of_all:
             proven.complete += "; a certificate of completeness of the same time proves it"
             proven.complete += f" of a file as {LINES}" * (said.kind != LINES)
+            proven.complete += BUT_LET_GO * bool(said.let_go)
         else:
-            proven.complete += ": no certificate proves what filters leave out, or rules let go"
+            proven.complete += ": no certificate proves what filters leave out"
         proven.stated.append("that these are all that match, and that they are the trail's")
         regions = ", ".join(each.region for each in said.region)
         proven.stated.append(f"that there are no other nodes, as these regions showed: {regions}")
@@ -275,7 +282,7 @@ def _check_all(
     """Hold the file against a certificate: it has each record that was received in that time."""
     said, beside = proven.said, _Beside(file)
     yield "the certificate is of what the receipt says: its time, and its tenant if any"
-    if said.kind != LINES or said.complete != PROVABLE:
+    if said.kind != LINES or not said.is_of_all:
         raise MalformedError(
             f"a certificate proves an export as {LINES}, with no filter but a tenant"
         )
@@ -287,11 +294,11 @@ def _check_all(
     found = yield from certificate.check(first, proof, trail, salt_id, beside.see)
     yield "each record that the certificate has of that time is in the file, and no other"
     beside.finish()
-    if found.code:
-        proven.code, proven.reason = found.code, found.reason
+    proven.code, proven.reason = found.code or proven.code, found.reason
     proven.stated += found.stated
     if found.code != 3:
         proven.complete = "proven by the certificate" + ", but for gaps" * (found.code == 4)
+        proven.complete += BUT_LET_GO * bool(found.let_go)
     if beside.outside:
         proven.complete += ", but for the first and last segments"
         proven.stated.append(

@@ -15,7 +15,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -273,11 +272,19 @@ class Adopting:
         found: list[Archived] = []
         stack = self._holdings.stack
         for unit, _ in [*stack.adopted.within(node, start, end)]:
-            path = await self._evidence(unit)
             parts = tuple(p for p in stack.parts_of(unit) if may_hold(p, tenant))
-            remains = [await self._remains(unit, floor) for floor in stack.floors_of(unit)]
-            asked = evidence.Asked(path, parts, tuple(remains), node, start, end, tenant)
-            found += await self.with_parts(parts, partial(self._contents, asked))
+
+            async def some(
+                unit: Unit = unit, parts: tuple[FoldSource, ...] = parts
+            ) -> tuple[Archived, ...]:
+                path = await self._evidence(unit)  # each time: what is of no use is put out
+                remains = [await self._remains(unit, floor) for floor in stack.floors_of(unit)]
+                asked = evidence.Asked(path, parts, tuple(remains), node, start, end, tenant)
+                return await asyncio.wrap_future(
+                    self._host.compute.submit(evidence.contents_of, asked)
+                )
+
+            found += await self.with_parts(parts, some)
         return found
 
     async def gone(self, node: NodeId, tags: Mapping[int, str | None]) -> dict[int, list[Gone]]:
@@ -298,9 +305,6 @@ class Adopting:
                 for at, line in await self.with_parts((), lines):
                     found.setdefault(at, []).append(line)
         return found
-
-    async def _contents(self, asked: evidence.Asked) -> tuple[Archived, ...]:
-        return await asyncio.wrap_future(self._host.compute.submit(evidence.contents_of, asked))
 
     async def _remains(self, unit: Unit, floor: Floor) -> str:
         """What stays of a class that was let go, from whichever region has it."""
