@@ -1,5 +1,6 @@
 """Nothing is deleted by what one look says, without what stays of it, or past stores that know."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,25 @@ def test_segments_stay_where_what_stays_of_their_unit_is_not(tmp_path: Path) -> 
         assert not found.parts("a") and (lacking, small(world, "c")) == (SEGMENTS, [])
 
     years(tmp_path, story, swept=False)
+
+
+def test_what_is_left_over_stays_while_something_that_is_named_is_lacking(tmp_path: Path) -> None:
+    async def story(found: Years) -> None:
+        world = found.world
+        [named] = found.parts("b", "default")
+        data = world.stores["b"].objects[named][0]
+        of_rest = layout.archived_key(DAYS[0], "default", hashlib.sha256(b"rows").hexdigest())
+        world.now_us -= 2 * DAY_US
+        world.put(of_rest, b"rows", "b")
+        world.now_us += 2 * DAY_US
+        world.remove(named, "b")
+
+        await found.retention().expire()
+        lacking = found.parts("b", "default"), found.parts("b")
+        world.put(named, data, "b")
+        await found.retention().expire()
+
+        assert lacking == ([of_rest], [])
+        assert found.parts("b", "default") == [named]
+
+    years(tmp_path, story)

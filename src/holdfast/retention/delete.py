@@ -83,13 +83,14 @@ class Deletion:
         named since. Nor may anything go while what stays of the class is not good there: as long as
         its rows lie somewhere, that can be made again.
         """
-        there, why = to_remove(self._look.known[region.id], floor, self._host.now_us())
+        out = {*self._look.retaining.out, (floor.unit, floor.retention)}
+        there, why = to_remove(self._look.known[region.id], floor, out, self._host.now_us())
         if not there or why:
             return there, why
         now = await self._look.day_again(region, units.day_of(floor.unit))
         if isinstance(now, Unknown):
             return (), now.reason
-        again, why = to_remove(now, floor, self._host.now_us())
+        again, why = to_remove(now, floor, out, self._host.now_us())
         kept = await region.read(remains_key(floor))
         data = kept.data if isinstance(kept, Present) else b""
         if (await self._host.offload(hashlib.sha256, data)).hexdigest() != floor.remains:

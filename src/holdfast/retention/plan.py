@@ -127,11 +127,15 @@ def _touches(hold: Hold, part: Part) -> bool:
     return hold.touches(part.tenants, parse_time(part.earliest), parse_time(part.latest))
 
 
-def to_remove(known: Known, floor: Floor, now_us: int) -> tuple[tuple[Listed, ...], str]:
+def to_remove(
+    known: Known, floor: Floor, out: Collection[Out], now_us: int
+) -> tuple[tuple[Listed, ...], str]:
     """What a region must delete below a floor, and why it may not: "" where it may.
 
     With the parts of the class go those that nothing names any more: they may have its rows. What
-    names them may be a manifest that does not verify, as read this time; so then nothing goes.
+    names them may be a manifest that does not verify, as read this time; so then nothing goes. And
+    they stay while the day lacks anything that is named: they may be all that is left of it there.
+    out: the classes that are let go.
     """
     archive = known.units.get(floor.unit)
     if archive is None:
@@ -143,7 +147,8 @@ def to_remove(known: Known, floor: Floor, now_us: int) -> tuple[tuple[Listed, ..
         return (), "its archive has other parts in this class than those that were let go"
     day = units.day_of(floor.unit)
     keys = {layout.archived_key(day, floor.retention, sha256) for sha256 in hashes}
-    keys |= set(_left_over(known, day, now_us))
+    if _has_all(known, day, out):
+        keys |= set(_left_over(known, day, now_us))
     return tuple(known.listed[key] for key in sorted(keys) if key in known.listed), ""
 
 
@@ -156,6 +161,12 @@ def _unread(known: Known, day: str) -> str:
         if archive is None or archive.generation < key.generation:
             return layout.archive_key(key.unit, key.generation)
     return ""
+
+
+def _has_all(known: Known, day: str, out: Collection[Out]) -> bool:
+    """Whether all that manifests of a day name is listed, but for what is let go."""
+    archives = (each for name, each in known.units.items() if units.day_of(name) == day)
+    return all(objects_left(each, out).keys() <= known.listed.keys() for each in archives)
 
 
 def _left_over(known: Known, day: str, now_us: int) -> Iterator[str]:
