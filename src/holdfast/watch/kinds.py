@@ -97,7 +97,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "It answers, and counts for nothing: its cookie is gone or another's, or its store does "
         "not do what the quorum rests on.",
         (
-            Step("Was it mounted, moved or emptied? Never make a region again by hand."),
+            Step("Was it mounted, moved or emptied? Never recreate a region by hand."),
             Step("Try the store, and see its cookie:", "holdfast doctor --data DIR"),
         ),
         _REGIONS,

@@ -167,7 +167,7 @@ def sheet(view: ReportView) -> Markup:
             el(
                 "div",
                 el("h1", f"{_title(view)}, {period}"),
-                el("p", made, mono(view.trail), ". What it says can be found again without us."),
+                el("p", made, mono(view.trail), ". All of it can be checked without us."),
                 class_="hd",
             ),
             _finding(view),
@@ -214,7 +214,7 @@ def _completeness(view: ReportView) -> tuple[Mood, str]:
     began = view.began_us
     if began is not None and began >= view.period.to_us:
         later = f"The trail began later, {_utc(began)} UTC:"
-        return "behind", f"{later} it holds of this period what was brought in since."
+        return "behind", f"{later} of this period it holds what was brought in since."
     if view.gaps:
         lost = sum(gap.end - gap.start for gap in view.gaps)
         gaps = counted(len(view.gaps), "declared gap")

@@ -40,7 +40,7 @@ def render(view: StartView) -> bytes:
         ("From Python", "It tries again, and what it sends twice is stored once.", _python(view)),
         (
             "You get a receipt",
-            f"201 means that {needs} regions hold it, and nothing else is answered so.",
+            f"201 means that {needs} regions hold it; no other answer does.",
             el(
                 "pre",
                 '{"segment": "0000000000-000001-…", "receipt": "holdfast-receipt/1\\n…",\n'
@@ -89,7 +89,7 @@ def _waiting() -> Markup:
         "p",
         glyph("none"),
         el("b", " waiting for the first event"),
-        " This page turns into the search when it is here (without JavaScript, ",
+        " This page turns into the search once it has arrived (without JavaScript, ",
         el("a", "look again", href="/"),
         "). A click on its time opens it, with its proof.",
         class_="panel pad mt",
