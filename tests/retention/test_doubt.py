@@ -184,6 +184,7 @@ def test_nothing_goes_that_a_rule_of_now_keeps_for_longer(tmp_path: Path) -> Non
             (told + "too young until 2028-11-26T00:00:00.000000Z",),
             (told + "no rule says when it goes",),
         ]
+        assert not any(r.expiring[0].late_us(found.world.now_us + DAY_US) for r in reports)
         assert there == [True] * 3 and not any(found.parts(id) for id in ALL)
 
     years(tmp_path, story)

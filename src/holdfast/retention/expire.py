@@ -62,6 +62,7 @@ from holdfast.retention.plan import (
     candidates,
     described,
     distinct,
+    due_of,
     holding,
     left_in,
     parts_in,
@@ -106,11 +107,13 @@ class _Round(Struct, frozen=True):
 
 
 class _StayError(Exception):
-    """Why a class of a unit stays, for now. by: the holds that forbid it."""
+    """Why a class of a unit stays, for now. by: the holds that forbid it. due_us: when it may go
+    instead; None: no rule forbids it."""
 
-    def __init__(self, why: str, by: tuple[Hold, ...] = ()) -> None:
+    def __init__(self, why: str, by: tuple[Hold, ...] = (), due_us: int | None = None) -> None:
         super().__init__(why)
         self.by = by
+        self.due_us = due_us
 
 
 class Retention:
@@ -378,8 +381,10 @@ class Retention:
         paths = [part.path for part in fetched.parts]
         submitted = self._host.background.submit(classes_in, paths, tuple(self._rules.values()))
         for name in await asyncio.wrap_future(submitted):
-            if why := why_too_young(unit, self._rules.get(name), False, through_us):
-                raise _StayError(f"by the rules of now, some of it is of class {name}: {why}")
+            rule = self._rules.get(name)
+            if why := why_too_young(unit, rule, False, through_us):
+                told = f"by the rules of now, some of it is of class {name}: {why}"
+                raise _StayError(told, due_us=due_of(unit, rule))
 
     async def _remains(self, told: Expiring, fetched: Fetched, folder: Path) -> tuple[Made, Tree]:
         job = Leaving(told.unit, told.retention, fetched.evidence, fetched.parts, str(folder))
@@ -435,7 +440,8 @@ def _staying(told: Expiring, error: _StayError, insists: bool) -> Expiring:
     if insists and error.by:
         raise HeldError(str(error)) from error
     holds = tuple(hold.hold for hold in error.by)
-    return structs.replace(told, why=(str(error),), holds=holds)
+    due_us = told.due_us if error.due_us is None else error.due_us
+    return structs.replace(told, why=(str(error),), holds=holds, due_us=due_us)
 
 
 def _why_not_stored(outcome: Stored | Differs | Unknown) -> str:

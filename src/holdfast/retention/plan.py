@@ -76,16 +76,20 @@ def described(
     unit, retention = at
     parts = next((list(parts_in(each, retention)) for each in archives), [])
     told = rule.text if rule is not None else ""
-    due_us = units.end_us(unit) + rule.max_us if rule is not None and rule.max else 0
     return Expiring(
         unit=unit,
         retention=retention,
         rule=floor.rule if floor is not None else told,
         rows=floor.rows if floor is not None else sum(rows for *_, rows in parts),
         size_bytes=sum(size for _, size, _ in parts),
-        due_us=due_us,
+        due_us=due_of(unit, rule),
         floored=floor is not None,
     )
+
+
+def due_of(unit: str, rule: Rule | None) -> int:
+    """When a class of a unit may go, in µs; 0: no rule says."""
+    return units.end_us(unit) + rule.max_us if rule is not None and rule.max else 0
 
 
 def why_too_young(unit: str, rule: Rule | None, floored: bool, through_us: int | None) -> str:
