@@ -35,6 +35,7 @@ from holdfast.posting import post
 from holdfast.prove.prover import Prover
 from holdfast.read.checkpoints import Checkpoints
 from holdfast.read.compute import Renewing, begin_work
+from holdfast.read.growth import Growth
 from holdfast.read.reader import Reader
 from holdfast.read.search import prepare
 from holdfast.regions import Region, Regions, layout
@@ -102,6 +103,7 @@ class System:
     regions: Regions
     reader: Reader
     checkpoints: Checkpoints
+    growth: Growth
     prover: Prover
     keeper: Keeper
     scrub: Scrub
@@ -156,9 +158,8 @@ async def open_system(
         reader = Reader(regions, host, cache, reader_limits(settings), clocks if write else None)
         if write and elsewhere is None:
             nodes.append(_node(settings, 0, regions, founded.key, host, reader.enter))
-        identity = nodes[0].living_identity if nodes else _person(founded, host)
-        if elsewhere is not None:
-            identity = _one_of(elsewhere, settings, regions.trail, host)
+        one = _one_of(elsewhere, settings, regions.trail, host) if elsewhere else None
+        identity = one or (nodes[0].living_identity if nodes else _person(founded, host))
         closer = Closer(regions, host, identity, float(settings.lost_after_s)) if write else None
         keeper = Keeper(regions, host, closer, identity=identity, suspects=reader.suspects)
         scrub = Scrub(regions, host, settings.scrub_period_days)
@@ -171,6 +172,7 @@ async def open_system(
             regions=regions,
             reader=reader,
             checkpoints=Checkpoints(regions),
+            growth=Growth(regions),
             prover=Prover(reader, regions, host, settings.heartbeat_interval_ms / 1000, identity),
             keeper=keeper,
             scrub=scrub,

@@ -11,7 +11,7 @@ from holdfast.proof import MismatchError, ledger, merkle
 from holdfast.proof.ledger import EMPTY_END, LedgerEnd
 from holdfast.proof.merkle import EMPTY_RANGE, leaf_hash
 from holdfast.prove import paths
-from holdfast.read.growth import Grown, NotShown, consistency_path, grow
+from holdfast.read.growth import Grown, Growth, NotShown, consistency_path
 from holdfast.regions import layout
 from holdfast.regions.port import Unknown
 from tests.archive.days import archived, archivist
@@ -24,7 +24,7 @@ def grown(world: World, writer: Writer, old: int, new: int) -> Grown | NotShown:
     async def story() -> Grown | NotShown:
         regions = world.regions()
         await regions.verify()
-        return await grow(regions, writer.node, old, new)
+        return await Growth(regions).grow(writer.node, old, new)
 
     return run_with_time(lambda _: story())
 
@@ -160,6 +160,57 @@ def test_what_was_swept_is_proven_by_the_evidence_of_archives(tmp_path: Path) ->
         found = grown(world, writer, old, new)
 
         assert isinstance(found, Grown) and (found.old, found.new) == (ends[old], ends[new])
+
+
+def evidence_read(world: World) -> int:
+    """How many objects of evidence were read since it was asked last."""
+    reads = [key for store in world.stores.values() for call, key in store.log if call == "read"]
+    for store in world.stores.values():
+        store.log.clear()
+    return sum(key.endswith(".ndjson.zst") for key in reads)
+
+
+def test_units_whose_end_the_node_signed_are_walked_through_once(tmp_path: Path) -> None:
+    async def made(world: World) -> None:
+        writer = open_trail(world)
+        keeper = await archivist(world, tmp_path)
+        await keeper.archive(0)
+        await sweep(world, keeper)
+        regions = world.regions()
+        await regions.verify()
+        growth = Growth(regions)
+        evidence_read(world)
+
+        first = await growth.grow(writer.node, 0, 12)
+        walked = evidence_read(world)
+        again = await growth.grow(writer.node, 12, 12)
+        last = evidence_read(world)
+
+        assert isinstance(first, Grown) and again == Grown(first.new, first.new, ())
+        assert (walked, last) == (2, 1)  # the first ends where the second begins
+
+    asyncio.run(made(World()))
+
+
+def test_what_is_known_to_be_signed_needs_nothing_that_lies_before_it() -> None:
+    world = World()
+    writer, ends = written(world, 7)
+    for key in world.keys("a", layout.segments_prefix(writer.node))[:5]:
+        world.remove(key)
+
+    async def story() -> tuple[Grown | NotShown, ...]:
+        regions = world.regions()
+        await regions.verify()
+        growth = Growth(regions)
+        before = await growth.grow(writer.node, 6, 7)
+        growth.note(writer.node, ends[5])
+        return before, await growth.grow(writer.node, 6, 7), await growth.grow(writer.node, 4, 7)
+
+    before, known, older = run_with_time(lambda _: story())
+
+    missing = NotShown(0, "segment 0 is in none of the regions listed")
+    assert (before, older) == (missing, missing)
+    assert isinstance(known, Grown) and (known.old, known.new) == (ends[6], ends[7])
 
 
 def test_what_was_swept_and_is_in_no_good_evidence_is_not_shown(tmp_path: Path) -> None:

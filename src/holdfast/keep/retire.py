@@ -18,7 +18,7 @@ from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.proof import MismatchError, names, statements
 from holdfast.proof.ledger import LedgerEnd
-from holdfast.read.growth import NotShown, grow
+from holdfast.read.growth import Growth, NotShown
 from holdfast.regions import Regions, layout, signing
 from holdfast.regions.kinds import Retired
 from holdfast.regions.port import RegionId
@@ -127,7 +127,7 @@ async def _end(regions: Regions, node: NodeId, size: int | None, decided: Ledger
         reason = f"the ledger ends with {decided.size} segments"
         raise RejectedError("no-node", Problem(0, "--at", reason))
     try:
-        found = await grow(regions, node, size, size)
+        found = await Growth(regions).grow(node, size, size)
     except MismatchError as error:
         raise CorruptError(str(error)) from error
     if isinstance(found, NotShown):

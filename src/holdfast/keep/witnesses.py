@@ -17,7 +17,7 @@ from holdfast.ports import Host
 from holdfast.proof import ProofError, note
 from holdfast.proof.names import node_id
 from holdfast.proof.note import Checkpoint
-from holdfast.read.growth import NotShown, grow
+from holdfast.read.growth import Growth, NotShown
 from holdfast.regions import Regions, layout
 from holdfast.regions.cosignature import WitnessKey, cosigned_at
 from holdfast.regions.layout import CheckpointKey
@@ -112,6 +112,7 @@ class Witnesses:
         self._quorum = quorum
         self._post = post
         self._known = {each.id: _Known(each) for each in asked}
+        self._growth = Growth(regions)
         self._newest = 0
         self._cosigned = 0
         self._waiting_us = 0
@@ -201,11 +202,12 @@ class Witnesses:
         for _ in range(2):  # a 409 tells the size to begin from
             if known.asked_from > point.size:
                 return f"it has seen {known.asked_from} segments, and this is {point.size}"
-            found = await grow(self._regions, identity.node, known.asked_from, point.size)
+            found = await self._growth.grow(identity.node, known.asked_from, point.size)
             if isinstance(found, NotShown):
                 return found.reason
             if found.new.root != point.root:
                 return "the names in the regions do not give the root that was signed"
+            self._growth.note(identity.node, found.new)
             body = _body(known.asked_from, found.path, data)
             status, answer = await self._post(f"{known.asked.url}/add-checkpoint", body)
             if status != 409:

@@ -9,7 +9,7 @@ from holdfast.errors import CorruptError, Problem, RejectedError
 from holdfast.proof import MismatchError, ProofError, names
 from holdfast.proof.note import encode_base64
 from holdfast.read.checkpoints import Look, Newest
-from holdfast.read.growth import NotShown, grow
+from holdfast.read.growth import NotShown
 from holdfast.wiring import System
 
 
@@ -101,7 +101,7 @@ async def consistency_answer(system: System, asked: dict[str, Any]) -> Consisten
     if old > new:
         raise _bad("new", "is smaller than `old`: a ledger never shrinks")
     try:
-        found = await grow(system.regions, node, old, new)
+        found = await system.growth.grow(node, old, new)
     except MismatchError as error:
         raise CorruptError(f"node {node}: {error}") from error
     if isinstance(found, NotShown):
