@@ -64,6 +64,37 @@ class Breaking(Executor):
         raise BrokenExecutor("broken")
 
 
+class Dying(Executor):
+    """A pool whose worker dies with its first job."""
+
+    def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[int]:  # type: ignore[override]
+        job: Future[int] = Future()
+        job.set_exception(BrokenExecutor("died"))
+        return job
+
+
+class Crowded(Executor):
+    """A pool that the machine has no process for."""
+
+    def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[int]:  # type: ignore[override]
+        raise OSError(11, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("again", [Crowded, None])
+def test_a_job_ends_where_no_other_worker_can_be_started(again: type[Executor] | None) -> None:
+    made = 0
+
+    def make() -> Executor:
+        nonlocal made
+        made += 1
+        if made > 1 and again is None:
+            raise OSError(24, "Too many open files")
+        return again() if made > 1 and again is not None else Dying()
+
+    with pytest.raises(BrokenExecutor, match="no worker process can be started"):
+        Renewing(make).submit(abs, -1).result(5)
+
+
 class Busy(Executor):
     """A pool that has not come to a job yet."""
 

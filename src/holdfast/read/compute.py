@@ -77,6 +77,9 @@ class Renewing(Executor):
             else:
                 _fail(outcome, error)
             return
+        except OSError as error:
+            _fail(outcome, _not_started(error))
+            return
 
         def finished(done: Future[Result]) -> None:
             if done.cancelled():
@@ -109,7 +112,10 @@ class Renewing(Executor):
             if self._over:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             if self._pool is None:
-                self._pool = self._make()
+                try:
+                    self._pool = self._make()
+                except OSError as error:
+                    raise _not_started(error) from error
             return self._pool
 
     def _lost(self, pool: Executor) -> None:
@@ -167,6 +173,11 @@ def begin_work(nice: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _not_started(error: OSError) -> BrokenExecutor:
+    """For want of memory, processes or open files: no fault of what a job reads or writes."""
+    return BrokenExecutor(f"no worker process can be started: {error}")
 
 
 def _fail(outcome: Future[Result], error: BaseException) -> None:
