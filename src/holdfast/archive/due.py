@@ -13,7 +13,7 @@ from holdfast.regions.kinds import Archive
 from holdfast.regions.manifests import Units
 from holdfast.times import format_us
 
-NAMES_AT_ONCE = 4096
+NAMES_AT_ONCE = 512  # a server does nothing else while so many are parsed: some milliseconds
 
 
 class Due:
@@ -40,7 +40,10 @@ class Due:
         self.at = archive.unit
         ledgers = {}
         for node, start, end, *_ in archive.ledgers:
-            names = [SegmentName.parse(text) for text in await self._reader.names(node, start, end)]
+            names: list[SegmentName] = []
+            for at in range(start, end, NAMES_AT_ONCE):
+                texts = await self._reader.names(node, at, min(end, at + NAMES_AT_ONCE))
+                names += map(SegmentName.parse, texts)
             lost = tuple((low, high) for of, low, high in archive.gaps if of == node)
             names = [n for n in names if not any(low <= n.index < high for low, high in lost)]
             if not names or names[-1].index + 1 != end:
@@ -100,13 +103,16 @@ class Due:
 
     async def _windows(self, day: str, end: int) -> tuple[tuple[str, int], ...]:
         """What is left of a day, which is over then."""
-        hours: dict[str, Size] = {}
+        counts: dict[int, list[int]] = {}  # by the hour that each was sealed in
         for node in self._reader.nodes():
             async for name in self._names(node):
                 if name.sealed_us >= end:
                     break
-                hour = units.hour_at(name.sealed_us)
-                hours[hour] = hours.get(hour, Size()) + Size(1, name.count, name.tenants)
+                size = counts.setdefault(name.sealed_us // units.HOUR_US, [0, 0, 0])
+                size[0] += 1
+                size[1] += name.count
+                size[2] += name.tenants
+        hours = {units.hour_at(at * units.HOUR_US): Size(*size) for at, size in counts.items()}
         return windows(day, hours, self._newest.get(day, ""))
 
     async def _ledger(self, node: NodeId, until_us: int) -> Ledger:

@@ -25,6 +25,7 @@ from holdfast.regions.retained import Floor
 from holdfast.regions.retaining import Out, remains_key
 
 AT_ONCE = 16  # segments; few enough that what is read leaves room for others
+SMALL_BYTES = 32 << 10  # which are hashed sooner than another thread has begun
 
 
 @contextmanager
@@ -158,5 +159,7 @@ class Folder:
 
 
 async def _hashes(data: bytes, sha256: str, host: Host) -> bool:
+    if len(data) <= SMALL_BYTES:
+        return hashlib.sha256(data).hexdigest() == sha256
     digest = await host.offload(hashlib.sha256, data)
     return digest.hexdigest() == sha256
