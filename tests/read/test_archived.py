@@ -315,6 +315,25 @@ def test_a_question_reads_those_parts_that_it_needs(told: Told, tmp_path: Path) 
     with_reader(world, tmp_path, story)
 
 
+def test_who_archives_fetches_nothing_of_what_it_made(tmp_path: Path) -> None:
+    async def main() -> None:
+        world, _ = archived.trail_of()
+        reader = (await archived.archived_by(world, tmp_path))._reader
+        before = await answers(reader)
+        for store in world.stores.values():
+            store.log.clear()
+        await later(world, reader)
+        sweep(world)
+        await later(world, reader)
+
+        assert (await answers(reader)).events == before.events
+        assert len(reader.adopting._holdings.stack.adopted.units) == archived.DAYS
+        assert asked(world, ".parquet") == asked(world, ".zst") == []
+        await reader.stop()
+
+    asyncio.run(main())
+
+
 def test_parts_go_where_they_are_more_than_may_be_kept_and_indexes_stay(
     told: Told, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ from holdfast.errors import HoldfastError, UnavailableError
 from holdfast.model import NodeId
 from holdfast.ports import Host
 from holdfast.proof import ProofError, names, statements
+from holdfast.read.partfiles import EVIDENCE, PART
 from holdfast.read.reader import Reader
 from holdfast.regions import Region, Regions, layout, units
 from holdfast.regions.kinds import Archive
@@ -364,6 +365,8 @@ class Archivist:
                 found.progress(unit.name, "storing")
                 giver = Giver(unit, generation, made, self._host, gone)
                 given = await giver.give(todo, found.identity, self._regions.trail)
+                if not sources and len(given) < len(todo):
+                    await self._reader.adopting.take({_kept_as(e): Path(e.path) for e in made})
             troubles = {id: why for id, why in troubles.items() if not why.is_taken} | {**given}
             # What lies there and cannot be removed stays; another generation has other names.
             todo = [region for region in todo if region.id in given and given[region.id].is_taken]
@@ -441,3 +444,8 @@ def _lacking(known: Collection[Units]) -> tuple[str, ...]:
 def _parts_gone(source: Archive, out: Collection[Out]) -> tuple[tuple[str, str, int, int], ...]:
     """The parts that a manifest names and that are let go."""
     return tuple(part for part in source.parts if (source.unit, part[0]) in out)
+
+
+def _kept_as(made: Made) -> str:
+    """What readers call an object in their cache."""
+    return made.sha256 + (PART if made.retention else EVIDENCE)

@@ -163,6 +163,15 @@ class Adopting:
         for node, several in ranges.items():
             await self._holdings.forget(node, several)
 
+    async def take(self, made: Mapping[str, Path]) -> None:
+        """Have what was made here of a unit that is soon adopted, by its names in the cache: it
+        need not be fetched then. Whoever reads it compares its hash."""
+        try:
+            for name, path in made.items():
+                await self._host.offload(self._holdings.stack.files.take, name, path)
+        except OSError as error:
+            log.warning("what was made of a unit is fetched again when it is asked for: %s", error)
+
     # -- what questions need -------------------------------------------------------------------
 
     async def with_parts(

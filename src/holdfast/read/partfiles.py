@@ -4,6 +4,7 @@ They are fetched again when they are asked for, so that nothing is lost with one
 made of a part stays when the part goes, since a search needs the part only for what it shows.
 """
 
+import shutil
 from collections import OrderedDict
 from collections.abc import Collection
 from pathlib import Path
@@ -57,6 +58,13 @@ class PartFiles:
         temporary.write_bytes(data)
         temporary.replace(self.folder / name)
         self._sizes[name] = len(data)
+
+    def take(self, name: str, path: Path) -> None:
+        """Keep a file that lies elsewhere, and no longer does then. Blocking."""
+        size = path.stat().st_size
+        shutil.move(path, self.folder / f"{name}.tmp")
+        (self.folder / f"{name}.tmp").replace(self.folder / name)
+        self._sizes[name] = size
 
     def drop(self, name: str) -> None:
         """Forget a file that is gone, or not what it was, and the index that was made of it."""
