@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.regions import Region, layout
+from holdfast.regions import disk as disks
 from holdfast.regions.directory import LEFTOVER_US, DirectoryStore
 from holdfast.regions.disk import PosixDisk, Stat
 from holdfast.regions.port import (
@@ -74,6 +75,17 @@ def test_a_create_is_durable_before_it_is_stored(
         ("fsync", "ev/seg"),
         ("unlink", ".tmp/*"),
     ]
+
+
+def test_of_many_bytes_some_at_a_time_are_made_durable(
+    store: DirectoryStore, disk: RecordingDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "SYNC_BYTES", 4)
+
+    assert create(store, data=b"0123456789") == Stored()
+
+    assert [call for call, _ in disk.log][:7] == ["create", *["write", "fsync"] * 3]
+    assert (store.root / KEY).read_bytes() == b"0123456789"
 
 
 def test_directories_are_settled_once(store: DirectoryStore, disk: RecordingDisk) -> None:

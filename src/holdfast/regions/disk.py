@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 FILE_MODE = 0o640
+SYNC_BYTES = 4 << 20  # at a time: beside 48 MB at once, small puts took three times as long
 PRIVATE_MODE = 0o600  # of what only its owner may read: keys
 DIRECTORY_MODE = 0o750
 
@@ -195,11 +196,13 @@ def _stat(facts: os.stat_result) -> Stat:
 
 
 def write_whole(disk: Disk, file: int, data: bytes) -> None:
-    """Write all the bytes and make them durable."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[disk.write(file, rest) :]
-    disk.fsync(file)
+    """Write all the bytes and make them durable; of many, some at a time: whoever makes a few
+    durable on the same disk waits for what was written before."""
+    for start in range(0, max(len(data), 1), SYNC_BYTES):
+        rest = memoryview(data)[start : start + SYNC_BYTES]
+        while rest:
+            rest = rest[disk.write(file, rest) :]
+        disk.fsync(file)
 
 
 def put_file(disk: Disk, root: int, name: str, data: bytes, mode: int = FILE_MODE) -> None:
