@@ -274,12 +274,9 @@ def _surveys(said: JsonObject, now_us: int) -> Iterator[RenderableType]:
     yield heading("Surveys", "by this process")
     if survey is not None:
         mood: Mood = "held" if survey["identical"] else "behind"
-        alike = (
-            "every region holds everything"
-            if survey["identical"]
-            else "not every region holds everything"
-        )
-        text = f"names  {ago(survey['ended'], now_us)}: {alike}, {survey['repaired']:,} repaired"
+        lacks = "nothing that was compared" if survey["identical"] else "something"
+        told = f"{lacks} is lacking, {survey['repaired']:,} repaired"
+        text = f"names  {ago(survey['ended'], now_us)}: {told}"
         yield below(sign(mood, text))
     if scrub is not None:
         read = f"read {scrub['objects']:,} objects, {size(scrub['bytes'])}"
