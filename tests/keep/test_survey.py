@@ -64,6 +64,39 @@ def test_a_long_ledger_is_surveyed_in_listings_that_end_in_time() -> None:
     asyncio.run(main())
 
 
+def test_shards_that_were_swept_are_not_listed_one_by_one() -> None:
+    world, node, stores = _long(BEYOND_MAX + layout.SHARD_SEGMENTS + 2)
+    left = world.keys("b", layout.SEGMENTS_PREFIX)
+    swept, there = left[: 2 * layout.SHARD_SEGMENTS], left[2 * layout.SHARD_SEGMENTS :]
+    for key in swept[1:]:
+        world.remove(key)
+
+    async def listed() -> tuple[dict[str, set[str]], list[str]]:
+        regions = Regions([Region(id, store) for id, store in stores.items()], 2, TRAIL.trail)
+        await regions.verify()
+        stores["c"].log.clear()
+        found = await Surveyor(regions).survey(whole=True)
+        held = {
+            id: {key for key in keys if key.startswith(layout.SEGMENTS_PREFIX)}
+            for id, keys in found.held.items()
+        }
+        every = layout.segments_prefix(node.node)
+        return held, [key for call, key in stores["c"].log if call == "list" and every in key]
+
+    held, first = asyncio.run(listed())
+    world.remove(swept[0], "a")
+    world.remove(swept[0], "c")
+    only_b, again = asyncio.run(listed())
+    world.remove(swept[0], "b")
+    none, last = asyncio.run(listed())
+
+    every, shard = layout.segments_prefix(node.node), layout.shard_prefix(node.node, 0)
+    assert set(map(frozenset, held.values())) == {frozenset([swept[0], *there])}
+    assert only_b == {id: {*there, *(swept[:1] if id == "b" else ())} for id in stores}
+    assert (first, again, last) == ([every, shard, every], [every, shard, every], [every, every])
+    assert none == {id: set(there) for id in stores}
+
+
 @given(size=st.integers(0, 5 * BEYOND_MAX), data=st.data())
 def test_listings_show_a_ledger_from_an_index_on_each_segment_once(
     size: int, data: st.DataObject

@@ -29,6 +29,8 @@ from holdfast.regions.port import Level, Listing, Present, RegionId, Unknown
 from holdfast.regions.region import Region
 from holdfast.regions.retaining import Retaining, Retentions
 
+CALLS_FEW = 2  # listings of a ledger
+
 
 @dataclass(frozen=True, slots=True)
 class Open:
@@ -114,7 +116,7 @@ class Surveyor:
         extents = self._statements.extents(heard)
         sizes = ledger_sizes(extents)
         for node, start in starts.items():
-            for prefix, after in whole_listings(node, sizes[node], start):
+            for prefix, after in await _not_swept(regions, node, sizes[node], start, absent):
                 seen.add(await list_everywhere(regions, prefix, after, absent))
         looked = whole or await self._may_be_archived(seen, absent, extents, starts)
         archives = await self._archives(regions, seen, absent) if looked else {}
@@ -234,6 +236,25 @@ class _Seen:
             self.covered.update(
                 ((region, entry.key), entry.covered) for entry in listing if entry.covered
             )
+
+
+async def _not_swept(
+    regions: Sequence[Region], node: str, size: int, start: int, absent: dict[RegionId, str]
+) -> Sequence[tuple[str, str]]:
+    """As `whole_listings`, without those of shards that no region has anything in: of years, nearly
+    all of them were swept. Few are not worth the question."""
+    calls = [*whole_listings(node, size, start)]
+    if len(calls) <= CALLS_FEW:
+        return calls
+    every, there = layout.segments_prefix(node), set[str]()
+    asked = [region for region in regions if region.id not in absent]
+    levels = await asyncio.gather(*(region.level(every) for region in asked))
+    for region, level in zip(asked, levels, strict=True):
+        if isinstance(level, Unknown):
+            absent[region.id] = level.reason
+        else:
+            there.update(f"{every}{folder}/" for folder in level.folders)
+    return [(prefix, after) for prefix, after in calls if prefix == every or prefix in there]
 
 
 def _is_in_some(
