@@ -597,6 +597,7 @@ def test_a_hold_that_is_placed_before_any_step_of_a_deleter_is_seen_or_sees(
         if not held[0].late:  # it was confirmed
             assert at <= 4 and all(found.parts(id) for id in ALL)
             assert report.expiring[0].why == (f"held by {held[0].hold.hold}",)
+            assert any(floors(found)) == (at == 4)  # between the last look and the floor
         else:
             assert at > 4 and any(floors(found))
 

@@ -237,6 +237,8 @@ class Retention:
                 return await round.deletion.plan(told, archives), None
             if floor is None:
                 floor = await self._floor(told, archives, round.identity, round.through_us)
+                # That took time; what came to be held meanwhile would be hidden, if not deleted.
+                await self._refuse_held(archives, retention, await self._look.again())
             await self._state(floor)
         except _StayError as error:
             return _staying(told, error, insists), None

@@ -1,8 +1,9 @@
 """Legal holds: stated in W regions, and confirmed once no floor was found in R of them after that.
 
 A deleter looks the other way round (`expire`): its floor lies in W before it looks for holds. So of
-the two, one at least sees the other. What was let go before a hold cannot be held any more, and is
-named; it may be deleted already, or soon.
+the two, one at least sees the other; where each does, the floor hides what is held, nothing of it
+is deleted, and `all` names it from then on. What was let go before a hold cannot be held any more,
+and is named; it may be deleted already, or soon.
 """
 
 import asyncio
