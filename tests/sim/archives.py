@@ -63,6 +63,13 @@ class Known:
     def __init__(self, reader: "LightReader") -> None:
         self._reader = reader
 
+    @property
+    def adopting(self) -> "Known":
+        return self
+
+    async def take(self, made: Mapping[str, Path]) -> None:
+        """It keeps no files."""
+
     def completeness(self) -> Completeness:
         return self._reader.judgement.statement()
 

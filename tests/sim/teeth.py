@@ -392,6 +392,13 @@ TEETH: dict[str, Tooth] = {
         1,
         "expired",
     ),
+    "what was let go is deleted before the min of now": Tooth(
+        "retention.plan",
+        "    days = rule.min if floored else rule.max\n    if not days and not floored:",
+        "    days = 0 if floored else rule.max\n    if not days and not floored:",
+        6,
+        "expired",
+    ),
     "a class is let go before its max": Tooth(
         "retention.plan",
         "    days = rule.min if floored else rule.max\n    if not days and not floored:",
