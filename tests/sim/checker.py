@@ -144,6 +144,10 @@ class Checker:
         for said in self.said:
             self._check_said(said)
 
+    def is_destroyed(self, key: layout.SegmentKey) -> bool:
+        """Whether every copy of a segment was lost, so that it may be missing."""
+        return key.name.text in self.destroyed
+
     def contents(self) -> Iterator[tuple[layout.SegmentKey, Opened]]:
         """Every segment of every ledger, as far as it verifies."""
         for node, truth in sorted(self.nodes.items()):
