@@ -382,8 +382,8 @@ async def expired(script: "Script") -> None:
         for machine in (writer, other):
             machine.sweep()
         await script.wait(1.0, 1.5)
-    if draw.random() < 0.6:
-        await script.wait(6.0, 14.0)  # until some of them are old enough
+    if draw.random() < 0.8:
+        await script.wait(10.0, 16.0)  # until some of them are old enough
     await script.know()
     for _ in range(2):
         await _let_go(script, writer, other)
@@ -392,7 +392,7 @@ async def expired(script: "Script") -> None:
 async def _let_go(script: "Script", one: "Machine", other: "Machine") -> None:
     world, draw = script.world, script.draw
     store = script.store()
-    kind = draw.choice(["two", "slow", "mixed", "down", "wipe", "race", "race", "heir", "heir"])
+    kind = draw.choice(["two", "slow", "mixed", "down", "wipe", "race", "race", "race", "heir"])
     seconds = 0.4
     if kind in ("slow", "mixed"):
         for each in world.stores.values():
