@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-s3 test-watch test-year check sim soak teeth fuzz lies nemesis nemesis-sweep demo bench scale screenshots docs image format lock clean
+.PHONY: help setup run test test-s3 test-watch test-year check sim soak teeth fuzz lies nemesis nemesis-sweep nemesis-retention demo bench scale screenshots docs image format lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -69,6 +69,9 @@ nemesis: $(DEV_READY) $(TOOLS_READY)  ## break real servers for two minutes, jud
 nemesis-sweep: $(DEV_READY)  ## kill real processes that sweep, at one removal after the other
 	@sh dev/tools.sh faketime
 	PYTHONPATH=src:. $(BIN)/python -m tests.nemesis.sweeping --server
+
+nemesis-retention: $(DEV_READY)  ## kill real processes that let classes go, and have holds race them
+	PYTHONPATH=src:. $(BIN)/python -m tests.nemesis.expiring
 
 demo: $(RUN_READY)  ## import real events, lose a region, kill the server, prove nothing is lost
 	$(BIN)/python dev/demo.py $(ARGS)

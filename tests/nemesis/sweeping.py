@@ -33,13 +33,13 @@ def say(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def run(*arguments: str, prefix: Sequence[str] = ()) -> str:
-    """A command to its good end; what it printed. prefix: a command that becomes it."""
+def run(*arguments: str, prefix: Sequence[str] = (), code: int = 0) -> str:
+    """A command to its end with an exit code; what it printed. prefix: one that becomes it."""
     command = [*prefix, HOLDFAST, *arguments]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
-    assert done.returncode == 0, f"exit {done.returncode}: {done.stderr}\n{done.stdout}"
+    assert done.returncode == code, f"exit {done.returncode}: {done.stderr}\n{done.stdout}"
     return done.stdout
 
 
