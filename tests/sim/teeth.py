@@ -361,7 +361,7 @@ TEETH: dict[str, Tooth] = {
         "read.follow",
         "        return shown.union(lost, self.archives.covered(region, node))",
         "        return lost",
-        24,
+        70,
         "swept",
     ),
     "parts are deleted before a floor lies in W": Tooth(
