@@ -51,6 +51,17 @@ def test_every_figure_that_the_readme_tells_stands_in_the_page() -> None:
     assert [figure for figure in told if figure not in BENCH] == []
 
 
+def test_every_figure_that_operators_are_told_of_years_stands_in_the_page() -> None:
+    operations = " ".join((ROOT / "docs" / "OPERATIONS.md").read_text("utf-8").split())
+    told = operations.partition("on 365 archived days is ready")[2].partition("([")[0]
+
+    figures = re.findall(r"([\d,.]+) (?:ms|s)\b", told)
+
+    years = results.read(results.RESULTS)["years"].part.tables[0].rows
+    assert len(figures) == 3
+    assert set(figures) <= {row[-1].partition(" ")[0] for row in years}
+
+
 def test_what_is_kept_reads_back_the_same(tmp_path: Path) -> None:
     whole = result("alpha", Finding("CPU", 1.5, 2.0, "µs", samples=(1.0, 1.5, 2.5)))
 
