@@ -112,7 +112,22 @@ CLASS = r"[a-z][a-z0-9-]{0,31}"
 STRING = r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00[01][0-9a-f])*"'
 END = rf"{NUMBER} {NUMBER} {NUMBER} {HASH}(?: {HASH})*"
 
-# Section 5: kind -> lines as (key, how many, form of the value).
+# Section 5: lines as (key, how many, form of the value); by kind.
+FLOOR = [
+    ("unit", "1", UNIT),
+    ("class", "1", CLASS),
+    ("rule", "1", STRING),
+    ("min", "1", NUMBER),
+    ("max", "1", NUMBER),
+    ("rows", "1", NUMBER),
+    ("earliest_us", "1", NUMBER),
+    ("latest_us", "1", NUMBER),
+    ("by", "1", ID),
+    ("floored_us", "1", NUMBER),
+    ("certificate", "1", BASE64),
+    ("remains", "1", OBJECT),
+    ("part", "*", f"{OBJECT} {NUMBER} {NUMBER}"),
+]
 TABLES: dict[str, list[tuple[str, str, str]]] = {
     "holdfast-region/1": [
         ("trail_key", "1", HASH),
@@ -161,37 +176,8 @@ TABLES: dict[str, list[tuple[str, str, str]]] = {
         ("certificate", "1", BASE64),
         ("region", "*", f"{REGION} {ID}"),
     ],
-    "holdfast-floor/1": [
-        ("unit", "1", UNIT),
-        ("class", "1", CLASS),
-        ("rule", "1", STRING),
-        ("min", "1", NUMBER),
-        ("max", "1", NUMBER),
-        ("rows", "1", NUMBER),
-        ("earliest_us", "1", NUMBER),
-        ("latest_us", "1", NUMBER),
-        ("by", "1", ID),
-        ("floored_us", "1", NUMBER),
-        ("certificate", "1", BASE64),
-        ("remains", "1", OBJECT),
-        ("part", "*", f"{OBJECT} {NUMBER} {NUMBER}"),
-    ],
-    "holdfast-floor/2": [
-        ("unit", "1", UNIT),
-        ("class", "1", CLASS),
-        ("rule", "1", STRING),
-        ("min", "1", NUMBER),
-        ("max", "1", NUMBER),
-        ("rows", "1", NUMBER),
-        ("earliest_us", "1", NUMBER),
-        ("latest_us", "1", NUMBER),
-        ("by", "1", ID),
-        ("floored_us", "1", NUMBER),
-        ("certificate", "1", BASE64),
-        ("remains", "1", OBJECT),
-        ("part", "*", f"{OBJECT} {NUMBER} {NUMBER}"),
-        ("gone", "1", f"{NUMBER} {HASH}"),
-    ],
+    "holdfast-floor/1": FLOOR,
+    "holdfast-floor/2": [*FLOOR, ("gone", "1", f"{NUMBER} {HASH}")],
     "holdfast-hold/1": [
         ("hold", "1", ID),
         ("tenant", "1", STRING),
